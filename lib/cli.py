@@ -1,0 +1,183 @@
+"""The command line: parses, calls the pipeline, prints, and owns the exit codes.
+
+0 done, 2 expected failure or wrong usage (one sentence on standard error), 130 interrupted.
+Standard output is data, standard error is talk. Loads neither streamlit nor plotly.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from typer.exceptions import TyperException
+
+from lib.errors import AggregatorError, ConfigError
+
+if TYPE_CHECKING:
+    from lib.config import Settings
+    from lib.pipeline import Outcome
+
+DONE: Final = 0
+FAILED: Final = 2
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Put a merchant's card transactions together with their authentication logs.",
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")
+]
+DemoOption = Annotated[bool, typer.Option("--demo", help="Use the built-in demo databases.")]
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        app(_with_default_command(arguments), standalone_mode=False, prog_name="aggregator.py")
+    except AggregatorError as problem:
+        return _fail(str(problem))
+    except TyperException as problem:
+        return _fail(_usage_sentence(problem))
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Interrompido; a planilha anterior continua intacta.")
+        return INTERRUPTED
+    return DONE
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    merchant: Annotated[
+        str | None, typer.Option(help="CNPJ of one of the configured merchants.")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=0, max=36_500, help="Period: today - N to today.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First day, YYYY-MM-DD.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last day, YYYY-MM-DD.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Matching rule: card or card_time.")] = None,
+    tolerance_minutes: Annotated[
+        int | None,
+        typer.Option(min=0, max=525_600, help="Largest time difference of rule card_time."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write the workbook.")] = None,
+    demo: DemoOption = False,
+) -> None:
+    """Read both databases, match, and write the two-sheet workbook (the default command)."""
+    from lib import pipeline, progress
+
+    if rule not in (None, "card", "card_time"):
+        raise ConfigError("--rule deve ser card ou card_time.")
+    settings = _settings(config, demo)
+    asked = pipeline.request(
+        settings,
+        pipeline.local_today(settings),
+        merchant=merchant,
+        days=days,
+        start=_day("--start", start),
+        end=_day("--end", end),
+        rule=rule,
+        tolerance_minutes=tolerance_minutes,
+    )
+    target = output.absolute() if output else settings.output_path
+    with progress.tell() as show:
+        clear = settings.privacy.report == "clear"
+        outcome = pipeline.run(settings, asked, clear=clear, progress=show)
+        written = pipeline.publish(outcome, target, progress=show)
+    _print_outcome(outcome, written.path)
+
+
+@app.command()
+def verify(file: Annotated[Path, typer.Argument(help="A written workbook.")]) -> None:
+    """Re-read a report and hold its cells against its own figures."""
+    from lib import verify as verification
+
+    for line in verification.verify(file).lines():
+        typer.echo(line)
+
+
+@app.command()
+def check(config: ConfigOption = None, demo: DemoOption = False) -> None:
+    """Connect to both databases and check columns, permissions and clocks."""
+    from lib import diagnosis
+
+    for line in diagnosis.check(_settings(config, demo)):
+        typer.echo(line)
+
+
+def _settings(path: Path | None, demo: bool) -> Settings:
+    from lib import config
+
+    if demo:
+        from lib import demo as embedded
+
+        settings = config.from_values(embedded.start(), "demonstração")
+    else:
+        settings = config.load(path)
+    for warning in settings.warnings():
+        typer.echo(f"Atenção: {warning}", err=True)
+    return settings
+
+
+def _day(option: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            "{option} deve ser uma data como 2026-01-31 (ano-mês-dia).", option=option
+        ) from None
+
+
+def _print_outcome(outcome: Outcome, path: Path) -> None:
+    from lib.progress import thousands
+
+    books, period = outcome.books, outcome.request.period
+    lines = {
+        "Estabelecimento": f"{outcome.merchant_name} ({outcome.request.merchant})",
+        "Período": f"{period.start:%d/%m/%Y} a {period.end:%d/%m/%Y}",
+        "Transações": f"{thousands(books.transactions)} = "
+        f"{thousands(books.consolidated)} consolidadas + {thousands(books.without_log)} sem log + "
+        f"{thousands(books.duplicates)} duplicadas removidas",
+        "Logs": f"{thousands(books.logs)} = {thousands(books.logs_matched)} conciliados + "
+        f"{thousands(books.divergences)} divergentes",
+        "Arquivo": str(path),
+    }
+    for name, value in lines.items():
+        typer.echo(f"{name}: {value}")
+    typer.echo(f"Planilha '{path.name}' gerada com sucesso.")
+
+
+def _with_default_command(arguments: list[str]) -> list[str]:
+    """`run` is what is meant where no command is named."""
+    named = arguments and (arguments[0] == "--help" or not arguments[0].startswith("-"))
+    return arguments if named else ["run", *arguments]
+
+
+def _usage_sentence(problem: TyperException) -> str:
+    """What is wrong with the command's words; typer's own sentences are English."""
+    option = getattr(problem, "option_name", None)
+    parameter = getattr(problem, "param", None)
+    near = getattr(problem, "possibilities", None)
+    if near:
+        said = f"A opção {option} não existe; a mais parecida é {near[0]}"
+    elif option:
+        said = f"A opção {option} não existe ou está incompleta"
+    elif parameter is not None:
+        said = f"Falta {max(parameter.opts, key=len)}, ou o seu valor não é válido"
+    else:
+        said = "O comando pedido não existe ou tem argumentos demais"
+    return f"{said}; veja python aggregator.py --help."
+
+
+def _fail(sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    return FAILED

@@ -1,0 +1,64 @@
+"""Every domain column name, in sheet order. The only place (besides SQL aliases) that spells them.
+
+Knows no database, no frame and no screen.
+"""
+
+from typing import Final
+
+NUM_CPF: Final = "num_cpf"
+NUM_CARTAO: Final = "num_cartao"
+NUM_CARTAO_VIRTUAL: Final = "num_cartao_virtual"
+DATA_TRANSA: Final = "data_transa"
+HORA_TRANSA: Final = "hora_transa"
+VLR_TOTAL: Final = "vlr_total"
+DES_CNPJ_REDUZIDO: Final = "des_cnpj_reduzido"
+
+DATA: Final = "data"
+HORA: Final = "hora"
+COD_RESPOSTA: Final = "cod_resposta"
+DES_LOG: Final = "des_log"
+DES_LINHA_RECEBIMENTO: Final = "des_linha_recebimento"
+
+TIPO_MATCH: Final = "tipo_match"
+DIF_SEGUNDOS: Final = "dif_segundos"
+MOTIVO: Final = "motivo"
+
+# Matching keys made by the servers; they live in memory only and are never shown or written.
+TOKEN_CARTAO: Final = "token_cartao"
+TOKEN_VIRTUAL: Final = "token_virtual"
+TOKEN_CPF: Final = "token_cpf"
+
+# What a source query must return.
+TRANSACTIONS_QUERY: Final = (
+    NUM_CPF,
+    NUM_CARTAO,
+    NUM_CARTAO_VIRTUAL,
+    DATA_TRANSA,
+    HORA_TRANSA,
+    VLR_TOTAL,
+    DES_CNPJ_REDUZIDO,
+)
+AUTH_LOGS_QUERY: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, DES_LINHA_RECEBIMENTO)
+
+# What extraction hands to matching: the display columns (masked unless clear), then the keys.
+TRANSACTIONS: Final = (*TRANSACTIONS_QUERY, TOKEN_CARTAO, TOKEN_VIRTUAL, TOKEN_CPF)
+AUTH_LOGS: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, TOKEN_CARTAO)
+AUTH_LOGS_CLEAR: Final = (*AUTH_LOGS[:-1], DES_LINHA_RECEBIMENTO, TOKEN_CARTAO)
+
+# Two records of one purchase are equal on these (compared by token where there is one).
+DUPLICATE_KEY: Final = (NUM_CPF, NUM_CARTAO, DATA_TRANSA, HORA_TRANSA, VLR_TOTAL)
+
+# The sheets of the report.
+SHEET_DIVERGENCES: Final = "Divergentes"
+SHEET_CONSOLIDATED: Final = "Transacoes Consolidadas"
+DIVERGENCES: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, MOTIVO)
+CONSOLIDATED: Final = (*TRANSACTIONS_QUERY, COD_RESPOSTA, DES_LOG, TIPO_MATCH, DIF_SEGUNDOS)
+
+# Values of tipo_match and of motivo.
+FISICO: Final = "físico"
+VIRTUAL: Final = "virtual"
+NEGADA: Final = "negada"
+RECENTE: Final = "recente"
+FORA_DA_TOLERANCIA: Final = "fora da tolerância"
+APROVADA_SEM_TRANSACAO: Final = "aprovada sem transação"
+MOTIVOS: Final = (NEGADA, RECENTE, FORA_DA_TOLERANCIA, APROVADA_SEM_TRANSACAO)

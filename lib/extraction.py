@@ -1,0 +1,281 @@
+"""Reads both sources at the same time into two frames, masked and tokenised by the servers.
+
+Each side is one ``COPY (query) TO STDOUT`` streamed through a pipe into pyarrow's CSV reader, so
+the text of a large table is never held whole. If one side fails, the other is cancelled and the
+error names the side. Matches nothing, and never sees a clear card number unless asked for a
+clear report.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+from pyarrow import csv
+
+from lib import columns as c
+from lib import masking, sources
+from lib.errors import ContractError, ExtractionError
+
+if TYPE_CHECKING:
+    from lib.config import Settings
+    from lib.sources import Side
+
+Progress = Callable[[str, int], None]
+"""Called with a side and its rows so far, from the thread that reads that side."""
+
+_KEY: Final = secrets.token_bytes(32)
+"""The token key: made at process start, never stored, shown, logged or exported."""
+
+_TEXT: Final = pa.dictionary(pa.int32(), pa.string())
+_TYPES: Final = {
+    c.NUM_CPF: _TEXT,
+    c.NUM_CARTAO: _TEXT,
+    c.NUM_CARTAO_VIRTUAL: _TEXT,
+    c.DATA_TRANSA: pa.date32(),
+    c.HORA_TRANSA: pa.int32(),
+    c.VLR_TOTAL: pa.decimal128(18, 2),
+    c.DES_CNPJ_REDUZIDO: _TEXT,
+    c.DATA: pa.date32(),
+    c.HORA: pa.int32(),
+    c.COD_RESPOSTA: _TEXT,
+    c.DES_LOG: _TEXT,
+    c.DES_LINHA_RECEBIMENTO: pa.string(),
+    c.TOKEN_CARTAO: pa.string(),
+    c.TOKEN_VIRTUAL: pa.string(),
+    c.TOKEN_CPF: pa.string(),
+}
+_TIMES: Final = (c.HORA_TRANSA, c.HORA)
+_TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
+_BLOCK: Final = 4 << 20
+_PIPE: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Window:
+    """What to read: one merchant's records of these local dates, both ends included."""
+
+    merchant: str
+    start: date
+    end: date
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The bound parameters that every source query gets."""
+        return {
+            "start": self.start,
+            "end": self.end,
+            "merchant": self.merchant,
+            "merchant_field": self.merchant.rjust(15, "0"),
+        }
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Two frames with pyarrow-backed columns: `columns.TRANSACTIONS` and `columns.AUTH_LOGS`."""
+
+    transactions: pd.DataFrame
+    auth_logs: pd.DataFrame
+
+
+def extract(
+    settings: Settings,
+    window: Window,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda side, rows: None,
+) -> Extracted:
+    """Read both sides in parallel, each as one snapshot.
+
+    Raises ExtractionError (or ContractError) that names the side; the other side is cancelled.
+    """
+    reads = {side: _Read(settings, side, window, clear, progress) for side in sources.SIDES}
+    pool = ThreadPoolExecutor(len(reads), thread_name_prefix="extract")
+    futures: dict[Future[pd.DataFrame], _Read] = {pool.submit(r.run): r for r in reads.values()}
+    try:
+        done, pending = wait(futures, return_when=FIRST_EXCEPTION)
+        first = next((f for f in done if f.exception()), None)
+        if first is not None:
+            raise first.exception()  # type: ignore[misc]
+        frames = {futures[f].side: f.result() for f in done}
+        return Extracted(frames["transactions"], frames["auth_logs"])
+    finally:
+        for read in reads.values():
+            read.cancel()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a side answered to `probe`; ``server_time`` is its clock, seconds since 1970 UTC."""
+
+    version: str
+    server_time: float
+
+
+def probe(settings: Settings, side: Side, window: Window) -> Probe:
+    """Connect, check the query's columns, and read one masked record of this side."""
+    with sources.session(settings, side) as cursor:
+        check_columns(cursor, settings, side, window)
+        select = masked_select(cursor, settings, side, window, clear=False)
+        cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
+        cursor.execute(
+            "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())"
+        )
+        version, server_time = cursor.fetchone()
+        return Probe(version, float(server_time))
+
+
+def required_columns(side: Side) -> tuple[str, ...]:
+    """What this side's query must return."""
+    return c.TRANSACTIONS_QUERY if side == "transactions" else c.AUTH_LOGS_QUERY
+
+
+def masked_select(
+    cursor: Any, settings: Settings, side: Side, window: Window, *, clear: bool
+) -> bytes:
+    """This side's SELECT with masks, tokens and parameters in it."""
+    query = sources.query(settings, side)
+    if side == "transactions":
+        prefix = settings.virtual_prefix_length
+        sql = masking.transactions(query, clear=clear, prefix_length=prefix)
+    else:
+        sql = masking.auth_logs(query, clear=clear)
+    return sources.render(cursor, sql, {**window.parameters, "key": psycopg2.Binary(_KEY)})
+
+
+def check_columns(cursor: Any, settings: Settings, side: Side, window: Window) -> None:
+    """Raise ContractError, naming the column, if this side's query lacks a required one."""
+    sql = f"SELECT * FROM (\n{sources.query(settings, side)}\n) AS q LIMIT 0"
+    cursor.execute(sources.render(cursor, sql, window.parameters))
+    returned = {column.name for column in cursor.description}
+    for name in required_columns(side):
+        if name not in returned:
+            raise ContractError(
+                "{side}: a consulta não devolve a coluna {name}; confira o query_file.",
+                side=side,
+                name=name,
+            )
+
+
+class _Read:
+    """One side being read; `cancel` may be called from another thread at any time."""
+
+    def __init__(
+        self, settings: Settings, side: Side, window: Window, clear: bool, progress: Progress
+    ) -> None:
+        self.side = side
+        self._settings = settings
+        self._window = window
+        self._clear = clear
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        self._cancelled = False
+
+    def run(self) -> pd.DataFrame:
+        """The side's frame."""
+        with sources.session(self._settings, self.side) as cursor:
+            self._hold(cursor.connection)
+            try:
+                check_columns(cursor, self._settings, self.side, self._window)
+                return self._copy(cursor)
+            finally:
+                self._hold(None)
+
+    def cancel(self) -> None:
+        """Stop this side's statement on its server, or keep it from starting."""
+        with self._lock:
+            self._cancelled = True
+            if self._connection is not None:
+                with suppress(psycopg2.Error):
+                    self._connection.cancel()
+
+    def _hold(self, connection: Any) -> None:
+        with self._lock:
+            if self._cancelled and connection is not None:
+                raise ExtractionError("{side}: a leitura foi cancelada.", side=self.side)
+            self._connection = connection
+
+    def _copy(self, cursor: Any) -> pd.DataFrame:
+        """Pump COPY's output through a pipe into the CSV reader."""
+        select = masked_select(cursor, self._settings, self.side, self._window, clear=self._clear)
+        command = b"COPY (" + select + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
+        receiving, sending = os.pipe()
+        with ThreadPoolExecutor(1, thread_name_prefix=f"copy-{self.side}") as pool:
+            pump = pool.submit(_pump, cursor, command, sending)
+            try:
+                table = self._parse(receiving)
+            except pa.ArrowInvalid as problem:
+                pump.result()
+                raise ContractError(
+                    "{side}: um valor lido não tem o tipo do contrato; "
+                    "confira as colunas da consulta.",
+                    side=self.side,
+                ) from problem
+            pump.result()
+        return table
+
+    def _parse(self, receiving: int) -> pd.DataFrame:
+        rows = 0
+        batches = []
+        with os.fdopen(receiving, "rb", buffering=0) as stream:
+            reader = csv.open_csv(
+                stream,
+                read_options=csv.ReadOptions(block_size=_BLOCK),
+                parse_options=csv.ParseOptions(newlines_in_values=True),
+                convert_options=csv.ConvertOptions(
+                    column_types=_TYPES,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
+            for batch in reader:
+                batches.append(batch)
+                rows += len(batch)
+                self._progress(self.side, rows)
+            return _frame(pa.Table.from_batches(batches, reader.schema))
+
+
+def _pump(cursor: Any, command: bytes, sending: int) -> None:
+    """Write COPY's output into the pipe; a reader that gave up is its own failure to tell."""
+    with suppress(BrokenPipeError), os.fdopen(sending, "wb", buffering=_PIPE) as stream:
+        cursor.copy_expert(command, stream)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """The table as a frame, one chunk a column, times and tokens in their own types."""
+    table = table.unify_dictionaries()
+    data = {}
+    for name in table.column_names:
+        values = table.column(name).combine_chunks()
+        if name in _TIMES:
+            values = values.view(pa.time32("s"))
+        elif name in _TOKENS:
+            values = _tokens(values)
+        data[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
+    return pd.DataFrame(data, copy=False)
+
+
+def _tokens(values: pa.Array) -> pa.Array:
+    """Sixteen hexadecimal digits a row as int64."""
+    valid = values.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
+    text = values.buffers()[2]
+    packed = binascii.unhexlify(memoryview(text)[: offsets[len(values)]]) if text else b""
+    numbers = np.zeros(len(values), dtype=np.int64)
+    numbers[valid] = np.frombuffer(packed, dtype=">i8")
+    return pa.array(numbers, mask=~valid)

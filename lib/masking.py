@@ -1,0 +1,145 @@
+"""The SQL that masks and tokenises, so that clear values never leave the servers.
+
+Each function takes and returns SQL expressions; `transactions` and `auth_logs` wrap a source
+query in them. Bound parameters stay parameters (``:key`` is the token key). Runs nothing.
+The rules are the contract's: PCI DSS 3.4.1 allows the first six and the last four digits of a
+card to be shown, 3.5.1.1 asks for a key in any hash of one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lib import columns as c
+
+EXCEL_CELL: Final = 32_767
+"""The longest text a cell holds; one character more is kept, so that the cut can be marked."""
+
+_LONG_RUNS: Final = (
+    r"\d{11,}"  # any card number or bare CPF, also one behind a prefix
+    r"|\d{3}\.\d{3}\.\d{3}-\d{2}"  # a formatted CPF
+    r"|\d{4}[ .-]\d{4}[ .-]\d{4}([ .-]\d{1,7})?"  # a card number in groups
+    r"|\d{4}[ .-]\d{6}[ .-]\d{5}"  # the same, as American Express groups it
+)
+_CANDIDATE: Final = r"\d[\d .-]{9}\d"
+
+
+def card(value: str) -> str:
+    """First 6, six asterisks, last 4 digits; fewer than 13 digits show the last 4, below 9 none."""
+    return _by_digits(
+        value,
+        "CASE WHEN length({d}) >= 13 THEN substr({d}, 1, 6) || '******' || right({d}, 4)"
+        " WHEN length({d}) >= 9 THEN '******' || right({d}, 4)"
+        " ELSE '******' END",
+    )
+
+
+def cpf(value: str) -> str:
+    """``***.456.789-**``; anything but 11 digits is asterisks only."""
+    return _by_digits(
+        value,
+        "CASE WHEN length({d}) = 11"
+        " THEN '***.' || substr({d}, 4, 3) || '.' || substr({d}, 7, 3) || '-**'"
+        " ELSE '***********' END",
+    )
+
+
+def text(value: str) -> str:
+    """The text with every run that could be a card number or a CPF replaced by six asterisks."""
+    return (
+        f"CASE WHEN {value} ~ '{_CANDIDATE}'"
+        f" THEN regexp_replace({value}, '{_LONG_RUNS}', '******', 'g') ELSE {value} END"
+    )
+
+
+def token(value: str) -> str:
+    """Sixteen hexadecimal digits: the first 8 bytes of sha256(key || value); NULL for blanks."""
+    return (
+        f"CASE WHEN {value} <> ''"
+        f" THEN encode(substr(sha256(:key || convert_to({value}, 'UTF8')), 1, 8), 'hex') END"
+    )
+
+
+def virtual_number(value: str, prefix_length: int | str) -> str:
+    """The virtual card number without its prefix; ``auto`` drops 6 where no card is that long."""
+    if prefix_length == "auto":
+        return f"CASE WHEN length({value}) > 19 THEN substr({value}, 7) ELSE {value} END"
+    return f"substr({value}, {int(prefix_length) + 1})"
+
+
+def transactions(query: str, *, clear: bool, prefix_length: int | str) -> str:
+    """The transactions query with `columns.TRANSACTIONS` as its columns, times as seconds."""
+    q = {name: f"q.{name}" for name in c.TRANSACTIONS_QUERY}
+    cards = {name: q[name] + "::text" for name in (c.NUM_CPF, c.NUM_CARTAO)}
+    virtual = virtual_number(f"{q[c.NUM_CARTAO_VIRTUAL]}::text", prefix_length)
+    inner = (
+        f"SELECT {cards[c.NUM_CPF]} AS {c.NUM_CPF}, {cards[c.NUM_CARTAO]} AS {c.NUM_CARTAO},"
+        f" {virtual} AS {c.NUM_CARTAO_VIRTUAL}, {q[c.DATA_TRANSA]}::date AS {c.DATA_TRANSA},"
+        f" {_seconds(q[c.HORA_TRANSA])} AS {c.HORA_TRANSA},"
+        f" {q[c.VLR_TOTAL]}::numeric(18,2) AS {c.VLR_TOTAL},"
+        f" {q[c.DES_CNPJ_REDUZIDO]}::text AS {c.DES_CNPJ_REDUZIDO}"
+        f" FROM (\n{query}\n) AS q"
+    )
+    show_cpf, show_card = (_plain, _plain) if clear else (cpf, card)
+    shown = {
+        c.NUM_CPF: show_cpf(f"m.{c.NUM_CPF}"),
+        c.NUM_CARTAO: show_card(f"m.{c.NUM_CARTAO}"),
+        c.NUM_CARTAO_VIRTUAL: show_card(f"m.{c.NUM_CARTAO_VIRTUAL}"),
+        c.TOKEN_CARTAO: token(f"m.{c.NUM_CARTAO}"),
+        c.TOKEN_VIRTUAL: token(f"m.{c.NUM_CARTAO_VIRTUAL}"),
+        c.TOKEN_CPF: token(f"m.{c.NUM_CPF}"),
+    }
+    return _select(c.TRANSACTIONS, shown, inner)
+
+
+def auth_logs(query: str, *, clear: bool) -> str:
+    """The log query with `columns.AUTH_LOGS` (or the clear variant) as its columns."""
+    inner = (
+        f"SELECT q.{c.NUM_CARTAO}::text AS {c.NUM_CARTAO}, q.{c.DATA}::date AS {c.DATA},"
+        f" {_seconds(f'q.{c.HORA}')} AS {c.HORA}, q.{c.COD_RESPOSTA}::text AS {c.COD_RESPOSTA},"
+        f" q.{c.DES_LOG}::text AS {c.DES_LOG},"
+        f" q.{c.DES_LINHA_RECEBIMENTO}::text AS {c.DES_LINHA_RECEBIMENTO}"
+        f" FROM (\n{query}\n) AS q"
+    )
+    show_card, show_text = (_plain, _plain) if clear else (card, text)
+    shown = {
+        c.NUM_CARTAO: show_card(f"m.{c.NUM_CARTAO}"),
+        c.DES_LOG: _bounded(f"m.{c.DES_LOG}", show_text(f"m.{c.DES_LOG}")),
+        c.DES_LINHA_RECEBIMENTO: _bounded(
+            f"m.{c.DES_LINHA_RECEBIMENTO}", f"m.{c.DES_LINHA_RECEBIMENTO}"
+        ),
+        c.TOKEN_CARTAO: token(f"m.{c.NUM_CARTAO}"),
+    }
+    return _select(c.AUTH_LOGS_CLEAR if clear else c.AUTH_LOGS, shown, inner)
+
+
+def _select(names: tuple[str, ...], shown: dict[str, str], inner: str) -> str:
+    listed = ", ".join(f"{shown.get(name, f'm.{name}')} AS {name}" for name in names)
+    return f"SELECT {listed} FROM ({inner}) AS m"
+
+
+def _plain(value: str) -> str:
+    return value
+
+
+def _by_digits(value: str, mask: str) -> str:
+    """The mask over the digits of a value; blanks are NULL."""
+    digits = f"regexp_replace({value}, '[^0-9]', '', 'g')"
+    return (
+        f"CASE WHEN ({value} = '') IS NOT FALSE THEN NULL"
+        f" WHEN {value} !~ '[^0-9]' THEN {mask.format(d=value)}"
+        f" ELSE {mask.format(d=digits)} END"
+    )
+
+
+def _seconds(value: str) -> str:
+    """A time as whole seconds after midnight, fractions dropped."""
+    return f"floor(date_part('epoch', {value}::time))::int % 86400"
+
+
+def _bounded(stored: str, shown: str) -> str:
+    """The shown text, no longer than a cell with one character to spare."""
+    return (
+        f"CASE WHEN octet_length({stored}) > {EXCEL_CELL}"
+        f" THEN left({shown}, {EXCEL_CELL + 1}) ELSE {shown} END"
+    )

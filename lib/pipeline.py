@@ -1,0 +1,143 @@
+"""The only orchestration: a request becomes an outcome (`run`), an outcome a workbook (`publish`).
+
+The dashboard and the command line both stand on these two. Reads the clock, so that what is
+below does not have to. Shows nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lib import __version__, config, extraction, matching, report, summary
+from lib.errors import ConfigError
+from lib.reconciliation import Period, Reconciliation, Rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lib.config import Settings
+
+Progress = Callable[[str, int], None]
+"""Called with a stage (transactions, auth_logs, matching, writing) and its rows so far."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: one configured merchant's records of a period, by a rule."""
+
+    merchant: str
+    period: Period
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished, balanced reconciliation and how it came about; ``seconds`` is by stage."""
+
+    request: Request
+    merchant_name: str
+    clear: bool
+    extracted_at: datetime
+    reconciliation: Reconciliation
+    books: summary.Books
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def local_today(settings: Settings) -> date:
+    """Today's date where the merchants are."""
+    return datetime.now(settings.zone).date()
+
+
+def request(
+    settings: Settings,
+    today: date,
+    *,
+    merchant: str | None = None,
+    days: int | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    rule: str | None = None,
+    tolerance_minutes: int | None = None,
+) -> Request:
+    """A valid request, what is not given coming from the configuration. Raises ConfigError."""
+    if days is not None and (start or end):
+        raise ConfigError("Use --days, ou --start com --end, mas não os dois.")
+    if (start is None) != (end is None):
+        raise ConfigError("Um período precisa das duas datas: --start e --end.")
+    if start is None or end is None:
+        window = settings.window_days if days is None else days
+        start, end = today - timedelta(days=window), today
+    if start > end:
+        raise ConfigError(
+            "O período começa em {start:%d/%m/%Y}, depois do fim em {end:%d/%m/%Y}; "
+            "inverta as datas.",
+            start=start,
+            end=end,
+        )
+    minutes = settings.tolerance_minutes if tolerance_minutes is None else tolerance_minutes
+    return Request(
+        config.checked_merchant(settings, merchant or settings.default_merchant),
+        Period(start, end, today),
+        Rule(rule or settings.match_rule, minutes * 60, settings.approved_codes),
+    )
+
+
+def run(
+    settings: Settings,
+    asked: Request,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
+) -> Outcome:
+    """Read both sources, match, and balance the books. Raises AggregatorError."""
+    extracted_at = datetime.now(settings.zone).replace(microsecond=0)
+    clock = _Stopwatch()
+    window = extraction.Window(asked.merchant, asked.period.start, asked.period.end)
+    read = extraction.extract(settings, window, clear=clear, progress=progress)
+    clock.lap("extract")
+
+    progress("matching", len(read.transactions) + len(read.auth_logs))
+    result = matching.reconcile(read.transactions, read.auth_logs, asked.period, asked.rule)
+    books = summary.books(result)
+    clock.lap("match")
+    return Outcome(
+        request=asked,
+        merchant_name=settings.merchants[asked.merchant],
+        clear=clear,
+        extracted_at=extracted_at,
+        reconciliation=result,
+        books=books,
+        seconds=clock.laps,
+    )
+
+
+def publish(
+    outcome: Outcome, target: Path, *, progress: Progress = lambda stage, rows: None
+) -> report.Written:
+    """Write the outcome's workbook at the target, all or nothing. Raises ReportError."""
+    progress("writing", outcome.books.consolidated + outcome.books.divergences)
+    cover = report.Cover(
+        merchant=outcome.request.merchant,
+        merchant_name=outcome.merchant_name,
+        clear=outcome.clear,
+        extracted_at=outcome.extracted_at,
+        version=__version__,
+    )
+    return report.write(outcome.reconciliation, cover, target)
+
+
+class _Stopwatch:
+    """Seconds between one lap and the next."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now

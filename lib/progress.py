@@ -1,0 +1,97 @@
+"""Shows a run's progress on standard error: a live line on a terminal, plain lines otherwise.
+
+Takes the pipeline's stages and row counts; never writes to standard output.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+STAGES: Final = {
+    "transactions": "Lendo transações",
+    "auth_logs": "Lendo logs de autenticação",
+    "matching": "Conciliando",
+    "writing": "Gravando a planilha",
+}
+_EVERY_SECONDS: Final = 5.0
+
+
+def tell() -> PlainProgress | LiveProgress:
+    """The progress display that suits standard error."""
+    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def thousands(number: int) -> str:
+    """A whole number as written in Portuguese: 1.234.567."""
+    return f"{number:,}".replace(",", ".")
+
+
+class PlainProgress:
+    """A line when a stage begins, and one every few seconds while it reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __call__(self, stage: str, rows: int) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._told.get(stage, 0.0) < _EVERY_SECONDS and stage in self._told:
+                return
+            self._told[stage] = now
+        sys.stderr.write(f"{STAGES[stage]}: {thousands(rows)} registros\n")
+
+
+class LiveProgress:
+    """One moving line a stage, drawn by rich."""
+
+    def __enter__(self) -> LiveProgress:
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._lock = threading.Lock()
+        self._tasks: dict[str, TaskID] = {}
+        self._progress: Progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            TextColumn("{task.fields[rows]} registros"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._finish(*self._tasks)
+        self._progress.stop()
+
+    def __call__(self, stage: str, rows: int) -> None:
+        with self._lock:
+            if stage not in self._tasks:
+                if stage in ("matching", "writing"):
+                    self._finish(*self._tasks)
+                self._tasks[stage] = self._progress.add_task(STAGES[stage], total=None, rows="0")
+            self._progress.update(self._tasks[stage], rows=thousands(rows))
+
+    def _finish(self, *stages: str) -> None:
+        for stage in stages:
+            self._progress.update(self._tasks[stage], total=1, completed=1)

@@ -1,0 +1,201 @@
+"""The two source databases: one pooled, read-only engine a side, and what its failures mean.
+
+Owns connection settings, sessions (READ ONLY, REPEATABLE READ, timeouts, keepalives) and the
+translation of a driver's errors into one sentence that names the side. Passwords travel in
+`URL` objects only. Runs no query of the product's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import psycopg2
+import sqlalchemy
+from sqlalchemy import URL, create_engine, exc
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+
+from lib.errors import AggregatorError, ContractError, ExtractionError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from lib.config import Settings, Source
+
+Cursor = Any
+"""A psycopg2 cursor; the driver ships no types."""
+
+Side = Literal["transactions", "auth_logs"]
+SIDES: Final[tuple[Side, Side]] = ("transactions", "auth_logs")
+
+_DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
+_DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
+
+
+def source(settings: Settings, side: Side) -> Source:
+    """The configured connection of this side."""
+    return settings.transactions if side == "transactions" else settings.auth_logs
+
+
+def engine(settings: Settings, side: Side) -> Engine:
+    """The pooled engine of this side, the same one for the same configuration."""
+    where = source(settings, side)
+    return _engine(where, where.secret())
+
+
+@contextmanager
+def session(settings: Settings, side: Side) -> Iterator[Cursor]:
+    """A driver cursor in a read-only snapshot of this side; its errors come out translated."""
+    try:
+        with engine(settings, side).connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with closing(driver.cursor()) as cursor:
+                yield cursor
+    except (psycopg2.Error, exc.SQLAlchemyError) as problem:
+        raise translate(problem, side, source(settings, side)) from problem
+
+
+def render(cursor: Cursor, sql: str, parameters: dict[str, object]) -> bytes:
+    """The statement with its parameters written in by the driver, as COPY needs it."""
+    compiled = sqlalchemy.text(sql).compile(dialect=_DIALECT)
+    unknown = sorted(set(compiled.params) - set(parameters))
+    if unknown:
+        raise ContractError(
+            "A consulta usa o parâmetro desconhecido :{name}; há {known} "
+            "(escreva \\: para um dois-pontos comum).",
+            name=unknown[0],
+            known=", ".join(f":{name}" for name in sorted(parameters)),
+        )
+    rendered: bytes = cursor.mogrify(str(compiled), parameters)
+    return rendered
+
+
+def query(settings: Settings, side: Side) -> str:
+    """The SQL of this side: its query file, else the default of the contract's tables."""
+    where = source(settings, side)
+    path = where.query_file or _DEFAULT_QUERIES / f"{side}.sql"
+    try:
+        return path.read_text(encoding="utf-8").strip().rstrip(";")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ExtractionError(
+            "{side}: não foi possível ler o arquivo de consulta {path}; confira query_file.",
+            side=side,
+            path=path,
+        ) from problem
+
+
+@lru_cache(maxsize=16)
+def _engine(where: Source, password: str | None) -> Engine:
+    url = URL.create(
+        "postgresql+psycopg2",
+        username=where.user,
+        password=password,
+        host=where.host,
+        port=where.port,
+        database=where.database,
+    )
+    options = {
+        "statement_timeout": str(where.statement_timeout * 1000),
+        "default_transaction_read_only": "on",
+        "default_transaction_isolation": r"repeatable\ read",
+        "datestyle": "ISO",
+        "standard_conforming_strings": "on",
+    }
+    arguments: dict[str, object] = {
+        "sslmode": where.sslmode,
+        "connect_timeout": where.connect_timeout,
+        "client_encoding": "utf8",
+        "application_name": "marketing-data-aggregator",
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+        "keepalives_idle": 3,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+    for name in ("sslrootcert", "sslcert", "sslkey"):
+        if path := getattr(where, name):
+            arguments[name] = str(path)
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_size=5,
+        hide_parameters=True,
+        connect_args=arguments,
+    )
+
+
+_BY_STATE: Final = {
+    "28": "{side}: o servidor recusou o usuário ou a senha; confira user e password.",
+    "3D": "{side}: o banco de dados configurado não existe no servidor; confira database.",
+    "3F": "{side}: um esquema da consulta não existe no banco; confira o banco configurado.",
+    "42P01": "{side}: a tabela {name} não existe no banco; confira o banco ou o query_file.",
+    "42703": "{side}: a coluna {name} não existe no banco; confira as tabelas ou o query_file.",
+    "42501": "{side}: o usuário não tem permissão de leitura em {name}; peça um GRANT SELECT.",
+    "42601": "{side}: a consulta tem um erro de sintaxe; confira o query_file.",
+    "42": "{side}: o banco não aceita a consulta (código {code}); confira o query_file.",
+    "57014": "{side}: a leitura passou do tempo limite ou foi cancelada; "
+    "reduza o período ou aumente statement_timeout.",
+    "57P": "{side}: o servidor encerrou a conexão durante a leitura; tente de novo em instantes.",
+    "53": "{side}: o servidor está sem conexões ou recursos livres; tente de novo em instantes.",
+    "08": "{side}: a conexão com o servidor caiu durante a leitura; tente de novo em instantes.",
+    "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
+}
+_CONTRACT_STATES: Final = {
+    "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
+    "confira os tipos das colunas.",
+}
+_CONNECTING: Final = (
+    (r"password|senha|authentication|autentica|pg_hba|role .* does not exist", "28"),
+    (r"database .* does not exist", "3D"),
+    (r"too many clients|connection slots|too many connections", "53"),
+)
+
+
+def translate(problem: Exception, side: Side, where: Source) -> AggregatorError:
+    """The sentence for a driver's failure on this side; the driver's words stay out of it."""
+    original = getattr(problem, "orig", None) or problem
+    code = getattr(original, "pgcode", None) or ""
+    if not code and isinstance(original, psycopg2.OperationalError):
+        return _not_connected(str(original), side, where)
+    for length in (5, 3, 2):
+        prefix = code[:length]
+        if prefix in _CONTRACT_STATES:
+            return ContractError(_CONTRACT_STATES[prefix], side=side, code=code)
+        if prefix in _BY_STATE:
+            kind = ContractError if prefix in ("42P01", "42703") else ExtractionError
+            name = _identifier(original)
+            return kind(_BY_STATE[prefix], side=side, code=code, name=name)
+    return ExtractionError(
+        "{side}: a leitura falhou no banco (código {code}); veja o log do servidor.",
+        side=side,
+        code=code or "?",
+    )
+
+
+def _not_connected(words: str, side: Side, where: Source) -> ExtractionError:
+    for pattern, state in _CONNECTING:
+        if re.search(pattern, words, re.IGNORECASE):
+            return ExtractionError(_BY_STATE[state], side=side)
+    if re.search(r"certificate|SSL|TLS", words):
+        return ExtractionError(
+            "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert.", side=side
+        )
+    return ExtractionError(
+        "{side}: não foi possível conectar a {host}, porta {port}; "
+        "confira se o banco está no ar e se o endereço está certo.",
+        side=side,
+        host=where.host,
+        port=where.port,
+    )
+
+
+def _identifier(problem: BaseException) -> str:
+    """The table or column a message names: an identifier, never a value."""
+    primary = getattr(getattr(problem, "diag", None), "message_primary", None) or ""
+    named = re.search(r'"([\w.]{1,63})"|(?:table|view|schema|column) ([\w.]{1,63})', primary)
+    return next((n for n in named.groups() if n), "?") if named else "?"

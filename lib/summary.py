@@ -1,0 +1,150 @@
+"""Counts, series by day and the balance of the books, out of a reconciliation.
+
+Pure: frames in, small frames and frozen values out. What a renderer shows, it reads from here;
+it computes nothing itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lib import columns as c
+from lib import keys
+from lib.errors import BalanceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lib.reconciliation import Reconciliation, Rows
+
+EPOCH: Final = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Books:
+    """How many records went where; every extracted record is in exactly one place."""
+
+    logs: int
+    logs_matched: int
+    divergences: int
+    transactions: int
+    consolidated: int
+    without_log: int
+    duplicates: int
+    amount: Decimal
+    amount_consolidated: Decimal
+    amount_without_log: Decimal
+    amount_duplicates: Decimal
+
+
+def books(result: Reconciliation) -> Books:
+    """The balance of a reconciliation. Raises BalanceError where a record is lost or doubled."""
+    logs = len(result.auth_logs)
+    _require_partition("auth_logs", logs, [result.matched_log_rows, result.divergent_rows])
+    places = [result.consolidated_rows, result.without_log_rows, result.duplicate_rows]
+    _require_partition("transactions", len(result.transactions), places)
+
+    cents = keys.cents(result.transactions, c.VLR_TOTAL)
+    amounts = [_amount(cents[rows]) for rows in places]
+    total = _amount(cents)
+    if total != sum(amounts):
+        raise BalanceError("transactions: os valores não fecham; nada foi publicado.")
+    return Books(
+        logs=logs,
+        logs_matched=len(result.matched_log_rows),
+        divergences=len(result.divergent_rows),
+        transactions=len(result.transactions),
+        consolidated=len(result.consolidated_rows),
+        without_log=len(result.without_log_rows),
+        duplicates=len(result.duplicate_rows),
+        amount=total,
+        amount_consolidated=amounts[0],
+        amount_without_log=amounts[1],
+        amount_duplicates=amounts[2],
+    )
+
+
+def by_day(result: Reconciliation) -> pd.DataFrame:
+    """One row per day of the period: ``day, consolidated, divergences, without_log, amount``.
+
+    Amounts are exact decimals of the consolidated transactions. Records without a date are in
+    no day.
+    """
+    first = (result.period.start - EPOCH).days
+    count = (result.period.end - result.period.start).days + 1
+    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
+    logged = keys.instants(result.auth_logs, c.DATA, c.HORA).day
+    cents = keys.cents(result.transactions, c.VLR_TOTAL)
+    rows = result.consolidated_rows
+
+    def counted(days: NDArray[np.int64]) -> NDArray[np.int64]:
+        inside = (days >= first) & (days < first + count)
+        return np.bincount(days[inside] - first, minlength=count)
+
+    amount = np.zeros(count, dtype=np.int64)
+    inside = (bought[rows] >= first) & (bought[rows] < first + count) & (cents[rows] != keys.NEVER)
+    np.add.at(amount, bought[rows][inside] - first, cents[rows][inside])
+    return pd.DataFrame(
+        {
+            "day": [result.period.start + timedelta(days=i) for i in range(count)],
+            "consolidated": counted(bought[rows]),
+            "divergences": counted(logged[result.divergent_rows]),
+            "without_log": counted(bought[result.without_log_rows]),
+            "amount": [Decimal(int(a)) / 100 for a in amount],
+        }
+    )
+
+
+def by_response_code(result: Reconciliation) -> pd.DataFrame:
+    """All extracted logs by response code: ``code, matched, divergences``, most frequent first."""
+    codes = keys.column(result.auth_logs, c.COD_RESPOSTA)
+    if not pa.types.is_dictionary(codes.type):
+        codes = codes.dictionary_encode()
+    labels = [*codes.dictionary.to_pylist(), ""]
+    index = codes.indices.fill_null(len(labels) - 1).to_numpy(zero_copy_only=False)
+
+    def counted(rows: Rows) -> NDArray[np.int64]:
+        return np.bincount(index[rows], minlength=len(labels))
+
+    frame = pd.DataFrame(
+        {
+            "code": labels,
+            "matched": counted(result.matched_log_rows),
+            "divergences": counted(result.divergent_rows),
+        }
+    )
+    frame["total"] = frame["matched"] + frame["divergences"]
+    frame = frame[frame["total"] > 0].sort_values(["total", "code"], ascending=[False, True])
+    return frame.drop(columns="total").reset_index(drop=True)
+
+
+def by_motivo(result: Reconciliation) -> dict[str, int]:
+    """How many divergences each motivo has, those that need a person first."""
+    counts = np.bincount(result.motivo, minlength=len(c.MOTIVOS))
+    return {name: int(n) for name, n in reversed(list(zip(c.MOTIVOS, counts, strict=True)))}
+
+
+def _require_partition(side: str, total: int, places: list[Rows]) -> None:
+    """Every record in exactly one of the places."""
+    times = np.bincount(np.concatenate(places), minlength=total)
+    lost, doubled = int((times == 0).sum()), int((times > 1).sum())
+    if lost or doubled or len(times) > total:
+        raise BalanceError(
+            "{side}: a conta não fecha: de {total} registros, {lost} sem lugar e {doubled} em "
+            "mais de um lugar; nada foi publicado.",
+            side=side,
+            total=total,
+            lost=lost,
+            doubled=doubled,
+        )
+
+
+def _amount(cents: NDArray[np.int64]) -> Decimal:
+    return Decimal(int(cents[cents != keys.NEVER].sum())) / 100

@@ -1,0 +1,31 @@
+"""What every test may ask for: real databases, and how hard hypothesis tries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.servers import Databases, Servers
+
+settings.register_profile("default", max_examples=200, deadline=None)
+settings.register_profile("nightly", max_examples=5_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """One pair of PostgreSQL servers for each test process (with xdist, for each worker)."""
+    pair = Servers()
+    yield pair
+    pair.close()
+
+
+@pytest.fixture
+def databases(servers: Servers) -> Iterator[Databases]:
+    """Empty databases on both servers, this test's own."""
+    pair = servers.fresh()
+    yield pair
+    servers.drop(pair)

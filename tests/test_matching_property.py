@@ -1,0 +1,87 @@
+"""Matching held against a naive quadratic matcher over records made to collide."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, time
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.matching import reconcile
+from lib.reconciliation import Period, Rule
+from tests import naive
+from tests.frames import (
+    Log,
+    Transaction,
+    consolidated_rows,
+    divergence_rows,
+    logs_frame,
+    transaction_rows,
+    transactions_frame,
+)
+
+CARDS = st.sampled_from([None, "", "4000001", "4000002", "4000003", "400000 1"])
+DAYS = st.sampled_from([None, date(2026, 2, 14), date(2026, 2, 15), date(2026, 2, 16)])
+TIMES = st.one_of(
+    st.none(),
+    st.sampled_from([time(0, 0, 0), time(23, 59, 59), time(12, 0, 0), time(12, 0, 1)]),
+    st.integers(0, 86_399).map(lambda s: time(s // 3600, s // 60 % 60, s % 60)),
+)
+TRANSACTIONS = st.lists(
+    st.builds(
+        Transaction,
+        cpf=st.sampled_from([None, "11122233344", "99988877766"]),
+        card=CARDS,
+        virtual=CARDS,
+        day=DAYS,
+        time=TIMES,
+        amount=st.sampled_from([None, Decimal("0.00"), Decimal("10.50"), Decimal("-3.00")]),
+        merchant=st.sampled_from(["12345678000190", "12345678000191"]),
+    ),
+    max_size=12,
+)
+LOGS = st.lists(
+    st.builds(
+        Log,
+        card=CARDS,
+        day=DAYS,
+        time=TIMES,
+        code=st.sampled_from([None, "", "00", "51"]),
+        text=st.sampled_from([None, "", "Aprovada", "=1+1"]),
+    ),
+    max_size=12,
+)
+
+
+@given(TRANSACTIONS, LOGS, st.integers(0, 3), st.booleans(), st.randoms(use_true_random=False))
+def test_rule_card_gives_what_a_naive_quadratic_matcher_gives(
+    transactions: list[Transaction],
+    logs: list[Log],
+    age: int,
+    dictionary: bool,
+    shuffle: random.Random,
+) -> None:
+    end = date(2026, 2, 16)
+    today = date(2026, 2, 16 + age)
+    expected = naive.reconcile(transactions, logs, end=end, today=today)
+    shuffle.shuffle(transactions)
+    shuffle.shuffle(logs)
+
+    result = reconcile(
+        transactions_frame(transactions, dictionary=dictionary),
+        logs_frame(logs, dictionary=dictionary),
+        Period(date(2026, 2, 14), end, today),
+        Rule(),
+    )
+
+    assert blank(consolidated_rows(result)) == blank(expected.consolidated)
+    assert blank(divergence_rows(result)) == blank(expected.divergences)
+    assert blank(transaction_rows(result, result.without_log_rows)) == blank(expected.without_log)
+    assert blank(transaction_rows(result, result.duplicate_rows)) == blank(expected.duplicates)
+
+
+def blank(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """NULL and empty text look alike in a sheet."""
+    return [tuple(None if v == "" else v for v in row) for row in rows]
