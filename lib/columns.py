@@ -62,3 +62,8 @@ RECENTE: Final = "recente"
 FORA_DA_TOLERANCIA: Final = "fora da tolerância"
 APROVADA_SEM_TRANSACAO: Final = "aprovada sem transação"
 MOTIVOS: Final = (NEGADA, RECENTE, FORA_DA_TOLERANCIA, APROVADA_SEM_TRANSACAO)
+
+# Why a transaction has no log.
+SEM_LOG_DO_CARTAO: Final = "sem log do cartão"
+LOG_USADO: Final = "log usado por outra transação"
+WITHOUT_LOG_REASONS: Final = (SEM_LOG_DO_CARTAO, FORA_DA_TOLERANCIA, LOG_USADO)

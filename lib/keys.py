@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DAY_SECONDS: Final = 86_400
 NEVER: Final = np.iinfo(np.int64).max
+BEFORE: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)

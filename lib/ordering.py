@@ -20,6 +20,20 @@ Key = Callable[["Ints"], "NDArray[Any]"]
 """Given positions, their values: integers or booleans that compare as the key does."""
 
 
+def among(rows: Ints, then: Iterable[Key]) -> list[Key]:
+    """Keys over frame rows as keys over positions in ``rows``."""
+
+    def at_rows(key: Key) -> Key:
+        return lambda at: key(rows[at])
+
+    return [at_rows(key) for key in then]
+
+
+def by(*values: NDArray[Any]) -> list[Key]:
+    """Keys that read ready arrays."""
+    return [array.__getitem__ for array in values]
+
+
 def arrange(first: Ints, then: Iterable[Key]) -> Ints:
     """The positions 0..n-1 ordered by ``first``, ties by each further key in turn."""
     order = np.argsort(first)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int64]
 
+EPOCH: Final = date(1970, 1, 1)
+
 CARD: Final = "card"
 CARD_TIME: Final = "card_time"
 
@@ -61,6 +63,8 @@ class Reconciliation:
     rule: Rule
     transactions: pd.DataFrame
     auth_logs: pd.DataFrame
+    transaction_rows: Rows
+    log_rows: Rows
     consolidated_rows: Rows
     pair_rows: Rows
     pair_virtual: NDArray[np.bool_]
@@ -68,7 +72,9 @@ class Reconciliation:
     matched_log_rows: Rows
     divergent_rows: Rows
     motivo: NDArray[np.int8]
+    nearest_rows: Rows
     without_log_rows: Rows
+    without_log_reason: NDArray[np.int8]
     duplicate_rows: Rows
     survivor_rows: Rows
 

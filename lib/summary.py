@@ -7,9 +7,9 @@ it computes nothing itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,12 @@ import pyarrow as pa
 from lib import columns as c
 from lib import keys
 from lib.errors import BalanceError
+from lib.reconciliation import EPOCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lib.reconciliation import Reconciliation, Rows
-
-EPOCH: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,21 @@ class Books:
 
 def books(result: Reconciliation) -> Books:
     """The balance of a reconciliation. Raises BalanceError where a record is lost or doubled."""
-    logs = len(result.auth_logs)
-    _require_partition("auth_logs", logs, [result.matched_log_rows, result.divergent_rows])
+    log_places = [result.matched_log_rows, result.divergent_rows]
+    _require_partition("auth_logs", result.log_rows, log_places)
     places = [result.consolidated_rows, result.without_log_rows, result.duplicate_rows]
-    _require_partition("transactions", len(result.transactions), places)
+    _require_partition("transactions", result.transaction_rows, places)
 
     cents = keys.cents(result.transactions, c.VLR_TOTAL)
     amounts = [_amount(cents[rows]) for rows in places]
-    total = _amount(cents)
+    total = _amount(cents[result.transaction_rows])
     if total != sum(amounts):
         raise BalanceError("transactions: os valores não fecham; nada foi publicado.")
     return Books(
-        logs=logs,
+        logs=len(result.log_rows),
         logs_matched=len(result.matched_log_rows),
         divergences=len(result.divergent_rows),
-        transactions=len(result.transactions),
+        transactions=len(result.transaction_rows),
         consolidated=len(result.consolidated_rows),
         without_log=len(result.without_log_rows),
         duplicates=len(result.duplicate_rows),
@@ -131,16 +130,18 @@ def by_motivo(result: Reconciliation) -> dict[str, int]:
     return {name: int(n) for name, n in reversed(list(zip(c.MOTIVOS, counts, strict=True)))}
 
 
-def _require_partition(side: str, total: int, places: list[Rows]) -> None:
-    """Every record in exactly one of the places."""
-    times = np.bincount(np.concatenate(places), minlength=total)
-    lost, doubled = int((times == 0).sum()), int((times > 1).sum())
-    if lost or doubled or len(times) > total:
+def _require_partition(side: str, rows: Rows, places: list[Rows]) -> None:
+    """Every one of these rows in exactly one of the places, and nothing else in any."""
+    found = np.concatenate(places)
+    size = max(rows.max(initial=-1), found.max(initial=-1)) + 1
+    times, expected = np.bincount(found, minlength=size), np.bincount(rows, minlength=size)
+    lost, doubled = int((times < expected).sum()), int((times > expected).sum())
+    if lost or doubled:
         raise BalanceError(
             "{side}: a conta não fecha: de {total} registros, {lost} sem lugar e {doubled} em "
             "mais de um lugar; nada foi publicado.",
             side=side,
-            total=total,
+            total=len(rows),
             lost=lost,
             doubled=doubled,
         )

@@ -19,6 +19,8 @@ class Expected:
     divergences: list[tuple[object, ...]]
     without_log: list[tuple[object, ...]]
     duplicates: list[tuple[object, ...]]
+    reasons: list[tuple[object, ...]] | None = None
+    distances: list[tuple[object, ...]] | None = None
 
 
 def reconcile(
@@ -58,6 +60,114 @@ def reconcile(
         sorted(divergences, key=_log_key),
         sorted(without_log, key=_sheet_key),
         sorted(duplicates, key=_sheet_key),
+    )
+
+
+def reconcile_in_time(
+    transactions: list[Transaction],
+    logs: list[Log],
+    *,
+    start: date,
+    end: date,
+    today: date,
+    tolerance: int,
+    approved: tuple[str, ...] = ("00",),
+) -> Expected:
+    """Rule `card_time`, greedily over the list of all pairs; ``tolerance`` in seconds."""
+    low = datetime.combine(start, time.min) - timedelta(seconds=tolerance)
+    high = datetime.combine(end, time.min) + timedelta(days=1, seconds=tolerance)
+
+    def within(day: date | None, at: time | None) -> bool:
+        moment = instant(day, at)
+        return low <= moment < high if moment else inside(day)
+
+    def inside(day: date | None) -> bool:
+        return day is None or start <= day <= end
+
+    transactions = [t for t in transactions if within(t.day, t.time)]
+    logs = [log for log in logs if within(log.day, log.time)]
+    purchases: dict[tuple[object, ...], list[Transaction]] = {}
+    for t in transactions:
+        key = (t.cpf or None, t.card or None, t.day, t.time, t.amount)
+        purchases.setdefault(key, []).append(t)
+
+    candidates = []
+    for purchase, copies in purchases.items():
+        for t in copies:
+            for place, log in enumerate(logs):
+                for rank, _, row in _pairs(t, log, approved):
+                    if row[-1] is not None and abs(row[-1]) <= tolerance:
+                        declined, distance, log_order, *rest = rank
+                        bought = instant(t.day, t.time)
+                        order = (declined, distance, bought, log_order, *rest)
+                        candidates.append((order, purchase, place, t, row))
+    candidates.sort(key=lambda candidate: candidate[0])
+    taken: dict[tuple[object, ...], tuple[Transaction, tuple[object, ...]]] = {}
+    used: set[int] = set()
+    for _, purchase, place, t, row in candidates:
+        if purchase not in taken and place not in used:
+            taken[purchase] = (t, row)
+            used.add(place)
+
+    consolidated, without_log, duplicates, reasons = [], [], [], []
+    for purchase, copies in purchases.items():
+        if not inside(copies[0].day):
+            continue
+        if purchase in taken:
+            survivor, row = taken[purchase]
+            consolidated.append(row)
+        else:
+            survivor = min(copies, key=lambda t: (not t.virtual, _sheet_key(_row(t))))
+            without_log.append(_row(survivor))
+            reasons.append((*_row(survivor), _reason(copies, logs, tolerance)))
+        duplicates += [_row(t) for t in copies if t is not survivor]
+
+    cards = {card for t in transactions for card in (t.card, t.virtual) if card}
+    read = [at for t in transactions if (at := instant(t.day, t.time))]
+    divergences, distances = [], []
+    for place, log in enumerate(logs):
+        if place in used or not inside(log.day):
+            continue
+        motivo = _motivo(log, read, end, today, approved)
+        if motivo == "aprovada sem transação" and log.card and log.card in cards:
+            motivo = "fora da tolerância"
+        row = (log.card, log.day, log.time, log.code, log.text, motivo)
+        divergences.append(row)
+        distances.append((*row, _distance(log, transactions)))
+    return Expected(
+        sorted(consolidated, key=_sheet_key),
+        sorted(divergences, key=_log_key),
+        sorted(without_log, key=_sheet_key),
+        sorted(duplicates, key=_sheet_key),
+        sorted(reasons, key=lambda row: (_sheet_key(row[:7]), row[7])),
+        sorted(distances, key=lambda row: (_log_key(row[:6]), str(row[6]))),
+    )
+
+
+def _reason(copies: list[Transaction], logs: list[Log], tolerance: int) -> str:
+    of_card = [
+        (t, log) for t in copies for log in logs if log.card and log.card in (t.card, t.virtual)
+    ]
+    if not of_card:
+        return "sem log do cartão"
+    for t, log in of_card:
+        bought, logged = instant(t.day, t.time), instant(log.day, log.time)
+        if bought and logged and abs((logged - bought).total_seconds()) <= tolerance:
+            return "log usado por outra transação"
+    return "fora da tolerância"
+
+
+def _distance(log: Log, transactions: list[Transaction]) -> int | None:
+    """Seconds to the nearest transaction of the log's card, without its sign."""
+    logged = instant(log.day, log.time)
+    return min(
+        (
+            int(abs((logged - bought).total_seconds()))
+            for t in transactions
+            if log.card and log.card in (t.card, t.virtual)
+            if logged and (bought := instant(t.day, t.time))
+        ),
+        default=None,
     )
 
 

@@ -1,8 +1,7 @@
-"""Finds for each transaction the best log of one card number, without building pairs.
+"""Rule `card`: a purchase takes the best log of its cards, however many others take it too.
 
 Logs are sorted once by (card, declined, instant, visible values); each transaction then needs two
-binary searches, whatever the number of records its card has. Knows the frames' columns; what
-makes a pair win over another is `lib.matching`'s.
+binary searches, whatever the number of records its card has. No pairs are built.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib import columns as c
-from lib import keys, ordering
+from lib import keys, ordering, purchases
 from lib.errors import ContractError
+from lib.pairing import Pairing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,32 @@ if TYPE_CHECKING:
 
 FAR: Final = np.int64(2**62)
 """The distance of a pair in which a time is missing: larger than any other."""
+
+
+def pair(
+    transactions: pd.DataFrame,
+    auth_logs: pd.DataFrame,
+    bought: keys.Instants,
+    logged: keys.Instants,
+    approved: Bools,
+) -> Pairing:
+    """Match every transaction by physical and by virtual card, once per purchase."""
+    index = LogIndex.build(auth_logs, logged, approved)
+    physical = index.best(keys.column(transactions, c.TOKEN_CARTAO), bought)
+    virtual = index.best(keys.column(transactions, c.TOKEN_VIRTUAL), bought)
+    best, by_virtual = _better(physical, virtual)
+    matched = index.touched(transactions, len(auth_logs))
+    return Pairing(
+        log=best.log,
+        virtual=by_virtual,
+        survivor=_survivors(transactions, auth_logs, bought, best, by_virtual),
+        reason=np.full(
+            len(transactions), c.WITHOUT_LOG_REASONS.index(c.SEM_LOG_DO_CARTAO), dtype=np.int8
+        ),
+        matched=matched,
+        known=matched,
+        nearest=np.full(len(auth_logs), -1, dtype=np.int64),
+    )
 
 
 @dataclass(frozen=True)
@@ -44,6 +70,61 @@ class Candidates:
     @property
     def found(self) -> Bools:
         return self.log >= 0
+
+
+def _better(physical: Candidates, virtual: Candidates) -> tuple[Candidates, Bools]:
+    """Each copy's best pair of the two joins, and whether it is the virtual one.
+
+    Approved before declined, then the nearer, then the earlier log, then físico.
+    """
+    wins = np.zeros(len(physical.log), dtype=np.bool_)
+    undecided = physical.found & virtual.found
+    for ours, theirs in (
+        (physical.declined, virtual.declined),
+        (physical.distance, virtual.distance),
+        (physical.moment, virtual.moment),
+    ):
+        wins |= undecided & (theirs < ours)
+        undecided &= theirs == ours
+    wins |= virtual.found & ~physical.found
+    return (
+        Candidates(
+            log=np.where(wins, virtual.log, physical.log),
+            declined=np.where(wins, virtual.declined, physical.declined),
+            distance=np.where(wins, virtual.distance, physical.distance),
+            moment=np.where(wins, virtual.moment, physical.moment),
+        ),
+        wins,
+    )
+
+
+def _survivors(
+    transactions: pd.DataFrame,
+    auth_logs: pd.DataFrame,
+    bought: keys.Instants,
+    pairs: Candidates,
+    by_virtual: Bools,
+) -> Ints:
+    """For each transaction the row that stands for its purchase, itself where it has no twin."""
+    copies = purchases.copies(transactions, bought)
+    rows = copies.rows
+    log = pairs.log[rows]
+
+    order = ordering.arrange(
+        copies.purchase,
+        [
+            *ordering.by(
+                ~pairs.found[rows],
+                pairs.declined[rows],
+                pairs.distance[rows],
+                pairs.moment[rows],
+                by_virtual[rows],
+            ),
+            *ordering.among(rows, purchases.preference(transactions)),
+            *ordering.among(log, purchases.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)),
+        ],
+    )
+    return purchases.first_of_each(copies, order, len(transactions))
 
 
 @dataclass(frozen=True)
@@ -124,6 +205,17 @@ class LogIndex:
         result.distance[rows] = distance
         result.moment[rows] = at
         return result
+
+    def touched(self, transactions: pd.DataFrame, logs: int) -> Bools:
+        """Which of the log rows carry the physical or virtual card of some transaction."""
+        presented = pa.chunked_array(
+            [keys.column(transactions, name) for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)]
+        )
+        known = pc.is_in(self.cards, value_set=presented, skip_nulls=True)
+        touched = np.zeros(logs, dtype=np.bool_)
+        card = self.key // (2 * self.span) if self.span else self.key
+        touched[self.row] = known.to_numpy(zero_copy_only=False)[card]
+        return touched
 
     def _nearest(self, run: Ints, instants: keys.Instants, rows: Ints) -> tuple[Ints, Ints, Ints]:
         """(log row or -1, distance, moment) of the nearest log of each run."""

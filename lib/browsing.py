@@ -1,0 +1,180 @@
+"""What a reader asks of a long table: its rows found, filtered and sorted, as positions.
+
+Works column by column on integers and on the dictionary's values, so that no big frame is ever
+built. Pure: knows no screen, and what may be kept for the next question it hands to ``remember``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lib import columns as c
+from lib import keys
+from lib.listings import Made, Stored, Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lib.reconciliation import Reconciliation
+
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+SEARCH_LENGTH: Final = 60
+
+_IDENTIFIERS: Final = (c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL)
+_DATES_AND_TIMES: Final = (c.DATA_TRANSA, c.HORA_TRANSA, c.DATA, c.HORA)
+_NUMBER: Final = re.compile(r"(?<!\d)\d(?:[ .-]?\d){10,18}(?!\d)")
+_LAST: Final = np.iinfo(np.int64).max
+
+Remember = Callable[[Hashable, Callable[[], Any]], Any]
+"""Gives what was computed for a key, or computes it."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a table: a text, wanted values by column, an order (blank: the sheet's)."""
+
+    search: str = ""
+    wanted: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    sort: str = ""
+    descending: bool = False
+
+
+def positions(
+    result: Reconciliation,
+    table: Table,
+    query: Query,
+    remember: Remember = lambda key, compute: compute(),
+) -> Ints:
+    """The positions in the table of the rows that are asked for, in the order asked for.
+
+    Blank values come last in either direction; equal ones stay in the order of the sheet.
+    """
+    order = remember(
+        ("order", table.name, query.sort, query.descending),
+        lambda: _order(result, table, query.sort, query.descending),
+    )
+    kept = np.ones(len(order), dtype=np.bool_)
+    if query.search:
+        key = ("search", table.name, query.search)
+        kept &= remember(key, lambda: _found(result, table, query.search))
+    for name, words in query.wanted:
+        kept &= _with_values(result, table.columns[name], words)
+    return order if kept.all() else order[kept[order]]
+
+
+def amount(result: Reconciliation, table: Table, at: Ints) -> Decimal:
+    """The sum of `vlr_total` over these positions of a table of transactions."""
+    cents = keys.cents(result.transactions, c.VLR_TOTAL)[table.row_numbers(result)[at]]
+    return Decimal(int(cents[cents != keys.NEVER].sum())) / 100
+
+
+def words_of(result: Reconciliation, table: Table, name: str) -> tuple[str, ...]:
+    """The different texts in a column of the table, sorted; a blank one stands for NULL too."""
+    column = table.columns[name]
+    if isinstance(column, Made):
+        return tuple(column.labels[int(code)] for code in np.unique(column.codes(result)))
+    return tuple(sorted({word or "" for word in pc.unique(_texts(result, column)).to_pylist()}))
+
+
+def cleaned_search(text: str) -> str:
+    """A search as it may be kept and shown: short, and without a whole card number or CPF."""
+    return _NUMBER.sub(_masked, " ".join(text[: 4 * SEARCH_LENGTH].split()))[:SEARCH_LENGTH].strip()
+
+
+def _masked(number: re.Match[str]) -> str:
+    digits = re.sub(r"\D", "", number[0])
+    if len(digits) == 11:
+        return f"***.{digits[3:6]}.{digits[6:9]}-**"
+    return (digits[:6] if len(digits) >= 13 else "") + "******" + digits[-4:]
+
+
+def _order(result: Reconciliation, table: Table, sort: str, descending: bool) -> Ints:
+    if sort not in table.columns:
+        return np.arange(len(table.row_numbers(result)))
+    value, blank = _sortable(result, table.columns[sort])
+    return np.argsort(np.where(blank, _LAST, -value if descending else value), kind="stable")
+
+
+def _sortable(result: Reconciliation, column: Stored | Made) -> tuple[Ints, Bools]:
+    """The column as integers that compare as its values do, and where it is blank."""
+    if isinstance(column, Made):
+        codes = column.codes(result)
+        if column.labels:
+            rank = np.argsort(np.argsort(np.array(column.labels)))
+            return rank[codes], np.zeros(len(codes), dtype=np.bool_)
+        return np.ma.getdata(codes), np.ma.getmaskarray(codes)
+    frame, rows = column.frame(result), column.row_numbers(result)
+    if column.name == c.VLR_TOTAL:
+        value = keys.cents(frame, c.VLR_TOTAL)[rows]
+        return value, value == keys.NEVER
+    if column.name in _DATES_AND_TIMES:
+        raw = keys.column(frame, column.name).take(pa.array(rows)).view(pa.int32())
+        blank = raw.is_null().to_numpy(zero_copy_only=False)
+        return raw.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), blank
+    rank = keys.text_rank(frame, column.name, rows)
+    return rank, rank == 0
+
+
+def _found(result: Reconciliation, table: Table, text: str) -> Bools:
+    """Which positions have the text in one of the searched columns."""
+    needle = _folded(pa.array([text]))[0].as_py()
+    found = np.zeros(len(table.row_numbers(result)), dtype=np.bool_)
+    for name in table.searched:
+        column = table.columns[name]
+        if isinstance(column, Stored):
+            values = keys.column(column.frame(result), column.name)
+            if pa.types.is_dictionary(values.type):
+                hit = _matches(values.dictionary, name, needle).take(values.indices)
+            else:
+                hit = _matches(values, name, needle)
+            by_row = hit.fill_null(False).to_numpy(zero_copy_only=False)
+            found |= by_row[column.row_numbers(result)]
+    return found
+
+
+def _matches(words: pa.Array, name: str, needle: str) -> pa.Array:
+    if name == c.COD_RESPOSTA:
+        return pc.equal(_folded(words), needle)
+    if name not in _IDENTIFIERS:
+        return pc.match_substring(_folded(words), needle)
+    number = re.sub(r"[ .-]", "", needle)
+    if name == c.NUM_CPF:
+        # Only the digits of a CPF that its mask shows are there to be found.
+        number = number.replace("*", "")
+        words = pc.replace_substring_regex(words, r"[.*-]", "")
+    return pc.match_substring(words, number) if number else pc.equal(words, needle)
+
+
+def _folded(words: pa.Array) -> pa.Array:
+    """Lower case, accents gone."""
+    if not pc.all(pc.string_is_ascii(words)).as_py():
+        words = pc.replace_substring_regex(pc.utf8_normalize(words, "NFKD"), r"\p{Mn}", "")
+    return pc.utf8_lower(words)
+
+
+def _with_values(result: Reconciliation, column: Stored | Made, wanted: tuple[str, ...]) -> Bools:
+    if isinstance(column, Made):
+        codes = [column.labels.index(word) for word in wanted if word in column.labels]
+        return np.isin(column.codes(result), codes)
+    texts = _texts(result, column)
+    kept: Bools = pc.is_in(texts, value_set=pa.array(wanted, pa.string())).to_numpy(
+        zero_copy_only=False
+    )
+    if "" in wanted:
+        kept = kept | texts.is_null().to_numpy(zero_copy_only=False)
+    return kept
+
+
+def _texts(result: Reconciliation, column: Stored) -> pa.Array:
+    values = keys.column(column.frame(result), column.name)
+    return values.take(pa.array(column.row_numbers(result)))

@@ -1,0 +1,211 @@
+"""The dashboard's data sets: each lives once in memory, whoever asks for it and however many do.
+
+Owns who waits for which extraction (one for all who ask at the same time), what a running one has
+reached, and which data sets leave when the budget is full. A data set is keyed by what was asked
+and by what its readers may see. Knows no screen; failures are told to who waits and not kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from lib import pipeline
+from lib.errors import AggregatorError
+from lib.pipeline import Outcome, Progress, Request
+
+if TYPE_CHECKING:
+    from lib.config import Settings
+
+BUDGET_BYTES: Final = 1_200_000_000
+_AT_ONCE: Final = 4
+_DERIVED_SHARE: Final = 8
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a reader may see: readers of equal rights share data. Blank where all see the same."""
+
+    reader: str = ""
+    clear: bool = False
+
+
+@dataclass(frozen=True)
+class Key:
+    """What makes two data sets the same."""
+
+    request: Request
+    rights: Rights
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One extraction, reconciled. ``version`` is new with every extraction and cannot be guessed.
+
+    ``derived`` keeps what is computed from it (orders of rows, found rows) while there is room.
+    """
+
+    key: Key
+    outcome: Outcome
+    version: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    derived: Derived = field(default_factory=lambda: Derived(BUDGET_BYTES // _DERIVED_SHARE))
+
+    @property
+    def size_bytes(self) -> int:
+        """What the frames and row numbers take in memory."""
+        return sum(_size(value) for value in vars(self.outcome.reconciliation).values())
+
+
+class Derived:
+    """Arrays computed from a data set, the least recently used leaving first."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` gives for this key, computed again only if it has left."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        value = compute()
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > 1 and self.size_bytes > self._budget:
+                self._kept.popitem(last=False)
+        return value
+
+    @property
+    def size_bytes(self) -> int:
+        """What the kept arrays take in memory."""
+        return sum(_size(value) for value in self._kept.values())
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a running extraction: its name in `pipeline.Progress`, and its rows so far."""
+
+    name: str
+    rows: int
+
+
+class Loading:
+    """A running extraction that any number of sessions watch."""
+
+    def __init__(self) -> None:
+        self.future: Future[Dataset] = Future()
+        self.started: Final = time.monotonic()
+        self._lock = threading.Lock()
+        self._rows: dict[str, int] = {}
+
+    def __call__(self, stage: str, rows: int) -> None:
+        with self._lock:
+            self._rows[stage] = rows
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages reached, in the order in which they began; none while connecting."""
+        with self._lock:
+            return tuple(Stage(name, rows) for name, rows in self._rows.items())
+
+
+Load = Callable[["Settings", Key, Progress], Outcome]
+
+
+def extract(settings: Settings, key: Key, progress: Progress) -> Outcome:
+    """Read and match what the key asks for. Raises AggregatorError."""
+    return pipeline.run(settings, key.request, clear=key.rights.clear, progress=progress)
+
+
+class Store:
+    """Data sets by key within a budget of bytes; the least recently used leaves first."""
+
+    def __init__(self, load: Load = extract, budget_bytes: int = BUDGET_BYTES) -> None:
+        self._load = load
+        self._budget = budget_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Key, Dataset] = OrderedDict()
+        self._loading: dict[Key, Loading] = {}
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
+
+    def find(self, key: Key) -> Dataset | None:
+        """The data set of this key, if it is here."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def loading(self, key: Key) -> Loading | None:
+        """The extraction of this key that is under way, if one is."""
+        with self._lock:
+            return self._loading.get(key)
+
+    def load(self, settings: Settings, key: Key) -> Loading:
+        """Begin an extraction of this key, or join the one under way.
+
+        An older data set of the key stays in place until the new one is complete.
+        """
+        with self._lock:
+            running = self._loading.get(key)
+            if running is not None:
+                return running
+            loading = self._loading[key] = Loading()
+        # A daemon: a server that is told to stop does not wait for a slow database.
+        threading.Thread(
+            target=self._run, args=(settings, key, loading), name="dataset", daemon=True
+        ).start()
+        return loading
+
+    @property
+    def size_bytes(self) -> int:
+        """What all data sets take in memory."""
+        with self._lock:
+            return self._size()
+
+    def _run(self, settings: Settings, key: Key, loading: Loading) -> None:
+        try:
+            with self._places:
+                dataset = Dataset(key, self._load(settings, key, loading))
+        except AggregatorError as problem:
+            _log.warning("%s", problem)
+            self._end(key)
+            loading.future.set_exception(problem)
+        except BaseException as problem:
+            self._end(key)
+            loading.future.set_exception(problem)
+            raise
+        else:
+            self._end(key, dataset)
+            loading.future.set_result(dataset)
+
+    def _end(self, key: Key, dataset: Dataset | None = None) -> None:
+        with self._lock:
+            del self._loading[key]
+            if dataset is None:
+                return
+            self._kept[key] = dataset
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and self._size() > self._budget:
+                self._kept.popitem(last=False)
+
+    def _size(self) -> int:
+        return sum(kept.size_bytes + kept.derived.size_bytes for kept in self._kept.values())
+
+
+def _size(value: object) -> int:
+    if isinstance(value, pd.DataFrame):
+        return sum(int(value[name].array.nbytes) for name in value.columns)
+    return int(getattr(value, "nbytes", 0))

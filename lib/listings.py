@@ -1,0 +1,150 @@
+"""The four tables a reader browses, the sheets' two among them: columns and where values are.
+
+A table is a description: rows of the two extracted frames by number, or small codes made by the
+matching. Knows no query and no screen, and holds no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lib import columns as c
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lib.reconciliation import Reconciliation, Rows
+
+# Columns that no sheet has.
+MOTIVO_SEM_LOG: Final = "motivo_sem_log"
+VIRTUAL_MANTIDO: Final = "num_cartao_virtual_mantido"
+MANTIDA: Final = "transacao_mantida"
+CONSOLIDADA: Final = "consolidada"
+SEM_LOG: Final = "sem log"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A column of an extracted frame, at the rows that this field of the reconciliation numbers."""
+
+    side: Literal["transactions", "auth_logs"]
+    name: str
+    rows: str
+
+    def frame(self, result: Reconciliation) -> pd.DataFrame:
+        """The extracted frame that holds the column."""
+        frame: pd.DataFrame = getattr(result, self.side)
+        return frame
+
+    def row_numbers(self, result: Reconciliation) -> Rows:
+        """The frame's row of each position of the table."""
+        rows: Rows = getattr(result, self.rows)
+        return rows
+
+
+@dataclass(frozen=True)
+class Made:
+    """A column of the matching's own: codes that index ``labels``; without labels, numbers."""
+
+    codes: Callable[[Reconciliation], Any]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; ``searched`` are the columns a search reads, ``rows`` the field it numbers."""
+
+    name: str
+    side: Literal["transactions", "auth_logs"]
+    rows: str
+    columns: dict[str, Stored | Made]
+    searched: tuple[str, ...]
+
+    def row_numbers(self, result: Reconciliation) -> Rows:
+        """The row of the table's own side at each position."""
+        rows: Rows = getattr(result, self.rows)
+        return rows
+
+    def page(self, result: Reconciliation, at: Rows) -> pd.DataFrame:
+        """The rows at these positions, in the table's columns; the raw line of a clear
+        extraction stays out."""
+        data: dict[str, Any] = {}
+        for name, column in self.columns.items():
+            if isinstance(column, Stored):
+                taken = column.row_numbers(result)[at]
+                data[name] = column.frame(result)[column.name].take(taken).array
+            else:
+                data[name] = pd.arrays.ArrowExtensionArray(_made(column, result, at))
+        return pd.DataFrame(data, copy=False)
+
+
+def _made(column: Made, result: Reconciliation, at: Rows) -> pa.Array:
+    codes = column.codes(result)[at]
+    if column.labels:
+        return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(column.labels))
+    return pa.array(np.ma.getdata(codes), mask=np.ma.getmaskarray(codes))
+
+
+def _transactions(rows: str) -> dict[str, Stored | Made]:
+    return {name: Stored("transactions", name, rows) for name in c.TRANSACTIONS_QUERY}
+
+
+def _auth_logs(rows: str, names: tuple[str, ...]) -> dict[str, Stored | Made]:
+    return {name: Stored("auth_logs", name, rows) for name in names}
+
+
+def _survivor_is_without_log(result: Reconciliation) -> NDArray[np.int8]:
+    return np.isin(result.survivor_rows, result.without_log_rows).astype(np.int8)
+
+
+_CARDS: Final = (c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL)
+
+CONSOLIDATED: Final = Table(
+    "consolidated",
+    "transactions",
+    "consolidated_rows",
+    {
+        **_transactions("consolidated_rows"),
+        **_auth_logs("pair_rows", (c.COD_RESPOSTA, c.DES_LOG)),
+        c.TIPO_MATCH: Made(lambda r: r.pair_virtual.astype(np.int8), (c.FISICO, c.VIRTUAL)),
+        c.DIF_SEGUNDOS: Made(lambda r: r.pair_seconds),
+    },
+    (*_CARDS, c.COD_RESPOSTA, c.DES_LOG),
+)
+DIVERGENCES: Final = Table(
+    "divergences",
+    "auth_logs",
+    "divergent_rows",
+    {
+        **_auth_logs("divergent_rows", c.DIVERGENCES[:-1]),
+        c.MOTIVO: Made(lambda r: r.motivo, c.MOTIVOS),
+    },
+    (c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG),
+)
+WITHOUT_LOG: Final = Table(
+    "without_log",
+    "transactions",
+    "without_log_rows",
+    {
+        **_transactions("without_log_rows"),
+        MOTIVO_SEM_LOG: Made(lambda r: r.without_log_reason, c.WITHOUT_LOG_REASONS),
+    },
+    _CARDS,
+)
+DUPLICATES: Final = Table(
+    "duplicates",
+    "transactions",
+    "duplicate_rows",
+    {
+        **_transactions("duplicate_rows"),
+        VIRTUAL_MANTIDO: Stored("transactions", c.NUM_CARTAO_VIRTUAL, "survivor_rows"),
+        MANTIDA: Made(_survivor_is_without_log, (CONSOLIDADA, SEM_LOG)),
+    },
+    _CARDS,
+)

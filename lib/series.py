@@ -1,0 +1,196 @@
+"""The small frames behind the charts, counted out of a reconciliation.
+
+Owns what is counted by hour, by weekday, by join and by distance in time; totals and the books
+are `lib.summary`'s. Pure: knows no clock, no language and no figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from lib import columns as c
+from lib import keys
+from lib.reconciliation import EPOCH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lib.reconciliation import Period, Reconciliation
+
+    Ints = NDArray[np.int64]
+
+HOURS: Final = 24
+WEEKDAYS: Final = 7
+
+_HOUR_SECONDS: Final = keys.DAY_SECONDS // HOURS
+_EPOCH_WEEKDAY: Final = EPOCH.weekday()
+_BINS: Final = 40
+_WIDTHS: Final = (  # seconds that people count in
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 21_600, 43_200, 86_400),
+)
+
+
+def hourly(period: Period) -> bool:
+    """Whether a timeline of this period goes by the hour: one day has no days to compare."""
+    return period.start == period.end
+
+
+def timeline(result: Reconciliation) -> pd.DataFrame:
+    """One row a day of the period, or an hour where the period is a single day.
+
+    Columns: ``at`` (local datetime, start of the day or hour), ``consolidated, divergences,
+    without_log, fisico, virtual`` (counts), ``rate`` (consolidated out of purchases, NaN where
+    there was none) and ``amount, amount_fisico, amount_virtual`` (exact decimals, consolidated).
+    A record without the date (or, by the hour, the time) is in no row.
+    """
+    slots = _Slots.of(result.period)
+    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
+    rows, virtual = result.consolidated_rows, result.pair_virtual
+    slot = slots.number(bought, rows)
+    cents = keys.cents(result.transactions, c.VLR_TOTAL)[rows]
+    cents[cents == keys.NEVER] = 0
+
+    consolidated = slots.count(slot)
+    by_virtual = slots.count(slot[virtual])
+    amount = slots.total(slot, cents)
+    amount_virtual = slots.total(slot[virtual], cents[virtual])
+    without_log = slots.count(slots.number(bought, result.without_log_rows))
+    purchases = consolidated + without_log
+    return pd.DataFrame(
+        {
+            "at": slots.starts(),
+            "consolidated": consolidated,
+            "divergences": slots.count(slots.number(logged, result.divergent_rows)),
+            "without_log": without_log,
+            "fisico": consolidated - by_virtual,
+            "virtual": by_virtual,
+            "rate": share(consolidated, purchases),
+            "amount": _decimals(amount),
+            "amount_fisico": _decimals(amount - amount_virtual),
+            "amount_virtual": _decimals(amount_virtual),
+        }
+    )
+
+
+def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:
+    """Consolidated purchases by weekday and hour, 168 rows: Monday (0) first, then hour 0 to 23.
+
+    Columns: ``weekday, hour, transactions, days`` (how often the weekday comes in the period) and
+    ``mean`` (purchases on such a day, NaN where there is none), which is what may be compared: a
+    period of ten days has some weekdays twice. A purchase without a time is in no row.
+    """
+    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    rows = result.consolidated_rows
+    rows = rows[bought.known[rows]]
+    hour = bought.seconds[rows] % keys.DAY_SECONDS // _HOUR_SECONDS
+    cell = weekday(bought.day[rows]) * HOURS + hour
+    count = np.bincount(cell, minlength=WEEKDAYS * HOURS)
+    first, last = (_day(d) for d in (result.period.start, result.period.end))
+    days = np.bincount(weekday(np.arange(first, last + 1)), minlength=WEEKDAYS).repeat(HOURS)
+    return pd.DataFrame(
+        {
+            "weekday": np.arange(WEEKDAYS).repeat(HOURS),
+            "hour": np.tile(np.arange(HOURS), WEEKDAYS),
+            "transactions": count,
+            "days": days,
+            "mean": share(count, days),
+        }
+    )
+
+
+def time_difference(result: Reconciliation) -> pd.DataFrame:
+    """How many consolidated purchases have their log how far away, in seconds (log - purchase).
+
+    Columns: ``low, high`` (floats, low <= difference < high) and ``transactions``. The rows are
+    equally wide and hold the middle 98 in a hundred; what lies further out is in a first row from
+    -inf and a last one to inf, where there is any. Pairs without a known difference are in none.
+    """
+    seconds = np.asarray(result.pair_seconds.compressed(), dtype=np.int64)
+    if not len(seconds):
+        return pd.DataFrame({"low": [], "high": [], "transactions": np.zeros(0, dtype=np.int64)})
+    at = [len(seconds) // 100, len(seconds) - 1 - len(seconds) // 100]
+    low, high = (int(v) for v in np.partition(seconds, at)[at])
+    fitting = (w for w in _WIDTHS if high // w - low // w < _BINS)
+    width = next(fitting, (high - low) // (_BINS - 1) + 1)
+    first, last = low // width, high // width
+    edges = np.arange(first, last + 2) * float(width)
+    edges = np.concatenate([[-np.inf], edges, [np.inf]])
+    # Bin 0 is what lies before the first edge.
+    number = np.clip(seconds // width - first + 1, 0, len(edges) - 2)
+    frame = pd.DataFrame(
+        {
+            "low": edges[:-1],
+            "high": edges[1:],
+            "transactions": np.bincount(number, minlength=len(edges) - 1),
+        }
+    )
+    empty_end = np.isinf(frame["high"] - frame["low"]) & (frame["transactions"] == 0)
+    return frame[~empty_end].reset_index(drop=True)
+
+
+def typical_distance(result: Reconciliation) -> float | None:
+    """Half of the consolidated purchases have their log at most this many seconds away."""
+    seconds = np.abs(result.pair_seconds.compressed())
+    return float(np.median(seconds)) if len(seconds) else None
+
+
+def share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    """Part by whole as floats, NaN where the whole is zero."""
+    out = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=out, where=whole != 0)
+    return out
+
+
+def weekday(day: Ints) -> Ints:
+    """The weekday, Monday being 0, of days since 1970-01-01."""
+    return (day + _EPOCH_WEEKDAY) % WEEKDAYS
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """The days of a period, or the hours of its only day, numbered from 0; -1 is outside."""
+
+    period: Period
+    size: int
+
+    @classmethod
+    def of(cls, period: Period) -> _Slots:
+        return cls(period, HOURS if hourly(period) else _day(period.end) - _day(period.start) + 1)
+
+    def number(self, instants: keys.Instants, rows: Ints) -> Ints:
+        first = _day(self.period.start)
+        if hourly(self.period):
+            hour = instants.seconds[rows] // _HOUR_SECONDS - first * HOURS
+            number = np.where(instants.known[rows], hour, -1)
+        else:
+            number = instants.day[rows] - first
+        return np.where((number >= 0) & (number < self.size), number, -1)
+
+    def count(self, number: Ints) -> Ints:
+        return np.bincount(number + 1, minlength=self.size + 1)[1:]
+
+    def total(self, number: Ints, cents: Ints) -> Ints:
+        sums = np.zeros(self.size + 1, dtype=np.int64)
+        np.add.at(sums, number + 1, cents)
+        return sums[1:]
+
+    def starts(self) -> list[datetime]:
+        step = timedelta(hours=1) if hourly(self.period) else timedelta(days=1)
+        first = datetime.combine(self.period.start, time.min)
+        return [first + i * step for i in range(self.size)]
+
+
+def _day(day: Any) -> int:
+    return int((day - EPOCH).days)
+
+
+def _decimals(cents: Ints) -> list[Decimal]:
+    return [Decimal(int(value)) / 100 for value in cents]

@@ -1,0 +1,434 @@
+"""The workbook as its readers find it: every cell re-read, every way of failing met for real."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from datetime import time as clock
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pytest
+from openpyxl.utils.escape import unescape
+
+from lib import columns as c
+from lib import report
+from lib.errors import ReportError
+from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+
+DAY = date(2026, 11, 12)
+EXTRACTED_AT = datetime(2026, 11, 22, 9, 0, 3, tzinfo=UTC)
+COVER = report.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
+CLEAR = replace(COVER, clear=True)
+CARD = "400000******1234"
+TRANSACTION = ("***.456.789-**", CARD, None, DAY, clock(10, 30), Decimal("12.34"), COVER.merchant)
+LOG = (CARD, DAY, clock(10, 30, 5), "00", "APROVADA", "0200 012345678000190")
+KINDS = {
+    **dict.fromkeys((c.DATA, c.DATA_TRANSA), pa.date32()),
+    **dict.fromkeys((c.HORA, c.HORA_TRANSA), pa.time32("s")),
+    c.VLR_TOTAL: pa.decimal128(18, 2),
+}
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+Records = Sequence[dict[str, Any]]
+
+
+def frame(names: Sequence[str], usual: Sequence[Any], rows: Records, text: Any) -> pd.DataFrame:
+    data = {
+        name: pa.array([row.get(name, value) for row in rows], KINDS.get(name, text))
+        for name, value in zip(names, usual, strict=True)
+    }
+    return pd.DataFrame({name: pd.arrays.ArrowExtensionArray(data[name]) for name in names})
+
+
+def built(
+    bought: Records = (),
+    logged: Records = (),
+    *,
+    spare: int = 0,
+    clear: bool = False,
+    text: Any = DICTIONARY,
+    rule: Rule | None = None,
+) -> Reconciliation:
+    """Each transaction beside a log of its own, then ``spare`` more without log; logs left over."""
+    n = len(bought)
+    names = c.AUTH_LOGS_CLEAR[:-1] if clear else c.AUTH_LOGS[:-1]
+    return Reconciliation(
+        period=Period(DAY, date(2026, 11, 22), date(2026, 11, 22)),
+        rule=rule or Rule(),
+        transactions=frame(c.TRANSACTIONS_QUERY, TRANSACTION, [*bought, *[{}] * spare], text),
+        auth_logs=frame(names, LOG[: len(names)], [*[{}] * n, *logged], text),
+        transaction_rows=np.arange(n + spare),
+        log_rows=np.arange(n + len(logged)),
+        consolidated_rows=np.arange(n),
+        pair_rows=np.arange(n),
+        pair_virtual=np.arange(n) % 2 == 1,
+        pair_seconds=np.ma.array(np.arange(n) - 5, mask=np.arange(n) % 3 == 2),
+        matched_log_rows=np.arange(n),
+        divergent_rows=np.arange(n, n + len(logged)),
+        motivo=np.zeros(len(logged), np.int8),
+        nearest_rows=np.full(len(logged), -1),
+        without_log_rows=np.arange(n, n + spare),
+        without_log_reason=np.zeros(spare, np.int8),
+        duplicate_rows=np.arange(0),
+        survivor_rows=np.arange(0),
+    )
+
+
+def cells(path: Path, sheet: str) -> list[tuple[Any, ...]]:
+    return list(openpyxl.load_workbook(path)[sheet].iter_rows(min_row=2, values_only=True))
+
+
+def texts(path: Path) -> list[Any]:
+    return [row[4] for row in cells(path, c.SHEET_DIVERGENCES)]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "resultado_transacoes.xlsx"
+
+
+def test_an_empty_report_has_both_sheets_with_their_headers_ready_to_filter(target: Path) -> None:
+    report.write(built(), COVER, target)
+    book = openpyxl.load_workbook(target)
+    assert book.sheetnames == ["Divergentes", "Transacoes Consolidadas"]
+    for sheet, names in zip(book, (c.DIVERGENCES, c.CONSOLIDATED), strict=True):
+        assert [cell.value for cell in sheet[1]] == list(names)
+        assert all(cell.font.b for cell in sheet[1])
+        assert sheet.freeze_panes == "A2"
+        assert sheet.auto_filter.ref == f"A1:{sheet[1][-1].coordinate}"
+        assert all(sheet.column_dimensions[cell.column_letter].width > 10 for cell in sheet[1])
+
+
+@pytest.mark.parametrize("text", [DICTIONARY, pa.string()])
+def test_every_cell_comes_back_with_its_value_and_its_type(target: Path, text: Any) -> None:
+    written = report.write(
+        built([{}, {c.NUM_CARTAO_VIRTUAL: "00012"}], [{}], text=text), COVER, target
+    )
+    first, second = openpyxl.load_workbook(target)[c.SHEET_CONSOLIDATED].iter_rows(min_row=2)
+    midnight = datetime(2026, 11, 12)  # noqa: DTZ001
+    usual = ("***.456.789-**", CARD, None, midnight, clock(10, 30), 12.34, COVER.merchant, "00")
+    assert tuple(x.value for x in first) == (*usual, "APROVADA", "físico", -5)
+    assert second[2].value == "00012"
+    assert (second[9].value, second[10].value) == ("virtual", -4)
+    formats = ["@", "@", "@", "dd/mm/yyyy", "hh:mm:ss", "#,##0.00", "@", "@", "@", "@", "0"]
+    assert [x.number_format for x in first] == formats
+    assert isinstance(first[10].value, int)
+    assert cells(target, c.SHEET_DIVERGENCES) == [
+        (CARD, midnight, clock(10, 30, 5), "00", "APROVADA", "negada")
+    ]
+    content = target.read_bytes()
+    assert written.rows == {c.SHEET_DIVERGENCES: 1, c.SHEET_CONSOLIDATED: 2}
+    assert written.size_bytes == len(content)
+    assert written.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_null_is_an_empty_cell(target: Path) -> None:
+    blank = dict.fromkeys(c.TRANSACTIONS_QUERY)
+    report.write(built([blank] * 3, [dict.fromkeys(c.AUTH_LOGS)]), COVER, target)
+    assert cells(target, c.SHEET_CONSOLIDATED)[2][:7] == (None,) * 7
+    assert cells(target, c.SHEET_CONSOLIDATED)[2][10] is None
+    assert cells(target, c.SHEET_DIVERGENCES)[0][:5] == (None,) * 5
+
+
+def test_the_seconds_of_a_day_come_back_exactly(target: Path) -> None:
+    seconds = [*range(0, 86_400, 61), 86_399]
+    times = [clock(s // 3600, s // 60 % 60, s % 60) for s in seconds]
+    report.write(built(logged=[{c.HORA: at} for at in times]), COVER, target)
+    assert [row[2] for row in cells(target, c.SHEET_DIVERGENCES)] == times
+
+
+@pytest.mark.parametrize("text", [DICTIONARY, pa.string()])
+def test_a_text_stays_that_text_whatever_is_in_it(target: Path, text: Any) -> None:
+    values = ["=cmd()", "+1", "-1", "@x", "000123", " a ", "1e5", "NaN", "2026-11-12", "http://a.b"]
+    values += ["a\tb\nc", "é😀<&>\"'", "_x0041_", "a\x01b\x1f", "a\r\nb", "_x0001_\x02", "\ufffe"]
+    report.write(built(logged=[{c.DES_LOG: value} for value in values], text=text), COVER, target)
+    column = openpyxl.load_workbook(target)[c.SHEET_DIVERGENCES]["E"][1:]
+    assert {cell.data_type for cell in column} == {"s"}
+    assert [unescape(cell.value) for cell in column] == values
+
+
+@pytest.mark.parametrize("text", [DICTIONARY, pa.string()])
+def test_a_text_longer_than_a_cell_is_cut_visibly_in_excels_own_units(
+    target: Path, text: Any
+) -> None:
+    fits, wide, long = "a" * 32_767, "é" * 32_767, "😀" * 16_384
+    logs = [{c.DES_LOG: x} for x in (fits, wide, None, long, fits + "b")]
+    report.write(built(logged=logs, text=text), COVER, target)
+    whole, same, blank, pairs, cut = texts(target)
+    assert (whole, same, blank) == (fits, wide, None)
+    assert cut == "a" * 32_756 + " […cortado]"
+    assert pairs == "😀" * 16_378 + " […cortado]"
+
+
+def test_rows_beyond_a_sheet_go_on_in_the_next_one(target: Path) -> None:
+    bought = [{c.VLR_TOTAL: Decimal(n)} for n in range(5)]
+    written = report.write(built(bought, [{}] * 4), COVER, target, rows_per_sheet=2)
+    more = "Transacoes Consolidadas"
+    assert list(written.rows) == [
+        "Divergentes",
+        "Divergentes (2)",
+        more,
+        f"{more} (2)",
+        f"{more} (3)",
+    ]
+    assert openpyxl.load_workbook(target).sheetnames == list(written.rows)
+    amounts = [row[5] for sheet in list(written.rows)[2:] for row in cells(target, sheet)]
+    assert amounts == [0, 1, 2, 3, 4]
+    assert report.verify(target).total == 10
+
+
+def test_the_properties_say_what_was_asked_and_what_came_out(target: Path) -> None:
+    timed = Rule(CARD_TIME, 150, ("00", "10"))
+    report.write(built([{}, {}], [{}], spare=3, rule=timed), COVER, target)
+    properties = openpyxl.load_workbook(target).properties
+    assert properties.title == "12345678000190 (Loja <&> Exemplo), 12/11/2026 a 22/11/2026"
+    assert properties.created == properties.modified == EXTRACTED_AT.replace(tzinfo=None)
+    assert properties.description.replace("\n", " | ") == (
+        "período: 12/11/2026 a 22/11/2026 | estabelecimento: 12345678000190 (Loja <&> Exemplo) | "
+        "regra: card_time | tolerância: 2.5 min | códigos aprovados: 00, 10 | dados: mascarados | "
+        "logs extraídos: 3 | logs conciliados: 2 | logs divergentes: 1 | transações extraídas: 5 | "
+        "transações consolidadas: 2 | transações sem log: 3 | duplicadas removidas: 0 | "
+        "total consolidado: 24,68 | extraído em: 22/11/2026 09:00:03 +0000 | versão: 1.2"
+    )
+    with zipfile.ZipFile(target) as archive:
+        assert sorted(set(archive.namelist())) == sorted(archive.namelist())
+
+
+def test_only_a_clear_report_has_the_raw_line(target: Path) -> None:
+    report.write(built([{}], [{}], clear=True), CLEAR, target)
+    assert cells(target, c.SHEET_DIVERGENCES)[0][6] == LOG[-1]
+    with pytest.raises(ReportError, match="mascaramento"):
+        report.write(built([{}], [{}], clear=True), COVER, target)
+
+
+def test_the_mode_is_that_of_any_new_file_and_nothing_else_is_left(target: Path) -> None:
+    target.touch(0o600)
+    before = os.umask(0o027)
+    try:
+        report.write(built(), COVER, target)
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert list(target.parent.iterdir()) == [target]
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that another account can reach, as it cannot pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def refused(target: Path) -> str:
+    with pytest.raises(ReportError) as caught:
+        report.write(built([{}], [{}]), COVER, target)
+    return str(caught.value)
+
+
+def test_each_thing_in_the_way_is_named_in_one_sentence(folder: Path) -> None:
+    (folder / "arquivo").touch()
+    (folder / "pasta.xlsx").mkdir()
+    assert refused(folder / "nova" / "a.xlsx").startswith(f"A pasta {folder}/nova não existe")
+    assert "arquivo não é uma pasta" in refused(folder / "arquivo" / "a.xlsx")
+    assert "já existe e não é um arquivo" in refused(folder / "pasta.xlsx")
+    folder.chmod(0o555)
+    with unprivileged():
+        assert "Sem permissão" in refused(folder / "a.xlsx")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another account")
+def test_a_target_that_may_not_be_replaced_is_left_as_it_was(folder: Path) -> None:
+    target = folder / "a.xlsx"
+    target.write_text("anterior")
+    folder.chmod(0o1777)
+    with unprivileged():
+        assert refused(target).startswith(f"Não foi possível substituir {target}")
+    assert target.read_text() == "anterior"
+    assert list(folder.iterdir()) == [target]
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path) -> None:
+    small = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
+    if subprocess.run(small, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs privileges")
+    try:
+        target = folder / "a.xlsx"
+        target.write_text("anterior")
+        with pytest.raises(ReportError, match="Acabou o espaço em disco"):
+            report.write(
+                built([{c.NUM_CARTAO: os.urandom(99).hex()} for _ in range(999)]), COVER, target
+            )
+        assert target.read_text() == "anterior"
+        assert list(folder.iterdir()) == [target]
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def child(target: Path, setup: str = "") -> Iterator[subprocess.Popen[str]]:
+    code = (
+        "import sys, resource; from pathlib import Path\n"
+        f"from tests.test_report import COVER, ReportError, built, report\n{setup}\n"
+        "try: report.write(built([{}] * 30_000), COVER, Path(sys.argv[1]))\n"
+        "except ReportError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(target)]
+    root, quiet = Path(__file__).parents[1], subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=root, text=True, stdout=-1, stderr=quiet) as run:
+        yield run
+
+
+def test_a_temporary_folder_that_fills_up_is_a_full_disk_too(target: Path) -> None:
+    with child(target, "resource.setrlimit(resource.RLIMIT_FSIZE, (99_999, 99_999))") as run:
+        assert run.communicate()[0].startswith("Acabou o espaço em disco")
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
+    target: Path, how: signal.Signals
+) -> None:
+    target.write_text("anterior")
+    with child(target) as run:
+        while run.poll() is None and len(list(target.parent.iterdir())) == 1:
+            time.sleep(0.001)
+        run.send_signal(how)
+    assert run.returncode == -how
+    assert target.read_text() == "anterior"
+    left = [path for path in target.parent.iterdir() if path != target]
+    assert len(left) == (how == signal.SIGKILL)
+    (target.parent / ".relatorio-de-agora.tmp").mkdir()
+    for path in left:
+        os.utime(path, (0, 0))
+    report.write(built(), COVER, target)
+    assert {path.name for path in target.parent.iterdir()} == {
+        target.name,
+        ".relatorio-de-agora.tmp",
+    }
+
+
+def test_a_verified_report_gives_its_figures(target: Path) -> None:
+    bought = [{c.DATA_TRANSA: date(2026, 11, day), c.NUM_CPF: str(day)} for day in (13, 12, 20)]
+    report.write(built(bought, [{}], spare=1), COVER, target)
+    found = report.verify(target)
+    assert found.rows == {c.SHEET_DIVERGENCES: 1, c.SHEET_CONSOLIDATED: 3}
+    assert (found.first, found.last, found.total) == (DAY, date(2026, 11, 20), Decimal("37.02"))
+    assert (found.duplicates, found.clear, found.problems) == (0, False, ())
+    assert found.properties["transações sem log"] == "1"
+    assert found.lines() == [
+        "Aba 'Divergentes': 1 linhas",
+        "Aba 'Transacoes Consolidadas': 3 linhas",
+        "Datas das transações: 12/11/2026 a 20/11/2026",
+        "Total consolidado: 37,02",
+        "Transações repetidas: 0",
+    ]
+    report.write(built(), COVER, target)
+    assert (report.verify(target).first, report.verify(target).total) == (None, 0)
+
+
+def test_repeated_rows_are_a_problem_only_where_nobody_shares_a_mask(target: Path) -> None:
+    report.write(built([{}, {}], [{}]), COVER, target)
+    assert (report.verify(target).duplicates, report.verify(target).problems) == (1, ())
+    report.write(built([{}, {}], [{}], clear=True), CLEAR, target)
+    assert report.verify(target).problems == ("Há transações repetidas: 1.",)
+    assert report.verify(target).lines()[-1] == "Atenção: Há transações repetidas: 1."
+
+
+def test_a_clear_number_in_a_masked_report_is_a_problem(target: Path) -> None:
+    report.write(built([{c.NUM_CPF: "12345678901"}], [{c.NUM_CARTAO: "4" * 16}]), COVER, target)
+    assert report.verify(target).problems == ("Há linhas com cartão ou CPF sem máscara: 2.",)
+
+
+def test_a_day_excel_does_not_have_is_kept_as_text(target: Path) -> None:
+    old = built([{c.DATA_TRANSA: DAY}, {c.DATA_TRANSA: date(1900, 2, 28)}])
+    report.write(replace(old, period=replace(old.period, start=date(1900, 1, 1))), COVER, target)
+    assert cells(target, c.SHEET_CONSOLIDATED)[1][3] == "1900-02-28"
+    assert report.verify(target).first == date(1900, 2, 28)
+
+
+def edited(book: openpyxl.Workbook, what: str) -> None:
+    divergences, consolidated = book
+    match what:
+        case "row":
+            consolidated.delete_rows(2)
+        case "amount":
+            consolidated["F2"] = 12.35
+        case "day":
+            divergences["B2"] = datetime(2026, 11, 23, tzinfo=UTC).replace(tzinfo=None)
+        case "type":
+            consolidated["F2"] = "doze"
+        case "header":
+            divergences["A1"] = "cartao"
+        case "column":
+            consolidated["L1"] = "obs"
+        case "sheet":
+            del book[divergences.title]
+        case "description":
+            book.properties.subject = ""
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        (
+            "row",
+            "transações consolidadas: 2 nas propriedades, 1 na conta; total consolidado: 24,68",
+        ),
+        ("amount", "total consolidado: 24,68 nas propriedades, 24,69 na conta"),
+        ("day", "há datas fora do período 12/11/2026 a 22/11/2026"),
+        ("type", "não é uma planilha íntegra deste programa"),
+        ("header", "A aba Divergentes de"),
+        ("column", "A aba Transacoes Consolidadas de"),
+        ("sheet", "esperava Divergentes, Transacoes Consolidadas."),
+        ("description", "não é um relatório deste programa"),
+    ],
+)
+def test_an_edited_report_no_longer_verifies(target: Path, what: str, sentence: str) -> None:
+    report.write(built([{}, {}], [{}]), COVER, target)
+    book = openpyxl.load_workbook(target)
+    edited(book, what)
+    book.save(target)
+    with pytest.raises(ReportError, match=sentence):
+        report.verify(target)
+
+
+def test_what_is_no_whole_workbook_is_refused_in_one_sentence(target: Path) -> None:
+    with pytest.raises(ReportError, match="não existe"):
+        report.verify(target)
+    with pytest.raises(ReportError, match="não pôde ser lida"):
+        report.verify(target.parent)
+    report.write(built([{}]), COVER, target)
+    whole = target.read_bytes()
+    flipped = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
+    for damaged in (b"", b"num_cpf;num_cartao", whole[:-99], flipped):
+        target.write_bytes(damaged)
+        with pytest.raises(ReportError, match="não é uma planilha íntegra"):
+            report.verify(target)
