@@ -59,7 +59,7 @@ def positions(
 
     Blank values come last in either direction; equal ones stay in the order of the sheet.
     """
-    order = remember(
+    order: Ints = remember(
         ("order", table.name, query.sort, query.descending),
         lambda: _order(result, table, query.sort, query.descending),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from typer.exceptions import TyperException
 
-from lib.errors import AggregatorError, ConfigError
+from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
     from lib.config import Settings
@@ -99,8 +99,11 @@ def verify(file: Annotated[Path, typer.Argument(help="A written workbook.")]) ->
     """Re-read a report and hold its cells against its own figures."""
     from lib import verify as verification
 
-    for line in verification.verify(file).lines():
+    found = verification.verify(file)
+    for line in found.lines():
         typer.echo(line)
+    if found.problems:
+        raise ReportError("{file}: {problem}", file=file, problem=found.problems[0])
 
 
 @app.command()
@@ -118,9 +121,8 @@ def _settings(path: Path | None, demo: bool) -> Settings:
     if demo:
         from lib import demo as embedded
 
-        settings = config.from_values(embedded.start(), "demonstração")
-    else:
-        settings = config.load(path)
+        return config.from_values(embedded.start(), "demonstração")
+    settings = config.load(path)
     for warning in settings.warnings():
         typer.echo(f"Atenção: {warning}", err=True)
     return settings

@@ -67,3 +67,15 @@ MOTIVOS: Final = (NEGADA, RECENTE, FORA_DA_TOLERANCIA, APROVADA_SEM_TRANSACAO)
 SEM_LOG_DO_CARTAO: Final = "sem log do cartão"
 LOG_USADO: Final = "log usado por outra transação"
 WITHOUT_LOG_REASONS: Final = (SEM_LOG_DO_CARTAO, FORA_DA_TOLERANCIA, LOG_USADO)
+
+# Why a copy of a purchase was removed and another kept.
+PAR_PELO_VIRTUAL: Final = "o par escolhido usa o cartão virtual da outra cópia"
+SEM_NUMERO_VIRTUAL: Final = "a outra cópia traz o cartão virtual"
+DESEMPATE: Final = "desempate pelos valores visíveis"
+COPIA_IGUAL: Final = "cópia idêntica"
+DUPLICATE_REASONS: Final = (
+    PAR_PELO_VIRTUAL,
+    SEM_NUMERO_VIRTUAL,
+    DESEMPATE,
+    COPIA_IGUAL,
+)

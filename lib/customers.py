@@ -84,10 +84,20 @@ def figures(result: Reconciliation) -> Figures:
 
 
 def by_frequency(result: Reconciliation) -> pd.DataFrame:
-    """How many customers bought how often: ``purchases`` 1 to `MANY` (or more), ``customers``."""
+    """How many customers bought how often.
+
+    Columns: ``purchases`` (1 to `MANY`, the last meaning that or more), ``customers`` and their
+    ``share`` of all of them (NaN where there is none).
+    """
     often = np.minimum(_Buyers.of(result).purchases, MANY)
     count = np.bincount(often, minlength=MANY + 1)[1:]
-    return pd.DataFrame({"purchases": np.arange(1, MANY + 1), "customers": count})
+    return pd.DataFrame(
+        {
+            "purchases": np.arange(1, MANY + 1),
+            "customers": count,
+            "share": share(count, np.full(MANY, count.sum())),
+        }
+    )
 
 
 def by_tenth(result: Reconciliation) -> pd.DataFrame:

@@ -189,6 +189,7 @@ class _Read:
         """The side's frame."""
         with sources.session(self._settings, self.side) as cursor:
             self._hold(cursor.connection)
+            self._progress(self.side, 0)
             try:
                 check_columns(cursor, self._settings, self.side, self._window)
                 return self._copy(cursor)

@@ -15,12 +15,12 @@ import numpy as np
 
 from lib import columns as c
 from lib import keys, summary
-from lib.reconciliation import Reconciliation
+from lib.reconciliation import EPOCH, Reconciliation
 
 if TYPE_CHECKING:
     from lib.reconciliation import Rows
 
-_EPOCH: Final = datetime.combine(summary.EPOCH, time())
+_EPOCH: Final = datetime.combine(EPOCH, time())
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def overview(result: Reconciliation) -> Overview:
     logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
     bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     needing = result.divergent_rows[result.motivo == c.MOTIVOS.index(c.APROVADA_SEM_TRANSACAO)]
-    first = (result.period.start - summary.EPOCH).days
+    first = (result.period.start - EPOCH).days
     day = logged.day[needing] - first
     day = day[(day >= 0) & (day < len(daily))]
     return Overview(

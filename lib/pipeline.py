@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from lib import __version__, config, extraction, matching, report, summary
 from lib.errors import ConfigError
-from lib.reconciliation import Period, Reconciliation, Rule
+from lib.keys import DAY_SECONDS
+from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +87,15 @@ def request(
     )
 
 
+def window_of(asked: Request) -> extraction.Window:
+    """What to read: rule `card_time` needs every date that its tolerance touches as well."""
+    start, end = asked.period.start, asked.period.end
+    if asked.rule.name == CARD_TIME and asked.rule.tolerance_seconds:
+        days = timedelta(days=-(-asked.rule.tolerance_seconds // DAY_SECONDS))
+        start, end = start - days, end + days
+    return extraction.Window(asked.merchant, start, end)
+
+
 def run(
     settings: Settings,
     asked: Request,
@@ -96,7 +106,7 @@ def run(
     """Read both sources, match, and balance the books. Raises AggregatorError."""
     extracted_at = datetime.now(settings.zone).replace(microsecond=0)
     clock = _Stopwatch()
-    window = extraction.Window(asked.merchant, asked.period.start, asked.period.end)
+    window = window_of(asked)
     read = extraction.extract(settings, window, clear=clear, progress=progress)
     clock.lap("extract")
 

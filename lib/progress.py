@@ -20,6 +20,7 @@ STAGES: Final = {
     "matching": "Conciliando",
     "writing": "Gravando a planilha",
 }
+_ENDS: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching",)}
 _EVERY_SECONDS: Final = 5.0
 
 
@@ -34,25 +35,35 @@ def thousands(number: int) -> str:
 
 
 class PlainProgress:
-    """A line when a stage begins, and one every few seconds while it reads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._told: dict[str, float] = {}
+    """A line when a stage ends, with its records and seconds, and now and then one before."""
 
     def __enter__(self) -> PlainProgress:
+        self._lock = threading.Lock()
+        self._begun: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._rows: dict[str, int] = {}
         return self
 
-    def __exit__(self, *_: object) -> None:
-        return None
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._end(*self._begun)
 
     def __call__(self, stage: str, rows: int) -> None:
         with self._lock:
             now = time.monotonic()
-            if now - self._told.get(stage, 0.0) < _EVERY_SECONDS and stage in self._told:
-                return
-            self._told[stage] = now
-        sys.stderr.write(f"{STAGES[stage]}: {thousands(rows)} registros\n")
+            self._end(*_ENDS.get(stage, ()))
+            self._begun.setdefault(stage, now)
+            self._rows[stage] = rows
+            if now - self._told.setdefault(stage, now) >= _EVERY_SECONDS:
+                self._told[stage] = now
+                sys.stderr.write(f"{STAGES[stage]}: {thousands(rows)} registros até agora\n")
+
+    def _end(self, *stages: str) -> None:
+        for stage in stages:
+            if stage in self._begun:
+                seconds = f"{time.monotonic() - self._begun.pop(stage):.1f}".replace(".", ",")
+                rows = thousands(self._rows[stage])
+                sys.stderr.write(f"{STAGES[stage]}: {rows} registros em {seconds} s\n")
 
 
 class LiveProgress:
@@ -87,8 +98,7 @@ class LiveProgress:
     def __call__(self, stage: str, rows: int) -> None:
         with self._lock:
             if stage not in self._tasks:
-                if stage in ("matching", "writing"):
-                    self._finish(*self._tasks)
+                self._finish(*_ENDS.get(stage, ()))
                 self._tasks[stage] = self._progress.add_task(STAGES[stage], total=None, rows="0")
             self._progress.update(self._tasks[stage], rows=thousands(rows))
 

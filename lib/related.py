@@ -49,24 +49,30 @@ def nearest_transaction(result: Reconciliation, row: int) -> int | None:
     rows = np.flatnonzero(same)
     if not len(rows):
         return None
-    logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    distance = np.abs(bought.seconds[rows] - logged.seconds[row])
-    far = ~bought.known[rows] | ~logged.known[row]
-    return int(rows[np.argmin(np.where(far, keys.NEVER, distance))])
+    logged = _logged(result, np.array([row]))
+    bought = _bought(result, rows)
+    distance = np.abs(bought.seconds - logged.seconds)
+    return int(rows[np.argmin(np.where(bought.known & logged.known, distance, keys.NEVER))])
 
 
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int | None:
     """Log minus transaction in seconds, None where either has no time."""
-    logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    if not (logged.known[log] and bought.known[transaction]):
+    logged, bought = _logged(result, np.array([log])), _bought(result, np.array([transaction]))
+    if not (logged.known[0] and bought.known[0]):
         return None
-    return int(logged.seconds[log] - bought.seconds[transaction])
+    return int(logged.seconds[0] - bought.seconds[0])
+
+
+def _logged(result: Reconciliation, rows: Rows) -> keys.Instants:
+    return keys.instants(result.auth_logs[[c.DATA, c.HORA]].take(rows), c.DATA, c.HORA)
+
+
+def _bought(result: Reconciliation, rows: Rows) -> keys.Instants:
+    names = [c.DATA_TRANSA, c.HORA_TRANSA]
+    return keys.instants(result.transactions[names].take(rows), *names)
 
 
 def _logs_of(result: Reconciliation, cards: NDArray[np.int64]) -> Rows:
     value, present = keys.token(result.auth_logs, c.TOKEN_CARTAO)
     rows = np.flatnonzero(present & np.isin(value, cards))
-    order = keys.instants(result.auth_logs, c.DATA, c.HORA).sheet[rows]
-    return rows[np.argsort(order, kind="stable")]
+    return rows[np.argsort(_logged(result, rows).sheet, kind="stable")]

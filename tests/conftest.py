@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from tests.servers import Databases, Servers
+if TYPE_CHECKING:
+    from tests.servers import Databases, Servers
 
 settings.register_profile("default", max_examples=200, deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
@@ -18,6 +20,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """One pair of PostgreSQL servers for each test process (with xdist, for each worker)."""
+    # Tests without a database do not wait for the driver and the servers' package.
+    from tests.servers import Servers
+
     pair = Servers()
     yield pair
     pair.close()

@@ -1,0 +1,46 @@
+# make run | test | lint | types | fmt | bench | screenshots: each sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint types fmt bench screenshots nightly clean
+.DEFAULT_GOAL := test
+
+.venv/run: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/dev: requirements.txt requirements-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch .venv/run $@
+
+run: .venv/run
+	$(BIN)/python -m streamlit run streamlit_app.py
+
+test: lint types
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONPATH=. $(BIN)/lint-imports
+
+types: .venv/dev
+	$(BIN)/mypy
+
+fmt: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks.report --rows 100000
+
+screenshots: .venv/dev
+	$(BIN)/python -m tests.browser.screenshots
+
+nightly: .venv/dev
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto tests/test_matching_property.py
+
+clean:
+	rm -rf .venv .demo

@@ -1,0 +1,160 @@
+"""What every chart has in common: the reader's language, the layout, and the axis of time.
+
+Pure; the language comes in as a `Language`, the colours are the theme's. Knows no chart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+# Streamlit's chart theme puts the theme's categorical colours, and a gray, in the place of these.
+CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, FAR = (f"#{n:06d}" for n in range(1, 6))
+BEFORE: Final = "#000036"
+
+_HEIGHT: Final = 340
+_DAY_MILLISECONDS: Final = 86_400_000
+_TICKS: Final = 11
+
+Write = Callable[[Any], str]
+Columns = dict[str, tuple[Sequence[Any], Write]]
+"""A table: by heading, the bare values and how one of them is written."""
+
+
+@dataclass(frozen=True)
+class Language:
+    """How the reader's language says and writes things.
+
+    ``say`` translates a Portuguese text; ``separators`` are the decimal and the thousands sign;
+    ``day_format`` and ``axis_day_format`` are d3 formats; weekdays begin with Monday.
+    """
+
+    say: Callable[[str], str]
+    number: Write
+    money: Write
+    percent: Write
+    day: Write
+    separators: str
+    day_format: str
+    axis_day_format: str
+    weekdays: Sequence[str]
+    short_weekdays: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A titled figure, the sentence that says what it shows, and its numbers.
+
+    Where ``days``, the x of every point begins with the ISO date of its day.
+    """
+
+    figure: go.Figure
+    finding: str
+    columns: Columns
+    days: bool = False
+
+
+def draw(
+    traces: Sequence[Any],
+    language: Language,
+    title: str,
+    x: dict[str, Any],
+    y: dict[str, Any],
+    **layout: Any,
+) -> go.Figure:
+    """A figure that neither pans nor zooms, so that a finger on it scrolls the page."""
+    return go.Figure(
+        data=list(traces),
+        layout={
+            "title": {"text": title},
+            "separators": language.separators,
+            "height": _HEIGHT,
+            "hovermode": "x unified",
+            "showlegend": len(traces) > 1,
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "xaxis": {"fixedrange": True} | x,
+            "yaxis": {"fixedrange": True, "rangemode": "tozero"} | y,
+        }
+        | layout,
+    )
+
+
+def percent_axis(rates: Sequence[float], title: str) -> dict[str, Any]:
+    """An axis of rates that ends at 100 % and begins a little below the lowest."""
+    known = np.asarray(rates, dtype=float)
+    lowest = float(np.nanmin(known)) if np.isfinite(known).any() else 0.0
+    start = max(0.0, np.floor(lowest * 20 - 0.5) / 20)
+    room = (1 - start) / 20
+    return {
+        "title": {"text": title},
+        "range": [start - room if start else 0.0, 1 + room],
+        "tickformat": ".0%",
+    }
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """The moments of a timeline, days or the hours of a single one, as a chart's x."""
+
+    at: pd.Series[Any]
+    hourly: bool
+    language: Language
+
+    @classmethod
+    def of(cls, at: pd.Series[Any], language: Language) -> TimeAxis:
+        """The axis of these local datetimes, equally far apart."""
+        return cls(at, len(at) > 1 and at.iloc[1] - at.iloc[0] < timedelta(days=1), language)
+
+    @property
+    def x(self) -> list[str]:
+        """Each moment as plotly reads it."""
+        return [moment.isoformat() if self.hourly else f"{moment:%Y-%m-%d}" for moment in self.at]
+
+    def when(self, number: int) -> str:
+        """One moment, for a sentence."""
+        moment: datetime = self.at[number]
+        return f"{moment:%H:%M}" if self.hourly else str(self.language.day(moment.date()))
+
+    def bar(
+        self, y: Sequence[Any], name: str, color: str, hover: str = "%{y:,d}", **more: Any
+    ) -> go.Bar:
+        """One value a moment as bars."""
+        return go.Bar(x=self.x, y=y, name=name, marker_color=color, hovertemplate=hover, **more)
+
+    def chart(
+        self,
+        title: str,
+        y: dict[str, Any],
+        traces: Sequence[Any],
+        finding: str,
+        columns: Columns,
+        **layout: Any,
+    ) -> Chart:
+        """The chart of these traces; ``{by}`` in the title becomes by day or by hour."""
+        say = self.language.say
+        unit = say("Hora") if self.hourly else say("Dia")
+        step = -(-len(self.at) // _TICKS) * _DAY_MILLISECONDS
+        axis: dict[str, Any] = {
+            "title": {"text": unit},
+            "type": "date",
+            "tickformat": "%H:%M" if self.hourly else self.language.axis_day_format,
+            "hoverformat": "%H:%M" if self.hourly else self.language.day_format,
+        }
+        if not self.hourly and len(self.at):
+            axis |= {"dtick": step, "tick0": self.x[0]}
+        figure = draw(
+            traces,
+            self.language,
+            title.format(by=say("por hora") if self.hourly else say("por dia")),
+            axis,
+            y,
+            **layout,
+        )
+        moments = [self.when(number) for number in range(len(self.at))]
+        return Chart(figure, finding, {unit: (moments, str)} | columns, days=not self.hourly)

@@ -1,0 +1,123 @@
+"""The process that writes one workbook for the dashboard: `python -m lib.export_worker FOLDER`.
+
+Reads the job that `lib.exports` left in the private folder, holds the books against what the page
+shows, and publishes. Talks in JSON lines on standard output; loads no screen code and knows no
+configuration, no database and no other job.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lib import columns as c
+from lib import pipeline, summary
+from lib.errors import AggregatorError, BalanceError
+from lib.pipeline import Outcome, Request
+from lib.reconciliation import Period, Reconciliation, Rule
+
+JOB: Final = "job.json"
+WORKBOOK: Final = "resultado.xlsx"
+DONE: Final = 0
+FAILED: Final = 2
+
+_TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
+
+
+def spool(outcome: Outcome, folder: Path) -> None:
+    """Leave a finished outcome in the folder, without the matching keys: they stay in memory."""
+    result = outcome.reconciliation
+    for field in fields(result):
+        value = getattr(result, field.name)
+        if isinstance(value, pd.DataFrame):
+            names = [name for name in value.columns if name not in _TOKENS]
+            table = pa.table({name: pa.array(value[name]) for name in names})
+            target = folder / f"{field.name}.arrow"
+            with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, table.schema) as ipc:
+                ipc.write_table(table)
+        elif isinstance(value, np.ndarray):
+            np.save(folder / f"{field.name}.npy", np.ma.getdata(value))
+            if isinstance(value, np.ma.MaskedArray):
+                np.save(folder / f"{field.name}.mask.npy", np.ma.getmaskarray(value))
+    job = {
+        "request": asdict(outcome.request),
+        "merchant_name": outcome.merchant_name,
+        "clear": outcome.clear,
+        "extracted_at": outcome.extracted_at.isoformat(),
+        "books": asdict(outcome.books),
+    }
+    (folder / JOB).write_text(json.dumps(job, default=str), encoding="utf-8")
+
+
+def unspool(folder: Path) -> Outcome:
+    """The outcome that `spool` left, its frames without matching keys.
+
+    Raises BalanceError where it does not have the books that were handed over.
+    """
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    asked = job["request"]
+    period = Period(**{name: date.fromisoformat(day) for name, day in asked["period"].items()})
+    rule = Rule(**asked["rule"] | {"approved_codes": tuple(asked["rule"]["approved_codes"])})
+    parts: dict[str, Any] = {"period": period, "rule": rule}
+    for field in fields(Reconciliation):
+        if field.name not in parts:
+            parts[field.name] = _part(folder, field.name)
+    result = Reconciliation(**parts)
+    books = summary.books(result)
+    if json.loads(json.dumps(asdict(books), default=str)) != job["books"]:
+        raise BalanceError("A planilha não tem as contas da tela; nada foi exportado.")
+    return Outcome(
+        request=Request(asked["merchant"], period, rule),
+        merchant_name=job["merchant_name"],
+        clear=job["clear"],
+        extracted_at=datetime.fromisoformat(job["extracted_at"]),
+        reconciliation=result,
+        books=books,
+    )
+
+
+def main(folder: Path) -> int:
+    """Publish the folder's job as its workbook and return the exit code."""
+    try:
+        written = pipeline.publish(unspool(folder), folder / WORKBOOK, progress=_tell_progress)
+    except AggregatorError as problem:
+        values = {name: str(value) for name, value in problem.values.items()}
+        _tell({"template": problem.template, "values": values})
+        return FAILED
+    _tell({"size_bytes": written.size_bytes, "sha256": written.sha256})
+    return DONE
+
+
+def _part(folder: Path, name: str) -> Any:
+    frame = folder / f"{name}.arrow"
+    if frame.exists():
+        with pa.memory_map(str(frame)) as file:
+            table = pa.ipc.open_file(file).read_all()
+        return pd.DataFrame(
+            {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names},
+            copy=False,
+        )
+    values = np.load(folder / f"{name}.npy", mmap_mode="r")
+    mask = folder / f"{name}.mask.npy"
+    return np.ma.array(values, mask=np.load(mask)) if mask.exists() else values
+
+
+def _tell_progress(stage: str, rows: int) -> None:
+    _tell({"stage": stage, "rows": rows})
+
+
+def _tell(message: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""What the pages share: the frame, filters, tables, export, language. The only home of widgets."""

@@ -1,0 +1,43 @@
+"""The view in the address bar: what a copied link must bring back.
+
+A value lives in the session under the key of the widget that changes it; the address follows.
+It leads only where a session first meets a value, and where the reader goes back or forward.
+Streamlit's own binding is not used because it writes translated labels into the address and
+leaves out whatever equals the default, which for a period is another one tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+
+def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
+    """Bring the session's value up from the address; ``parse`` gives None for what is no value."""
+    if key in st.session_state and not _moved_in_history():
+        return
+    texts = st.query_params.get_all(name)
+    value = parse(texts) if texts else None
+    if value is not None:
+        st.session_state[key] = value
+    elif key in st.session_state:
+        del st.session_state[key]
+
+
+def publish(values: Mapping[str, str | list[str] | None]) -> None:
+    """Put these values into the address; None and empty ones leave it."""
+    before = {name: st.query_params.get_all(name) for name in st.query_params}
+    after = {name: texts for name, texts in before.items() if name not in values}
+    for name, value in values.items():
+        if value:
+            after[name] = value if isinstance(value, list) else [value]
+    if after != before:
+        st.query_params.from_dict(after)
+
+
+def _moved_in_history() -> bool:
+    context = get_script_run_ctx()
+    return bool(context and context.is_history_navigation)

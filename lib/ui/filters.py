@@ -1,0 +1,181 @@
+"""The sidebar's question: merchant, period and rule, kept in the session and in the address.
+
+Owns the presets and what an unfinished choice of dates means (nothing changes). What the answers
+may be is `lib.pipeline.request`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from lib import pipeline
+from lib.reconciliation import CARD, CARD_TIME
+from lib.ui import address, format
+from lib.ui.i18n import t
+
+if TYPE_CHECKING:
+    from lib.config import Settings
+    from lib.pipeline import Request
+
+Span = tuple[date, date]
+
+_MERCHANT: Final = "estabelecimento"
+_PERIOD: Final = "periodo"
+_PRESET: Final = "atalho"
+_RULE: Final = "regra"
+_TOLERANCE: Final = "tolerancia"
+# The last complete choice of dates; the widget may hold half of the next one.
+_CHOSEN: Final = "periodo_escolhido"
+_FIRST_DAY: Final = date(2000, 1, 1)
+_MOST_MINUTES: Final = 525_600
+
+
+def presets(today: date) -> dict[str, Span]:
+    """The periods with a name; N days are today - N to today, as on the command line."""
+    first = today.replace(day=1)
+    last_month = first - timedelta(days=1)
+    return {
+        "hoje": (today, today),
+        "ontem": (today - timedelta(days=1),) * 2,
+        "7d": (today - timedelta(days=7), today),
+        "10d": (today - timedelta(days=10), today),
+        "mes": (first, today),
+        "mes-passado": (last_month.replace(day=1), last_month),
+    }
+
+
+def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Request:
+    """Draw the filters of these merchants and return what they ask. Raises ConfigError."""
+    _restore(settings, merchants, today)
+    st.selectbox(
+        t("Estabelecimento"),
+        list(merchants),
+        format_func=lambda cnpj: f"{merchants[cnpj]} · {format.cnpj(cnpj)}",
+        key=_MERCHANT,
+        persist_state="session",
+    )
+    start, end = _period(today)
+    st.selectbox(
+        t("Regra de conciliação"),
+        [CARD, CARD_TIME],
+        format_func=lambda rule: t("Cartão e horário") if rule == CARD_TIME else t("Cartão"),
+        key=_RULE,
+        help=t(
+            "Cartão: o log é da transação do mesmo cartão, a mais próxima no tempo. "
+            "Cartão e horário: além disso, um log para cada transação, dentro da tolerância."
+        ),
+        persist_state="session",
+    )
+    minutes = settings.tolerance_minutes
+    if st.session_state[_RULE] == CARD_TIME:
+        minutes = st.number_input(
+            t("Tolerância (minutos)"), 0, _MOST_MINUTES, key=_TOLERANCE, persist_state="session"
+        )
+    _publish(start, end)
+    return pipeline.request(
+        settings,
+        today,
+        merchant=st.session_state[_MERCHANT],
+        start=start,
+        end=end,
+        rule=st.session_state[_RULE],
+        tolerance_minutes=minutes,
+    )
+
+
+def narrow(start: date, end: date) -> None:
+    """Ask for another period; for callbacks only, before the widgets of a run are drawn."""
+    st.session_state[_CHOSEN] = st.session_state[_PERIOD] = (start, end)
+
+
+def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> None:
+    rules = {CARD: CARD, CARD_TIME: CARD_TIME}
+    address.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
+    address.restore(_RULE, _RULE, lambda texts: _known(texts[0], rules))
+    address.restore(_TOLERANCE, _TOLERANCE, lambda texts: _minutes(texts[0]))
+    address.restore(_PERIOD, _PERIOD, lambda texts: _span(texts, today))
+    if _known(st.session_state.get(_MERCHANT, ""), merchants) is None:
+        st.session_state[_MERCHANT] = next(iter(merchants))
+    window = (today - timedelta(days=settings.window_days), today)
+    for key, value in (
+        (_RULE, settings.match_rule),
+        (_TOLERANCE, settings.tolerance_minutes),
+        (_PERIOD, window),
+    ):
+        st.session_state.setdefault(key, value)
+
+
+def _period(today: date) -> Span:
+    spans = presets(today)
+    names = {
+        "hoje": t("Hoje"),
+        "ontem": t("Ontem"),
+        "7d": t("7 dias"),
+        "10d": t("10 dias"),
+        "mes": t("Este mês"),
+        "mes-passado": t("Mês passado"),
+    }
+    picked = tuple(st.session_state[_PERIOD])
+    if len(picked) == 2:
+        st.session_state[_CHOSEN] = picked
+    chosen: Span = st.session_state.get(_CHOSEN) or spans["10d"]
+    # Of two names for one period, the one that was clicked stays.
+    if spans.get(st.session_state.get(_PRESET, "")) != chosen:
+        st.session_state[_PRESET] = next((n for n, span in spans.items() if span == chosen), None)
+    st.pills(
+        t("Período"),
+        list(spans),
+        format_func=names.__getitem__,
+        key=_PRESET,
+        on_change=_take_preset,
+        args=(today,),
+        persist_state="session",
+    )
+    st.date_input(
+        t("De e até"),
+        key=_PERIOD,
+        min_value=_FIRST_DAY,
+        max_value=max(today, chosen[1]),
+        format="DD/MM/YYYY",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return chosen
+
+
+def _take_preset(today: date) -> None:
+    span = presets(today).get(st.session_state[_PRESET] or "")
+    if span is not None:
+        narrow(*span)
+
+
+def _publish(start: date, end: date) -> None:
+    timed = st.session_state[_RULE] == CARD_TIME
+    address.publish(
+        {
+            _MERCHANT: st.session_state[_MERCHANT],
+            _PERIOD: [start.isoformat(), end.isoformat()],
+            _RULE: st.session_state[_RULE],
+            _TOLERANCE: str(st.session_state[_TOLERANCE]) if timed else None,
+        }
+    )
+
+
+def _known(text: str, names: Mapping[str, str]) -> str | None:
+    return text if text in names else None
+
+
+def _minutes(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= 6 and int(text) <= _MOST_MINUTES else None
+
+
+def _span(texts: list[str], today: date) -> Span | None:
+    try:
+        start, end = (date.fromisoformat(text) for text in texts)
+    except ValueError:
+        return None
+    return (start, end) if _FIRST_DAY <= start <= end <= today else None

@@ -1,0 +1,82 @@
+"""Numbers, money, dates and times as the reader's language writes them.
+
+Local clock readings are shown as they are; nothing is converted between time zones.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Final
+
+from babel import dates, numbers
+
+from lib.ui.i18n import PORTUGUESE, language, t
+
+_CURRENCY: Final = "BRL"
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+
+
+def whole(number: int) -> str:
+    """A whole number: 1.234.567."""
+    return numbers.format_decimal(number, format="#,##0", locale=language())
+
+
+def money(amount: Decimal | float) -> str:
+    """An amount in reais: R$ 1.234,56."""
+    return numbers.format_currency(amount, _CURRENCY, locale=language())
+
+
+def percent(share: float) -> str:
+    """A share of one: 97,8%."""
+    return numbers.format_percent(share, format="#,##0.0%", locale=language())
+
+
+def day(value: date) -> str:
+    """A date: 22/11/2026."""
+    pattern = "dd/MM/yyyy" if language() == PORTUGUESE else "medium"
+    return dates.format_date(value, format=pattern, locale=language())
+
+
+def clock(value: time) -> str:
+    """A time of day: 08:01:12."""
+    return f"{value:%H:%M:%S}"
+
+
+def instant(value: datetime) -> str:
+    """A date and time: 22/11/2026 08:01:12."""
+    return f"{day(value.date())} {clock(value.time())}"
+
+
+def span(start: date, end: date) -> str:
+    """A period: 12/11/2026 a 22/11/2026, or the one day."""
+    if start == end:
+        return day(start)
+    return t("{start} a {end}", start=day(start), end=day(end))
+
+
+def seconds(difference: int) -> str:
+    """A signed difference in time in its two largest units: +2 min 5 s."""
+    sign = "−" if difference < 0 else "+" if difference else ""
+    size = abs(difference)
+    if size < _MINUTE:
+        return f"{sign}{size} s"
+    if size < _HOUR:
+        return f"{sign}{size // _MINUTE} min {size % _MINUTE} s"
+    if size < _DAY:
+        return f"{sign}{size // _HOUR} h {size % _HOUR // _MINUTE} min"
+    return f"{sign}{whole(size // _DAY)} d {size % _DAY // _HOUR} h"
+
+
+def cnpj(text: str) -> str:
+    """A CNPJ of 14 characters with its punctuation: 12.345.678/0001-90."""
+    return f"{text[:2]}.{text[2:5]}.{text[5:8]}/{text[8:12]}-{text[12:]}"
+
+
+def size(size_bytes: int) -> str:
+    """A file's size: 2,1 MB."""
+    if size_bytes < 1_000_000:
+        return f"{numbers.format_decimal(size_bytes / 1000, format='#,##0', locale=language())} kB"
+    return f"{numbers.format_decimal(size_bytes / 1e6, format='#,##0.0', locale=language())} MB"

@@ -1,0 +1,60 @@
+"""The reader's language: Portuguese (pt-BR), or English where the browser prefers it.
+
+Owns the gettext catalogues: the message is the Portuguese text, `lib/locale/en` the English. A
+catalogue is compiled in memory from its source at first use, so that it is never stale.
+"""
+
+from __future__ import annotations
+
+import gettext
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+from babel import numbers
+from babel.messages import mofile, pofile
+
+from lib.errors import AggregatorError
+
+PORTUGUESE: Final = "pt_BR"
+ENGLISH: Final = "en"
+CATALOGUES: Final = Path(__file__).resolve().parent.parent / "locale"
+
+
+def language() -> str:
+    """`PORTUGUESE` or `ENGLISH`, as this session's browser prefers."""
+    preferred = st.context.locale or ""
+    return ENGLISH if preferred.lower().startswith("en") else PORTUGUESE
+
+
+def t(message: str, **values: object) -> str:
+    """The message in the reader's language, its values filled in."""
+    text = catalogue(language()).gettext(message)
+    return text.format(**values) if values else text
+
+
+def n(one: str, many: str, count: int, **values: object) -> str:
+    """The message for this number of things; ``{count}`` is the number as it is written."""
+    text = catalogue(language()).ngettext(one, many, count)
+    written = numbers.format_decimal(count, format="#,##0", locale=language())
+    return text.format(count=written, **values)
+
+
+def sentence(problem: AggregatorError) -> str:
+    """An expected failure's sentence in the reader's language."""
+    return t(problem.template).format(**problem.values)
+
+
+@lru_cache(maxsize=4)
+def catalogue(name: str) -> gettext.NullTranslations:
+    """The compiled catalogue of a language; Portuguese needs none."""
+    source = CATALOGUES / name / "LC_MESSAGES" / "messages.po"
+    if not source.exists():
+        return gettext.NullTranslations()
+    with source.open("rb") as file:
+        compiled = BytesIO()
+        mofile.write_mo(compiled, pofile.read_po(file, locale=name))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)

@@ -1,0 +1,60 @@
+"""Where the dashboard's data come from: the configuration, or the demonstration without one.
+
+Read once a process; a failure is told and tried again at the next question.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+from lib import config, demo, pipeline
+from lib.config import Settings
+
+@dataclass(frozen=True)
+class Site:
+    """The settings in use, and whether they are the demonstration's, whose data end at ``day``."""
+
+    settings: Settings
+    demo: bool
+    day: date
+
+    @property
+    def today(self) -> date:
+        """Today's date where the merchants are."""
+        return pipeline.local_today(self.settings)
+
+
+class _Kept:
+    """The one site of this process, once it is read."""
+
+    lock: ClassVar = threading.Lock()
+    site: ClassVar[Site | None] = None
+
+
+def find() -> Site | None:
+    """The site where it is ready, None where `prepare` has yet to run or the demo's day is over."""
+    site = _Kept.site
+    return None if site is None or (site.demo and site.day != site.today) else site
+
+
+def prepare() -> Site:
+    """Read the configuration or start the demonstration. Raises AggregatorError."""
+    with _Kept.lock:
+        site = find() or _read()
+        _Kept.site = site
+        return site
+
+
+def forget() -> None:
+    """Read the configuration anew at the next question."""
+    with _Kept.lock:
+        _Kept.site = None
+
+
+def _read() -> Site:
+    without = not config.exists()
+    settings = config.from_values(demo.start(), "demonstração") if without else config.load()
+    return Site(settings, without, pipeline.local_today(settings))

@@ -1,0 +1,179 @@
+"""Embedded PostgreSQL servers for the tests: a pair with fresh databases, and the demonstration's.
+
+A pair belongs to one test process: two processes share neither servers nor databases. Nothing
+outlives `Servers.close`; every guarantee about crashes is given up for speed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psutil
+from psycopg2.extras import execute_values
+
+from lib import demo, demo_data
+from lib.config import ROOT
+
+MERCHANTS = {"12345678000190": "Loja Exemplo", "7KM2Q9B4000149": "Café do Porto"}
+NEEDS_PASSWORD = "needs_password"
+PASSWORD = "senha@certa"
+
+_TEMPLATE = "empty_tables"
+_SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off"
+_ACCESS = f"local all {NEEDS_PASSWORD} scram-sha-256\nhost all {NEEDS_PASSWORD} all scram-sha-256"
+_HOLDER = """
+import sys
+from pathlib import Path
+from lib import demo
+demo.start(Path(sys.argv[1]), rows=300)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+class Servers:
+    """Two running servers by side, `transactions` and `auth_logs`, with all logins."""
+
+    def __init__(self) -> None:
+        self._folder = new_folder()
+        self._down: set[str] = set()
+        self._number = count(1)
+        self.addresses = {side.name: self._boot(side.name) for side in demo.SIDES}
+        for side in demo.SIDES:
+            source = demo.create(self.addresses[side.name], _TEMPLATE)
+            _execute(source, side.schema)
+            _execute(source, f"CREATE ROLE {NEEDS_PASSWORD} LOGIN PASSWORD '{PASSWORD}'")
+            _execute(source, f"GRANT {demo.USER} TO {NEEDS_PASSWORD}")
+
+    def fresh(self) -> Databases:
+        """A new pair of databases with the tables of both sides, empty."""
+        name = f"test_{next(self._number)}"
+        for side in self.addresses:
+            self._administer(
+                side, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy"
+            )
+        sources = {
+            side: {**address, "database": name, "user": demo.USER}
+            for side, address in self.addresses.items()
+        }
+        return Databases({"merchants": dict(MERCHANTS), **sources})
+
+    def drop(self, databases: Databases) -> None:
+        """Remove the pair, whoever is still connected, and start again what a test stopped."""
+        for side in self.addresses:
+            self.start(side)
+            name = databases.values[side]["database"]
+            self._administer(side, f"DROP DATABASE {name} WITH (FORCE)")
+
+    def stop(self, side: str) -> None:
+        """Stop one server, cutting its connections as an administrator's restart does."""
+        demo.get_server(self._folder / side, start=False).stop()
+        self._down.add(side)
+
+    def start(self, side: str) -> None:
+        """Start one server again, at the same address, if `stop` stopped it."""
+        if side in self._down:
+            self._boot(side)
+            self._down.remove(side)
+
+    def close(self) -> None:
+        """Stop both servers and remove their folders."""
+        for side in self.addresses:
+            demo.get_server(self._folder / side, start=False).cleanup()
+        shutil.rmtree(self._folder)
+
+    def _boot(self, side: str) -> dict[str, Any]:
+        return demo.boot(self._folder / side, _SETTINGS, _ACCESS)
+
+    def _administer(self, side: str, statement: str) -> None:
+        _execute({**self.addresses[side], "database": "postgres"}, statement)
+
+
+@dataclass(frozen=True)
+class Databases:
+    """A pair of databases; ``values`` are the `[aggregator]` values that read them."""
+
+    values: dict[str, Any]
+
+    def fill(
+        self,
+        transactions: Sequence[tuple[Any, ...]] = (),
+        customer_cards: Sequence[tuple[Any, ...]] = (),
+        auth_logs: Sequence[tuple[Any, ...]] = (),
+    ) -> None:
+        """Add these rows, each a tuple in the order of its table's columns."""
+        for side, table, rows in (
+            ("transactions", demo_data.TRANSACTIONS, transactions),
+            ("transactions", demo_data.CUSTOMER_CARDS, customer_cards),
+            ("auth_logs", demo_data.AUTH_LOGS, auth_logs),
+        ):
+            with (
+                closing(self.connect(side)) as connection,
+                connection,
+                connection.cursor() as cursor,
+            ):
+                execute_values(cursor, f"INSERT INTO {table} VALUES %s", rows, page_size=10_000)
+
+    def execute(self, side: str, statement: str) -> list[tuple[Any, ...]]:
+        """Run SQL as the superuser, commit, and return the rows, if it gives any."""
+        return _execute(self.values[side], statement)
+
+    def connect(self, side: str) -> Any:
+        """A superuser's connection, for the caller to close."""
+        return demo.connect(self.values[side], database=self.values[side]["database"])
+
+    def values_for(self, user: str, password: str | None = None) -> dict[str, Any]:
+        """The values with another login on both sides."""
+        login = {"user": user} if password is None else {"user": user, "password": password}
+        return self.values | {side.name: self.values[side.name] | login for side in demo.SIDES}
+
+
+def new_folder() -> Path:
+    """A folder for servers, in memory where there is enough: a fresh pair then costs a quarter.
+
+    Not one of pytest's, which the next pytest closes to the servers' system user.
+    """
+    memory = Path("/dev/shm")  # noqa: S108
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+    return Path(tempfile.mkdtemp(prefix="mda-", dir=memory if roomy else None))
+
+
+def holding_demo(root: Path, **environment: str) -> subprocess.Popen[str]:
+    """Another process that starts the demonstration, says so and holds it until its input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", _HOLDER, str(root)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def running_under(folder: Path) -> list[psutil.Process]:
+    """The PostgreSQL servers whose data are in this folder."""
+    return [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if (process.info["name"] or "").startswith("postgres")
+        and any(part.startswith(str(folder)) for part in process.info["cmdline"] or [])
+    ]
+
+
+def _execute(source: dict[str, Any], statement: str) -> list[tuple[Any, ...]]:
+    with closing(demo.connect(source, database=source["database"])) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
