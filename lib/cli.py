@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
-    from lib.config import Settings
+    from lib.settings import Settings
     from lib.pipeline import Outcome
 
 DONE: Final = 0
@@ -71,7 +71,7 @@ def run(
     demo: DemoOption = False,
 ) -> None:
     """Read both databases, match, and write the two-sheet workbook (the default command)."""
-    from lib import pipeline, progress
+    from lib import diagnosis, pipeline, progress
 
     if rule not in (None, "card", "card_time"):
         raise ConfigError("--rule deve ser card ou card_time.")
@@ -91,6 +91,8 @@ def run(
         clear = settings.privacy.report == "clear"
         outcome = pipeline.run(settings, asked, clear=clear, progress=show)
         written = pipeline.publish(outcome, target, progress=show)
+    for notice in diagnosis.notices(outcome.reconciliation):
+        typer.echo(f"Atenção: {notice}", err=True)
     _print_outcome(outcome, written.path)
 
 
@@ -111,8 +113,8 @@ def check(config: ConfigOption = None, demo: DemoOption = False) -> None:
     """Connect to both databases and check columns, permissions and clocks."""
     from lib import diagnosis
 
-    for line in diagnosis.check(_settings(config, demo)):
-        typer.echo(line)
+    for notice in diagnosis.check(_settings(config, demo)):
+        typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
 
 
 def _settings(path: Path | None, demo: bool) -> Settings:

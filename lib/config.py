@@ -11,149 +11,27 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
-from zoneinfo import ZoneInfo
+from typing import Any, Final, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
-from pydantic_core import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
 
 from lib.errors import ConfigError
+from lib.settings import ROOT, Settings, Source, read_text
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 DEFAULT_FILE: Final = ROOT / ".streamlit" / "secrets.toml"
 FILE_VARIABLE: Final = "AGGREGATOR_CONFIG"
 PREFIX: Final = "AGGREGATOR__"
 _NOWHERE: Final = "Não há configuração: crie {file}, dê um arquivo em {variable} ou use --demo."
-_UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
 _BAD_TOML: Final = "{file}: o TOML tem um erro na linha {line}."
 _UNKNOWN: Final = "{origin}: a chave {key} não existe; a mais parecida é {nearest}."
 _MISSING: Final = "{origin}: falta {key}; espera-se {expected}."
 _WRONG: Final = "{origin}: o valor de {key} não serve; espera-se {expected}."
 _TWO_PASSWORDS: Final = "{origin}: {key} tem password e password_file; deixe só um dos dois."
 _NO_MERCHANT: Final = "O CNPJ pedido não é um dos configurados: {merchants}."
-_BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
 _HOST: Final = re.compile(f"{PREFIX}(TRANSACTIONS|AUTH_LOGS)(__HOST)?", re.IGNORECASE)
-_LOCAL: Final = re.compile(r"[/@].*|localhost|127(\.[0-9]{1,3}){3}|::1")
 _PASSWORDS: Final = frozenset({"password", "password_file"})
 _Place: TypeAlias = tuple[int | str, ...]
-_CNPJ: Final = "^[0-9A-Z]{12}[0-9]{2}$"
-
-
-def _whole(low: int, high: int) -> Any:
-    return Field(ge=low, le=high, description=f"um número inteiro de {low} a {high}")
-
-
-def _in_project(value: object) -> object:
-    if value == "":
-        return None
-    return ROOT / value if isinstance(value, str | Path) else value
-
-
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError) as exc:
-        raise ValueError from exc
-    return name
-
-
-# TOML's true would pass for 1; libpq reads the word "system" as the machine's own certificates.
-_Int = Annotated[int, BeforeValidator(lambda v: None if isinstance(v, bool) else v)]
-_Text = Annotated[str, Field(min_length=1, description="um texto entre aspas, não vazio")]
-_A_FILE: Final = Field(description="o caminho de um arquivo")
-_InProject: Final = BeforeValidator(_in_project)
-_File = Annotated[Path | None, _InProject, _A_FILE]
-_Roots: Final = BeforeValidator(lambda v: v if v == "system" else _in_project(v))
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Source(BaseModel):
-    """How to reach one database; relative paths are the project's, timeouts are seconds."""
-
-    model_config = _FROZEN
-    host: _Text
-    port: Annotated[_Int, _whole(1, 65_535)] = 5432
-    database: _Text
-    user: _Text
-    password: SecretStr | None = Field(default=None, description="um texto entre aspas")
-    password_file: _File = None
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        default_factory=lambda data: "prefer" if _LOCAL.fullmatch(data["host"]) else "verify-full",
-        description="disable, allow, prefer, require, verify-ca ou verify-full",
-    )
-    sslrootcert: Annotated[Path | None, _Roots, _A_FILE] = None
-    sslcert: _File = None
-    sslkey: _File = None
-    connect_timeout: Annotated[_Int, _whole(1, 3_600)] = 5
-    statement_timeout: Annotated[_Int, _whole(1, 86_400)] = 300
-    query_file: _File = None
-
-    def secret(self) -> str | None:
-        """The password, read anew where a file holds it; ConfigError if that cannot be read."""
-        if self.password_file:
-            return _read(self.password_file, "a senha (password_file)").rstrip("\r\n") or None
-        return self.password.get_secret_value() if self.password else None
-
-
-class Privacy(BaseModel):
-    """Whether the scheduled report shows card numbers and CPFs."""
-
-    model_config = _FROZEN
-    report: Literal["masked", "clear"] = Field(default="masked", description="masked ou clear")
-
-
-class Settings(BaseSettings):
-    """Everything that is configured; made by `load` or `from_values`, never changed."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-    window_days: Annotated[_Int, _whole(0, 36_500)] = 10
-    timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
-        default="America/Sao_Paulo", description="um fuso horário, como America/Sao_Paulo"
-    )
-    output_path: Annotated[Path, _InProject, _A_FILE] = ROOT / "resultado_transacoes.xlsx"
-    match_rule: Literal["card", "card_time"] = Field("card", description="card ou card_time")
-    tolerance_minutes: Annotated[_Int, _whole(0, 525_600)] = 5
-    approved_codes: tuple[_Text, ...] = Field(
-        default=("00",), min_length=1, description='uma lista não vazia de textos, como ["00"]'
-    )
-    virtual_prefix_length: Literal["auto"] | Annotated[_Int, Field(ge=0, le=100)] = Field(
-        default="auto", description="auto ou um número inteiro de 0 a 100"
-    )
-    merchants: dict[Annotated[str, Field(pattern=_CNPJ)], _Text] = Field(
-        min_length=1, description='CNPJ = "nome", com 12 algarismos ou A-Z e 2 algarismos no CNPJ'
-    )
-    transactions: Source = Field(description="a tabela do banco de transações")
-    auth_logs: Source = Field(description="a tabela do banco de logs de autenticação")
-    privacy: Privacy = Field(default=Privacy(), description="uma tabela")
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: Any, *_: Any, **__: Any
-    ) -> tuple[Any, ...]:
-        """Only what `from_values` hands over, which has the environment in it already."""
-        return (init_settings,)
-
-    @property
-    def default_merchant(self) -> str:
-        """The CNPJ of the first configured merchant."""
-        return next(iter(self.merchants))
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The time zone whose dates the periods are in."""
-        return ZoneInfo(self.timezone)
-
-    def warnings(self) -> list[str]:
-        """What is allowed but looks like a mistake, a Portuguese sentence each."""
-        return [_BAD_DIGITS.format(cnpj=c) for c in self.merchants if not check_digits_ok(c)]
-
-
-_TABLES: Final[dict[str, type[BaseModel]]] = {
-    "transactions": Source,
-    "auth_logs": Source,
-    "privacy": Privacy,
-}
 
 
 def exists(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> bool:
@@ -203,18 +81,6 @@ def checked_merchant(settings: Settings, cnpj: str) -> str:
     return cnpj
 
 
-def check_digits_ok(cnpj: str) -> bool:
-    """Whether the last two digits follow from the rest (Receita Federal, alphanumeric CNPJ)."""
-    if not re.fullmatch(_CNPJ, cnpj):
-        return False
-    values = [ord(character) - ord("0") for character in cnpj]
-    for end in (12, 13):
-        total = sum(v * (2 + place % 8) for place, v in enumerate(reversed(values[:end])))
-        if values[end] != -total % 11 % 10:
-            return False
-    return True
-
-
 def _file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     if path or environ.get(FILE_VARIABLE):
         return path or Path(environ[FILE_VARIABLE])
@@ -223,7 +89,7 @@ def _file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    text = _read(file, "a configuração")
+    text = read_text(file, "a configuração")
     try:
         table = tomllib.loads(text).get("aggregator")
     except ValueError as exc:
@@ -233,16 +99,6 @@ def _table(file: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ConfigError(_MISSING, origin=file, key="[aggregator]", expected="uma tabela")
     return table
-
-
-def _read(file: Path, what: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        reason = "o arquivo não existe"
-    except (OSError, ValueError):
-        reason = "falta permissão, ou não é um arquivo de texto em UTF-8"
-    raise ConfigError(_UNREADABLE, what=what, file=file, reason=reason)
 
 
 def _said(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_Place, str]]:
@@ -290,10 +146,19 @@ def _mistake(place: _Place, origin: str, kind: str = "") -> ConfigError:
             nearest = difflib.get_close_matches(part.lower(), known, n=1, cutoff=0)[0]
             return ConfigError(_UNKNOWN, origin=origin, key=f"{key}.{part}", nearest=nearest)
         key, expected = f"{key}.{part}", known[part].description
-        if part not in _TABLES:
+        table = _table_model(known[part].annotation)
+        if table is None:
             break
-        known = _TABLES[part].model_fields
+        known = table.model_fields
     if place[0] == "merchants":
         key = ".".join((key, *map(str, place[1:2])))
     template = _MISSING if kind == "missing" else _WRONG
     return ConfigError(template, origin=origin, key=key, expected=expected)
+
+
+def _table_model(annotation: Any) -> type[BaseModel] | None:
+    """The model of a key that is a table, also of an optional one."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None

@@ -32,8 +32,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from lib import demo_data
-from lib.config import ROOT
 from lib.errors import ConfigError, ExtractionError
+from lib.settings import ROOT
 
 with warnings.catch_warnings():
     # cron and containers have no runtime folder, and nobody needs to hear of it.

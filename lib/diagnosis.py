@@ -1,38 +1,146 @@
-"""`check`: connects to both databases and says, a line each, what is fine and what is not.
+"""Says what is likely wrong when results look wrong, and what `check` finds in the databases.
 
-Raises the first failure that would stop a run as the same error the run would raise.
+`notices` reads a finished reconciliation, for the page and the command line alike; `check` asks
+the databases. Both answer in `Notice`s: a Portuguese template and its values, so that a screen
+can translate it. A failure that would stop a run is raised as the run would raise it.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from lib import extraction, pipeline, sources
+import numpy as np
+
+from lib import columns as c
+from lib import extraction, keys, pipeline, sources, summary
 
 if TYPE_CHECKING:
-    from lib.config import Settings
+    from lib.settings import Settings
+    from lib.extraction import Survey
+    from lib.reconciliation import Reconciliation
 
+_LAG: Final = timedelta(hours=1)
 _CLOCK_SECONDS: Final = 60.0
 
+_EMPTY: Final = {
+    "transactions": "O banco de transações não devolveu nenhum registro do período: confira o "
+    "CNPJ, as datas e a carga do banco.",
+    "auth_logs": "O banco de logs não devolveu nenhum registro do período: confira a carga do "
+    "banco e a posição do CNPJ na linha recebida.",
+}
+_LAGS: Final = {
+    "transactions": "As transações estão {hours} h atrás dos logs: vão até {behind:%d/%m %H:%M}, "
+    "os logs até {ahead:%d/%m %H:%M}; parte das divergências ainda pode se resolver.",
+    "auth_logs": "Os logs estão {hours} h atrás das transações: vão até {behind:%d/%m %H:%M}, "
+    "as transações até {ahead:%d/%m %H:%M}; parte das transações sem log ainda pode se resolver.",
+}
+_NO_DAY: Final = {
+    "transactions": "Nenhuma transação em {days} dia(s) inteiro(s) do período, o primeiro em "
+    "{first:%d/%m/%Y}: confira a carga do banco de transações.",
+    "auth_logs": "Nenhum log em {days} dia(s) inteiro(s) do período, o primeiro em "
+    "{first:%d/%m/%Y}: confira a carga do banco de logs.",
+}
+_NO_VIRTUAL: Final = (
+    "Nenhum dos {numbers} números virtuais das transações aparece nos logs: "
+    "confira virtual_prefix_length (o prefixo a descartar)."
+)
+_NO_MERCHANT: Final = (
+    "Há logs no período, mas nenhuma linha recebida contém o CNPJ {merchant}: "
+    "confira o leiaute da mensagem (campo de 15 posições com zeros à esquerda)."
+)
+_ODD_CARDS: Final = (
+    "{side}: {odd} de {rows} números de cartão têm espaços ou outros caracteres além de "
+    "algarismos; eles só combinam com números escritos do mesmo jeito."
+)
+_CLOCKS: Final = (
+    "Os relógios dos dois servidores diferem em {seconds} s: acerte-os (NTP), pois as "
+    "diferenças de tempo do relatório dependem deles."
+)
+_CONNECTED: Final = (
+    "{side}: PostgreSQL {version}; consulta, colunas e permissões em ordem; {rows} registros no "
+    "período; relógio {drift:+.0f} s em relação a este computador."
+)
 
-def check(settings: Settings) -> list[str]:
-    """Portuguese lines about both sides: connection, columns, permission, clock."""
+
+@dataclass(frozen=True)
+class Notice:
+    """One sentence for the reader; ``serious`` where results are likely wrong because of it."""
+
+    template: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    serious: bool = True
+
+    def __str__(self) -> str:
+        return self.template.format(**self.values)
+
+
+def notices(result: Reconciliation) -> list[Notice]:
+    """What the reconciliation itself gives away, the most telling first."""
+    counts = {"transactions": len(result.transaction_rows), "auth_logs": len(result.log_rows)}
+    found = [Notice(_EMPTY[side]) for side, rows in counts.items() if not rows]
+    if found:
+        return found
+    return [*_lag(result), *_missing_days(result), *_unmatched_virtual_numbers(result)]
+
+
+def check(settings: Settings) -> list[Notice]:
+    """Connect to both databases and look at the default period. Raises AggregatorError."""
     asked = pipeline.request(settings, pipeline.local_today(settings))
-    window = extraction.Window(asked.merchant, asked.period.start, asked.period.end)
-    lines, ahead = [], []
+    window = pipeline.window_of(asked)
+    surveys: dict[str, Survey] = {}
+    found, drifts = [], []
     for side in sources.SIDES:
-        probed = extraction.probe(settings, side, window)
-        drift = probed.server_time - time.time()
-        ahead.append(drift)
-        lines.append(
-            f"{side}: conectado ao PostgreSQL {probed.version}; consulta, colunas e permissões "
-            f"em ordem; relógio do servidor {drift:+.1f} s em relação a este computador."
-        )
-    apart = abs(ahead[0] - ahead[1])
+        survey = extraction.survey(settings, side, window)
+        drift = survey.server_time - time.time()
+        drifts.append(drift)
+        surveys[side] = survey
+        values = {"side": side, "version": survey.version, "rows": survey.rows, "drift": drift}
+        found.append(Notice(_CONNECTED, values, serious=False))
+        if survey.odd_cards:
+            values = {"side": side, "odd": survey.odd_cards, "rows": survey.rows}
+            found.append(Notice(_ODD_CARDS, values))
+    apart = abs(drifts[0] - drifts[1])
     if apart > _CLOCK_SECONDS:
-        lines.append(
-            f"Atenção: os relógios dos dois servidores diferem em {apart:.0f} s; "
-            "acerte-os (NTP), pois as diferenças de tempo do relatório dependem deles."
-        )
-    return lines
+        found.append(Notice(_CLOCKS, {"seconds": round(apart)}))
+    if surveys["auth_logs"].rows == 0 and surveys["auth_logs"].any_merchant:
+        found.append(Notice(_NO_MERCHANT, {"merchant": asked.merchant}))
+        return found
+    return [*found, *notices(pipeline.run(settings, asked).reconciliation)]
+
+
+def _lag(result: Reconciliation) -> list[Notice]:
+    reached = summary.reach(result)
+    bought, logged = reached.transactions, reached.auth_logs
+    if result.period.end < result.period.today or bought is None or logged is None:
+        return []
+    behind, ahead = min(bought, logged), max(bought, logged)
+    if ahead - behind <= _LAG:
+        return []
+    hours = round((ahead - behind).total_seconds() / 3600)
+    side = "transactions" if behind == bought else "auth_logs"
+    return [Notice(_LAGS[side], {"hours": hours, "behind": behind, "ahead": ahead})]
+
+
+def _missing_days(result: Reconciliation) -> list[Notice]:
+    reached = summary.reach(result)
+    days = {
+        "transactions": reached.days_without_transactions,
+        "auth_logs": reached.days_without_logs,
+    }
+    return [
+        Notice(_NO_DAY[side], {"days": len(missing), "first": missing[0]})
+        for side, missing in days.items()
+        if missing
+    ]
+
+
+def _unmatched_virtual_numbers(result: Reconciliation) -> list[Notice]:
+    numbers, present = keys.token(result.transactions, c.TOKEN_VIRTUAL)
+    presented, has_card = keys.token(result.auth_logs, c.TOKEN_CARTAO)
+    if not present.any() or np.isin(numbers[present], presented[has_card]).any():
+        return []
+    return [Notice(_NO_VIRTUAL, {"numbers": int(present.sum())})]

@@ -42,13 +42,14 @@ def seconds_to_nearest(
     """For these divergences log minus nearest transaction, masked where there is none."""
     nearest, logs = result.nearest_rows[at], result.divergent_rows[at]
     near = nearest >= 0
-    bought = keys.instants(
-        result.transactions.iloc[np.where(near, nearest, 0)] if near.any() else _nothing(result),
-        c.DATA_TRANSA,
-        c.HORA_TRANSA,
-    )
-    logged = keys.instants(result.auth_logs.iloc[logs], c.DATA, c.HORA)
-    seconds = logged.seconds - (bought.seconds if near.any() else 0)
+    seconds = np.zeros(len(logs), dtype=np.int64)
+    if near.any():
+        logged = result.auth_logs.iloc[logs[near]]
+        bought = result.transactions.iloc[nearest[near]]
+        seconds[near] = (
+            keys.instants(logged, c.DATA, c.HORA).seconds
+            - keys.instants(bought, c.DATA_TRANSA, c.HORA_TRANSA).seconds
+        )
     return np.ma.array(seconds, mask=~near)
 
 
@@ -90,10 +91,6 @@ def _why(result: Reconciliation, rows: Rows, survivors: Rows) -> NDArray[np.int8
     through = by_virtual[survivors] & ~same_number
     why[through] = c.DUPLICATE_REASONS.index(c.PAR_PELO_VIRTUAL)
     return why
-
-
-def _nothing(result: Reconciliation) -> pd.DataFrame:
-    return result.transactions.iloc[:0]
 
 
 def _labels(codes: NDArray[np.int8], labels: tuple[str, ...]) -> pd.api.extensions.ExtensionArray:

@@ -20,7 +20,7 @@ from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lib.config import Settings
+    from lib.settings import Settings
 
 Progress = Callable[[str, int], None]
 """Called with a stage (transactions, auth_logs, matching, writing) and its rows so far."""

@@ -24,7 +24,7 @@ from lib.errors import AggregatorError, ContractError, ExtractionError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from lib.config import Settings, Source
+    from lib.settings import Settings, Source
 
 Cursor = Any
 """A psycopg2 cursor; the driver ships no types."""

@@ -7,7 +7,7 @@ it computes nothing itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,7 @@ def by_day(result: Reconciliation) -> pd.DataFrame:
     no day.
     """
     first = (result.period.start - EPOCH).days
-    count = (result.period.end - result.period.start).days + 1
+    count = _days(result)
     bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
     logged = keys.instants(result.auth_logs, c.DATA, c.HORA).day
     cents = keys.cents(result.transactions, c.VLR_TOTAL)
@@ -98,6 +98,88 @@ def by_day(result: Reconciliation) -> pd.DataFrame:
             "without_log": counted(bought[result.without_log_rows]),
             "amount": [Decimal(int(a)) / 100 for a in amount],
         }
+    )
+
+
+def balance_by_day(result: Reconciliation) -> pd.DataFrame:
+    """The books day by day: ``day`` and the counts and amounts of `Books`, exact decimals.
+
+    Records without a date stand in a last row whose day is None, where there are any. Raises
+    BalanceError where a day does not tie, or the days do not add up to the period.
+    """
+    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
+    logged = keys.instants(result.auth_logs, c.DATA, c.HORA).day
+    cents = keys.cents(result.transactions, c.VLR_TOTAL)
+    first, days = (result.period.start - EPOCH).days, _days(result)
+
+    def counted(day: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
+        slot = np.where(day[rows] == keys.NEVER, days, day[rows] - first)
+        return np.bincount(slot, minlength=days + 1)
+
+    def summed(rows: Rows) -> list[Decimal]:
+        slot = np.where(bought[rows] == keys.NEVER, days, bought[rows] - first)
+        total = np.zeros(days + 1, dtype=np.int64)
+        np.add.at(total, slot, np.where(cents[rows] == keys.NEVER, 0, cents[rows]))
+        return [Decimal(int(amount)) / 100 for amount in total]
+
+    dates = [result.period.start + timedelta(days=i) for i in range(days)]
+    frame = pd.DataFrame(
+        {
+            "day": pd.Series([*dates, None], dtype=object),
+            "logs": counted(logged, result.log_rows),
+            "logs_matched": counted(logged, result.matched_log_rows),
+            "divergences": counted(logged, result.divergent_rows),
+            "transactions": counted(bought, result.transaction_rows),
+            "consolidated": counted(bought, result.consolidated_rows),
+            "without_log": counted(bought, result.without_log_rows),
+            "duplicates": counted(bought, result.duplicate_rows),
+            "amount": summed(result.transaction_rows),
+            "amount_consolidated": summed(result.consolidated_rows),
+            "amount_without_log": summed(result.without_log_rows),
+            "amount_duplicates": summed(result.duplicate_rows),
+        }
+    )
+    _require_ties(frame)
+    undated = frame.iloc[-1]
+    return frame if undated["logs"] or undated["transactions"] else frame.iloc[:-1]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far each source's records go: the latest instant, and the days without any record.
+
+    Local clock readings; None where a source returned nothing with a time.
+    """
+
+    transactions: datetime | None
+    auth_logs: datetime | None
+    days_without_transactions: tuple[date, ...]
+    days_without_logs: tuple[date, ...]
+
+
+def reach(result: Reconciliation) -> Reach:
+    """How far the records inside the period go, side by side."""
+    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
+    days = [result.period.start + timedelta(days=i) for i in range(_days(result))]
+
+    def latest(instants: keys.Instants, rows: Rows) -> datetime | None:
+        known = rows[instants.known[rows]]
+        if not len(known):
+            return None
+        return datetime.combine(EPOCH, time.min) + timedelta(
+            seconds=int(instants.seconds[known].max())
+        )
+
+    def missing(instants: keys.Instants, rows: Rows) -> tuple[date, ...]:
+        present = {int(day) for day in np.unique(instants.day[rows])}
+        return tuple(day for day in days if (day - EPOCH).days not in present)
+
+    return Reach(
+        latest(bought, result.transaction_rows),
+        latest(logged, result.log_rows),
+        missing(bought, result.transaction_rows),
+        missing(logged, result.log_rows),
     )
 
 
@@ -145,6 +227,28 @@ def _require_partition(side: str, rows: Rows, places: list[Rows]) -> None:
             lost=lost,
             doubled=doubled,
         )
+
+
+def _require_ties(days: pd.DataFrame) -> None:
+    """Each day's records add up, by count and by amount."""
+    untied = (
+        (days["logs"] != days["logs_matched"] + days["divergences"])
+        | (days["transactions"] != days["consolidated"] + days["without_log"] + days["duplicates"])
+        | (
+            days["amount"]
+            != days["amount_consolidated"] + days["amount_without_log"] + days["amount_duplicates"]
+        )
+    )
+    if untied.any():
+        day = days["day"][untied].iloc[0]
+        raise BalanceError(
+            "A conta do dia {day} não fecha; nada foi publicado.",
+            day=f"{day:%d/%m/%Y}" if day else "sem data",
+        )
+
+
+def _days(result: Reconciliation) -> int:
+    return (result.period.end - result.period.start).days + 1
 
 
 def _amount(cents: NDArray[np.int64]) -> Decimal:

@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from lib import config
-from lib.config import Privacy, Settings, Source
 from lib.errors import ConfigError
+from lib.settings import ROOT, Privacy, Settings, Source, check_digits_ok
 
-EXAMPLE = config.ROOT / ".streamlit" / "secrets.example.toml"
+EXAMPLE = ROOT / ".streamlit" / "secrets.example.toml"
 A, B = "12345678000195", "12ABC34501DE35"
 SECRET = "s3nh@-{de}-teste"
 TOML = f"""
@@ -105,7 +105,7 @@ def test_the_defaults_are_the_contract() -> None:
     made, source = settings(), settings().transactions
     assert (made.window_days, made.match_rule, made.tolerance_minutes) == (10, "card", 5)
     assert (made.approved_codes, made.virtual_prefix_length) == (("00",), "auto")
-    assert made.output_path == config.ROOT / "resultado_transacoes.xlsx"
+    assert made.output_path == ROOT / "resultado_transacoes.xlsx"
     assert (made.zone, made.privacy.report) == (ZoneInfo("America/Sao_Paulo"), "masked")
     assert (source.port, source.connect_timeout, source.statement_timeout) == (5432, 5, 300)
     assert (source.secret(), source.query_file, source.sslrootcert) == (None, None, None)
@@ -124,7 +124,7 @@ def test_relative_paths_are_the_projects_wherever_they_were_written(tmp_path: Pa
     paths = {"transactions.sslrootcert": "system", "output_path": str(tmp_path / "r.xlsx")}
     made = settings({"AGGREGATOR__AUTH_LOGS__QUERY_FILE": "sql/b.sql"}, **paths)
     assert made.output_path == tmp_path / "r.xlsx"
-    assert made.auth_logs.query_file == config.ROOT / "sql" / "b.sql"
+    assert made.auth_logs.query_file == ROOT / "sql" / "b.sql"
     assert made.transactions.sslrootcert == Path("system")
 
 
@@ -282,8 +282,8 @@ def test_a_merchant_is_a_configured_one_by_default_the_first(wrong: str) -> None
 def test_wrong_check_digits_are_a_warning_and_no_error() -> None:
     right = {A, B, "11222333000181", "00000000000191"}
     wrong = {"12345678000190", "12ABC34501DE53", "11222333000118"}
-    assert {cnpj for cnpj in right | wrong if config.check_digits_ok(cnpj)} == right
-    assert not config.check_digits_ok("123")
+    assert {cnpj for cnpj in right | wrong if check_digits_ok(cnpj)} == right
+    assert not check_digits_ok("123")
     warnings = " ".join(settings(merchants=dict.fromkeys(right | wrong, "Loja")).warnings())
     assert {cnpj for cnpj in right | wrong if cnpj in warnings} == wrong
 
