@@ -81,7 +81,7 @@ def test_every_cpf_has_valid_check_digits(data):
 
 
 def test_only_the_first_merchants_check_digits_are_wrong():
-    assert [config.check_digits_ok(cnpj) for cnpj in demo_data.MERCHANTS] == [False, True, True]
+    assert [check_digits_ok(cnpj) for cnpj in demo_data.MERCHANTS] == [False, True, True]
 
 
 def test_the_raw_line_is_laid_out_as_documented(data):
