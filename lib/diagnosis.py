@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lib import columns as c
-from lib import extraction, keys, pipeline, sources, summary
+from lib import keys, pipeline, sources, summary, survey
 
 if TYPE_CHECKING:
-    from lib.settings import Settings
-    from lib.extraction import Survey
     from lib.reconciliation import Reconciliation
+    from lib.settings import Settings
+    from lib.survey import Survey
 
 _LAG: Final = timedelta(hours=1)
 _CLOCK_SECONDS: Final = 60.0
@@ -94,14 +94,14 @@ def check(settings: Settings) -> list[Notice]:
     surveys: dict[str, Survey] = {}
     found, drifts = [], []
     for side in sources.SIDES:
-        survey = extraction.survey(settings, side, window)
-        drift = survey.server_time - time.time()
+        surveyed = survey.survey(settings, side, window)
+        drift = surveyed.server_time - time.time()
         drifts.append(drift)
-        surveys[side] = survey
-        values = {"side": side, "version": survey.version, "rows": survey.rows, "drift": drift}
+        surveys[side] = surveyed
+        values = {"side": side, "version": surveyed.version, "rows": surveyed.rows, "drift": drift}
         found.append(Notice(_CONNECTED, values, serious=False))
-        if survey.odd_cards:
-            values = {"side": side, "odd": survey.odd_cards, "rows": survey.rows}
+        if surveyed.odd_cards:
+            values = {"side": side, "odd": surveyed.odd_cards, "rows": surveyed.rows}
             found.append(Notice(_ODD_CARDS, values))
     apart = abs(drifts[0] - drifts[1])
     if apart > _CLOCK_SECONDS:

@@ -117,46 +117,6 @@ def extract(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What a side answered to `survey`; ``server_time`` is its clock, seconds since 1970 UTC.
-
-    ``odd_cards`` counts card numbers with other characters than digits; ``any_merchant`` says
-    whether there is any record of the period when the merchant's field is not looked at.
-    """
-
-    version: str
-    server_time: float
-    rows: int
-    odd_cards: int
-    any_merchant: bool
-
-
-def survey(settings: Settings, side: Side, window: Window) -> Survey:
-    """Check the side's columns and permissions, and count its records without fetching any."""
-    with sources.session(settings, side) as cursor:
-        check_columns(cursor, settings, side, window)
-        select = masked_select(cursor, settings, side, window, clear=False)
-        cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
-        query = sources.query(settings, side)
-        counts = (
-            f"SELECT count(*), count(*) FILTER (WHERE q.{c.NUM_CARTAO}::text ~ '[^0-9]')"
-            f" FROM (\n{query}\n) AS q"
-        )
-        cursor.execute(sources.render(cursor, counts, window.parameters))
-        rows, odd_cards = cursor.fetchone()
-        anyone = {**window.parameters, "merchant_field": ""}
-        cursor.execute(
-            sources.render(cursor, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
-        )
-        (any_merchant,) = cursor.fetchone()
-        cursor.execute(
-            "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())"
-        )
-        version, server_time = cursor.fetchone()
-        return Survey(version, float(server_time), rows, odd_cards, any_merchant)
-
-
 def required_columns(side: Side) -> tuple[str, ...]:
     """What this side's query must return."""
     return c.TRANSACTIONS_QUERY if side == "transactions" else c.AUTH_LOGS_QUERY

@@ -1,0 +1,57 @@
+"""Looks at a source without fetching its records: does the query work, and what does it count.
+
+For `lib.diagnosis`; a run does not need it. Speaks SQL through `lib.sources` and formats none of
+the values it was given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lib import columns as c
+from lib import extraction, sources
+
+if TYPE_CHECKING:
+    from lib.settings import Settings
+    from lib.sources import Side
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a side answered to `survey`; ``server_time`` is its clock, seconds since 1970 UTC.
+
+    ``odd_cards`` counts card numbers with other characters than digits; ``any_merchant`` says
+    whether there is any record of the period when the merchant's field is not looked at.
+    """
+
+    version: str
+    server_time: float
+    rows: int
+    odd_cards: int
+    any_merchant: bool
+
+
+def survey(settings: Settings, side: Side, window: extraction.Window) -> Survey:
+    """Check the side's columns and permissions, and count its records without fetching any."""
+    with sources.session(settings, side) as cursor:
+        extraction.check_columns(cursor, settings, side, window)
+        select = extraction.masked_select(cursor, settings, side, window, clear=False)
+        cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
+        query = sources.query(settings, side)
+        counts = (
+            f"SELECT count(*), count(*) FILTER (WHERE q.{c.NUM_CARTAO}::text ~ '[^0-9]')"
+            f" FROM (\n{query}\n) AS q"
+        )
+        cursor.execute(sources.render(cursor, counts, window.parameters))
+        rows, odd_cards = cursor.fetchone()
+        anyone = {**window.parameters, "merchant_field": ""}
+        cursor.execute(
+            sources.render(cursor, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
+        )
+        (any_merchant,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())"
+        )
+        version, server_time = cursor.fetchone()
+        return Survey(version, float(server_time), rows, odd_cards, any_merchant)
