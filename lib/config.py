@@ -11,13 +11,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from lib.errors import ConfigError
-from lib.settings import ROOT, Settings, Source, read_text
+from lib.secret_files import is_exposed, read_text
+from lib.settings import ROOT, Settings, Source
 
 DEFAULT_FILE: Final = ROOT / ".streamlit" / "secrets.toml"
 FILE_VARIABLE: Final = "AGGREGATOR_CONFIG"
@@ -27,7 +28,16 @@ _BAD_TOML: Final = "{file}: o TOML tem um erro na linha {line}."
 _UNKNOWN: Final = "{origin}: a chave {key} não existe; a mais parecida é {nearest}."
 _MISSING: Final = "{origin}: falta {key}; espera-se {expected}."
 _WRONG: Final = "{origin}: o valor de {key} não serve; espera-se {expected}."
-_TWO_PASSWORDS: Final = "{origin}: {key} tem password e password_file; deixe só um dos dois."
+_TWO_SIDES: Final = ("transactions", "auth_logs")
+_PASSWORDS: Final = "{origin}: {key} tem password e password_file; deixe só um dos dois."
+_INSECURE: Final = (
+    "{origin}: {key} aceita um servidor impostor em {host}; use sslmode verify-full (ou, sabendo "
+    "do risco, allow_insecure = true)."
+)
+_EXPOSED: Final = (
+    "{file} tem senhas e outras contas podem ler o arquivo; rode chmod 600 nele, ou use "
+    "password_file."
+)
 _NO_MERCHANT: Final = "O CNPJ pedido não é um dos configurados: {merchants}."
 _HOST: Final = re.compile(f"{PREFIX}(TRANSACTIONS|AUTH_LOGS)(__HOST)?", re.IGNORECASE)
 _PASSWORDS: Final = frozenset({"password", "password_file"})
@@ -47,7 +57,13 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     if not exists(path, environ):
         raise ConfigError(_NOWHERE, file=DEFAULT_FILE, variable=FILE_VARIABLE)
     file = _file(path, environ)
-    return from_values(_table(file) if file else {}, str(file or "ambiente"), environ)
+    if file is None:
+        return from_values({}, "ambiente", environ)
+    table = _table(file)
+    settings = from_values(table, str(file), environ)
+    if is_exposed(file) and any("password" in table.get(side, ()) for side in _SIDES):
+        settings.note(_EXPOSED.format(file=file))
+    return settings
 
 
 def from_values(
@@ -65,11 +81,15 @@ def from_values(
         place = error["loc"]
         blamed = variables.get(place[:2]) or variables.get(place[:1]) or origin
         raise _mistake(place, blamed, error["type"]) from None
-    for side in ("transactions", "auth_logs"):
+    for side in _SIDES:
         source: Source = getattr(settings, side)
         if source.password and source.password_file:
             blamed = variables.get((side, "password"), origin)
             raise ConfigError(_TWO_PASSWORDS, origin=blamed, key=f"aggregator.{side}")
+        if not (source.verified or settings.allow_insecure):
+            blamed = variables.get((side, "sslmode"), origin)
+            key = f"aggregator.{side}.sslmode"
+            raise ConfigError(_INSECURE, origin=blamed, key=key, host=source.host)
         source.secret()
     return settings
 
@@ -141,17 +161,22 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 def _mistake(place: _Place, origin: str, kind: str = "") -> ConfigError:
     known, key, expected = Settings.model_fields, "aggregator", None
+    named_by_reader = False
     for part in map(str, place):
+        if named_by_reader:  # a CNPJ, an e-mail, a group
+            key, named_by_reader = f"{key}.{part}", False
+            continue
         if part not in known:
             nearest = difflib.get_close_matches(part.lower(), known, n=1, cutoff=0)[0]
             return ConfigError(_UNKNOWN, origin=origin, key=f"{key}.{part}", nearest=nearest)
         key, expected = f"{key}.{part}", known[part].description
-        table = _table_model(known[part].annotation)
-        if table is None:
+        annotation = known[part].annotation
+        named_by_reader = get_origin(annotation) is dict
+        table = _table_model(annotation)
+        if table is not None:
+            known = table.model_fields
+        elif not named_by_reader:
             break
-        known = table.model_fields
-    if place[0] == "merchants":
-        key = ".".join((key, *map(str, place[1:2])))
     template = _MISSING if kind == "missing" else _WRONG
     return ConfigError(template, origin=origin, key=key, expected=expected)
 

@@ -57,6 +57,28 @@ class Figures:
     top_tenth_share: float | None
 
 
+@dataclass(frozen=True)
+class Marketing:
+    """The figures of one period and the frames its charts are drawn from."""
+
+    figures: Figures
+    frequency: pd.DataFrame
+    tenths: pd.DataFrame
+    hours: pd.DataFrame
+    weekdays: pd.DataFrame
+
+
+def marketing(result: Reconciliation) -> Marketing:
+    """Everything that the marketing view shows of a reconciliation."""
+    return Marketing(
+        figures=figures(result),
+        frequency=by_frequency(result),
+        tenths=by_tenth(result),
+        hours=approval(result, "hour"),
+        weekdays=approval(result, "weekday"),
+    )
+
+
 def figures(result: Reconciliation) -> Figures:
     """The figures of the consolidated transactions."""
     buyers = _Buyers.of(result)

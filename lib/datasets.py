@@ -24,7 +24,7 @@ from lib.errors import AggregatorError
 from lib.pipeline import Outcome, Progress, Request
 
 if TYPE_CHECKING:
-    from lib.config import Settings
+    from lib.settings import Settings
 
 BUDGET_BYTES: Final = 1_200_000_000
 _AT_ONCE: Final = 4

@@ -8,22 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-# Streamlit's chart theme puts the theme's categorical colours, and a gray, in the place of these.
-CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, FAR = (f"#{n:06d}" for n in range(1, 6))
-BEFORE: Final = "#000036"
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-_HEIGHT: Final = 340
+# Streamlit's chart theme puts the theme's categorical colours in the place of these.
+CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, FAR = (f"#{n:06d}" for n in range(1, 6))
+# What is only there to compare with: a gray that stands back on a light and on a dark ground.
+BEFORE: Final = "#7F8C99"
+
+_HEIGHT: Final = 320
 _DAY_MILLISECONDS: Final = 86_400_000
-_TICKS: Final = 11
+_TICKS: Final = 6
+_BUSY: Final = 0.1
+_SMALLEST: Final = 2
+_LARGEST: Final = 11
 
 Write = Callable[[Any], str]
-Columns = dict[str, tuple[Sequence[Any], Write]]
+Translate = Callable[..., str]
+Values: TypeAlias = "Sequence[Any] | pd.Series[Any] | NDArray[Any]"
+Columns: TypeAlias = "dict[str, tuple[Values, Write]]"
 """A table: by heading, the bare values and how one of them is written."""
 
 
@@ -31,11 +40,12 @@ Columns = dict[str, tuple[Sequence[Any], Write]]
 class Language:
     """How the reader's language says and writes things.
 
-    ``say`` translates a Portuguese text; ``separators`` are the decimal and the thousands sign;
-    ``day_format`` and ``axis_day_format`` are d3 formats; weekdays begin with Monday.
+    ``t`` translates a Portuguese text and fills in its values; ``separators`` are the decimal and
+    the thousands sign; ``day_format`` and ``axis_day_format`` are d3 formats; weekdays begin with
+    Monday.
     """
 
-    say: Callable[[str], str]
+    t: Translate
     number: Write
     money: Write
     percent: Write
@@ -75,6 +85,7 @@ def draw(
             "title": {"text": title},
             "separators": language.separators,
             "height": _HEIGHT,
+            "margin": {"t": 72, "b": 0, "l": 0, "r": 12},
             "hovermode": "x unified",
             "showlegend": len(traces) > 1,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
@@ -85,7 +96,7 @@ def draw(
     )
 
 
-def percent_axis(rates: Sequence[float], title: str) -> dict[str, Any]:
+def percent_axis(rates: Values, title: str) -> dict[str, Any]:
     """An axis of rates that ends at 100 % and begins a little below the lowest."""
     known = np.asarray(rates, dtype=float)
     lowest = float(np.nanmin(known)) if np.isfinite(known).any() else 0.0
@@ -96,6 +107,29 @@ def percent_axis(rates: Sequence[float], title: str) -> dict[str, Any]:
         "range": [start - room if start else 0.0, 1 + room],
         "tickformat": ".0%",
     }
+
+
+def busy(rates: pd.Series[Any], counts: pd.Series[Any]) -> pd.Series[Any]:
+    """The rates of enough records to be news rather than chance, NaN in the place of others."""
+    return rates.where(counts >= counts.max() * _BUSY)
+
+
+def rate_line(
+    x: Sequence[str], parts: Sequence[pd.Series[Any]], language: Language, **look: Any
+) -> go.Scatter:
+    """A line of (rate, part, whole), its markers as large as the wholes."""
+    rates, part, whole = parts
+    most, of = max(int(whole.max()), 1), language.t("de")
+    sizes = [_SMALLEST + (_LARGEST - _SMALLEST) * (n / most) ** 0.5 for n in whole]
+    return go.Scatter(
+        x=x,
+        y=rates,
+        mode="lines+markers",
+        marker={"size": sizes, "opacity": 1, "line": {"width": 0}},
+        customdata=np.stack([part, whole], axis=1),
+        hovertemplate=f"%{{y:.1%}} (%{{customdata[0]:,d}} {of} %{{customdata[1]:,d}})",
+        **look,
+    )
 
 
 @dataclass(frozen=True)
@@ -116,14 +150,23 @@ class TimeAxis:
         """Each moment as plotly reads it."""
         return [moment.isoformat() if self.hourly else f"{moment:%Y-%m-%d}" for moment in self.at]
 
-    def when(self, number: int) -> str:
-        """One moment, for a sentence."""
+    @property
+    def by(self) -> str:
+        """What one moment stands for, for a title."""
+        t = self.language.t
+        return t("por hora") if self.hourly else t("por dia")
+
+    def name(self, number: int) -> str:
+        """One moment, for a table."""
         moment: datetime = self.at[number]
         return f"{moment:%H:%M}" if self.hourly else str(self.language.day(moment.date()))
 
-    def bar(
-        self, y: Sequence[Any], name: str, color: str, hover: str = "%{y:,d}", **more: Any
-    ) -> go.Bar:
+    def when(self, number: int) -> str:
+        """One moment, for a sentence."""
+        t, name = self.language.t, self.name(number)
+        return t("às {hour}", hour=name) if self.hourly else t("em {day}", day=name)
+
+    def bar(self, y: Values, name: str, color: str, hover: str = "%{y:,d}", **more: Any) -> go.Bar:
         """One value a moment as bars."""
         return go.Bar(x=self.x, y=y, name=name, marker_color=color, hovertemplate=hover, **more)
 
@@ -136,13 +179,14 @@ class TimeAxis:
         columns: Columns,
         **layout: Any,
     ) -> Chart:
-        """The chart of these traces; ``{by}`` in the title becomes by day or by hour."""
-        say = self.language.say
-        unit = say("Hora") if self.hourly else say("Dia")
+        """The chart of these traces, its table led by the moments."""
+        t = self.language.t
+        unit = t("Hora") if self.hourly else t("Dia")
         step = -(-len(self.at) // _TICKS) * _DAY_MILLISECONDS
         axis: dict[str, Any] = {
             "title": {"text": unit},
             "type": "date",
+            "tickangle": 0,
             "tickformat": "%H:%M" if self.hourly else self.language.axis_day_format,
             "hoverformat": "%H:%M" if self.hourly else self.language.day_format,
         }
@@ -151,10 +195,10 @@ class TimeAxis:
         figure = draw(
             traces,
             self.language,
-            title.format(by=say("por hora") if self.hourly else say("por dia")),
+            title,
             axis,
             y,
             **layout,
         )
-        moments = [self.when(number) for number in range(len(self.at))]
+        moments = [self.name(number) for number in range(len(self.at))]
         return Chart(figure, finding, {unit: (moments, str)} | columns, days=not self.hourly)

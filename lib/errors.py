@@ -3,9 +3,11 @@
     AggregatorError
     ├── ConfigError        the configuration or a command's words are wrong
     ├── ExtractionError    a database could not be read (says which side)
+    │   ├── TransientError it may answer when asked again
     │   └── ContractError  it was read, but is not what the contract promises
     ├── BalanceError       the books do not tie; nothing is published
-    └── ReportError        the workbook could not be written or does not verify
+    ├── ReportError        the workbook could not be written or does not verify
+    └── HistoryError       the record of the runs could not be read or written
 
 Messages never carry a row's values, a connection string, SQL text or a driver's own words.
 A message is a Portuguese template and its values, so that a screen can translate the template.
@@ -36,6 +38,10 @@ class ExtractionError(AggregatorError):
     """A source database could not be reached or read; the template names the side."""
 
 
+class TransientError(ExtractionError):
+    """A source failed in a way that may heal by itself: a lost connection, a full server."""
+
+
 class ContractError(ExtractionError):
     """A source answered with other columns or types than the contract has."""
 
@@ -46,6 +52,10 @@ class BalanceError(AggregatorError):
 
 class ReportError(AggregatorError):
     """The workbook could not be written, or a written one does not agree with itself."""
+
+
+class HistoryError(AggregatorError):
+    """The record of the runs could not be read or written; reports do not depend on it."""
 
 
 def _rebuild(

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from lib import export_worker
-from lib.config import PREFIX, ROOT
+from lib.config import PREFIX
 from lib.errors import AggregatorError, ReportError
+from lib.settings import ROOT
 
 if TYPE_CHECKING:
     from lib.datasets import Dataset

@@ -27,7 +27,8 @@ from pyarrow import csv
 
 from lib import columns as c
 from lib import masking, sources
-from lib.errors import ContractError, ExtractionError
+from lib.errors import ContractError, ExtractionError, TransientError
+from lib.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from lib.settings import Settings
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int], None]
 """Called with a side and its rows so far, from the thread that reads that side."""
 
-_KEY: Final = secrets.token_bytes(32)
+KEY: Final = secrets.token_bytes(32)
 """The token key: made at process start, never stored, shown, logged or exported."""
 
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
@@ -61,6 +62,16 @@ _TIMES: Final = (c.HORA_TRANSA, c.HORA)
 _TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
 _BLOCK: Final = 4 << 20
 _PIPE: Final = 1 << 20
+_CANCEL_AGAIN_SECONDS: Final = 0.5
+
+_SILENCE_SECONDS: Final = 5.0
+"""How long a server may be silent beyond its own statement timeout."""
+_CANCEL_SECONDS: Final = 2.0
+"""How long a cancelled statement may take to end before its connection is shut."""
+_SILENT: Final = (
+    "{side}: o servidor ficou {seconds:.0f} s em silêncio, além do seu tempo limite, e a conexão "
+    "foi encerrada; tente de novo em instantes e avise o administrador do banco."
+)
 
 
 @dataclass(frozen=True)
@@ -112,9 +123,13 @@ def extract(
         frames = {futures[f].side: f.result() for f in done}
         return Extracted(frames["transactions"], frames["auth_logs"])
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         for read in reads.values():
             read.cancel()
-        pool.shutdown(wait=True, cancel_futures=True)
+        # A cancellation that reaches a server between two statements is lost on it.
+        while wait(futures, _CANCEL_AGAIN_SECONDS).not_done:
+            for read in reads.values():
+                read.cancel()
 
 
 def required_columns(side: Side) -> tuple[str, ...]:
@@ -123,16 +138,16 @@ def required_columns(side: Side) -> tuple[str, ...]:
 
 
 def masked_select(
-    cursor: Any, settings: Settings, side: Side, window: Window, *, clear: bool
+    cursor: Any, settings: Settings, side: Side, window: Window, *, clear: bool, key: bytes = KEY
 ) -> bytes:
-    """This side's SELECT with masks, tokens and parameters in it."""
+    """This side's SELECT with masks, tokens (made with ``key``) and parameters in it."""
     query = sources.query(settings, side)
     if side == "transactions":
         prefix = settings.virtual_prefix_length
         sql = masking.transactions(query, clear=clear, prefix_length=prefix)
     else:
         sql = masking.auth_logs(query, clear=clear)
-    return sources.render(cursor, sql, {**window.parameters, "key": psycopg2.Binary(_KEY)})
+    return sources.render(cursor, sql, {**window.parameters, "key": psycopg2.Binary(key)})
 
 
 def check_columns(cursor: Any, settings: Settings, side: Side, window: Window) -> None:
@@ -161,43 +176,65 @@ class _Read:
         self._clear = clear
         self._progress = progress
         self._lock = threading.Lock()
-        self._connection: Any = None
+        self._process: int | None = None
+        self._watchdog: Watchdog | None = None
         self._cancelled = False
 
     def run(self) -> pd.DataFrame:
         """The side's frame."""
-        with sources.session(self._settings, self.side) as cursor:
-            self._hold(cursor.connection)
+        limit = sources.source(self._settings, self.side).statement_timeout + _SILENCE_SECONDS
+        with (
+            sources.session(self._settings, self.side) as cursor,
+            Watchdog(cursor.connection.fileno(), limit) as watchdog,
+        ):
+            self._hold(cursor.connection.info.backend_pid, watchdog)
             self._progress(self.side, 0)
             try:
                 check_columns(cursor, self._settings, self.side, self._window)
-                return self._copy(cursor)
+                watchdog.alive()
+                return self._copy(cursor, watchdog)
+            except psycopg2.Error as problem:
+                if watchdog.bitten:
+                    raise TransientError(_SILENT, side=self.side, seconds=limit) from problem
+                raise
             finally:
-                self._hold(None)
+                self._hold(None, None)
+                if self._cancelled:
+                    # A request to stop that is still under way must find nobody else's read.
+                    cursor.connection.close()
 
     def cancel(self) -> None:
-        """Stop this side's statement on its server, or keep it from starting."""
+        """Stop this side's statement on its server, or keep it from starting.
+
+        Where the server does not obey in time, or cannot be asked, the connection is shut.
+        """
         with self._lock:
             self._cancelled = True
-            if self._connection is not None:
-                with suppress(psycopg2.Error):
-                    self._connection.cancel()
+            if self._watchdog is None or self._process is None:
+                return
+            self._watchdog.hurry(_CANCEL_SECONDS)
+            # Nobody waits for the request: the watchdog ends the read where it gets nowhere.
+            threading.Thread(target=self._ask_to_stop, args=(self._process,), daemon=True).start()
 
-    def _hold(self, connection: Any) -> None:
+    def _ask_to_stop(self, process: int) -> None:
+        with suppress(ExtractionError):
+            sources.cancel(self._settings, self.side, process)
+
+    def _hold(self, process: int | None, watchdog: Watchdog | None) -> None:
         with self._lock:
-            if self._cancelled and connection is not None:
+            if self._cancelled and process is not None:
                 raise ExtractionError("{side}: a leitura foi cancelada.", side=self.side)
-            self._connection = connection
+            self._process, self._watchdog = process, watchdog
 
-    def _copy(self, cursor: Any) -> pd.DataFrame:
+    def _copy(self, cursor: Any, watchdog: Watchdog) -> pd.DataFrame:
         """Pump COPY's output through a pipe into the CSV reader."""
         select = masked_select(cursor, self._settings, self.side, self._window, clear=self._clear)
         command = b"COPY (" + select + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
         receiving, sending = os.pipe()
         with ThreadPoolExecutor(1, thread_name_prefix=f"copy-{self.side}") as pool:
-            pump = pool.submit(_pump, cursor, command, sending)
+            pump = pool.submit(pump, cursor, command, sending)
             try:
-                table = self._parse(receiving)
+                table = self._parse(receiving, watchdog)
             except pa.ArrowInvalid as problem:
                 pump.result()
                 raise ContractError(
@@ -208,7 +245,7 @@ class _Read:
             pump.result()
         return table
 
-    def _parse(self, receiving: int) -> pd.DataFrame:
+    def _parse(self, receiving: int, watchdog: Watchdog) -> pd.DataFrame:
         rows = 0
         batches = []
         with os.fdopen(receiving, "rb", buffering=0) as stream:
@@ -224,13 +261,14 @@ class _Read:
                 ),
             )
             for batch in reader:
+                watchdog.alive()
                 batches.append(batch)
                 rows += len(batch)
                 self._progress(self.side, rows)
             return _frame(pa.Table.from_batches(batches, reader.schema))
 
 
-def _pump(cursor: Any, command: bytes, sending: int) -> None:
+def pump(cursor: Any, command: bytes, sending: int) -> None:
     """Write COPY's output into the pipe; a reader that gave up is its own failure to tell."""
     with suppress(BrokenPipeError), os.fdopen(sending, "wb", buffering=_PIPE) as stream:
         cursor.copy_expert(command, stream)
@@ -245,12 +283,12 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if name in _TIMES:
             values = values.view(pa.time32("s"))
         elif name in _TOKENS:
-            values = _tokens(values)
+            values = tokens(values)
         data[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
     return pd.DataFrame(data, copy=False)
 
 
-def _tokens(values: pa.Array) -> pa.Array:
+def tokens(values: pa.Array) -> pa.Array:
     """Sixteen hexadecimal digits a row as int64."""
     valid = values.is_valid().to_numpy(zero_copy_only=False)
     offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)

@@ -27,13 +27,18 @@ if TYPE_CHECKING:
 
 
 def reconcile(
-    transactions: pd.DataFrame, auth_logs: pd.DataFrame, period: Period, rule: Rule
+    transactions: pd.DataFrame,
+    auth_logs: pd.DataFrame,
+    period: Period,
+    rule: Rule,
+    latest: int | None = None,
 ) -> Reconciliation:
     """Match by physical and by virtual card, once per purchase.
 
     The frames have `columns.TRANSACTIONS` and `columns.AUTH_LOGS`, pyarrow-backed, in any order;
     they may be empty, and under rule `card_time` reach beyond the period. Every row inside the
-    period is accounted for in the result.
+    period is accounted for in the result. ``latest`` is the `newest_instant` of all transactions
+    read, where these are a part of them.
     """
     bought = keys.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     logged = keys.instants(auth_logs, c.DATA, c.HORA)
@@ -41,14 +46,13 @@ def reconcile(
     if rule.name == CARD:
         inside_transactions = np.ones(len(transactions), dtype=np.bool_)
         inside_logs = np.ones(len(auth_logs), dtype=np.bool_)
-        read = inside_transactions
         pairing = rule_card.pair(transactions, auth_logs, bought, logged, approved)
     else:
-        inside_transactions = _inside(bought, period, 0)
-        inside_logs = _inside(logged, period, 0)
+        inside_transactions = inside(bought, period, 0)
+        inside_logs = inside(logged, period, 0)
         tolerance = rule.tolerance_seconds
-        read = _inside(bought, period, tolerance)
-        within = rule_card_time.Within(read, _inside(logged, period, tolerance))
+        read = inside(bought, period, tolerance)
+        within = rule_card_time.Within(read, inside(logged, period, tolerance))
         pairing = rule_card_time.pair(
             transactions, auth_logs, bought, logged, approved, within, tolerance
         )
@@ -71,7 +75,7 @@ def reconcile(
     divergent = _arranged(
         logged, np.flatnonzero(inside_logs & ~pairing.matched), _visible_logs(auth_logs)
     )
-    latest = bought.seconds[bought.known & read].max(initial=keys.BEFORE)
+    newest = newest_instant(bought, period, rule) if latest is None else latest
 
     pair_rows = pairing.log[consolidated]
     timed = logged.known[pair_rows] & bought.known[consolidated]
@@ -90,7 +94,7 @@ def reconcile(
         ),
         matched_log_rows=np.flatnonzero(inside_logs & pairing.matched),
         divergent_rows=divergent,
-        motivo=_motivo(divergent, logged, approved, pairing, int(latest), period),
+        motivo=_motivo(divergent, logged, approved, pairing, newest, period),
         nearest_rows=pairing.nearest[divergent],
         without_log_rows=without_log,
         without_log_reason=pairing.reason[without_log],
@@ -99,7 +103,15 @@ def reconcile(
     )
 
 
-def _inside(instants: keys.Instants, period: Period, tolerance: int) -> Bools:
+def newest_instant(bought: keys.Instants, period: Period, rule: Rule) -> int:
+    """The instant of the newest transaction the rule looks at, `keys.BEFORE` if there is none."""
+    looked_at = bought.known
+    if rule.name != CARD:
+        looked_at = looked_at & inside(bought, period, rule.tolerance_seconds)
+    return int(bought.seconds[looked_at].max(initial=keys.BEFORE))
+
+
+def inside(instants: keys.Instants, period: Period, tolerance: int) -> Bools:
     """Which records are in [start 00:00 - tolerance, end + 1 day 00:00 + tolerance).
 
     One without a time is where its date is, one without a date is inside.

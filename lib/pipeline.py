@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lib import __version__, config, extraction, matching, report, summary
+from lib import __version__, config, extraction, matching, report, retries, summary
 from lib.errors import ConfigError
 from lib.keys import DAY_SECONDS
 from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
@@ -103,11 +103,18 @@ def run(
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
 ) -> Outcome:
-    """Read both sources, match, and balance the books. Raises AggregatorError."""
-    extracted_at = datetime.now(settings.zone).replace(microsecond=0)
+    """Read both sources, match, and balance the books. Raises AggregatorError.
+
+    A read that a fault cut short is discarded whole and begun anew, as `lib.retries` allows.
+    """
     clock = _Stopwatch()
     window = window_of(asked)
-    read = extraction.extract(settings, window, clear=clear, progress=progress)
+
+    def extract() -> tuple[datetime, extraction.Extracted]:
+        moment = datetime.now(settings.zone).replace(microsecond=0)
+        return moment, extraction.extract(settings, window, clear=clear, progress=progress)
+
+    extracted_at, read = retries.persist(extract)
     clock.lap("extract")
 
     progress("matching", len(read.transactions) + len(read.auth_logs))

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lib import columns as c
-from lib import keys
+from lib import keys, summary
 from lib.reconciliation import EPOCH
 
 if TYPE_CHECKING:
@@ -35,6 +35,28 @@ _WIDTHS: Final = (  # seconds that people count in
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
     *(3600, 7200, 21_600, 43_200, 86_400),
 )
+
+
+@dataclass(frozen=True)
+class Series:
+    """The frames of the functions here, and `summary.by_response_code`, for one period."""
+
+    timeline: pd.DataFrame
+    weekdays_and_hours: pd.DataFrame
+    response_codes: pd.DataFrame
+    time_difference: pd.DataFrame
+    typical_distance: float | None
+
+
+def series(result: Reconciliation) -> Series:
+    """Everything that the charts of a reconciliation are drawn from."""
+    return Series(
+        timeline=timeline(result),
+        weekdays_and_hours=by_weekday_and_hour(result),
+        response_codes=summary.by_response_code(result),
+        time_difference=time_difference(result),
+        typical_distance=typical_distance(result),
+    )
 
 
 def hourly(period: Period) -> bool:
@@ -110,14 +132,19 @@ def time_difference(result: Reconciliation) -> pd.DataFrame:
     """How many consolidated purchases have their log how far away, in seconds (log - purchase).
 
     Columns: ``low, high`` (floats, low <= difference < high) and ``transactions``. The rows are
-    equally wide and hold the middle 98 in a hundred; what lies further out is in a first row from
-    -inf and a last one to inf, where there is any. Pairs without a known difference are in none.
+    equally wide and reach three times the quartiles' distance beyond both quartiles, so that a few
+    pairs hours apart do not squeeze the seconds that matter into one row; what lies further out is
+    in a first row from -inf and a last one to inf, where there is any. Pairs without a known
+    difference are in none.
     """
     seconds = np.asarray(result.pair_seconds.compressed(), dtype=np.int64)
     if not len(seconds):
         return pd.DataFrame({"low": [], "high": [], "transactions": np.zeros(0, dtype=np.int64)})
-    at = [len(seconds) // 100, len(seconds) - 1 - len(seconds) // 100]
-    low, high = (int(v) for v in np.partition(seconds, at)[at])
+    at = [len(seconds) // 4, len(seconds) - 1 - len(seconds) // 4]
+    lower, upper = (int(v) for v in np.partition(seconds, at)[at])
+    reach = 3 * max(upper - lower, 1)
+    near = seconds[(seconds >= lower - reach) & (seconds <= upper + reach)]
+    low, high = int(near.min()), int(near.max())
     fitting = (w for w in _WIDTHS if high // w - low // w < _BINS)
     width = next(fitting, (high - low) // (_BINS - 1) + 1)
     first, last = low // width, high // width

@@ -1,7 +1,7 @@
 """What can be configured: the keys, their values and their defaults, as frozen models.
 
 Owns what each key may be; a table of the configuration is a model here, and its description is
-what a message says is expected. `lib.config` reads them. Reads password files, nothing else.
+what a message says is expected. `lib.config` reads them. Reads secrets where they are kept.
 """
 
 import re
@@ -9,15 +9,27 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lib.errors import ConfigError
+from lib import secret_values
+from lib.secret_files import read_secret
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-_UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
 _BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
-_LOCAL: Final = re.compile(r"[/@].*|localhost|127(\.[0-9]{1,3}){3}|::1")
+_INSECURE: Final = (
+    "A conexão de {side} com {host} aceita um servidor impostor (sslmode {sslmode}); use "
+    "sslmode verify-full e retire allow_insecure."
+)
+_LOCAL: Final = re.compile(r"[/@][^,]*|localhost|127(\.[0-9]{1,3}){3}|::1")
 _CNPJ: Final = "^[0-9A-Z]{12}[0-9]{2}$"
 
 
@@ -70,11 +82,25 @@ class Source(BaseModel):
     statement_timeout: Annotated[_Int, _whole(1, 86_400)] = 300
     query_file: _File = None
 
+    @property
+    def local(self) -> bool:
+        """Whether nothing leaves this machine: a socket or a loopback address."""
+        return _LOCAL.fullmatch(self.host) is not None
+
+    @property
+    def verified(self) -> bool:
+        """Whether no impostor can stand in for the server."""
+        return self.local or self.sslmode == "verify-full"
+
     def secret(self) -> str | None:
-        """The password, read anew where a file holds it; ConfigError if that cannot be read."""
+        """The password, read anew where a file, a service or a vault holds it.
+
+        Raises ConfigError where that cannot be read.
+        """
         if self.password_file:
-            return read_text(self.password_file, "a senha (password_file)").rstrip("\r\n") or None
-        return self.password.get_secret_value() if self.password else None
+            text = read_secret(self.password_file, "a senha (password_file)")
+            return text.rstrip("\r\n") or None
+        return secret_values.resolve(self.password.get_secret_value()) if self.password else None
 
 
 class Privacy(BaseModel):
@@ -82,6 +108,41 @@ class Privacy(BaseModel):
 
     model_config = _FROZEN
     report: Literal["masked", "clear"] = Field(default="masked", description="masked ou clear")
+
+
+class Audit(BaseModel):
+    """Where every view, export and run is written down; an empty path writes nothing."""
+
+    model_config = _FROZEN
+    path: _File = ROOT / "audit.jsonl"
+    key_file: _File = None
+
+    @property
+    def key(self) -> Path | None:
+        """The file of the key that seals the records."""
+        return self.key_file or (self.path and self.path.with_name(f"{self.path.name}.key"))
+
+
+class Grant(BaseModel):
+    """What a person or a group may do, and with which merchants' data ("*" is every one)."""
+
+    model_config = _FROZEN
+    roles: tuple[Literal["analyst", "clear_data", "auditor"], ...] = Field(
+        min_length=1, description='uma lista de papéis: "analyst", "clear_data", "auditor"'
+    )
+    merchants: tuple[Annotated[str, Field(pattern=f"{_CNPJ}|^[*]$")], ...] = Field(
+        default=(), description='uma lista de CNPJs configurados, ou ["*"]'
+    )
+
+
+class Access(BaseModel):
+    """Who may use the dashboard; without sign-in only this machine, and only where it says so."""
+
+    model_config = _FROZEN
+    people: dict[_Text, Grant] = Field(default={}, description='"e-mail" = { roles, merchants }')
+    groups: dict[_Text, Grant] = Field(default={}, description='"grupo" = { roles, merchants }')
+    groups_claim: _Text = "groups"
+    without_sign_in: bool = Field(default=False, description="true ou false")
 
 
 class Settings(BaseSettings):
@@ -107,6 +168,11 @@ class Settings(BaseSettings):
     transactions: Source = Field(description="a tabela do banco de transações")
     auth_logs: Source = Field(description="a tabela do banco de logs de autenticação")
     privacy: Privacy = Field(default=Privacy(), description="uma tabela")
+    access: Access = Field(default=Access(), description="uma tabela")
+    audit: Audit = Field(default=Audit(), description="uma tabela")
+    row_level_security: bool = Field(default=False, description="true ou false")
+    allow_insecure: bool = Field(default=False, description="true ou false")
+    _notes: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
     def settings_customise_sources(
@@ -127,7 +193,20 @@ class Settings(BaseSettings):
 
     def warnings(self) -> list[str]:
         """What is allowed but looks like a mistake, a Portuguese sentence each."""
-        return [_BAD_DIGITS.format(cnpj=c) for c in self.merchants if not check_digits_ok(c)]
+        digits = [_BAD_DIGITS.format(cnpj=c) for c in self.merchants if not check_digits_ok(c)]
+        return [*self._notes, *self._insecure(), *digits]
+
+    def note(self, warning: str) -> None:
+        """Add what was noticed while reading the configuration to the warnings."""
+        self._notes.append(warning)
+
+    def _insecure(self) -> list[str]:
+        sides = {"transactions": self.transactions, "auth_logs": self.auth_logs}
+        return [
+            _INSECURE.format(side=side, host=where.host, sslmode=where.sslmode)
+            for side, where in sides.items()
+            if not where.verified
+        ]
 
 
 def check_digits_ok(cnpj: str) -> bool:
@@ -140,14 +219,3 @@ def check_digits_ok(cnpj: str) -> bool:
         if values[end] != -total % 11 % 10:
             return False
     return True
-
-
-def read_text(file: Path, what: str) -> str:
-    """The file's text; ConfigError, which calls the file ``what``, if it cannot be read."""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        reason = "o arquivo não existe"
-    except (OSError, ValueError):
-        reason = "falta permissão, ou não é um arquivo de texto em UTF-8"
-    raise ConfigError(_UNREADABLE, what=what, file=file, reason=reason)

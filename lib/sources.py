@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psycopg2
 import sqlalchemy
-from sqlalchemy import URL, create_engine, exc
+from sqlalchemy import URL, create_engine, event, exc
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from lib.errors import AggregatorError, ContractError, ExtractionError
+from lib.errors import AggregatorError, ContractError, ExtractionError, TransientError
+from lib.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -53,15 +54,32 @@ def session(settings: Settings, side: Side) -> Iterator[Cursor]:
     try:
         with engine(settings, side).connect() as connection:
             driver: Any = connection.connection.driver_connection
-            with closing(driver.cursor()) as cursor:
-                yield cursor
+            try:
+                with closing(driver.cursor()) as cursor:
+                    yield cursor
+            finally:
+                if driver.closed:
+                    # The pool would otherwise try to roll back, fail and log a traceback.
+                    connection.invalidate()
     except (psycopg2.Error, exc.SQLAlchemyError) as problem:
         raise translate(problem, side, source(settings, side)) from problem
 
 
+def cancel(settings: Settings, side: Side, process: int) -> None:
+    """Ask the side's server to end the statement of this process of its own.
+
+    Over a connection of its own, as the driver's way has no time limit and holds up the whole
+    program; where that connection fails, so does the request. Raises ExtractionError.
+    """
+    with session(settings, side) as cursor:
+        cursor.execute("SELECT pg_cancel_backend(%s)", (process,))
+
+
 def render(cursor: Cursor, sql: str, parameters: dict[str, object]) -> bytes:
     """The statement with its parameters written in by the driver, as COPY needs it."""
-    compiled = sqlalchemy.text(sql).compile(dialect=_DIALECT)
+    # SQLAlchemy takes a parameter with a cast right behind it for no parameter.
+    spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
+    compiled = sqlalchemy.text(spaced).compile(dialect=_DIALECT)
     unknown = sorted(set(compiled.params) - set(parameters))
     if unknown:
         raise ContractError(
@@ -119,14 +137,24 @@ def _engine(where: Source, password: str | None) -> Engine:
     for name in ("sslrootcert", "sslcert", "sslkey"):
         if path := getattr(where, name):
             arguments[name] = str(path)
-    return create_engine(
+    made = create_engine(
         url,
-        pool_pre_ping=True,
         pool_recycle=1800,
         pool_size=5,
         hide_parameters=True,
         connect_args=arguments,
     )
+
+    @event.listens_for(made, "checkout")
+    def ping(driver: Any, *_: object) -> None:
+        # The pool's own ping would wait for ever where the server's process is stopped.
+        try:
+            with Watchdog(driver.fileno(), where.connect_timeout):
+                _DIALECT.do_ping(driver)  # type: ignore[no-untyped-call]
+        except psycopg2.Error as problem:
+            raise exc.DisconnectionError from problem
+
+    return made
 
 
 _BY_STATE: Final = {
@@ -142,6 +170,8 @@ _BY_STATE: Final = {
     "reduza o período ou aumente statement_timeout.",
     "57P": "{side}: o servidor encerrou a conexão durante a leitura; tente de novo em instantes.",
     "53": "{side}: o servidor está sem conexões ou recursos livres; tente de novo em instantes.",
+    "40": "{side}: o servidor interrompeu a leitura por conflito com outra operação; "
+    "tente de novo em instantes.",
     "08": "{side}: a conexão com o servidor caiu durante a leitura; tente de novo em instantes.",
     "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
 }
@@ -149,18 +179,24 @@ _CONTRACT_STATES: Final = {
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
     "confira os tipos das colunas.",
 }
+_TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
 _CONNECTING: Final = (
     (r"password|senha|authentication|autentica|pg_hba|role .* does not exist", "28"),
     (r"database .* does not exist", "3D"),
-    (r"too many clients|connection slots|too many connections", "53"),
+    (r"too many clients|connection slots|too many connections|muit[ao]s (clientes|conex)", "53"),
 )
+_RESTARTING: Final = "starting up|shutting down|recovery|iniciando|deslig|recupera|terminating"
 
 
 def translate(problem: Exception, side: Side, where: Source) -> AggregatorError:
     """The sentence for a driver's failure on this side; the driver's words stay out of it."""
     original = getattr(problem, "orig", None) or problem
     code = getattr(original, "pgcode", None) or ""
+    if isinstance(problem, exc.InvalidRequestError):  # the pool gave up on finding a live one
+        return TransientError(_BY_STATE["08"], side=side)
     if not code and isinstance(original, psycopg2.OperationalError):
+        if original is problem:  # SQLAlchemy wraps what happens while connecting, nothing later
+            return TransientError(_BY_STATE["08"], side=side)
         return _not_connected(str(original), side, where)
     for length in (5, 3, 2):
         prefix = code[:length]
@@ -168,6 +204,7 @@ def translate(problem: Exception, side: Side, where: Source) -> AggregatorError:
             return ContractError(_CONTRACT_STATES[prefix], side=side, code=code)
         if prefix in _BY_STATE:
             kind = ContractError if prefix in ("42P01", "42703") else ExtractionError
+            kind = TransientError if _TRANSIENT.fullmatch(code) else kind
             name = _identifier(original)
             return kind(_BY_STATE[prefix], side=side, code=code, name=name)
     return ExtractionError(
@@ -180,12 +217,16 @@ def translate(problem: Exception, side: Side, where: Source) -> AggregatorError:
 def _not_connected(words: str, side: Side, where: Source) -> ExtractionError:
     for pattern, state in _CONNECTING:
         if re.search(pattern, words, re.IGNORECASE):
-            return ExtractionError(_BY_STATE[state], side=side)
-    if re.search(r"certificate|SSL|TLS", words):
+            kind = TransientError if state == "53" else ExtractionError
+            return kind(_BY_STATE[state], side=side)
+    if re.search(r"certificate|SSL|TLS", words) and "SYSCALL" not in words:
         return ExtractionError(
             "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert.", side=side
         )
-    return ExtractionError(
+    # A server that answers, but with a refusal of no known kind, will refuse again.
+    refused = "FATAL" in words and not re.search(_RESTARTING, words, re.IGNORECASE)
+    kind = ExtractionError if refused else TransientError
+    return kind(
         "{side}: não foi possível conectar a {host}, porta {port}; "
         "confira se o banco está no ar e se o endereço está certo.",
         side=side,

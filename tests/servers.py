@@ -22,7 +22,7 @@ import psutil
 from psycopg2.extras import execute_values
 
 from lib import demo, demo_data
-from lib.config import ROOT
+from lib.settings import ROOT
 
 MERCHANTS = {"12345678000190": "Loja Exemplo", "7KM2Q9B4000149": "Café do Porto"}
 NEEDS_PASSWORD = "needs_password"

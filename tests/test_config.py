@@ -37,7 +37,7 @@ OVERRIDES = [
 ]
 FILES = {"abc\n": "abc", "abc\r\n": "abc", " a b ": " a b ", "\ufeffçã\n": "çã", "": None}
 NEAREST = "timezon:timezone MERCHANT:merchants transactions.pasword:password auth_logs.HOST:host"
-LATER = "access audit history engine row_level_security allow_insecure keep _env_file"
+LATER = "engine vault _env_file"
 BLAMED = {
     "AGGREGATOR__TRANSACTIONS__PASWORD": "a chave aggregator.transactions.pasword não existe",
     "aggregator__access__x": "a chave aggregator.access não existe",

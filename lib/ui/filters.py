@@ -18,8 +18,8 @@ from lib.ui import address, format
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
-    from lib.config import Settings
     from lib.pipeline import Request
+    from lib.settings import Settings
 
 Span = tuple[date, date]
 
@@ -54,7 +54,7 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
     st.selectbox(
         t("Estabelecimento"),
         list(merchants),
-        format_func=lambda cnpj: f"{merchants[cnpj]} · {format.cnpj(cnpj)}",
+        format_func=lambda cnpj: _named(cnpj, merchants),
         key=_MERCHANT,
         persist_state="session",
     )
@@ -163,6 +163,13 @@ def _publish(start: date, end: date) -> None:
             _TOLERANCE: str(st.session_state[_TOLERANCE]) if timed else None,
         }
     )
+
+
+def _named(cnpj: str, merchants: Mapping[str, str]) -> str:
+    """The merchant's name, with its CNPJ where it shares the name."""
+    name = merchants[cnpj]
+    alone = list(merchants.values()).count(name) == 1
+    return name if alone else f"{name} · {format.cnpj(cnpj)}"
 
 
 def _known(text: str, names: Mapping[str, str]) -> str | None:

@@ -5,6 +5,7 @@ Local clock readings are shown as they are; nothing is converted between time zo
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final
@@ -13,10 +14,16 @@ from babel import dates, numbers
 
 from lib.ui.i18n import PORTUGUESE, language, t
 
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
 _CURRENCY: Final = "BRL"
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
+
+
+def plain(text: str) -> str:
+    """Text for a place that reads Markdown, so that it is read as text."""
+    return _MARKDOWN.sub(r"\\\1", text)
 
 
 def whole(number: int) -> str:

@@ -10,11 +10,20 @@ from typing import Final
 
 import streamlit as st
 
-from lib.config import ROOT
+from lib.settings import ROOT
 from lib.ui.i18n import t
 
 NAME: Final = "Marketing Data Aggregator"
 ICON: Final = "💳"
+# Two cards that overlap; drawn here, as nothing is fetched. Its blue reads on light and on dark.
+LOGO: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 286 32" height="32">'
+    '<rect x="1" y="9" width="26" height="18" rx="3" fill="#E69F00"/>'
+    '<rect x="9" y="4" width="26" height="18" rx="3" fill="#3A8FC4"/>'
+    '<rect x="9" y="8.500" width="26" height="3.500" fill="#11181F" opacity=".55"/>'
+    '<text x="44" y="21" font-family="sans-serif" font-size="16.500" font-weight="600" '
+    'fill="#3A8FC4">Marketing Data Aggregator</text></svg>'
+)
 
 _ENTERED: Final = "_entered"
 _SENT_BACK: Final = "_sent_back"
@@ -53,12 +62,12 @@ def path(name: str) -> str:
 
 
 def _declare() -> st.Page:
-    names = titles()
-    pages = [
-        st.Page(path(name), title=title, url_path=name, default=number == 0)
-        for number, (name, title) in enumerate(names.items())
-    ]
-    # The landing page's own name leads to it as well.
-    landing = next(iter(names))
-    alias = st.Page(path(landing), title=names[landing], url_path=landing, visibility="hidden")
-    return st.navigation([*pages, alias])
+    landing, *others = titles().items()
+    return st.navigation(
+        [
+            # At the root of the address, and for who types its name as well.
+            st.Page(path(landing[0]), title=landing[1], url_path="inicio", default=True),
+            *(st.Page(path(name), title=title, url_path=name) for name, title in others),
+            st.Page(path(landing[0]), title=landing[1], url_path=landing[0], visibility="hidden"),
+        ]
+    )

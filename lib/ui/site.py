@@ -1,25 +1,30 @@
 """Where the dashboard's data come from: the configuration, or the demonstration without one.
 
+The data sets belong to it, so that none is ever shown for another configuration's.
 Read once a process; a failure is told and tried again at the next question.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
 from lib import config, demo, pipeline
-from lib.config import Settings
+from lib.datasets import Store
+from lib.settings import Settings
+
 
 @dataclass(frozen=True)
 class Site:
-    """The settings in use, and whether they are the demonstration's, whose data end at ``day``."""
+    """The settings in use, whether they are the demonstration's, whose data end at ``day``, and
+    the data sets read by them."""
 
     settings: Settings
     demo: bool
     day: date
+    store: Store = field(default_factory=Store)
 
     @property
     def today(self) -> date:

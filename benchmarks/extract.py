@@ -1,0 +1,42 @@
+"""The product's extraction against pandas and the limit: ``python -m benchmarks.extract --rows N``.
+
+The limit is psql copying both sides to nowhere at once: of the product's own statements (what is
+left to gain on this side of the wire) and of the default queries without masks and tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+
+from benchmarks import data, measure
+
+WAYS = ("plain", "masked", "product", "read_sql")
+
+
+def main() -> None:
+    """Measure and print; the last line is the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=1, help="the median of so many")
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS)
+    options = parser.parse_args()
+
+    found = data.prepare(options.rows)
+    seconds, peaks = {}, {}
+    for way in options.ways:
+        told = [way, "--config", str(found.config), "--psql", str(found.psql)]
+        costs = measure.repeated(way, options.runs, "-m", "benchmarks.readers", *told)
+        readings = [float(cost.output) for cost in costs]
+        seconds[way] = statistics.median(readings)
+        peaks[way] = measure.median(costs, lambda cost: cost.peak_mb)
+        print(f"{way} {seconds[way]:.3f} s ({', '.join(f'{s:.3f}' for s in readings)})")
+    figures = " ".join(f"{way} {value:.3f} s" for way, value in seconds.items())
+    ours = seconds.get("product", float("nan"))
+    ratios = " ".join(f"{way} {ours / s:.2f}" for way, s in seconds.items() if way != "product")
+    memory = " ".join(f"{way} {peaks[way]:.0f}" for way in ("product", "read_sql") if way in peaks)
+    print(f"rows {options.rows} {figures} product_to {ratios} rss_mb {memory}")
+
+
+if __name__ == "__main__":
+    main()

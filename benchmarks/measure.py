@@ -1,0 +1,68 @@
+"""Runs one process and says what it cost: seconds, processor seconds, peak memory.
+
+Knows nothing of what is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lib.config import ROOT
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process took, from its start to its end, and what it printed."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s (cpu {self.cpu_seconds:.2f} s) rss_mb {self.peak_mb:.0f}"
+
+
+def python(*arguments: str) -> Cost:
+    """Run this interpreter with these arguments in the project's folder; ends the program if it
+    fails.
+
+    Linux counts the memory of the process that starts another as the other's own until it has
+    its own program: a peak below that of the benchmark itself is not seen.
+    """
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as talk:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, stdout=output, stderr=talk
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for stream in (output, talk):
+            stream.seek(0)
+        if process.returncode:
+            sys.exit(f"{' '.join(arguments)} failed ({process.returncode}):\n{talk.read()}")
+        cpu = usage.ru_utime + usage.ru_stime
+        return Cost(seconds, cpu, usage.ru_maxrss / 1024, output.read())
+
+
+def repeated(name: str, runs: int, *arguments: str) -> list[Cost]:
+    """Run it this many times, saying each."""
+    costs = []
+    for number in range(runs):
+        load = os.getloadavg()[0]
+        costs.append(python(*arguments))
+        print(f"{name} {number + 1}/{runs}: {costs[-1]}, load before {load:.1f}", flush=True)
+    return costs
+
+
+def median(costs: Sequence[Cost], what: Callable[[Cost], float]) -> float:
+    """The median of one figure of several runs."""
+    return statistics.median(map(what, costs))

@@ -1,0 +1,100 @@
+"""One way of reading both sources, in a process of its own: what `benchmarks.extract` starts.
+
+``product`` is the product's extraction, ``read_sql`` pandas, ``masked`` and ``plain`` are psql
+copying to nowhere what the product asks for and what the default queries give. Prints the seconds
+of the reading alone, without the imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy
+
+from benchmarks import data
+from lib import config, extraction, sources
+
+
+def main() -> None:
+    """Read once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("way", choices=WAYS)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--psql", type=Path, required=True)
+    options = parser.parse_args()
+    settings = config.load(options.config)
+    window = extraction.Window(settings.default_merchant, data.START, data.END)
+    print(WAYS[options.way](settings, window, options.psql))
+
+
+def _product(settings: config.Settings, window: extraction.Window, _: Path) -> float:
+    began = time.perf_counter()
+    extraction.extract(settings, window)
+    return time.perf_counter() - began
+
+
+def _read_sql(settings: config.Settings, window: extraction.Window, _: Path) -> float:
+    began = time.perf_counter()
+    frames = []
+    for side in sources.SIDES:
+        query = sqlalchemy.text(sources.query(settings, side))
+        frames.append(pd.read_sql(query, sources.engine(settings, side), params=window.parameters))
+    return time.perf_counter() - began
+
+
+def _masked(settings: config.Settings, window: extraction.Window, psql: Path) -> float:
+    def select(cursor: Any, side: sources.Side) -> bytes:
+        return extraction.masked_select(cursor, settings, side, window, clear=False)
+
+    return _copied(settings, psql, select)
+
+
+def _plain(settings: config.Settings, window: extraction.Window, psql: Path) -> float:
+    def select(cursor: Any, side: sources.Side) -> bytes:
+        return sources.render(cursor, sources.query(settings, side), window.parameters)
+
+    return _copied(settings, psql, select)
+
+
+WAYS = {"product": _product, "read_sql": _read_sql, "masked": _masked, "plain": _plain}
+
+
+def _copied(
+    settings: config.Settings, psql: Path, select: Callable[[Any, sources.Side], bytes]
+) -> float:
+    """Seconds in which psql copies both sides to nowhere, at the same time."""
+    statements = {}
+    for side in sources.SIDES:
+        with sources.session(settings, side) as cursor:
+            statements[side] = b"COPY (" + select(cursor, side) + b") TO STDOUT (FORMAT binary);"
+    began = time.perf_counter()
+    processes = []
+    for side, statement in statements.items():
+        source = sources.source(settings, side)
+        arguments = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", source.host, "-p", str(source.port)]
+        process = subprocess.Popen(
+            [psql, *arguments, "-U", source.user, "-d", source.database, "-f", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            # A server without usable locales; psql wants none of its own.
+            env=os.environ | {"LC_ALL": "C", "PGCLIENTENCODING": "UTF8"},
+        )
+        assert process.stdin is not None  # noqa: S101
+        process.stdin.write(statement)
+        process.stdin.close()
+        processes.append(process)
+    failures = [process.wait() for process in processes]
+    if any(failures):
+        raise SystemExit("psql failed")
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

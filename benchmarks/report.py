@@ -1,0 +1,65 @@
+"""The whole job against the baseline: ``python -m benchmarks.report --rows N``.
+
+Fills the databases, runs the job as written by hand and the product's command line, each in a
+process of its own and measured from that process's start, and says where the product's time goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+
+from benchmarks import data, measure
+
+STAGES = ("start", "extract", "match", "write")
+
+
+def main() -> None:
+    """Measure and print; the last line is the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rule", choices=("card", "card_time"), default="card")
+    parser.add_argument("--hot", action="store_true", help="half the records on 1 %% of the cards")
+    parser.add_argument("--runs", type=int, default=1, help="the median of so many")
+    parser.add_argument("--no-baseline", action="store_true")
+    options = parser.parse_args()
+    with_baseline = not (options.hot or options.no_baseline)
+
+    found = data.prepare(options.rows, hot=options.hot)
+    period = [data.START.isoformat(), data.END.isoformat()]
+    config, output = str(found.config), str(data.FOLDER / "ours.xlsx")
+    told = ["--config", config, "--rule", options.rule, "--output", output]
+    dates = ["--start", period[0], "--end", period[1]]
+    ours = measure.repeated("ours", options.runs, "aggregator.py", *told, *dates)
+    staged = measure.repeated("stages", options.runs, "-m", "benchmarks.stages", *told)
+    reports = [json.loads(cost.output) for cost in staged]
+    for cost, report in zip(staged, reports, strict=True):
+        report["seconds"]["start"] = cost.seconds - sum(report["seconds"].values())
+    for stage in STAGES:
+        seconds = statistics.median(report["seconds"][stage] for report in reports)
+        peak = statistics.median(report["peaks"][stage] for report in reports)
+        print(f"stage {stage} {seconds:.2f} s rss_mb {peak:.0f}")
+    print(f"workbook {reports[0]['bytes'] / 1e6:.1f} MB")
+
+    s, m = measure.median(ours, lambda c: c.seconds), measure.median(ours, lambda c: c.peak_mb)
+    if not with_baseline:
+        print(f"rows {options.rows} ours {s:.2f} s rss_mb ours {m:.0f}")
+        return
+    written = str(data.FOLDER / "baseline.xlsx")
+    theirs = measure.repeated(
+        "baseline", options.runs, "-m", "benchmarks.baseline", config, *period, written
+    )
+    counts = [int(n) for n in theirs[0].output.split()]
+    if options.rule == "card" and counts != [reports[0]["consolidated"], reports[0]["divergences"]]:
+        sys.exit(f"the baseline has {counts} rows and ours others: {reports[0]}")
+    b, k = measure.median(theirs, lambda c: c.seconds), measure.median(theirs, lambda c: c.peak_mb)
+    print(
+        f"rows {options.rows} baseline {b:.2f} s ours {s:.2f} s ratio {b / s:.1f} "
+        f"rss_mb baseline {k:.0f} ours {m:.0f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Reads one share of a side and stages it, cut into buckets, in memory that does not grow.
+
+Every piece of the server's answer is cut as it arrives and appended to one Arrow stream a bucket.
+A share appears under its name only when it is complete. Runs in a worker process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+from pyarrow import csv
+
+from lib import columns as c
+from lib import extraction, keys, matching, retries, sources
+from lib.engines.routing import Routes, bucket_of, homes, log_homes
+from lib.errors import ContractError, TransientError
+from lib.reconciliation import CARD
+from lib.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lib.engines.job import Job, Slice
+
+    Ints = NDArray[np.int64]
+
+FIRST: Final = "primeira_copia"
+"""False in the copies of a log that are in another bucket only to be seen there."""
+
+_BLOCK: Final = 16 << 20
+_PIPE: Final = 1 << 20
+_SILENCE_SECONDS: Final = 5.0
+_TIMES: Final = (c.HORA_TRANSA, c.HORA)
+_TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
+_TYPES: Final = dict.fromkeys((*c.TRANSACTIONS, *c.AUTH_LOGS_CLEAR), pa.string()) | {
+    c.DATA_TRANSA: pa.date32(),
+    c.HORA_TRANSA: pa.int32(),
+    c.VLR_TOTAL: pa.decimal128(18, 2),
+    c.DATA: pa.date32(),
+    c.HORA: pa.int32(),
+}
+PAIR: Final = pa.schema({c.TOKEN_VIRTUAL: pa.int64(), "home": pa.int64()})
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a share held: the records inside the period, and how far its transactions go.
+
+    ``newest`` is `matching.newest_instant`; ``cents`` the amount inside the period.
+    """
+
+    inside: int
+    newest: int = keys.BEFORE
+    cents: int = 0
+
+
+def stage_transactions(job: Job, part: Slice) -> Staged:
+    """Stage a share of the transactions, and the pairs of its virtual cards and their homes."""
+    inside, newest, cents = 0, keys.BEFORE, 0
+    with _Piles(job.folder, part, "transactions", "pairs") as (rows, pairs):
+
+        def take(table: pa.Table) -> None:
+            nonlocal inside, newest, cents
+            frame = as_frame(table)
+            home = homes(frame)
+            rows.add(table, bucket_of(home, job.buckets))
+            card, present = keys.token(frame, c.TOKEN_VIRTUAL)
+            both = np.unique(np.stack([card[present], home[present]]), axis=1)
+            pair = pa.table(list(both), schema=PAIR)
+            pairs.add(pair, bucket_of(both[0], job.buckets))
+
+            bought = keys.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
+            newest = max(newest, matching.newest_instant(bought, job.period, job.rule))
+            counted = _inside(job, bought)
+            inside += int(counted.sum())
+            amount = keys.cents(frame, c.VLR_TOTAL)[counted]
+            cents += int(amount[amount != keys.NEVER].sum())
+
+        _read(job, part, take)
+    return Staged(inside, newest, cents)
+
+
+def stage_auth_logs(job: Job, part: Slice) -> Staged:
+    """Stage a share of the logs, each in every bucket where a transaction has its card."""
+    routes = Routes(*(np.load(job.folder / f"{n}.npy", mmap_mode="r") for n in ("token", "bucket")))
+    inside = 0
+    with _Piles(job.folder, part, "auth_logs") as (rows,):
+
+        def take(table: pa.Table) -> None:
+            nonlocal inside
+            frame = as_frame(table)
+            row, bucket, first = routes.of(*log_homes(frame), job.buckets)
+            copies = table if len(row) == len(table) else table.take(pa.array(row))
+            rows.add(copies.append_column(FIRST, pa.array(first)), bucket)
+            inside += int(_inside(job, keys.instants(frame, c.DATA, c.HORA)).sum())
+
+        _read(job, part, take)
+    return Staged(inside)
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """The table as the matching takes it: one chunk a column."""
+    data = {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}
+    return pd.DataFrame(data, copy=False)
+
+
+def _inside(job: Job, instants: keys.Instants) -> NDArray[np.bool_]:
+    if job.rule.name == CARD:
+        return np.ones(len(instants.seconds), dtype=np.bool_)
+    return matching.inside(instants, job.period, 0)
+
+
+class Streams:
+    """One Arrow stream a bucket in a folder; rows are appended to the stream of their bucket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open = ExitStack()
+        self._writers: dict[int, Any] = {}
+
+    def add(self, table: pa.Table, bucket: NDArray[np.uint16]) -> None:
+        """Append every row to its bucket's stream."""
+        order = np.argsort(bucket, kind="stable")
+        table = table.take(pa.array(order))
+        present, starts = np.unique(bucket[order], return_index=True)
+        ends = np.append(starts[1:], len(order))
+        for number, start, end in zip(present.tolist(), starts, ends, strict=True):
+            self._writer(number, table.schema).write_table(table.slice(start, end - start))
+
+    def close(self) -> None:
+        """Finish all streams."""
+        self._open.close()
+
+    def _writer(self, bucket: int, schema: pa.Schema) -> Any:
+        if bucket not in self._writers:
+            path = str(self._folder / f"{bucket}.arrow")
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            stream = self._open.enter_context(pa.OSFile(path, "wb"))
+            writer = pa.ipc.new_stream(stream, schema, options=options)
+            self._writers[bucket] = self._open.enter_context(writer)
+        return self._writers[bucket]
+
+
+class _Piles:
+    """Folders of streams that take their names together once everything is in them."""
+
+    def __init__(self, folder: Path, part: Slice, *names: str) -> None:
+        self._targets = [folder / name / str(part.number) for name in names]
+        self._drafts = [t.with_name(f"_{t.name}-{os.getpid()}") for t in self._targets]
+
+    def __enter__(self) -> list[Streams]:
+        for draft in self._drafts:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+        self._streams = [Streams(draft) for draft in self._drafts]
+        return self._streams
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for streams in self._streams:
+            streams.close()
+        for draft, target in zip(self._drafts, self._targets, strict=True):
+            if kind is None:
+                shutil.rmtree(target, ignore_errors=True)
+                draft.rename(target)
+            else:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _read(job: Job, part: Slice, take: Callable[[pa.Table], None]) -> None:
+    where = sources.source(job.settings, part.side)
+    with sources.session(job.settings, part.side) as cursor:
+        if snapshot := job.snapshots.get(part.side):
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
+        limit = where.statement_timeout + _SILENCE_SECONDS
+        with Watchdog(cursor.connection.fileno(), limit) as watchdog:
+            try:
+                for table in _tables(cursor, job, part):
+                    watchdog.alive()
+                    take(table)
+            except psycopg2.Error as problem:
+                if watchdog.bitten:
+                    raise TransientError(
+                        "{side}: o servidor ficou em silêncio além do seu tempo limite; "
+                        "tente de novo em instantes e avise o administrador do banco.",
+                        side=part.side,
+                    ) from problem
+                raise

@@ -1,0 +1,223 @@
+"""The record of every run: a SQLite file in the user's state folder, never beside the report.
+
+A run is written down when it begins and completed when it ends, so that one that was killed is
+accounted for as well. Holds counts and sums, never a record of a source. Decides nothing about
+a run and shows nothing.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import platformdirs
+import psutil  # type: ignore[import-untyped]
+import sqlalchemy as sa
+
+from lib.errors import HistoryError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from lib.settings import Settings
+
+SCHEDULED: Final = "scheduled"
+PAGE: Final = "page"
+
+RUNNING: Final = "em andamento"
+DONE: Final = "concluída"
+FAILED: Final = "falhou"
+INTERRUPTED: Final = "interrompida"
+VANISHED: Final = "morta"
+
+_APPLICATION: Final = "marketing-data-aggregator"
+_BUSY_SECONDS: Final = 10
+_UNUSABLE: Final = (
+    "Não foi possível usar o histórico de execuções em {path}: confira a permissão da pasta e o "
+    "espaço em disco, ou escolha outro lugar em [aggregator.history]."
+)
+
+_TABLE: Final = sa.Table(
+    "runs",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("began_at", sa.DateTime, nullable=False),
+    sa.Column("ended_at", sa.DateTime),
+    sa.Column("origin", sa.String, nullable=False),
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("process_born", sa.Float, nullable=False),
+    sa.Column("merchant", sa.String, nullable=False),
+    sa.Column("merchant_name", sa.String, nullable=False),
+    sa.Column("period_start", sa.Date, nullable=False),
+    sa.Column("period_end", sa.Date, nullable=False),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("tolerance_seconds", sa.Integer, nullable=False),
+    sa.Column("clear", sa.Boolean, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("message", sa.String),
+    sa.Column("note", sa.String),
+    sa.Column("books", sa.JSON),
+    sa.Column("seconds", sa.JSON),
+    sa.Column("file", sa.String),
+    sa.Column("size_bytes", sa.Integer),
+    sa.Column("sha256", sa.String),
+    sqlite_autoincrement=True,
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded run; moments are aware, ``books`` has the counts and amounts of `Books`.
+
+    ``balanced`` is whether the books tied, None where the run did not come that far; ``seconds``
+    is by stage; ``file`` is where the report was written or put aside since.
+    """
+
+    id: int
+    began_at: datetime
+    ended_at: datetime | None
+    origin: str
+    who: str
+    merchant: str
+    merchant_name: str
+    period: tuple[Any, Any]
+    rule: str
+    tolerance_seconds: int
+    clear: bool
+    outcome: str
+    message: str | None
+    note: str | None
+    books: dict[str, Any] | None
+    seconds: dict[str, float] | None
+    file: Path | None
+    size_bytes: int | None
+    sha256: str | None
+
+    @property
+    def balanced(self) -> bool | None:
+        """Whether the books tied; books that do not are never recorded."""
+        return None if self.books is None else True
+
+    @property
+    def divergence_rate(self) -> float | None:
+        """Divergences of all logs, from 0 to 1; None without logs."""
+        return self.books["divergences"] / self.books["logs"] if self._has_logs else None
+
+    @property
+    def _has_logs(self) -> bool:
+        return bool(self.books and self.books["logs"])
+
+
+class History:
+    """The runs in one file, made when first written to. Every method may raise HistoryError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+
+    def begin(self, **fields: Any) -> int:
+        """Write a beginning run down and return its number."""
+        me = psutil.Process()
+        row = {
+            "began_at": _now(),
+            "who": _login(),
+            "process": me.pid,
+            "process_born": me.create_time(),
+            "outcome": RUNNING,
+            **fields,
+        }
+        with self._connected(create=True) as connection:
+            result = connection.execute(_TABLE.insert().values(row))
+            return int(result.inserted_primary_key[0])
+
+    def end(self, number: int, outcome: str, **fields: Any) -> None:
+        """Complete a run with its outcome."""
+        row = {"ended_at": _now(), "outcome": outcome, **fields}
+        with self._connected() as connection:
+            connection.execute(_TABLE.update().where(_TABLE.c.id == number).values(row))
+
+    def moved(self, old: Path, new: Path) -> None:
+        """A report was put aside: its run is found at the new place."""
+        with self._connected(create=True) as connection:
+            where = _TABLE.c.file == str(old)
+            connection.execute(_TABLE.update().where(where).values(file=str(new)))
+
+    def runs(
+        self, limit: int = 100, *, origin: str | None = None, merchant: str | None = None
+    ) -> list[Run]:
+        """The latest runs, the newest first; those whose process is gone as `VANISHED`."""
+        if not self.path.exists():
+            return []
+        query = _TABLE.select().order_by(_TABLE.c.id.desc()).limit(limit)
+        if origin is not None:
+            query = query.where(_TABLE.c.origin == origin)
+        if merchant is not None:
+            query = query.where(_TABLE.c.merchant == merchant)
+        with self._connected() as connection:
+            return [_run(row) for row in connection.execute(query).mappings()]
+
+    @contextmanager
+    def _connected(self, *, create: bool = False) -> Iterator[Connection]:
+        try:
+            if create:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with suppress(FileExistsError):
+                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+            url = sa.URL.create("sqlite", database=str(self.path))
+            engine = sa.create_engine(
+                url, connect_args={"timeout": _BUSY_SECONDS}, poolclass=sa.NullPool
+            )
+            with engine.begin() as connection:
+                if create:
+                    _TABLE.metadata.create_all(connection)
+                yield connection
+        except (OSError, sa.exc.SQLAlchemyError) as problem:
+            raise HistoryError(_UNUSABLE, path=self.path) from problem
+
+
+def of(settings: Settings) -> History:
+    """The configured history, by default in the state folder of the system's user."""
+    default = platformdirs.user_state_path(_APPLICATION) / "history.sqlite"
+    return History(settings.history.path or default)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _run(row: Any) -> Run:
+    values = dict(row)
+    process, born = values.pop("process"), values.pop("process_born")
+    if values["outcome"] == RUNNING and not _lives(process, born):
+        values["outcome"] = VANISHED
+    ended = values["ended_at"]
+    return Run(
+        **values
+        | {
+            "began_at": values["began_at"].replace(tzinfo=UTC),
+            "ended_at": ended and ended.replace(tzinfo=UTC),
+            "file": Path(values["file"]) if values["file"] else None,
+            "period": (values.pop("period_start"), values.pop("period_end")),
+        }
+    )
+
+
+def _lives(process: int, born: float) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(process)
+        alive = found.status() != psutil.STATUS_ZOMBIE
+        return alive and abs(found.create_time() - born) < 1.0
+    return False

@@ -1,0 +1,51 @@
+"""Files that configure: read as text, or refused because another account may read a secret.
+
+Owns the sentences for both. Knows nothing of what the texts mean.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from lib.errors import ConfigError
+
+_UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
+_EXPOSED: Final = (
+    "Outras contas podem ler {what} em {file}: rode chmod 600 nesse arquivo e tente de novo."
+)
+_OWNERS: Final = 0o600
+_ROOTS: Final = 0o640
+
+
+def read_secret(file: Path, what: str) -> str:
+    """The text of a file that only its owner may read; ConfigError where others may as well."""
+    if is_exposed(file):
+        raise ConfigError(_EXPOSED, what=what, file=file)
+    return read_text(file, what)
+
+
+def is_exposed(file: Path) -> bool:
+    """Whether an account that is not the owner's may read the file.
+
+    As libpq has it: a file of root's may be readable by its group. Windows has no such bits.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return False  # whoever reads it says so
+    allowed = _ROOTS if found.st_uid == 0 else _OWNERS
+    return (
+        os.name == "posix" and stat.S_ISREG(found.st_mode) and bool(found.st_mode & 0o77 & ~allowed)
+    )
+
+
+def read_text(file: Path, what: str) -> str:
+    """The file's text; ConfigError, which calls the file ``what``, if it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        reason = "o arquivo não existe"
+    except (OSError, ValueError):
+        reason = "falta permissão, ou não é um arquivo de texto em UTF-8"
+    raise ConfigError(_UNREADABLE, what=what, file=file, reason=reason)

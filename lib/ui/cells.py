@@ -1,0 +1,88 @@
+"""The cells of a table's page as the reader's language writes them, and what its headers say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from lib import columns as c
+from lib import listings
+from lib.ui import format
+from lib.ui.i18n import t
+
+_WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
+    c.DATA_TRANSA: format.day,
+    c.DATA: format.day,
+    c.HORA_TRANSA: format.clock,
+    c.HORA: format.clock,
+    c.VLR_TOTAL: format.money,
+    c.DIF_SEGUNDOS: lambda value: format.whole(int(value)),
+    c.DES_CNPJ_REDUZIDO: format.cnpj,
+}
+_TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
+_WIDTHS: Final = {c.DES_LOG: 320, c.NUM_CARTAO: 160, c.NUM_CARTAO_VIRTUAL: 160, c.VLR_TOTAL: 120}
+_SHORT: Final = 500
+
+
+def formatted(frame: pd.DataFrame) -> pd.DataFrame:
+    """A small frame as text, blank where there is nothing."""
+    return pd.DataFrame(
+        {name: [written(name, value) for value in frame[name].array] for name in frame.columns},
+        dtype=object,
+    )
+
+
+def written(name: str, value: Any) -> str:
+    """One value of this column as text."""
+    if value is None or value is pd.NA or pd.isna(value):
+        return ""
+    return _WRITTEN.get(name, str)(value)[:_SHORT]
+
+
+def label(name: str) -> str:
+    """What a column is called: the sheet's own name, for those it has."""
+    return {
+        listings.MOTIVO_SEM_LOG: t("motivo"),
+        listings.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
+        listings.MANTIDA: t("situação da mantida"),
+    }.get(name, name)
+
+
+def configuration(frame: pd.DataFrame, order: str) -> dict[str, Any]:
+    """How the columns of a page are shown; the arrow says which way they are sorted."""
+    arrows = {order: " ▲"} if not order.startswith("-") else {order[1:]: " ▼"}
+    return {
+        name: st.column_config.TextColumn(
+            label(name) + arrows.get(name, ""),
+            width=_WIDTHS.get(name),
+            help=explanation(name),
+            alignment="right" if name in _TO_THE_RIGHT else None,
+        )
+        for name in frame.columns
+    }
+
+
+def explanation(name: str) -> str:
+    """What a column holds, for the reader who meets it first."""
+    return {
+        c.NUM_CPF: t("CPF do titular; só os seis dígitos do meio aparecem."),
+        c.NUM_CARTAO: t("Cartão; aparecem os seis primeiros e os quatro últimos dígitos."),
+        c.NUM_CARTAO_VIRTUAL: t("Cartão virtual da compra, sem o prefixo."),
+        c.DATA_TRANSA: t("Data da transação."),
+        c.HORA_TRANSA: t("Hora da transação."),
+        c.VLR_TOTAL: t("Valor da transação."),
+        c.DES_CNPJ_REDUZIDO: t("CNPJ do estabelecimento."),
+        c.DATA: t("Data do log."),
+        c.HORA: t("Hora do log."),
+        c.COD_RESPOSTA: t("Código de resposta da autenticação."),
+        c.DES_LOG: t("Texto do log de autenticação."),
+        c.TIPO_MATCH: t("Por qual cartão o log e a transação se encontraram."),
+        c.DIF_SEGUNDOS: t("Hora do log menos hora da transação, em segundos."),
+        c.MOTIVO: t("Por que o log não tem transação."),
+        listings.MOTIVO_SEM_LOG: t("Por que a transação não tem log."),
+        listings.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
+        listings.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
+    }[name]

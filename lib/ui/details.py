@@ -1,0 +1,150 @@
+"""What is known of one row: the pair side by side, the nearest transaction, the card's other logs.
+
+Values from the databases are put into the page as text, never as markup.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import streamlit as st
+
+from lib import columns as c
+from lib import related
+from lib.ui import cells, format
+from lib.ui.i18n import n, t
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lib.reconciliation import Reconciliation, Rows
+
+_LOG: Final = (c.NUM_CARTAO, c.DATA, c.HORA, c.COD_RESPOSTA, c.DES_LOG)
+_MOST_LOGS: Final = 50
+
+
+def pair(result: Reconciliation, at: int) -> None:
+    """A consolidated row: its transaction and its log, and the card's other logs."""
+    transaction, log = int(result.consolidated_rows[at]), int(result.pair_rows[at])
+    join = c.VIRTUAL if result.pair_virtual[at] else c.FISICO
+    st.markdown(f"**{t('Transação e log')}**")
+    st.text(
+        t(
+            "Encontrados pelo cartão {join}; o log veio {distance}.",
+            join=join,
+            distance=_distance(related.seconds_between(result, transaction, log)),
+        )
+    )
+    left, right = st.columns(2)
+    with left:
+        _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
+    with right:
+        _record(t("Log"), result.auth_logs, _LOG, log)
+    _other_logs(result, related.logs_of_transaction(result, transaction), log)
+
+
+def divergence(result: Reconciliation, at: int) -> None:
+    """A divergent log beside the transaction of its card that is nearest in time, if any."""
+    log = int(result.divergent_rows[at])
+    motivo = c.MOTIVOS[int(result.motivo[at])]
+    st.markdown(f"**{t('Log divergente')}**")
+    st.text(f"{motivo}: {_meaning(motivo)}")
+    nearest = related.nearest_transaction(result, log)
+    left, right = st.columns(2)
+    with left:
+        _record(t("Log"), result.auth_logs, _LOG, log)
+    with right:
+        if nearest is None:
+            st.info(t("Nenhuma transação lida usa este cartão, físico ou virtual."))
+        else:
+            title = t("Transação mais próxima deste cartão")
+            _record(title, result.transactions, c.TRANSACTIONS_QUERY, nearest)
+            st.text(
+                t(
+                    "O log veio {distance}.",
+                    distance=_distance(related.seconds_between(result, nearest, log)),
+                )
+            )
+    _other_logs(result, related.logs_of_log(result, log), log)
+
+
+def without_log(result: Reconciliation, at: int) -> None:
+    """A transaction without log, and whatever logs its cards have."""
+    transaction = int(result.without_log_rows[at])
+    st.markdown(f"**{t('Transação sem log')}**")
+    st.text(c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])])
+    _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
+    _other_logs(result, related.logs_of_transaction(result, transaction), None)
+
+
+def duplicate(result: Reconciliation, at: int) -> None:
+    """A removed duplicate beside the transaction that stands for both."""
+    removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
+    st.markdown(f"**{t('Duplicata removida')}**")
+    left, right = st.columns(2)
+    with left:
+        _record(t("Removida"), result.transactions, c.TRANSACTIONS_QUERY, removed)
+    with right:
+        _record(t("Mantida"), result.transactions, c.TRANSACTIONS_QUERY, survivor)
+
+
+def _record(title: str, frame: pd.DataFrame, names: tuple[str, ...], row: int) -> None:
+    """One record, a line a column."""
+    taken = frame[list(names)].take(np.array([row]))
+    lines = "".join(
+        f"<dt>{escape(name)}</dt><dd>{_text(name, taken[name].array[0])}</dd>" for name in names
+    )
+    st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4><dl>{lines}</dl></div>")
+
+
+_STYLE: Final = """<style>
+.record h4 { margin: 0 0 .4rem; padding: 0; font-size: 1rem; }
+.record dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
+.record dl, .record dd, .record dt { margin: 0; padding: 0; }
+.record dt { opacity: .7; font-weight: 400; }
+.record dd { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+</style>"""
+
+
+def _text(name: str, value: Any) -> str:
+    return escape(cells.written(name, value)) or "–"
+
+
+def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
+    others = rows if shown is None else rows[rows != shown]
+    if not len(others):
+        st.caption(t("O cartão não tem outros logs neste período."))
+        return
+    st.markdown(
+        "**" + n("{count} outro log do cartão", "{count} outros logs do cartão", len(others)) + "**"
+        if shown is not None
+        else "**" + n("{count} log do cartão", "{count} logs do cartão", len(others)) + "**"
+    )
+    frame = cells.formatted(result.auth_logs[list(_LOG)].take(others[:_MOST_LOGS]))
+    st.dataframe(
+        frame, hide_index=True, placeholder="", column_config=cells.configuration(frame, "")
+    )
+    if len(others) > _MOST_LOGS:
+        st.caption(t("Aparecem os primeiros {count}.", count=format.whole(_MOST_LOGS)))
+
+
+def _distance(seconds: int | None) -> Any:
+    if seconds is None:
+        return t("sem hora para comparar")
+    if seconds == 0:
+        return t("no mesmo segundo")
+    span = format.seconds(abs(seconds)).lstrip("+")
+    return t("{span} depois", span=span) if seconds > 0 else t("{span} antes", span=span)
+
+
+def _meaning(motivo: str) -> str:
+    return {
+        c.NEGADA: t("a compra foi recusada, por isso não há transação."),
+        c.RECENTE: t("é mais novo que a última transação lida; ela ainda pode chegar."),
+        c.FORA_DA_TOLERANCIA: t(
+            "as transações do cartão estão longe demais no tempo, ou são de outros logs."
+        ),
+        c.APROVADA_SEM_TRANSACAO: t("foi aprovada e não há transação; alguém precisa ver."),
+    }[motivo]

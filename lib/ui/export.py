@@ -1,0 +1,102 @@
+"""The export button: the workbook is written by a process of its own and handed over when done.
+
+The finished file is downloaded without a second click; the download button that does it stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from lib.exports import Export, Exports, file_name
+from lib.ui import loading
+from lib.ui.format import plain, size, whole
+from lib.ui.i18n import t
+
+if TYPE_CHECKING:
+    from lib.datasets import Dataset
+    from lib.exports import Workbook
+
+EXPORTS: Final = Exports()
+
+_EVERY_SECONDS: Final = 0.3
+# The data set this session exports, the name its file gets, and whether it was handed over.
+_ASKED: Final = "_export"
+_DOWNLOAD: Final = "baixar_planilha"
+_MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# The button appears after its script where the browser has yet to fetch the widget's code.
+_CLICK: Final = f"""<script>
+(function press(left) {{
+  const button = document.querySelector(".st-key-{_DOWNLOAD} button");
+  if (button) {{ button.click(); }} else if (left) {{ setTimeout(press, 100, left - 1); }}
+}})(50);
+</script>"""
+
+
+def show(dataset: Dataset) -> None:
+    """Draw the button, then the progress, then the download, of what the page shows."""
+    asked: dict[str, object] = st.session_state.get(_ASKED, {})
+    export = EXPORTS.find(dataset) if asked.get("version") == dataset.version else None
+    running = export is not None and not export.future.done()
+    st.button(
+        t("Exportar Excel"),
+        type="primary",
+        width="stretch",
+        disabled=running,
+        on_click=_start,
+        args=(dataset,),
+    )
+    if export is None:
+        return
+    if running:
+        st.fragment(_progress, run_every=_EVERY_SECONDS)(export)
+        return
+    problem = export.future.exception()
+    if problem is not None:
+        st.error(plain(loading.explanation(problem)))
+        return
+    _hand_over(export.future.result(), asked)
+
+
+def _start(dataset: Dataset) -> None:
+    EXPORTS.start(dataset)
+    st.session_state[_ASKED] = {
+        "version": dataset.version,
+        "name": file_name(dataset),
+        "handed": False,
+    }
+
+
+def _progress(export: Export) -> None:
+    if export.future.done():
+        st.rerun()
+    st.progress(_share(export), text=_stage(export))
+
+
+def _share(export: Export) -> float:
+    return {"queued": 0.0, "preparing": 0.2, "writing": 0.5}.get(export.stage, 0.2)
+
+
+def _stage(export: Export) -> str:
+    if export.stage == "writing":
+        return t("Gravando {rows} linhas…", rows=whole(export.rows))
+    place = EXPORTS.place(export)
+    if place > 1:
+        return t("Na fila: {place}º lugar", place=place)
+    return t("Preparando a planilha…")
+
+
+def _hand_over(workbook: Workbook, asked: dict[str, object]) -> None:
+    st.download_button(
+        t("Baixar de novo ({size})", size=size(workbook.size_bytes)),
+        data=workbook.path.read_bytes(),
+        file_name=str(asked["name"]),
+        mime=_MIME,
+        key=_DOWNLOAD,
+        on_click="ignore",
+        width="stretch",
+    )
+    if not asked["handed"]:
+        asked["handed"] = True
+        st.html(_CLICK, unsafe_allow_javascript=True)

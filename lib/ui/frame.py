@@ -1,0 +1,129 @@
+"""What every page begins with: set-up, guard, filters, and the data set they ask for.
+
+A page calls `open_page` first and draws what it returns. Nothing is drawn, read or computed for
+who the guard turns away, and a failure or an empty period is told here, never in a page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from lib.datasets import Dataset, Key, Rights
+from lib.errors import AggregatorError
+from lib.reconciliation import Period
+from lib.ui import export, filters, format, freshness, guard, loading, navigation, upkeep
+from lib.ui.i18n import t
+
+if TYPE_CHECKING:
+    from lib.pipeline import Request
+    from lib.ui.site import Site
+
+_WIDER_DAYS: Final = 30
+_STYLE: Final = """<style>
+.stMainBlockContainer { padding: 3rem clamp(1rem, 3vw, 3rem) 4rem; }
+/* What it offers (search, CSV) would be about one page of fifty rows, not about the table. */
+[class*="_linhas"] [data-testid="stElementToolbar"] { display: none; }
+</style>"""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page shows: the data set, and whose question it answers."""
+
+    dataset: Dataset
+    site: Site
+    rights: Rights
+
+    @property
+    def request(self) -> Request:
+        """What was asked."""
+        return self.dataset.key.request
+
+    def beside(self, start: date, end: date) -> Dataset | AggregatorError:
+        """The same question of another period, read in sight, or why it could not be read."""
+        period = Period(start, end, self.request.period.today)
+        key = Key(replace(self.request, period=period), self.rights)
+        found = self.site.store.find(key)
+        if found is not None:
+            return found
+        running = self.site.store.load(self.site.settings, key)
+        with st.spinner(t("Lendo {period}…", period=format.span(start, end))):
+            problem = running.future.exception()
+        if isinstance(problem, AggregatorError):
+            return problem
+        return running.future.result()
+
+
+def open_page(name: str) -> View:
+    """Set the page up and return what it shows; where there is nothing to show, stop it."""
+    st.set_page_config(page_title=_title(name), page_icon=navigation.ICON, layout="wide")
+    navigation.ensure_entered()
+    upkeep.start()
+    st.html(_STYLE)
+    st.logo(navigation.LOGO, size="large")
+    st.title(navigation.titles()[name], anchor=False)
+    subtitle = st.empty()
+    site = loading.site()
+    admission = guard.admit(site)
+    _announce(site)
+    try:
+        with st.sidebar:
+            asked = filters.show(site.settings, admission.merchants, site.today)
+    except AggregatorError as problem:
+        loading.failure(problem)
+    subtitle.caption(_subject(admission.merchants[asked.merchant], asked))
+    key = Key(asked, admission.rights)
+    dataset = site.store.find(key) or loading.watch(site, key)
+    with st.sidebar:
+        freshness.show(site, dataset)
+        export.show(dataset)
+    _tell_emptiness(dataset)
+    return View(dataset, site, admission.rights)
+
+
+def _title(name: str) -> str:
+    return f"{navigation.titles()[name]} · {navigation.NAME}"
+
+
+def _subject(merchant: str, asked: Request) -> str:
+    period = format.span(asked.period.start, asked.period.end)
+    return f"{format.plain(merchant)} · CNPJ {format.cnpj(asked.merchant)} · {period}"
+
+
+def _announce(site: Site) -> None:
+    if site.demo:
+        st.info(
+            t(
+                "Demonstração: dados fictícios, gerados neste computador. Para usar os seus "
+                "bancos, crie o arquivo .streamlit/secrets.toml."
+            )
+        )
+        return
+    for warning in site.settings.warnings():
+        st.warning(format.plain(warning))
+
+
+def _tell_emptiness(dataset: Dataset) -> None:
+    books, period = dataset.outcome.books, dataset.key.request.period
+    if books.transactions and books.logs:
+        return
+    if books.transactions:
+        st.warning(t("O banco B não tem nenhum log de autenticação deste período."))
+        return
+    if books.logs:
+        st.warning(t("O banco A não tem nenhuma transação deste período."))
+        return
+    wider = (period.start - timedelta(days=_WIDER_DAYS), period.end)
+    st.info(
+        t(
+            "Nenhuma transação e nenhum log de {merchant} em {period}.",
+            merchant=format.plain(dataset.outcome.merchant_name),
+            period=format.span(period.start, period.end),
+        )
+    )
+    st.button(t("Ver {period}", period=format.span(*wider)), on_click=filters.narrow, args=wider)
+    st.stop()

@@ -1,0 +1,132 @@
+"""The landing page's figures: metrics with a sparkline a day, the books, how far data reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import streamlit as st
+
+from lib import browsing, listings
+from lib import columns as c
+from lib.browsing import Query
+from lib.ui import cells, format, navigation, tables
+from lib.ui.format import money, percent, whole
+from lib.ui.i18n import n, t
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from lib.overview import Overview
+    from lib.reconciliation import Reconciliation
+    from lib.summary import Books
+
+_NEWEST: Final = 5
+_NOTHING: Final = "–"
+
+
+def metrics(figures: Overview, books: Books) -> None:
+    """Transactions, consolidated, divergences and amount, each with its series by day."""
+    purchases = books.consolidated + books.without_log
+    needing = figures.motivos[c.APROVADA_SEM_TRANSACAO]
+    rate = percent(books.consolidated / purchases) if purchases else _NOTHING
+    mean = money(books.amount_consolidated / books.consolidated) if books.consolidated else _NOTHING
+    with st.grid(4):
+        _metric(
+            t("Transações"),
+            whole(books.transactions),
+            t("{count} sem log", count=whole(books.without_log)),
+            figures.transactions,
+        )
+        _metric(
+            t("Consolidadas"),
+            whole(books.consolidated),
+            t("{share} das compras", share=rate),
+            figures.consolidated,
+        )
+        _metric(
+            t("Divergências"),
+            whole(books.divergences),
+            n("{count} precisa de alguém", "{count} precisam de alguém", needing),
+            figures.divergences,
+            color="orange",
+        )
+        _metric(
+            t("Valor consolidado"),
+            money(books.amount_consolidated),
+            t("{amount} em média", amount=mean),
+            [float(amount) for amount in figures.amount],
+        )
+
+
+def balance(books: Books) -> None:
+    """The balance of the books; it was proved before anything is shown."""
+    st.subheader(t("As contas fecham"), anchor=False)
+    transactions = t(
+        "{total} transações = {consolidated} consolidadas + {without} sem log + "
+        "{duplicates} duplicatas removidas",
+        total=whole(books.transactions),
+        consolidated=whole(books.consolidated),
+        without=whole(books.without_log),
+        duplicates=whole(books.duplicates),
+    )
+    logs = t(
+        "{total} logs = {matched} conciliados + {divergences} divergentes",
+        total=whole(books.logs),
+        matched=whole(books.logs_matched),
+        divergences=whole(books.divergences),
+    )
+    st.text(f"✓ {transactions}\n✓ {logs}")
+
+
+def reach(figures: Overview) -> None:
+    """The latest instant read of each source."""
+    st.subheader(t("Até onde vão os dados"), anchor=False)
+    transaction, log = _written(figures.transactions_reach), _written(figures.logs_reach)
+    first = t("Banco A: última transação em {instant}", instant=transaction)
+    second = t("Banco B: último log em {instant}", instant=log)
+    st.text(f"{first}\n{second}")
+
+
+def attention(figures: Overview, result: Reconciliation) -> None:
+    """The newest divergences that need a person, and the way to all of them."""
+    needing = figures.motivos[c.APROVADA_SEM_TRANSACAO]
+    if not needing:
+        return
+    st.subheader(t("Precisam de alguém"), anchor=False)
+    wanted = ((c.MOTIVO, (c.APROVADA_SEM_TRANSACAO,)),)
+    at = browsing.positions(result, listings.DIVERGENCES, Query(wanted=wanted))
+    rows = cells.formatted(listings.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
+    st.dataframe(rows, hide_index=True, placeholder="", column_config=cells.configuration(rows, ""))
+    more = n(
+        "Ver {count} log aprovado sem transação",
+        "Ver os {count} logs aprovados sem transação",
+        needing,
+    )
+    if st.button(more):
+        tables.ask(listings.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
+        st.switch_page(navigation.path("divergences"))
+
+
+def _metric(
+    label: str,
+    value: str,
+    below: str,
+    series: Sequence[float],
+    color: Literal["blue", "orange"] = "blue",
+) -> None:
+    st.metric(
+        label,
+        value,
+        delta=format.plain(below),
+        delta_color=color,
+        delta_arrow="off",
+        chart_data=list(series) if len(series) > 1 else None,
+        chart_type="area",
+        border=True,
+        height="stretch",
+    )
+
+
+def _written(latest: datetime | None) -> str:
+    return format.instant(latest) if latest else _NOTHING

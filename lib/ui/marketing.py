@@ -1,0 +1,140 @@
+"""The marketing view's figures beside those of the period before. Shows sums only, no one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+from babel import numbers
+
+from lib import cached, customers
+from lib.datasets import Dataset
+from lib.ui import format, i18n
+from lib.ui.format import money, percent, whole
+from lib.ui.i18n import t
+
+if TYPE_CHECKING:
+    from lib.customers import Figures, Marketing
+    from lib.ui.frame import View
+
+_WIDTH: Final = 240
+_NO_VALUE: Final = "–"
+_VISIBLE: Final = 0.0005
+
+
+def before(view: View) -> Marketing | None:
+    """The period before of the same length, or None, and the page says why."""
+    period = customers.before(view.request.period)
+    name = format.span(period.start, period.end)
+    found = view.beside(period.start, period.end)
+    if not isinstance(found, Dataset):
+        st.warning(
+            t(
+                "Sem comparação: o período anterior ({period}) não pôde ser lido. {reason}",
+                period=name,
+                reason=i18n.sentence(found),
+            )
+        )
+        return None
+    marketing = cached.marketing(found)
+    if not marketing.figures.purchases:
+        st.info(
+            t(
+                "Sem comparação: o período anterior ({period}) não tem transações consolidadas.",
+                period=name,
+            )
+        )
+        return None
+    st.caption(t("Ao lado do período anterior, {period}.", period=name))
+    return marketing
+
+
+def metrics(now: Figures, earlier: Figures | None) -> None:
+    """The figures, each with its change since the period before."""
+
+    def show(label: str, name: str, write: Callable[[Any], str], meaning: str) -> None:
+        value, old = getattr(now, name), getattr(earlier, name, None)
+        known, points = value is not None and old is not None, write is percent
+        change = _change(value, old, points) if known else None
+        st.metric(
+            label,
+            _NO_VALUE if value is None else write(value),
+            delta=None if change is None else _written(change, points),
+            delta_color="off",
+            delta_arrow="auto" if change and abs(change) >= _VISIBLE else "off",
+            delta_description=t("antes: {value}", value=write(old)) if known else None,
+            help=meaning,
+            border=True,
+            width=_WIDTH,
+        )
+
+    with st.container(horizontal=True):
+        show(
+            t("Clientes"),
+            "customers",
+            whole,
+            t("CPFs diferentes entre as transações consolidadas."),
+        )
+        show(
+            t("Tíquete médio"),
+            "average_ticket",
+            money,
+            t("Valor consolidado dividido pelas transações que têm valor."),
+        )
+        show(
+            t("Compras por cliente"),
+            "purchases_per_customer",
+            _decimal,
+            t("Transações com CPF divididas pelos clientes."),
+        )
+        show(
+            t("Compraram mais de uma vez"),
+            "repeat_share",
+            percent,
+            t("Parte dos clientes com duas compras ou mais no período."),
+        )
+        show(
+            t("Valor dos 10% maiores"),
+            "top_tenth_share",
+            percent,
+            t("Parte do valor dos clientes que vem dos 10% que mais gastaram no período."),
+        )
+        show(
+            t("Físico por cliente"),
+            "fisico_per_customer",
+            _decimal,
+            t("Compras de cada cliente, em média, pelo cartão físico."),
+        )
+        show(
+            t("Virtual por cliente"),
+            "virtual_per_customer",
+            _decimal,
+            t("Compras de cada cliente, em média, pelo cartão virtual."),
+        )
+        show(
+            t("Sem CPF"),
+            "anonymous",
+            whole,
+            t("Transações consolidadas de cartões sem titular conhecido; não contam em clientes."),
+        )
+
+
+def _change(now: Any, old: Any, points: bool) -> float | None:
+    """The change since the old value: relative, or in points between two shares."""
+    if points:
+        return float(now - old)
+    return float((now - old) / old) if old else None
+
+
+def _written(change: float, points: bool) -> str:
+    """A change as st.metric reads it, a minus meaning down."""
+    locale = i18n.language()
+    if points:
+        number = numbers.format_decimal(100 * change, "+#,##0.0;-#,##0.0", locale)
+        return t("{number} p.p.", number=number)
+    return numbers.format_percent(change, "+#,##0.0%;-#,##0.0%", locale)
+
+
+def _decimal(value: float) -> str:
+    return numbers.format_decimal(value, "#,##0.00", i18n.language())

@@ -1,0 +1,73 @@
+"""How pages show charts: the figure, the sentence with it, its numbers, and a click on a day.
+
+Owns the reader's `Language` for `lib.charts`. What a chart says is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+from babel import Locale, numbers
+
+from lib.drawing import Chart, Language
+from lib.ui import filters, format, i18n
+from lib.ui.i18n import t
+
+_ABREAST: Final = 2
+_NO_VALUE: Final = "–"
+
+
+def language() -> Language:
+    """How this session's reader reads charts."""
+    locale = i18n.language()
+    portuguese = locale == i18n.PORTUGUESE
+    words = Locale.parse(locale).days["stand-alone"]
+    return Language(
+        t=t,
+        number=lambda value: numbers.format_decimal(value, format="#,##0.#", locale=locale),
+        money=format.money,
+        percent=format.percent,
+        day=format.day,
+        separators=",." if portuguese else ".,",
+        day_format="%d/%m/%Y" if portuguese else "%b %-d, %Y",
+        axis_day_format="%d/%m" if portuguese else "%b %-d",
+        weekdays=[words["wide"][day] for day in range(7)],
+        short_weekdays=[words["abbreviated"][day] for day in range(7)],
+    )
+
+
+def show(charts: Mapping[str, Chart]) -> None:
+    """The charts by key, two abreast where the screen has room."""
+    for number, (key, chart) in enumerate(charts.items()):
+        if number % _ABREAST == 0:
+            places = st.columns(_ABREAST)
+        with places[number % _ABREAST], st.container(border=True):
+            _show(key, chart)
+
+
+def _show(key: str, chart: Chart) -> None:
+    st.plotly_chart(
+        chart.figure,
+        key=key,
+        on_select=partial(_narrow, key) if chart.days else "ignore",
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt=chart.finding,
+    )
+    st.caption(chart.finding)
+    with st.expander(t("Números do gráfico")):
+        table = pd.DataFrame({heading: values for heading, (values, _) in chart.columns.items()})
+        writes: dict[Any, Any] = {heading: write for heading, (_, write) in chart.columns.items()}
+        st.dataframe(table.style.format(writes, na_rep=_NO_VALUE), hide_index=True)
+
+
+def _narrow(key: str) -> None:
+    points = st.session_state[key].selection.points
+    if points:
+        day = date.fromisoformat(points[0]["x"][:10])
+        filters.narrow(day, day)

@@ -1,0 +1,32 @@
+"""Tabs of which only the open one is computed, and which the address remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from lib.ui import address
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+
+@dataclass(frozen=True)
+class Tab:
+    """The open tab: its name in the address, and where its content goes."""
+
+    name: str
+    container: DeltaGenerator
+
+
+def show(name: str, labels: dict[str, str]) -> Tab:
+    """Draw tabs of these names (in the address under ``name``) and labels; return the open one."""
+    key = f"aba_{name}"
+    address.restore(name, key, lambda texts: labels.get(texts[0]))
+    containers = st.tabs(list(labels.values()), key=key, on_change="rerun")
+    opened = next((at for at, tab in enumerate(containers) if tab.open), 0)
+    chosen = list(labels)[opened]
+    address.publish({name: chosen if opened else None})
+    return Tab(chosen, containers[opened])

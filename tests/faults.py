@@ -1,0 +1,164 @@
+"""What goes wrong at night, made to happen: a line that is cut, a server that dies or freezes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import psutil
+import pytest
+
+from lib import demo
+from tests.command import APPLICATION, soon
+from tests.servers import Databases, Servers
+
+MERCHANT = "12345678000190"
+DAY = "2026-11-20"
+PERIOD = ("--start", DAY, "--end", DAY)
+
+
+@dataclass
+class Line:
+    """A TCP line to a server's socket that breaks after so many bytes of each connection.
+
+    ``limits`` are the bytes that the first, second… connection lets through from the server; the
+    others are whole. A broken line is closed, or only falls silent where ``silent``.
+    """
+
+    server: dict[str, Any]
+    limits: list[int] = field(default_factory=list)
+    silent: bool = False
+    address: str = "127.0.0.1"
+    connections: int = 0
+
+    def __enter__(self) -> Self:
+        self._listening = socket.create_server((self.address, 0))
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in (self._listening, *self._open):
+            _close(end)
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Where the product reaches the server through this line."""
+        port = self._listening.getsockname()[1]
+        return {"host": self.address, "port": port, "sslmode": "prefer"}
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(f"{self.server['host']}/.s.PGSQL.{self.server['port']}")
+                limit = self.limits[self.connections] if self._limited() else None
+                self.connections += 1
+                self._open += [client, server]
+                threading.Thread(target=_carry, args=(client, server), daemon=True).start()
+                threading.Thread(
+                    target=_carry, args=(server, client, limit, self.silent), daemon=True
+                ).start()
+
+    def _limited(self) -> bool:
+        return self.connections < len(self.limits)
+
+
+def fill(databases: Databases, rows: int = 100) -> None:
+    """So many purchases of one day, each with its log."""
+    number = "lpad(n::text, 12, '0')"
+    when = f"date '{DAY}', time '08:00' + n * interval '1 second'"
+    databases.execute(
+        "transactions",
+        f"INSERT INTO transactions SELECT '4000' || {number}, {when}, '{MERCHANT}', NULL, n / 100.0"
+        f" FROM generate_series(1, {rows}) AS n",
+    )
+    databases.execute(
+        "auth_logs",
+        f"INSERT INTO authentication.transaction_logs SELECT '4000' || {number}, {when}, '00',"
+        f" 'compra aprovada na loja', '0{MERCHANT}' FROM generate_series(1, {rows}) AS n",
+    )
+
+
+def backends(databases: Databases, side: str) -> list[int]:
+    """The server's processes that work on the product's statements."""
+    found = databases.execute(
+        side,
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        f" AND application_name = '{APPLICATION}' AND state = 'active'",
+    )
+    return [pid for (pid,) in found]
+
+
+@contextmanager
+def while_reading(databases: Databases, side: str, strike: Callable[[int], None]) -> Iterator[None]:
+    """Strike once, at the server's process that works on the first statement of this side."""
+    struck: list[int] = []
+
+    def work() -> None:
+        def found() -> bool:
+            struck[:] = backends(databases, side)
+            return bool(struck)
+
+        if soon(found):
+            strike(struck[0])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        for pid in struck:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    assert struck
+
+
+def restart_at_once(servers: Servers, databases: Databases, side: str) -> None:
+    """End the server without a farewell to anybody, as a crash does, and start it again."""
+    server = demo.get_server(servers._folder / side, start=False)
+    process = psutil.Process(server.get_pid())
+    process.send_signal(signal.SIGQUIT)
+    process.wait(20)
+    servers._down.add(side)
+    servers.start(side)
+
+
+def as_root(*tools: str) -> None:
+    """Skip, and say so, where the machine does not let a test have what it needs."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    for tool in tools:
+        if shutil.which(tool) is None:
+            pytest.skip(f"needs {tool}")
+
+
+def _carry(
+    source: socket.socket, target: socket.socket, limit: int | None = None, silent: bool = False
+) -> None:
+    with suppress(OSError):
+        while chunk := source.recv(1 << 16):
+            if limit is not None:
+                chunk, limit = chunk[:limit], limit - len(chunk)
+            target.sendall(chunk)
+            if limit is not None and limit <= 0:
+                if silent:
+                    return
+                break
+    _close(source)
+    _close(target)
+
+
+def _close(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()

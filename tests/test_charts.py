@@ -1,0 +1,255 @@
+"""What the charts draw, say and tabulate, from small frames worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import charts, customer_charts, customers, series, summary
+from lib.drawing import Chart, Language
+from lib.matching import reconcile
+from lib.reconciliation import Period, Reconciliation, Rule
+from tests.frames import Log, Transaction, logs_frame, transactions_frame
+
+MONDAY = date(2026, 3, 2)
+WEEKDAYS = ("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo")
+PORTUGUESE = Language(
+    t=lambda message, **values: message.format(**values),
+    number=lambda value: f"n{float(value):g}",
+    money=lambda value: f"R${Decimal(str(value)):.2f}",
+    percent=lambda share: f"{100 * share:.1f}%",
+    day=lambda day: f"{day:%d/%m/%Y}",
+    separators=",.",
+    day_format="%d/%m/%Y",
+    axis_day_format="%d/%m",
+    weekdays=WEEKDAYS,
+    short_weekdays=tuple(name[:3] for name in WEEKDAYS),
+)
+
+
+def of(days: int = 3, purchases: int = 60) -> Reconciliation:
+    """Purchases over some days, a third of them virtual, some declined and some without log."""
+    transactions, logs = [], []
+    for n in range(purchases):
+        day = MONDAY + timedelta(days=n % days)
+        at = time(9 + n % 12, n % 60, 30)
+        physical, virtual = f"4{n:012}", f"5{n:012}"
+        amount = Decimal(n + 1)
+        transactions.append(Transaction(f"{n % 25}", physical, virtual, day, at, amount))
+        if n % 10:
+            code = "51" if n % 9 == 0 else "00"
+            logs.append(Log(virtual if n % 3 == 0 else physical, day, at, code))
+        else:
+            logs.append(Log(f"6{n:012}", day, at, None))
+    period = Period(MONDAY, MONDAY + timedelta(days=days - 1), date(2026, 12, 31))
+    return reconcile(transactions_frame(transactions), logs_frame(logs), period, Rule())
+
+
+def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, Chart]:
+    found, marketing = series.series(result), customers.marketing(result)
+    return {
+        "purchases": charts.purchases(found.timeline, language),
+        "amount": charts.amount(found.timeline, language),
+        "rate": charts.rate(found.timeline, language),
+        "joins": charts.joins(found.timeline, language),
+        "weekday_and_hour": charts.weekday_and_hour(found.weekdays_and_hours, language),
+        "response_codes": charts.response_codes(found.response_codes, ("00",), language),
+        "time_difference": charts.time_difference(
+            found.time_difference, found.typical_distance, language
+        ),
+        "frequency": customer_charts.frequency(marketing.frequency, marketing.frequency, language),
+        "tenths": customer_charts.tenths(marketing.tenths, None, language),
+        "approval_by_hour": customer_charts.approval_by_hour(
+            marketing.hours, marketing.hours, language
+        ),
+        "approval_by_weekday": customer_charts.approval_by_weekday(
+            marketing.weekdays, None, language
+        ),
+    }
+
+
+NAMES = tuple(every(of()))
+
+
+def spec(chart: Chart) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(chart.figure.to_json())
+    return loaded
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("result", [of(), of(days=1), of(purchases=1), of(purchases=0)])
+def test_a_chart_has_a_title_named_axes_hover_text_a_finding_and_its_numbers(
+    name: str, result: Reconciliation
+) -> None:
+    chart = every(result)[name]
+    figure = spec(chart)
+    layout = figure["layout"]
+
+    assert layout["title"]["text"]
+    assert layout["xaxis"]["title"]["text"]
+    assert layout["yaxis"]["title"]["text"]
+    assert layout["separators"] == ",."
+    assert all(trace["hovertemplate"] for trace in figure["data"])
+    assert chart.finding
+    assert "{" not in chart.finding
+    written = [[write(v) for v in values] for values, write in chart.columns.values()]
+    assert len({len(column) for column in written}) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_word_of_a_chart_goes_through_the_translation(name: str) -> None:
+    seen: list[str] = []
+
+    def english(message: str, **values: object) -> str:
+        seen.append(message)
+        return "#" + message.format(**values) + "#"
+
+    names = dict.fromkeys(("weekdays", "short_weekdays"), ("#d#",) * 7)
+    language = Language(**{**vars(PORTUGUESE), "t": english, **names})
+    chart = every(of(), language)[name]
+    figure = spec(chart)
+
+    layout = figure["layout"]
+    texts = [layout["title"]["text"], *(layout[a]["title"]["text"] for a in ("xaxis", "yaxis"))]
+    texts += [trace["name"] for trace in figure["data"] if "name" in trace]
+    texts += [chart.finding]
+    assert all(text.startswith("#") for text in texts)
+    assert all("#" in heading for heading in chart.columns)
+
+
+def test_a_point_of_a_chart_by_day_begins_with_the_date_of_its_day() -> None:
+    by_day = [chart for chart in every(of()).values() if chart.days]
+
+    assert len(by_day) == 4
+    for chart in by_day:
+        for trace in spec(chart)["data"]:
+            days = [date.fromisoformat(x[:10]) for x in trace["x"]]
+            assert days == [MONDAY + timedelta(days=n) for n in range(3)]
+
+
+def test_the_hours_of_a_single_day_cannot_be_narrowed_any_further() -> None:
+    assert not any(chart.days for chart in every(of(days=1)).values())
+
+
+def test_the_purchases_chart_names_the_day_with_most_divergences() -> None:
+    chart = every(of(days=2))["purchases"]
+
+    assert chart.finding == "Mais divergências em 02/03/2026: n6, de um total de n6."
+    assert chart.columns["Divergências"][0].to_list() == [6, 0]
+
+
+def test_the_total_amount_of_a_sentence_is_the_sum_of_exact_decimals() -> None:
+    timeline = series.timeline(of())
+    timeline["amount"] = [Decimal("90071992547409.93"), Decimal("0.01"), Decimal("0.00")]
+
+    assert "R$90071992547409.94" in charts.amount(timeline, PORTUGUESE).finding
+
+
+def test_a_rate_of_a_handful_of_purchases_is_drawn_but_is_no_news() -> None:
+    timeline = series.timeline(of())
+    timeline["consolidated"], timeline["without_log"] = [100, 95, 1], [0, 5, 4]
+    timeline["rate"] = [1.0, 0.95, 0.2]
+
+    chart = charts.rate(timeline, PORTUGUESE)
+
+    assert "em 03/03/2026: 95.0%" in chart.finding
+    assert spec(chart)["layout"]["yaxis"]["range"][0] < 0.2
+
+
+def test_response_codes_are_names_not_numbers_and_blank_ones_are_called_so() -> None:
+    chart = every(of())["response_codes"]
+    figure = spec(chart)
+
+    assert figure["layout"]["yaxis"]["type"] == "category"
+    assert figure["data"][0]["y"] == ["00", "sem código", "51"]
+    assert chart.finding.endswith("recusa mais comum: sem código (n6).")
+
+
+def test_only_the_most_frequent_codes_are_drawn_and_all_are_tabulated() -> None:
+    codes = pd.DataFrame(
+        {
+            "code": [f"{n:02}" for n in range(30)],
+            "matched": np.arange(30, 0, -1),
+            "divergences": np.zeros(30, dtype=np.int64),
+        }
+    )
+
+    chart = charts.response_codes(codes, ("00",), PORTUGUESE)
+
+    assert len(spec(chart)["data"][0]["y"]) == 10
+    assert len(chart.columns["Código"][0]) == 30
+
+
+@pytest.mark.parametrize(
+    ("low", "unit", "first"),
+    [
+        ([-2.0, -1.0, 0.0], "segundos", "n-2"),
+        ([-60.0, 0.0, 60.0], "minutos", "de n-1 a menos de n0"),
+        ([-7200.0, -3600.0, 0.0], "horas", "de n-2 a menos de n-1"),
+        ([-86_400.0, 0.0, 86_400.0], "dias", "de n-1 a menos de n0"),
+    ],
+)
+def test_a_difference_is_told_in_the_unit_its_bins_are_wide(
+    low: list[float], unit: str, first: str
+) -> None:
+    width = low[1] - low[0]
+    bins = pd.DataFrame({"low": low, "high": [v + width for v in low], "transactions": [1, 2, 3]})
+
+    chart = charts.time_difference(bins, 3.0, PORTUGUESE)
+
+    assert spec(chart)["layout"]["xaxis"]["title"]["text"] == f"Log menos transação ({unit})"
+    assert spec(chart)["data"][0]["customdata"][0] == first
+    assert chart.finding == "Metade das transações tem o log a até n3 segundos."
+
+
+def test_what_lies_beyond_the_axis_is_drawn_at_its_ends_in_a_colour_of_its_own() -> None:
+    bins = pd.DataFrame(
+        {
+            "low": [-np.inf, 0.0, 1.0, 2.0],
+            "high": [0.0, 1.0, 2.0, np.inf],
+            "transactions": [4, 50, 60, 7],
+        }
+    )
+
+    near, far = spec(charts.time_difference(bins, 1.0, PORTUGUESE))["data"]
+
+    assert near["marker"]["color"] != far["marker"]["color"]
+    assert far["customdata"] == ["menos de n0", "n2 ou mais"]
+
+
+def test_the_period_before_stands_beside_this_one_only_where_it_was_read() -> None:
+    marketing = customers.marketing(of())
+
+    alone = customer_charts.tenths(marketing.tenths, None, PORTUGUESE)
+    both = customer_charts.tenths(marketing.tenths, marketing.tenths, PORTUGUESE)
+
+    assert [trace["name"] for trace in spec(alone)["data"]] == ["Este período"]
+    assert [trace["name"] for trace in spec(both)["data"]] == ["Este período", "Período anterior"]
+    assert len(both.columns) == 2 * len(alone.columns) - 1
+
+
+def test_charts_leave_their_frames_as_they_were() -> None:
+    found = series.series(of())
+    before = found.timeline.copy()
+
+    charts.amount(found.timeline, PORTUGUESE)
+    charts.rate(found.timeline, PORTUGUESE)
+
+    pd.testing.assert_frame_equal(found.timeline, before)
+
+
+def test_charts_know_neither_the_screen_nor_the_catalogues() -> None:
+    code = (
+        "import sys, lib.charts, lib.customer_charts;"
+        "assert not {'streamlit', 'gettext', 'babel'} & set(sys.modules)"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,187 @@
+"""The marketing figures, each against its definition worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib import customers
+from lib.matching import reconcile
+from lib.reconciliation import Period, Reconciliation, Rule
+from tests.frames import Log, Transaction, logs_frame, transactions_frame
+
+MONDAY = date(2026, 3, 2)
+SUNDAY = date(2026, 3, 8)
+Purchase = tuple[str | None, Decimal | None, bool]
+
+
+def of(purchases: list[Purchase], extra: list[Log] | None = None) -> Reconciliation:
+    """Each purchase (CPF, amount, through the virtual card) with a card and a log of its own."""
+    transactions, logs = [], list(extra or [])
+    for n, (cpf, amount, virtual) in enumerate(purchases):
+        physical, number = f"4{n:012}", f"5{n:012}"
+        at = time(n // 3600 % 24, n // 60 % 60, n % 60)
+        transactions.append(Transaction(cpf, physical, number, MONDAY, at, amount))
+        logs.append(Log(number if virtual else physical, MONDAY, at))
+    period = Period(MONDAY, SUNDAY, date(2026, 12, 31))
+    return reconcile(transactions_frame(transactions), logs_frame(logs), period, Rule())
+
+
+def bought(cpf: str | None, amount: str | None = "10.00", *, virtual: bool = False) -> Purchase:
+    return cpf, None if amount is None else Decimal(amount), virtual
+
+
+def test_the_figures_of_three_customers_are_as_defined() -> None:
+    result = of(
+        [
+            bought("ana", "60.00"),
+            bought("ana", "20.00", virtual=True),
+            bought("ana", "0.00", virtual=True),
+            bought("rui", "15.00"),
+            bought("eva", "5.00"),
+        ]
+    )
+
+    found = customers.figures(result)
+
+    assert found == customers.Figures(
+        purchases=5,
+        amount=Decimal("100.00"),
+        average_ticket=Decimal(20),
+        anonymous=0,
+        customers=3,
+        purchases_per_customer=pytest.approx(5 / 3),
+        fisico_per_customer=1.0,
+        virtual_per_customer=pytest.approx(2 / 3),
+        repeat_share=pytest.approx(1 / 3),
+        top_tenth_share=pytest.approx(0.8),
+    )
+
+
+def test_a_purchase_without_cpf_is_counted_and_belongs_to_no_customer() -> None:
+    found = customers.figures(of([bought(None, "7.00"), bought("", "2.00"), bought("ana", "1.00")]))
+
+    assert (found.purchases, found.anonymous, found.customers) == (3, 2, 1)
+    assert found.amount == Decimal("10.00")
+    assert found.top_tenth_share == 1.0
+
+
+def test_a_purchase_without_an_amount_does_not_lower_the_average_ticket() -> None:
+    found = customers.figures(of([bought("ana", "30.00"), bought("rui", None)]))
+
+    assert found.average_ticket == Decimal(30)
+    assert found.purchases == 2
+
+
+def test_a_transaction_without_a_log_is_no_purchase_of_the_marketing_view() -> None:
+    silent = Transaction("bia", "4999999999999", None, MONDAY, time(9, 0), Decimal(99))
+    period = Period(MONDAY, SUNDAY, date(2026, 12, 31))
+    result = reconcile(transactions_frame([silent]), logs_frame([]), period, Rule())
+
+    assert customers.figures(result).customers == 0
+
+
+def test_without_purchases_no_figure_is_invented() -> None:
+    found = customers.figures(of([]))
+
+    assert (found.purchases, found.customers, found.amount) == (0, 0, Decimal(0))
+    assert found.average_ticket is None
+    assert found.repeat_share is None
+    assert found.top_tenth_share is None
+
+
+def test_refunds_that_eat_up_the_amount_leave_no_share_to_state() -> None:
+    result = of([bought("ana", "10.00"), bought("rui", "-10.00")])
+
+    assert customers.figures(result).top_tenth_share is None
+    assert customers.by_tenth(result)["share"].isna().all()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, *"abcdefghijklmnopqrstuvwxyz"]),
+            st.one_of(st.none(), st.decimals(0, 1000, places=2)),
+            st.booleans(),
+        ),
+        max_size=40,
+    )
+)
+def test_the_figures_are_what_a_plain_loop_over_the_purchases_gives(
+    purchases: list[Purchase],
+) -> None:
+    spent: dict[str, Decimal] = {}
+    times: dict[str, int] = {}
+    for cpf, amount, _ in purchases:
+        if cpf is not None:
+            spent[cpf] = spent.get(cpf, Decimal(0)) + (amount or Decimal(0))
+            times[cpf] = times.get(cpf, 0) + 1
+    best = sorted(spent.values(), reverse=True)[: -(-len(spent) // 10)]
+    total = sum(spent.values())
+
+    result = of(purchases)
+    found = customers.figures(result)
+    tenths = customers.by_tenth(result)
+
+    assert found.customers == len(spent)
+    assert found.anonymous == sum(cpf is None for cpf, _, _ in purchases)
+    assert found.amount == sum(amount or Decimal(0) for _, amount, _ in purchases)
+    if spent:
+        repeated = sum(n > 1 for n in times.values())
+        assert found.repeat_share == pytest.approx(repeated / len(spent))
+        virtual = sum(v for cpf, _, v in purchases if cpf is not None)
+        assert found.virtual_per_customer == pytest.approx(virtual / len(spent))
+    if total:
+        assert found.top_tenth_share == pytest.approx(float(Fraction(sum(best)) / Fraction(total)))
+    assert tenths["customers"].sum() == len(spent)
+    assert sum(tenths["amount"]) == total
+    often = customers.by_frequency(result)
+    assert often["customers"].to_list() == [
+        sum(min(n, 10) == k for n in times.values()) for k in range(1, 11)
+    ]
+
+
+def test_the_approval_rate_counts_every_attempt_of_the_period_matched_or_not() -> None:
+    result = of(
+        [bought("ana")],
+        [
+            Log("4999999999999", MONDAY, time(0, 59, 59), "51"),
+            Log("4999999999999", MONDAY, time(0, 30, 0), None),
+            Log("4999999999999", SUNDAY, time(23, 0, 0), "00"),
+            Log("4999999999999", MONDAY, None, "00"),
+        ],
+    )
+
+    hours = customers.approval(result, "hour").set_index("hour")
+    days = customers.approval(result, "weekday").set_index("weekday")
+
+    assert hours.loc[0].to_list() == [3, 1, pytest.approx(1 / 3)]
+    assert hours.loc[23].to_list() == [1, 1, 1.0]
+    assert hours["logs"].sum() == 4
+    assert np.isnan(hours.loc[12, "rate"])
+    assert days.loc[6].to_list() == [1, 1, 1.0]
+    assert days.loc[0].to_list() == [3, 1, pytest.approx(1 / 3)]
+
+
+def test_the_period_before_is_as_long_and_ends_the_day_before() -> None:
+    asked = Period(date(2026, 3, 1), date(2026, 3, 11), date(2026, 3, 11))
+
+    assert customers.before(asked) == Period(
+        date(2026, 2, 18), date(2026, 2, 28), date(2026, 3, 11)
+    )
+
+
+def test_the_first_tenth_spent_the_share_that_the_figure_states() -> None:
+    result = of([bought(name, str(n)) for n, name in enumerate("abcdefghijklmnopqrstuvw", 1)])
+
+    tenths = customers.by_tenth(result)
+
+    assert tenths["share"].iloc[0] == pytest.approx(customers.figures(result).top_tenth_share)
+    assert tenths["amount"].iloc[0] == Decimal(23 + 22 + 21)
+    assert tenths["share"].sum() == pytest.approx(1.0)

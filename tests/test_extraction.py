@@ -1,0 +1,279 @@
+"""Both sources as they are read from real servers: what arrives, and what a failure stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import date
+from datetime import time as clock
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lib import columns as c
+from lib import config, extraction, sources
+from lib.config import Settings
+from lib.errors import ContractError, ExtractionError
+from lib.extraction import Extracted, Window
+from tests.command import nothing_runs, slow_query, with_query
+from tests.servers import Databases, Servers
+
+MERCHANT, OTHER = "12345678000190", "7KM2Q9B4000149"
+FIELD = "0" + MERCHANT
+DAY = date(2026, 11, 20)
+NOON = clock(12, 0)
+WINDOW = Window(MERCHANT, DAY, DAY)
+CARD, VIRTUAL, CPF = "4000001234561234", "4099991111222233", "12345678909"
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+
+
+def settings_of(values: Mapping[str, Any], **keys: Any) -> Settings:
+    return config.from_values({**values, **keys}, "teste", {})
+
+
+def extracted(databases: Databases, window: Window = WINDOW, *, clear: bool = False) -> Extracted:
+    return extraction.extract(settings_of(databases.values), window, clear=clear)
+
+
+def records(frame: Any, *names: str) -> list[tuple[Any, ...]]:
+    """The values of these columns, in an order of their own."""
+    table = pa.table({name: pa.chunked_array(pa.array(frame[name])) for name in names})
+    return sorted((tuple(row.values()) for row in table.to_pylist()), key=str)
+
+
+def log(**values: Any) -> tuple[Any, ...]:
+    usual = {"card": CARD, "day": DAY, "time": NOON, "code": "00", "text": "", "raw": FIELD}
+    return tuple({**usual, **values}.values())
+
+
+def bought(**values: Any) -> tuple[Any, ...]:
+    usual = {"card": CARD, "day": DAY, "time": NOON, "merchant": MERCHANT, "virtual": None}
+    return tuple({**usual, "amount": Decimal("12.34"), **values}.values())
+
+
+def test_the_frames_have_the_contracts_columns_and_types_even_when_empty(
+    databases: Databases,
+) -> None:
+    types = {
+        **dict.fromkeys((c.DATA, c.DATA_TRANSA), pa.date32()),
+        **dict.fromkeys((c.HORA, c.HORA_TRANSA), pa.time32("s")),
+        **dict.fromkeys((c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF), pa.int64()),
+        c.VLR_TOTAL: pa.decimal128(18, 2),
+        c.DES_LINHA_RECEBIMENTO: pa.string(),
+    }
+    for rows in ([], [0]):
+        databases.fill([bought() for _ in rows], auth_logs=[log() for _ in rows])
+        for clear, names in ((False, c.AUTH_LOGS), (True, c.AUTH_LOGS_CLEAR)):
+            read = extracted(databases, clear=clear)
+            assert tuple(read.transactions.columns) == c.TRANSACTIONS
+            assert tuple(read.auth_logs.columns) == names
+            for frame in (read.transactions, read.auth_logs):
+                assert len(frame) == len(rows)
+                for name in frame.columns:
+                    assert frame[name].dtype.pyarrow_dtype == types.get(name, DICTIONARY)
+
+
+def test_the_period_includes_both_its_ends_and_only_one_merchants_records_come(
+    databases: Databases,
+) -> None:
+    days = [date(2026, 11, day) for day in range(17, 23)]
+    databases.fill(
+        [bought(day=day, merchant=cnpj) for day in days for cnpj in (MERCHANT, OTHER)],
+        auth_logs=[log(day=day, raw=f"..0{cnpj}..") for day in days for cnpj in (MERCHANT, OTHER)],
+    )
+    for cnpj in (MERCHANT, OTHER):
+        read = extracted(databases, Window(cnpj, days[1], days[4]))
+        assert records(read.transactions, c.DATA_TRANSA, c.DES_CNPJ_REDUZIDO) == [
+            (day, cnpj) for day in days[1:5]
+        ]
+        assert records(read.auth_logs, c.DATA) == [(day,) for day in days[1:5]]
+
+
+def test_the_raw_line_names_the_merchant_in_a_field_of_fifteen_characters(
+    databases: Databases,
+) -> None:
+    lines = [FIELD, "0100" + FIELD + "00", MERCHANT, "1" + MERCHANT, "", None, f"0{OTHER}"]
+    databases.fill(auth_logs=[log(text=str(place), raw=raw) for place, raw in enumerate(lines)])
+    read = extracted(databases, clear=True)
+    assert records(read.auth_logs, c.DES_LOG, c.DES_LINHA_RECEBIMENTO) == [
+        ("0", FIELD),
+        ("1", "0100" + FIELD + "00"),
+    ]
+
+
+def test_a_card_without_a_holder_keeps_its_transaction_and_two_holders_make_two(
+    databases: Databases,
+) -> None:
+    databases.fill(
+        [bought(), bought(card="1"), bought(card=None)],
+        customer_cards=[(CPF, CARD), ("98765432100", CARD), (None, "1"), ("11122233344", None)],
+    )
+    read = extracted(databases, clear=True)
+    assert records(read.transactions, c.NUM_CPF, c.NUM_CARTAO) == sorted(
+        [(CPF, CARD), ("98765432100", CARD), (None, "1"), (None, None)], key=str
+    )
+
+
+def test_only_masks_arrive_unless_a_clear_report_is_asked_for(databases: Databases) -> None:
+    databases.fill(
+        [bought(virtual="VC0001" + VIRTUAL)], [(CPF, CARD)], [log(text=f"cartão {CARD}")]
+    )
+    shown = (c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL)
+    masked, clear = extracted(databases), extracted(databases, clear=True)
+    assert records(masked.transactions, *shown) == [
+        ("***.456.789-**", "400000******1234", "409999******2233")
+    ]
+    assert records(masked.auth_logs, c.NUM_CARTAO, c.DES_LOG) == [
+        ("400000******1234", "cartão ******")
+    ]
+    assert records(clear.transactions, *shown) == [(CPF, CARD, VIRTUAL)]
+    assert records(clear.auth_logs, c.NUM_CARTAO, c.DES_LOG, c.DES_LINHA_RECEBIMENTO) == [
+        (CARD, f"cartão {CARD}", FIELD)
+    ]
+
+
+def test_a_number_has_one_token_on_both_sides_and_blanks_have_none(databases: Databases) -> None:
+    cards = [CARD, "400000 1", "", None]
+    databases.fill(
+        [bought(card=CARD, virtual=value) for value in (CARD, "VC0001" + CARD, "", None)],
+        [("", CARD)],
+        [log(card=card) for card in cards],
+    )
+    read = extracted(databases)
+    [token] = set(read.transactions[c.TOKEN_CARTAO])
+    virtual = records(read.transactions, c.TOKEN_VIRTUAL)
+    logs = records(read.auth_logs, c.TOKEN_CARTAO)
+    assert virtual.count((token,)) == virtual.count((None,)) == 2
+    assert logs.count((token,)) == 1
+    assert logs.count((None,)) == 2
+    assert records(read.transactions, c.TOKEN_CPF) == [(None,)] * 4
+
+
+TEXTS = [
+    *("", "NULL", r"\N", r"\.", '"', '""', ",", "a,b", " a ", "a\nb", "a\r\nb", "\r", "\t", "'"),
+    *("é", "😀", "\x01\x1f", "=1+1", "\ufeff", "a" * 31_000, "#N/A", "NaN", "null", "%s", ":x"),
+]
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_every_text_arrives_as_it_is(databases: Databases, clear: bool) -> None:
+    databases.fill(auth_logs=[log(code=text, text=text) for text in [*TEXTS, None]])
+    read = extracted(databases, clear=clear)
+    assert records(read.auth_logs, c.COD_RESPOSTA, c.DES_LOG) == sorted(
+        [(text, text) for text in [*TEXTS, None]], key=str
+    )
+
+
+def test_instants_are_clock_readings_in_whole_seconds(databases: Databases) -> None:
+    stored = {clock(23, 59, 59, 999_999): clock(23, 59, 59), clock(0, 0): clock(0, 0), None: None}
+    databases.fill([bought(time=at) for at in stored], auth_logs=[log(time=at) for at in stored])
+    read = extracted(databases)
+    expected = sorted(((at,) for at in stored.values()), key=str)
+    assert records(read.transactions, c.HORA_TRANSA) == expected
+    assert records(read.auth_logs, c.HORA) == expected
+
+
+@pytest.fixture(scope="module")
+def filled(servers: Servers) -> Iterator[Databases]:
+    """Twenty thousand records a side, of ten merchants and the hundred days to `DAY`."""
+    pair = servers.fresh()
+    pair.execute(
+        "transactions",
+        f"INSERT INTO transactions SELECT n::text, '{DAY}'::date - n / 10 % 100, '12:00',"
+        " CASE n % 10 WHEN 0 THEN '12345678000190' ELSE lpad((n % 10)::text, 14, '9') END,"
+        " NULL, n FROM generate_series(0, 19999) AS n",
+    )
+    pair.execute(
+        "auth_logs",
+        f"INSERT INTO authentication.transaction_logs SELECT n::text, '{DAY}'::date - n % 100,"
+        f" '12:00', '00', n || repeat('é', 600), '{FIELD}' FROM generate_series(0, 19999) AS n",
+    )
+    for side in sources.SIDES:
+        pair.execute(side, "ANALYZE")
+    yield pair
+    servers.drop(pair)
+
+
+def test_the_masked_queries_can_use_the_tables_indexes(filled: Databases) -> None:
+    plans = {}
+    settings = settings_of(filled.values)
+    for side in sources.SIDES:
+        with sources.session(settings, side) as cursor:
+            select = extraction.masked_select(cursor, settings, side, WINDOW, clear=False)
+            cursor.execute(b"EXPLAIN " + select)
+            plans[side] = "\n".join(line for (line,) in cursor)
+    assert "Seq Scan on transactions" not in plans["transactions"]
+    assert "transactions_merchant_id_transaction_date_idx" in plans["transactions"]
+    assert (
+        f"Index Cond: ((merchant_id = '{MERCHANT}'::text) AND (transaction_date >= '{DAY}'"
+        in (plans["transactions"])
+    )
+    assert "Seq Scan" not in plans["auth_logs"]
+    assert f"Index Cond: ((log_date >= '{DAY}'::date)" in plans["auth_logs"]
+
+
+def test_what_does_not_fit_one_block_arrives_whole_and_what_is_committed_meanwhile_does_not(
+    filled: Databases,
+) -> None:
+    told: list[tuple[str, int]] = []
+
+    def meanwhile(side: str, rows: int) -> None:
+        told.append((side, rows))
+        if rows and [name for name, _ in told].count(side) < 5:
+            row = {"transactions": [bought(card="new")], "auth_logs": [log(card="new")]}
+            filled.fill(**{side: row[side]})
+
+    window = Window(MERCHANT, date(2026, 8, 1), DAY)
+    settings = settings_of(filled.values)
+    read = extraction.extract(settings, window, clear=True, progress=meanwhile)
+    try:
+        blocks = [rows for side, rows in told if side == "auth_logs" and rows]
+        assert len(blocks) > 3
+        assert blocks == sorted(set(blocks))
+        logs = dict(records(read.auth_logs, c.NUM_CARTAO, c.DES_LOG))
+        # Not compared by pytest, which would explain the megabytes of difference.
+        whole = logs == {str(n): f"{n}{'é' * 600}" for n in range(20_000)}
+        assert whole
+        assert len(read.auth_logs) == 20_000
+        assert len(read.transactions) == 2_000
+        assert "new" not in set(read.transactions[c.NUM_CARTAO])
+    finally:
+        filled.execute("transactions", "DELETE FROM transactions WHERE card_number = 'new'")
+        filled.execute(
+            "auth_logs", "DELETE FROM authentication.transaction_logs WHERE card_number = 'new'"
+        )
+
+
+@pytest.mark.parametrize("failing", sources.SIDES)
+def test_a_side_that_fails_cancels_the_other_and_is_named(
+    databases: Databases, tmp_path: Path, failing: sources.Side
+) -> None:
+    slow = next(side for side in sources.SIDES if side != failing)
+    values = with_query(databases.values, slow, tmp_path, slow_query(slow))
+    values = with_query(values, failing, tmp_path, "SELECT * FROM nowhere")
+    begun = time.monotonic()
+    with pytest.raises(ContractError) as caught:
+        extraction.extract(settings_of(values), WINDOW)
+    assert time.monotonic() - begun < 5
+    assert str(caught.value) == (
+        f"{failing}: a tabela nowhere não existe no banco; confira o banco ou o query_file."
+    )
+    assert nothing_runs(databases)
+
+
+def test_a_side_that_fails_midway_leaves_no_part_of_it(databases: Databases) -> None:
+    databases.fill(auth_logs=[log(text="x" * 30_000) for _ in range(300)])
+    pids: list[int] = []
+
+    def end(side: str, rows: int) -> None:
+        if rows and not pids:
+            running = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%'"
+            pids.extend(pid for (pid,) in databases.execute("auth_logs", running))
+            databases.execute("auth_logs", f"SELECT pg_terminate_backend({pids[0]}, 5000)")
+
+    with pytest.raises(ExtractionError, match="auth_logs: a conexão com o servidor caiu"):
+        extraction.extract(settings_of(databases.values), WINDOW, progress=end)
+    assert len(extracted(databases).auth_logs) == 300

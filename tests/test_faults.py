@@ -1,0 +1,295 @@
+"""What can happen to a read in the night, made to happen on real servers, and how the run ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lib import cli, extraction, retries, sources
+from tests import faults
+from tests.command import (
+    Command,
+    Sheets,
+    nothing_runs,
+    sheets,
+    slow_query,
+    with_query,
+    with_source,
+)
+from tests.faults import PERIOD, Line, fill, while_reading
+from tests.servers import NEEDS_PASSWORD, Databases, Servers
+
+ROWS = 20_000
+MIDDLE = 400_000  # bytes of a side's stream, which has some three million
+QUICK = {"connect_timeout": 1, "statement_timeout": 3}
+LOST = "auth_logs: a conexão com o servidor caiu durante a leitura; tente de novo em instantes."
+ENDED = (
+    "auth_logs: o servidor encerrou a conexão durante a leitura; tente de novo em instantes.",
+    LOST,
+)
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(databases, tmp_path, capsys)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(extraction, "_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(extraction, "_CANCEL_SECONDS", 0.5)
+
+
+@pytest.fixture
+def attempts(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What the log says of the attempts that failed and were followed by another."""
+    return lambda: [r.getMessage() for r in caplog.records if r.name == retries.__name__]
+
+
+def undisturbed(command: Command, rows: int = ROWS) -> Sheets:
+    fill(command.databases, rows)
+    found = command.reported(*PERIOD)
+    assert (len(found.consolidated), len(found.divergences)) == (rows, 0)
+    command.__post_init__()
+    return found
+
+
+def slow(command: Command, side: str = "auth_logs", seconds: int = 1) -> dict[str, object]:
+    query = slow_query(side, seconds)
+    values = with_query(command.databases.values, side, command.folder, query)
+    return with_source(values, side, **QUICK)
+
+
+def test_a_refused_connection_is_asked_three_times_and_then_told(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    with Line(command.databases.values["auth_logs"]) as gone:
+        source = gone.source
+    values = with_source(command.databases.values, "auth_logs", **source)
+    assert command.refused(*PERIOD, values=values) == (
+        f"auth_logs: não foi possível conectar a 127.0.0.1, porta {source['port']}; "
+        "confira se o banco está no ar e se o endereço está certo."
+    )
+    assert [line.rpartition("(")[2] for line in attempts()] == [
+        "tentativa 1 de 3; a próxima em 0 s)",
+        "tentativa 2 de 3; a próxima em 0 s)",
+    ]
+
+
+def test_a_server_that_accepts_and_stays_silent_is_given_up_in_time(command: Command) -> None:
+    values = command.databases.values
+    with Line(values["auth_logs"], limits=[0, 0, 0], silent=True) as line:
+        begun = time.monotonic()
+        values = with_source(values, "auth_logs", **line.source, connect_timeout=1)
+        sentence = command.refused(*PERIOD, values=values)
+    assert "não foi possível conectar" in sentence
+    assert time.monotonic() - begun < 10
+
+
+def test_a_line_cut_in_the_middle_is_read_again_whole(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    expected = undisturbed(command)
+    for side in sources.SIDES:
+        with Line(command.databases.values[side], limits=[MIDDLE]) as line:
+            values = with_source(command.databases.values, side, **line.source)
+            assert command.run(*PERIOD, values=values).code == cli.DONE
+            assert line.connections == 2
+        assert sheets(command.target) == expected
+    assert len(attempts()) == 2
+
+
+def test_a_line_that_is_cut_every_time_leaves_the_previous_report(command: Command) -> None:
+    fill(command.databases, ROWS)
+    with Line(command.databases.values["auth_logs"], limits=[MIDDLE] * 9) as line:
+        values = with_source(command.databases.values, "auth_logs", **line.source)
+        assert command.refused(*PERIOD, values=values) == LOST
+    assert nothing_runs(command.databases)
+
+
+def test_a_line_that_falls_silent_in_the_middle_is_shut_and_read_again(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    expected = undisturbed(command)
+    with Line(command.databases.values["auth_logs"], limits=[MIDDLE], silent=True) as line:
+        source = {**line.source, **QUICK, "statement_timeout": 1}
+        values = with_source(command.databases.values, "auth_logs", **source)
+        assert command.run(*PERIOD, values=values).code == cli.DONE
+    assert sheets(command.target) == expected
+    assert attempts() == [
+        "auth_logs: o servidor ficou 2 s em silêncio, além do seu tempo limite, e a conexão foi "
+        "encerrada; tente de novo em instantes e avise o administrador do banco. "
+        "(tentativa 1 de 3; a próxima em 0 s)"
+    ]
+
+
+def test_a_server_that_crashes_and_restarts_in_the_middle_is_read_again(
+    command: Command, servers: Servers, attempts: Callable[[], list[str]]
+) -> None:
+    expected = undisturbed(command, rows=100)
+
+    def crash(_: int) -> None:
+        faults.restart_at_once(servers, command.databases, "auth_logs")
+
+    values = with_source(slow(command), "auth_logs", statement_timeout=20)
+    with (
+        while_reading(command.databases, "auth_logs", crash),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(retries, "FIRST_WAIT_SECONDS", 1.0)
+        said = command.run(*PERIOD, values=values)
+    assert (said.code, sheets(command.target)) == (cli.DONE, expected)
+    assert attempts()
+
+
+def test_a_process_of_the_server_that_an_administrator_ends_is_asked_again(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    expected = undisturbed(command, rows=100)
+
+    def end(pid: int) -> None:
+        command.databases.execute("auth_logs", f"SELECT pg_terminate_backend({pid})")
+
+    with while_reading(command.databases, "auth_logs", end):
+        said = command.run(*PERIOD, values=slow(command))
+    assert (said.code, sheets(command.target)) == (cli.DONE, expected)
+    [line] = attempts()
+    assert line.startswith(ENDED)
+
+
+def test_a_process_of_the_server_that_stands_still_is_left_alone_in_time(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    faults.as_root()
+    expected = undisturbed(command, rows=100)
+    with while_reading(command.databases, "auth_logs", lambda pid: os.kill(pid, signal.SIGSTOP)):
+        said = command.run(*PERIOD, values=slow(command))
+    assert (said.code, sheets(command.target)) == (cli.DONE, expected)
+    [line] = attempts()
+    assert "em silêncio" in line
+
+
+def test_a_failing_side_does_not_wait_for_one_that_stands_still(command: Command) -> None:
+    faults.as_root()
+    values = with_source(slow(command, seconds=30), "auth_logs", statement_timeout=60)
+    broken = "SELECT 1 / (n - 3) FROM pg_sleep(2), generate_series(1, 9) AS n"
+    columns = "NULL AS num_cpf, NULL AS num_cartao, NULL AS num_cartao_virtual, NULL AS data_transa"
+    columns += ", NULL AS hora_transa, NULL AS des_cnpj_reduzido"
+    query = f"SELECT {columns}, b.* FROM ({broken}) AS b(vlr_total)"
+    values = with_query(values, "transactions", command.folder, query)
+    with while_reading(command.databases, "auth_logs", lambda pid: os.kill(pid, signal.SIGSTOP)):
+        begun = time.monotonic()
+        assert command.refused(*PERIOD, values=values).startswith("transactions: ")
+        assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "stopped"])
+def test_a_connection_that_died_or_froze_in_the_pool_is_replaced(
+    command: Command, signal_number: signal.Signals
+) -> None:
+    faults.as_root()
+    values = command.databases.values
+    for side in sources.SIDES:
+        values = with_source(values, side, connect_timeout=1)
+    expected = undisturbed(command, rows=100)
+    assert command.run(*PERIOD, values=values).code == cli.DONE
+    [(pid,)] = command.databases.execute(
+        "auth_logs",
+        "SELECT max(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'marketing-data-aggregator'",
+    )
+    if signal_number == signal.SIGKILL:
+        command.databases.execute("auth_logs", f"SELECT pg_terminate_backend({pid}, 5000)")
+    else:
+        os.kill(pid, signal_number)
+    try:
+        assert command.run(*PERIOD, values=values).code == cli.DONE
+    finally:
+        if signal_number == signal.SIGSTOP:
+            os.kill(pid, signal.SIGCONT)
+    assert sheets(command.target) == expected
+
+
+def test_a_full_server_is_asked_again_until_it_has_room(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    command.databases.execute("auth_logs", "CREATE ROLE lotado LOGIN CONNECTION LIMIT 0")
+    command.databases.execute("auth_logs", "GRANT aggregator TO lotado")
+    try:
+        values = with_source(command.databases.values, "auth_logs", user="lotado")
+        full = "auth_logs: o servidor está sem conexões ou recursos livres; tente de novo em instantes."
+        assert command.refused(*PERIOD, values=values) == full
+        assert len(attempts()) == retries.ATTEMPTS - 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(retries, "FIRST_WAIT_SECONDS", 0.5)
+            room = "ALTER ROLE lotado CONNECTION LIMIT 9"
+            threading.Timer(0.2, command.databases.execute, ("auth_logs", room)).start()
+            assert command.run(*PERIOD, values=values).code == cli.DONE
+    finally:
+        sources._engine.cache_clear()
+        command.databases.execute(
+            "auth_logs",
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'lotado'",
+        )
+        command.databases.execute("auth_logs", "DROP ROLE lotado")
+
+
+def test_a_wrong_password_is_tried_exactly_once(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    with Line(command.databases.values["auth_logs"]) as line:
+        login = {"user": NEEDS_PASSWORD, "password": "errada"}
+        values = with_source(command.databases.values, "auth_logs", **line.source, **login)
+        assert command.refused(*PERIOD, values=values) == (
+            "auth_logs: o servidor recusou o usuário ou a senha; confira user e password."
+        )
+        assert line.connections == 1
+    assert attempts() == []
+
+
+def test_a_permission_withdrawn_between_runs_is_named_and_not_asked_again(
+    command: Command, attempts: Callable[[], list[str]]
+) -> None:
+    undisturbed(command, rows=3)
+    table = "authentication.transaction_logs"
+    command.databases.execute("auth_logs", f"REVOKE SELECT ON {table} FROM aggregator")
+    assert command.refused(*PERIOD) == (
+        "auth_logs: o usuário não tem permissão de leitura em transaction_logs; "
+        "peça um GRANT SELECT."
+    )
+    assert attempts() == []
+
+
+def test_a_table_altered_between_runs_is_read_as_it_is_or_the_column_is_named(
+    command: Command,
+) -> None:
+    expected = undisturbed(command, rows=3)
+    command.databases.execute("transactions", "ALTER TABLE transactions ADD COLUMN loja text")
+    assert command.reported(*PERIOD) == expected
+    command.__post_init__()
+    command.databases.execute("transactions", "ALTER TABLE transactions RENAME amount TO valor")
+    sentence = command.refused(*PERIOD)
+    assert sentence.startswith("transactions: a coluna ")
+    assert "amount" in sentence
+
+
+def test_rows_that_arrive_while_a_side_is_read_are_not_in_the_report(command: Command) -> None:
+    expected = undisturbed(command, rows=100)
+
+    def arrive(_: int) -> None:
+        command.databases.execute(
+            "auth_logs",
+            "INSERT INTO authentication.transaction_logs"
+            " SELECT * FROM authentication.transaction_logs",
+        )
+
+    with while_reading(command.databases, "auth_logs", arrive):
+        assert command.run(*PERIOD, values=slow(command)).code == cli.DONE
+    assert sheets(command.target) == expected

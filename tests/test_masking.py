@@ -1,0 +1,159 @@
+"""The SQL that masks and tokenises, run by a real server: value in, what is shown out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from lib import masking, sources
+from tests.servers import Databases, Servers
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture(scope="module")
+def empty(servers: Servers) -> Any:
+    pair = servers.fresh()
+    yield pair
+    servers.drop(pair)
+
+
+def evaluated(databases: Databases, expression: str, values: Sequence[str | None]) -> list[Any]:
+    """The expression over ``v`` for each of these values, in their order."""
+    sql = f"SELECT {expression} FROM unnest(CAST(:values AS text[])) WITH ORDINALITY AS u(v, at)"
+    with closing(databases.connect("transactions")) as connection:
+        cursor = connection.cursor()
+        given = {"values": list(values), "key": KEY}
+        cursor.execute(sources.render(cursor, f"{sql} ORDER BY at", given))
+        return [value for (value,) in cursor]
+
+
+CARDS = [
+    ("4000001234561234", "400000******1234"),
+    ("4000001234567", "400000******4567"),
+    ("371449635398431", "371449******8431"),
+    ("6062820000000001234", "606282******1234"),
+    ("400000123456", "******3456"),
+    ("123456789", "******6789"),
+    ("12345678", "******"),
+    ("1", "******"),
+    ("4000 0012 3456 1234", "400000******1234"),
+    (" 4000001234561234", "400000******1234"),
+    ("4000-0012-3456-1234", "400000******1234"),
+    ("cartão", "******"),
+    ("=4000001234561234", "400000******1234"),
+    ("VC00014000001234561234", "000140******1234"),
+    ("", None),
+    (None, None),
+]
+
+
+def test_a_card_shows_its_first_six_and_last_four_digits_at_most(empty: Databases) -> None:
+    shown = evaluated(empty, masking.card("v"), [value for value, _ in CARDS])
+    assert shown == [mask for _, mask in CARDS]
+
+
+CPFS = [
+    ("12345678909", "***.456.789-**"),
+    ("00000000191", "***.000.001-**"),
+    ("123.456.789-09", "***.456.789-**"),
+    ("1234567890", "***********"),
+    ("123456789012", "***********"),
+    ("12345678000190", "***********"),
+    ("sem CPF", "***********"),
+    ("", None),
+    (None, None),
+]
+
+
+def test_a_cpf_shows_its_middle_six_digits_and_anything_else_asterisks(empty: Databases) -> None:
+    shown = evaluated(empty, masking.cpf("v"), [value for value, _ in CPFS])
+    assert shown == [mask for _, mask in CPFS]
+
+
+TEXTS = [
+    ("Aprovada", "Aprovada"),
+    ("NSU 1234567890 aprovada", "NSU 1234567890 aprovada"),
+    ("CPF 12345678909.", "CPF ******."),
+    ("cartão 4000001234561234 ok", "cartão ****** ok"),
+    ("6062820000000001234", "******"),
+    ("VC00014000001234561234", "VC******"),
+    ("0200400000123456123400300000000012345", "******"),
+    ("de 4000001234561234 para 12345678909", "de ****** para ******"),
+    ("CPF 123.456.789-09", "CPF ******"),
+    ("4000 0012 3456 1234", "******"),
+    ("4000-0012-3456-1234", "******"),
+    ("4000.0012.3456.1234", "******"),
+    ("3782 822463 10005", "******"),
+    ("em 22/11/2026 às 10:30:05, R$ 1.234,56", "em 22/11/2026 às 10:30:05, R$ 1.234,56"),
+    ("linha\n4000001234561234\nlinha", "linha\n******\nlinha"),
+    ("", ""),
+    (None, None),
+]
+
+
+def test_runs_of_digits_that_could_be_a_card_or_a_cpf_vanish_from_texts(empty: Databases) -> None:
+    shown = evaluated(empty, masking.text("v"), [value for value, _ in TEXTS])
+    assert shown == [mask for _, mask in TEXTS]
+
+
+@effort(max_examples=20)
+@given(
+    st.lists(
+        st.text(alphabet="0123456789 .-aé\n=", max_size=60)
+        | st.from_regex(r"[a-z ]{0,3}[0-9]{11,19}[a-z ]{0,3}", fullmatch=True),
+        min_size=40,
+        max_size=40,
+    )
+)
+def test_no_masked_text_has_eleven_digits_in_a_row(empty: Databases, texts: list[str]) -> None:
+    for shown in evaluated(empty, masking.text("v"), texts):
+        assert not re.search(r"[0-9]{11}", shown)
+
+
+def test_a_token_is_the_first_eight_bytes_of_the_keyed_hash_and_blanks_have_none(
+    empty: Databases,
+) -> None:
+    values = ["4000001234561234", "4000001234561234 ", "cartão", "", None]
+    tokens = evaluated(empty, masking.token("v"), values)
+    assert tokens == [
+        hashlib.sha256(KEY + value.encode()).hexdigest()[:16] if value else None for value in values
+    ]
+
+
+STORED = ["VC00014000001234561234", "40000012345612340000", "4000001234561234000", "4000", "", None]
+PREFIXES: list[tuple[int | str, list[str | None]]] = [
+    ("auto", ["4000001234561234", "12345612340000", "4000001234561234000", "4000", "", None]),
+    (0, STORED),
+    (6, ["4000001234561234", "12345612340000", "1234561234000", "", "", None]),
+]
+
+
+@pytest.mark.parametrize(("length", "numbers"), PREFIXES, ids=["auto", "0", "6"])
+def test_a_virtual_number_loses_its_prefix_as_the_setting_says(
+    empty: Databases, length: int | str, numbers: list[str | None]
+) -> None:
+    assert evaluated(empty, masking.virtual_number("v", length), STORED) == numbers
+
+
+def test_a_long_text_is_masked_before_it_is_cut(empty: Databases) -> None:
+    text = "a" * (masking.EXCEL_CELL - 8) + "4000001234561234" + "b" * 40_000
+    shown = masking.auth_logs(
+        "SELECT NULL AS num_cartao, NULL AS data, NULL AS hora, NULL AS cod_resposta,"
+        f" '{text}' AS des_log, '' AS des_linha_recebimento",
+        clear=False,
+    )
+    with closing(empty.connect("auth_logs")) as connection:
+        cursor = connection.cursor()
+        cursor.execute(sources.render(cursor, shown, {"key": KEY}))
+        (*_, cut, _token) = cursor.fetchone()
+    assert len(cut) == masking.EXCEL_CELL + 1
+    assert cut.endswith("a******bbb")

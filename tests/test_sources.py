@@ -1,0 +1,298 @@
+"""The sessions a source is read in, and what each way of failing to reach one is called."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib import config, sources
+from lib.errors import AggregatorError, ContractError, ExtractionError
+from lib.settings import Settings
+from tests.command import APPLICATION, with_query, with_source
+from tests.servers import NEEDS_PASSWORD, PASSWORD, Databases, Servers
+
+SHOWN = {
+    "transaction_isolation": "repeatable read",
+    "transaction_read_only": "on",
+    "application_name": APPLICATION,
+    "statement_timeout": "5min",
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, MDY",
+}
+REFUSED = "transactions: o servidor recusou o usuário ou a senha; confira user e password."
+
+
+def settings_of(values: Mapping[str, Any]) -> Settings:
+    return config.from_values(values, "teste", {})
+
+
+def asked(settings: Settings, statement: str, side: sources.Side = "transactions") -> Any:
+    with sources.session(settings, side) as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()[0]
+
+
+def failure(values: Mapping[str, Any], statement: str = "SELECT 1") -> AggregatorError:
+    with pytest.raises(AggregatorError) as caught:
+        asked(settings_of(values), statement)
+    return caught.value
+
+
+def test_a_session_is_a_named_read_only_snapshot_with_a_time_limit(databases: Databases) -> None:
+    settings = settings_of(databases.values)
+    for side in sources.SIDES:
+        shown = {name: asked(settings, f"SHOW {name}", side) for name in SHOWN}
+        assert shown == SHOWN
+
+
+def test_a_session_sees_nothing_that_is_committed_after_its_first_statement(
+    databases: Databases,
+) -> None:
+    count = "SELECT count(*) FROM customer_cards"
+    with sources.session(settings_of(databases.values), "transactions") as cursor:
+        for rows in (0, 0):
+            cursor.execute(count)
+            assert cursor.fetchone() == (rows,)
+            databases.fill(customer_cards=[("12345678909", "4000001234561234")])
+    assert asked(settings_of(databases.values), count) == 2
+
+
+def test_a_session_of_the_pool_starts_a_new_snapshot_and_carries_nothing_over(
+    databases: Databases,
+) -> None:
+    settings = settings_of(databases.values)
+    with sources.session(settings, "transactions") as cursor:
+        cursor.execute("SET statement_timeout = 7; SET search_path = nowhere")
+        backend = cursor.connection.info.backend_pid
+    assert asked(settings, "SELECT pg_backend_pid()") == backend
+    assert asked(settings, "SHOW statement_timeout") == "5min"
+    assert asked(settings, "SHOW search_path") == '"$user", public'
+
+
+def test_a_session_that_tries_to_write_is_refused_even_to_a_superuser(databases: Databases) -> None:
+    written = failure(databases.values_for("postgres"), "DELETE FROM transactions")
+    assert str(written) == (
+        "transactions: a sessão é somente leitura e a consulta tenta gravar; confira o query_file."
+    )
+
+
+def test_a_statement_longer_than_the_limit_is_ended_by_its_server(databases: Databases) -> None:
+    begun = time.monotonic()
+    late = failure(
+        with_source(databases.values, "transactions", statement_timeout=1), "SELECT pg_sleep(30)"
+    )
+    assert time.monotonic() - begun < 5
+    assert str(late) == (
+        "transactions: a leitura passou do tempo limite ou foi cancelada; "
+        "reduza o período ou aumente statement_timeout."
+    )
+
+
+def test_one_engine_serves_a_configuration_and_another_its_change(databases: Databases) -> None:
+    settings = settings_of(databases.values)
+    again = settings_of(databases.values)
+    other = settings_of(with_source(databases.values, "transactions", statement_timeout=9))
+    engine = sources.engine(settings, "transactions")
+    assert sources.engine(again, "transactions") is engine
+    assert sources.engine(other, "transactions") is not engine
+    assert asked(other, "SHOW statement_timeout") == "9s"
+
+
+def test_the_right_password_opens_and_is_shown_nowhere(databases: Databases) -> None:
+    settings = settings_of(databases.values_for(NEEDS_PASSWORD, PASSWORD))
+    assert asked(settings, "SELECT current_user") == NEEDS_PASSWORD
+    engine = sources.engine(settings, "transactions")
+    assert PASSWORD not in f"{engine!r} {engine.url} {settings!r}"
+
+
+@pytest.mark.parametrize("password", ["senha@errada", "", None])
+def test_a_wrong_or_missing_password_or_user_is_refused_without_repeating_it(
+    databases: Databases, password: str | None
+) -> None:
+    problem = failure(databases.values_for(NEEDS_PASSWORD, password))
+    assert str(problem) == REFUSED == str(failure(databases.values_for("ninguem")))
+    assert isinstance(problem, ExtractionError)
+    assert "senha@" not in repr(problem.values)
+
+
+def test_a_database_that_does_not_exist_is_said_to_be_missing(databases: Databases) -> None:
+    problem = failure(with_source(databases.values, "transactions", database="nenhum"))
+    assert str(problem) == (
+        "transactions: o banco de dados configurado não existe no servidor; confira database."
+    )
+
+
+def test_a_server_that_takes_no_more_connections_is_said_to_be_full(databases: Databases) -> None:
+    databases.execute("transactions", "CREATE ROLE cheio LOGIN CONNECTION LIMIT 0")
+    try:
+        problem = failure(databases.values_for("cheio"))
+    finally:
+        databases.execute("transactions", "DROP ROLE cheio")
+    assert str(problem) == (
+        "transactions: o servidor está sem conexões ou recursos livres; tente de novo em instantes."
+    )
+
+
+@contextmanager
+def listener() -> Iterator[socket.socket]:
+    """A socket of this machine where somebody listens and does not answer by itself."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        yield silent
+
+
+def at(listening: socket.socket, **keys: Any) -> dict[str, Any]:
+    """A source where this socket listens."""
+    return {"host": "127.0.0.1", "port": listening.getsockname()[1], **keys}
+
+
+def not_reached(source: dict[str, Any]) -> str:
+    return (
+        f"transactions: não foi possível conectar a {source['host']}, porta {source['port']}; "
+        "confira se o banco está no ar e se o endereço está certo."
+    )
+
+
+def test_a_server_that_stays_silent_is_given_up_within_the_connect_timeout(
+    databases: Databases,
+) -> None:
+    begun = time.monotonic()
+    with listener() as silent:
+        source = at(silent, connect_timeout=2)
+        problem = failure(with_source(databases.values, "transactions", **source))
+    assert time.monotonic() - begun < 4
+    assert str(problem) == not_reached(source)
+
+
+def test_an_address_where_nobody_listens_is_named(databases: Databases) -> None:
+    with listener() as closed_soon:
+        source = at(closed_soon)
+    problem = failure(with_source(databases.values, "transactions", **source))
+    assert str(problem) == not_reached(source)
+
+
+def test_a_server_without_the_tls_that_is_asked_for_is_refused(databases: Databases) -> None:
+    def refuse_tls(plain: socket.socket) -> None:
+        client, _ = plain.accept()
+        with client:
+            client.recv(8)
+            client.sendall(b"N")
+            client.recv(1)
+
+    with listener() as plain:
+        answering = threading.Thread(target=refuse_tls, args=(plain,))
+        answering.start()
+        source = at(plain, sslmode="require")
+        problem = failure(with_source(databases.values, "transactions", **source))
+        answering.join()
+    assert str(problem) == (
+        "transactions: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
+    )
+
+
+def test_a_connection_that_died_in_the_pool_is_replaced_unnoticed(
+    servers: Servers, databases: Databases
+) -> None:
+    settings = settings_of(databases.values)
+    before = asked(settings, "SELECT pg_backend_pid()")
+    servers.stop("transactions")
+    assert "não foi possível conectar" in str(failure(databases.values))
+    servers.start("transactions")
+    assert asked(settings, "SELECT pg_backend_pid()") != before
+
+
+def end_and_go_on(databases: Databases, cursor: sources.Cursor) -> None:
+    pid = cursor.connection.info.backend_pid
+    databases.execute("transactions", f"SELECT pg_terminate_backend({pid}, 5000)")
+    cursor.execute("SELECT 1")
+
+
+def test_a_connection_that_an_administrator_ends_is_one_sentence_and_no_log(
+    databases: Databases, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_of(databases.values)
+    with (
+        pytest.raises(ExtractionError) as caught,
+        sources.session(settings, "transactions") as cursor,
+    ):
+        end_and_go_on(databases, cursor)
+    assert str(caught.value) == (
+        "transactions: a conexão com o servidor caiu durante a leitura; tente de novo em instantes."
+    )
+    assert caplog.records == []
+    assert asked(settings, "SELECT 1") == 1
+
+
+def test_an_error_within_a_session_gives_its_connection_back(databases: Databases) -> None:
+    settings = settings_of(databases.values)
+    for _ in range(20):
+        with pytest.raises(AggregatorError):
+            asked(settings, "SELECT * FROM nowhere")
+    pool = sources.engine(settings, "transactions").pool
+    assert "Current Checked out connections: 0" in pool.status()
+
+
+def test_the_drivers_words_and_values_never_reach_the_sentence(databases: Databases) -> None:
+    problem = failure(databases.values, "SELECT '4000001234561234x'::bigint")
+    assert isinstance(problem, ContractError)
+    assert "4000001234561234" not in f"{problem} {problem!r}"
+    assert str(pickle.loads(pickle.dumps(problem))) == str(problem)  # noqa: S301
+
+
+QUERIES = {"select 1;\n": "select 1", "\n\nselect 'ç' -- ; one\n": "select 'ç' -- ; one"}
+
+
+@pytest.mark.parametrize(("text", "query"), QUERIES.items())
+def test_a_query_file_is_read_without_its_last_semicolon(
+    databases: Databases, tmp_path: Path, text: str, query: str
+) -> None:
+    values = with_query(databases.values, "auth_logs", tmp_path, text)
+    assert sources.query(settings_of(values), "auth_logs") == query
+
+
+@pytest.mark.parametrize("content", [None, b"select '\xff'"])
+def test_a_query_file_that_cannot_be_read_is_named(
+    databases: Databases, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "mine.sql"
+    if content:
+        file.write_bytes(content)
+    settings = settings_of(with_source(databases.values, "auth_logs", query_file=str(file)))
+    with pytest.raises(ExtractionError) as caught:
+        sources.query(settings, "auth_logs")
+    assert str(caught.value) == (
+        f"auth_logs: não foi possível ler o arquivo de consulta {file}; confira query_file."
+    )
+
+
+RENDERED = [
+    ("SELECT :merchant", "SELECT '12345678000190'"),
+    ("SELECT :merchant::text LIKE '%1%'", "SELECT '12345678000190' ::text LIKE '%1%'"),
+    (r"SELECT '10\:30'", "SELECT '10:30'"),
+    ("SELECT a[1:2] FROM t", "SELECT a[1:2] FROM t"),
+    ("SELECT :start -- a comment", "SELECT '2026-11-22'::date -- a comment"),
+]
+
+
+@pytest.mark.parametrize(("sql", "rendered"), RENDERED)
+def test_parameters_are_written_by_the_driver_and_colons_of_sql_stay(
+    databases: Databases, sql: str, rendered: str
+) -> None:
+    given = {"merchant": "12345678000190", "start": date(2026, 11, 22)}
+    with sources.session(settings_of(databases.values), "transactions") as cursor:
+        assert sources.render(cursor, sql, given).decode() == rendered
+
+
+def test_a_hostile_value_stays_a_value(databases: Databases) -> None:
+    hostile = "'; DROP TABLE transactions; --\\"
+    with sources.session(settings_of(databases.values), "transactions") as cursor:
+        cursor.execute(sources.render(cursor, "SELECT :merchant", {"merchant": hostile}))
+        assert cursor.fetchone() == (hostile,)
