@@ -34,9 +34,7 @@ class Finding:
     runs: int
 
 
-def findings(
-    figures: Mapping[str, float], earlier: Sequence[Mapping[str, float]]
-) -> list[Finding]:
+def findings(figures: Mapping[str, float], earlier: Sequence[Mapping[str, float]]) -> list[Finding]:
     """Each figure whose robust z-score against the earlier ones is beyond 3.5.
 
     ``earlier`` are runs of the same weekday, the newest first; fewer than five say nothing. A

@@ -147,12 +147,16 @@ def _matches(words: pa.Array, name: str, needle: str) -> pa.Array:
         return pc.equal(_folded(words), needle)
     if name not in _IDENTIFIERS:
         return pc.match_substring(_folded(words), needle)
-    number = re.sub(r"[ .-]", "", needle)
+    # A number may be typed with the punctuation and the spaces people put into it.
+    number = re.sub(r"[ .-]", "", needle) if re.fullmatch(r"[ .*0-9-]*\d[ .*0-9-]*", needle) else ""
+    if not number:
+        return pc.match_substring(words, needle)
     if name == c.NUM_CPF:
-        # Only the digits of a CPF that its mask shows are there to be found.
-        number = number.replace("*", "")
-        words = pc.replace_substring_regex(words, r"[.*-]", "")
-    return pc.match_substring(words, number) if number else pc.equal(words, needle)
+        # Only the digits that a CPF's mask shows are there to be found.
+        return pc.match_substring(
+            pc.replace_substring_regex(words, r"[.*-]", ""), number.replace("*", "")
+        )
+    return pc.match_substring(words, number)
 
 
 def _folded(words: pa.Array) -> pa.Array:

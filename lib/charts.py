@@ -13,17 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lib import drawing
-from lib.drawing import (
-    Chart,
-    Columns,
-    Language,
-    TimeAxis,
-    Translate,
-    busy,
-    draw,
-    percent_axis,
-    rate_line,
-)
+from lib.drawing import Chart, Columns, Language, TimeAxis, busy, draw, percent_axis, rate_line
 
 _CODES: Final = 10
 _CELL: Final = ("transactions", "days")
@@ -73,7 +63,7 @@ def amount(timeline: pd.DataFrame, language: Language) -> Chart:
     name = t("Valor consolidado")
     return time.chart(
         t("Valor consolidado {by}", by=time.by),
-        {"title": {"text": t("Valor (R$)")}, "tickformat": ",d"},
+        {"title": {"text": t("Valor (R$)")}},
         [time.bar(values, name, drawing.CONSOLIDATED, "R$ %{y:,.2f}")],
         finding,
         {name: (values, money)},
@@ -163,10 +153,15 @@ def weekday_and_hour(cells: pd.DataFrame, language: Language) -> Chart:
         xgap=1,
         ygap=1,
         colorbar={"title": {"text": t("por dia")}, "thickness": 10},
-        hovertemplate=(
-            f"%{{y}}, %{{x}}h: %{{z:,.1f}} {t('por dia')}<br>"
-            f"%{{customdata[0]:,d}} {t('em')} %{{customdata[1]:,d}} {t('dias')}<extra></extra>"
-        ),
+        hovertemplate=t(
+            "{weekday}, {hour}h: {mean} por dia ({count} em {days} dias)",
+            weekday="%{y}",
+            hour="%{x}",
+            mean="%{z:,.1f}",
+            count="%{customdata[0]:,d}",
+            days="%{customdata[1]:,d}",
+        )
+        + "<extra></extra>",
     )
     figure = draw(
         [heat],
@@ -224,7 +219,7 @@ def response_codes(codes: pd.DataFrame, approved: Collection[str], language: Lan
         bars,
         language,
         t("Logs por código de resposta"),
-        {"title": {"text": t("Logs")}, "tickformat": ",d", "range": [0, 1.2 * total.max()]},
+        {"title": {"text": t("Logs")}, "tickformat": ",d", "range": [0, 1.2 * max([*total, 1])]},
         {"title": {"text": t("Código")}, "type": "category", "autorange": "reversed"},
         barmode="stack",
         hovermode="y unified",
@@ -239,14 +234,14 @@ def time_difference(bins: pd.DataFrame, typical: float | None, language: Languag
     low, high = bins["low"].to_numpy(dtype=float), bins["high"].to_numpy(dtype=float)
     far = np.isinf(low) | np.isinf(high)
     width = float((high - low)[~far][0]) if len(bins) else 1.0
-    size, unit = _unit(width, t)
+    size, unit = drawing.unit_of_time(width, t)
     # A bar of one whole second stands on its number, a wider one between its two.
     middle = (np.where(np.isinf(low), high - width, low) + width / 2 * (width > 1)) / size
     axis = t("Log menos transação ({unit})", unit=unit)
     ranges = [_range(*ends, size, language) for ends in zip(low, high, strict=True)]
     finding = t("Nenhuma diferença de tempo conhecida no período.")
     if typical is not None:
-        of_size, of_unit = _unit(typical, t)
+        of_size, of_unit = drawing.unit_of_time(typical, t)
         finding = t(
             "Metade das transações tem o log a até {distance} {unit}.",
             distance=number(round(typical / of_size, 1)),
@@ -279,14 +274,6 @@ def time_difference(bins: pd.DataFrame, typical: float | None, language: Languag
     )
     columns: Columns = {axis: (ranges, str), t("Transações"): (bins["transactions"], number)}
     return Chart(figure, finding, columns)
-
-
-def _unit(seconds: float, t: Translate) -> tuple[int, str]:
-    """The largest unit of time that this many seconds reach: its seconds and its name."""
-    for size, name in ((86_400, t("dias")), (3_600, t("horas")), (60, t("minutos"))):
-        if seconds >= size:
-            return size, name
-    return 1, t("segundos")
 
 
 def _range(low: float, high: float, size: int, language: Language) -> str:

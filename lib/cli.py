@@ -6,7 +6,11 @@ Standard output is data, standard error is talk. Loads neither streamlit nor plo
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -18,7 +22,6 @@ from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
     from lib.settings import Settings
-    from lib.pipeline import Outcome
 
 DONE: Final = 0
 FAILED: Final = 2
@@ -40,12 +43,17 @@ DemoOption = Annotated[bool, typer.Option("--demo", help="Use the built-in demo 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        app(_with_default_command(arguments), standalone_mode=False, prog_name="aggregator.py")
+        with _stoppable():
+            code = app(
+                _with_default_command(arguments), standalone_mode=False, prog_name="aggregator.py"
+            )
     except AggregatorError as problem:
         return _fail(str(problem))
     except TyperException as problem:
         return _fail(_usage_sentence(problem))
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer makes this of an interruption
         _fail("Interrompido; a planilha anterior continua intacta.")
         return INTERRUPTED
     return DONE
@@ -57,6 +65,9 @@ def run(
     merchant: Annotated[
         str | None, typer.Option(help="CNPJ of one of the configured merchants.")
     ] = None,
+    all_merchants: Annotated[
+        bool, typer.Option("--all-merchants", help="One report for each configured merchant.")
+    ] = False,
     days: Annotated[
         int | None, typer.Option(min=0, max=36_500, help="Period: today - N to today.")
     ] = None,
@@ -67,33 +78,59 @@ def run(
         int | None,
         typer.Option(min=0, max=525_600, help="Largest time difference of rule card_time."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Where to write the workbook.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where to write; may hold {date}, {start}, {end} and {merchant}."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read, match and print the counts; write nothing.")
+    ] = False,
+    log_file: Annotated[
+        Path | None, typer.Option(help="Append a line a stage to this file, with rotation.")
+    ] = None,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Log in JSON lines, to the file or standard error.")
+    ] = False,
     demo: DemoOption = False,
 ) -> None:
     """Read both databases, match, and write the two-sheet workbook (the default command)."""
-    from lib import diagnosis, pipeline, progress
+    from lib import run_log, scheduled
 
     if rule not in (None, "card", "card_time"):
         raise ConfigError("--rule deve ser card ou card_time.")
+    if all_merchants and merchant:
+        raise ConfigError("Use --merchant ou --all-merchants, mas não os dois.")
+    with run_log.kept(log_file, as_json=json_log):
+        settings = _settings(config, demo)
+        scheduled.run(
+            settings,
+            scheduled.Job(
+                merchants=tuple(settings.merchants) if all_merchants else (merchant,),
+                period={"days": days, "start": _day("--start", start), "end": _day("--end", end)},
+                rule={"rule": rule, "tolerance_minutes": tolerance_minutes},
+                output=output.absolute() if output else settings.output_path,
+                dry_run=dry_run,
+                silent=json_log and log_file is None,
+            ),
+        )
+
+
+@app.command()
+def history(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many runs, the latest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    demo: DemoOption = False,
+) -> None:
+    """Show the recorded runs, scheduled and from the page."""
+    from lib import history as records
+    from lib import record_lines
+
     settings = _settings(config, demo)
-    asked = pipeline.request(
-        settings,
-        pipeline.local_today(settings),
-        merchant=merchant,
-        days=days,
-        start=_day("--start", start),
-        end=_day("--end", end),
-        rule=rule,
-        tolerance_minutes=tolerance_minutes,
-    )
-    target = output.absolute() if output else settings.output_path
-    with progress.tell() as show:
-        clear = settings.privacy.report == "clear"
-        outcome = pipeline.run(settings, asked, clear=clear, progress=show)
-        written = pipeline.publish(outcome, target, progress=show)
-    for notice in diagnosis.notices(outcome.reconciliation):
-        typer.echo(f"Atenção: {notice}", err=True)
-    _print_outcome(outcome, written.path)
+    for run in records.of(settings).runs(limit):
+        lines = [record_lines.as_json(run)] if as_json else record_lines.lines(run, settings.zone)
+        for line in lines:
+            typer.echo(line)
 
 
 @app.command()
@@ -122,8 +159,9 @@ def _settings(path: Path | None, demo: bool) -> Settings:
 
     if demo:
         from lib import demo as embedded
+        from lib.history import history_of_demo
 
-        return config.from_values(embedded.start(), "demonstração")
+        return config.from_values(embedded.start() | history_of_demo(), "demonstração")
     settings = config.load(path)
     for warning in settings.warnings():
         typer.echo(f"Atenção: {warning}", err=True)
@@ -139,25 +177,6 @@ def _day(option: str, text: str | None) -> date | None:
         raise ConfigError(
             "{option} deve ser uma data como 2026-01-31 (ano-mês-dia).", option=option
         ) from None
-
-
-def _print_outcome(outcome: Outcome, path: Path) -> None:
-    from lib.progress import thousands
-
-    books, period = outcome.books, outcome.request.period
-    lines = {
-        "Estabelecimento": f"{outcome.merchant_name} ({outcome.request.merchant})",
-        "Período": f"{period.start:%d/%m/%Y} a {period.end:%d/%m/%Y}",
-        "Transações": f"{thousands(books.transactions)} = "
-        f"{thousands(books.consolidated)} consolidadas + {thousands(books.without_log)} sem log + "
-        f"{thousands(books.duplicates)} duplicadas removidas",
-        "Logs": f"{thousands(books.logs)} = {thousands(books.logs_matched)} conciliados + "
-        f"{thousands(books.divergences)} divergentes",
-        "Arquivo": str(path),
-    }
-    for name, value in lines.items():
-        typer.echo(f"{name}: {value}")
-    typer.echo(f"Planilha '{path.name}' gerada com sucesso.")
 
 
 def _with_default_command(arguments: list[str]) -> list[str]:
@@ -180,6 +199,23 @@ def _usage_sentence(problem: TyperException) -> str:
     else:
         said = "O comando pedido não existe ou tem argumentos demais"
     return f"{said}; veja python aggregator.py --help."
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A service that is told to stop ends like one that is interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _fail(sentence: str) -> int:

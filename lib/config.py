@@ -6,6 +6,7 @@ Opens no database, knows no command line and no screen, keeps nothing between ca
 """
 
 import difflib
+import itertools
 import os
 import re
 import tomllib
@@ -28,8 +29,7 @@ _BAD_TOML: Final = "{file}: o TOML tem um erro na linha {line}."
 _UNKNOWN: Final = "{origin}: a chave {key} não existe; a mais parecida é {nearest}."
 _MISSING: Final = "{origin}: falta {key}; espera-se {expected}."
 _WRONG: Final = "{origin}: o valor de {key} não serve; espera-se {expected}."
-_TWO_SIDES: Final = ("transactions", "auth_logs")
-_PASSWORDS: Final = "{origin}: {key} tem password e password_file; deixe só um dos dois."
+_TWO_PASSWORDS: Final = "{origin}: {key} tem password e password_file; deixe só um dos dois."
 _INSECURE: Final = (
     "{origin}: {key} aceita um servidor impostor em {host}; use sslmode verify-full (ou, sabendo "
     "do risco, allow_insecure = true)."
@@ -40,6 +40,7 @@ _EXPOSED: Final = (
 )
 _NO_MERCHANT: Final = "O CNPJ pedido não é um dos configurados: {merchants}."
 _HOST: Final = re.compile(f"{PREFIX}(TRANSACTIONS|AUTH_LOGS)(__HOST)?", re.IGNORECASE)
+_SIDES: Final = ("transactions", "auth_logs")
 _PASSWORDS: Final = frozenset({"password", "password_file"})
 _Place: TypeAlias = tuple[int | str, ...]
 
@@ -160,23 +161,19 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def _mistake(place: _Place, origin: str, kind: str = "") -> ConfigError:
-    known, key, expected = Settings.model_fields, "aggregator", None
-    named_by_reader = False
-    for part in map(str, place):
-        if named_by_reader:  # a CNPJ, an e-mail, a group
-            key, named_by_reader = f"{key}.{part}", False
-            continue
+    known: Mapping[str, Any] = Settings.model_fields
+    key, expected, parts = "aggregator", None, iter(map(str, place))
+    for part in parts:
         if part not in known:
             nearest = difflib.get_close_matches(part.lower(), known, n=1, cutoff=0)[0]
             return ConfigError(_UNKNOWN, origin=origin, key=f"{key}.{part}", nearest=nearest)
         key, expected = f"{key}.{part}", known[part].description
-        annotation = known[part].annotation
-        named_by_reader = get_origin(annotation) is dict
-        table = _table_model(annotation)
-        if table is not None:
-            known = table.model_fields
-        elif not named_by_reader:
+        if get_origin(known[part].annotation) is dict:  # the next part is a CNPJ, an e-mail
+            key = ".".join((key, *itertools.islice(parts, 1)))
+        table = _table_model(known[part].annotation)
+        if table is None:
             break
+        known = table.model_fields
     template = _MISSING if kind == "missing" else _WRONG
     return ConfigError(template, origin=origin, key=key, expected=expected)
 

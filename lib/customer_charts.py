@@ -116,8 +116,8 @@ def _approval(
         traces.append(
             rate_line(labels, parts, language, name=name, line={"color": color, "dash": dash})
         )
-        columns[f"{t('Taxa')}: {name}"] = (frame["rate"], language.percent)
-        columns[f"{t('Logs')}: {name}"] = (frame["logs"], language.number)
+        columns[t("Taxa: {period}", period=name)] = (frame["rate"], language.percent)
+        columns[t("Logs: {period}", period=name)] = (frame["logs"], language.number)
     every = np.concatenate([trace.y for trace in traces])
     axis = percent_axis(every, t("Logs aprovados (%)"))
     ticks = _labels(x) | {"dtick": -(-len(labels) // _LABELS), "tickangle": 0}

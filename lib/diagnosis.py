@@ -8,8 +8,6 @@ can translate it. A failure that would stop a run is raised as the run would rai
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +15,7 @@ import numpy as np
 
 from lib import columns as c
 from lib import keys, pipeline, sources, summary, survey
+from lib.notices import Notice
 
 if TYPE_CHECKING:
     from lib.reconciliation import Reconciliation
@@ -64,18 +63,6 @@ _CONNECTED: Final = (
     "{side}: PostgreSQL {version}; consulta, colunas e permissões em ordem; {rows} registros no "
     "período; relógio {drift:+.0f} s em relação a este computador."
 )
-
-
-@dataclass(frozen=True)
-class Notice:
-    """One sentence for the reader; ``serious`` where results are likely wrong because of it."""
-
-    template: str
-    values: Mapping[str, object] = field(default_factory=dict)
-    serious: bool = True
-
-    def __str__(self) -> str:
-        return self.template.format(**self.values)
 
 
 def notices(result: Reconciliation) -> list[Notice]:

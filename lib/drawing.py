@@ -25,6 +25,7 @@ BEFORE: Final = "#7F8C99"
 _HEIGHT: Final = 320
 _DAY_MILLISECONDS: Final = 86_400_000
 _TICKS: Final = 6
+_COUNT: Final = ",.1~f"
 _BUSY: Final = 0.1
 _SMALLEST: Final = 2
 _LARGEST: Final = 11
@@ -90,7 +91,7 @@ def draw(
             "showlegend": len(traces) > 1,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             "xaxis": {"fixedrange": True} | x,
-            "yaxis": {"fixedrange": True, "rangemode": "tozero"} | y,
+            "yaxis": {"fixedrange": True, "rangemode": "tozero", "tickformat": _COUNT} | y,
         }
         | layout,
     )
@@ -119,7 +120,7 @@ def rate_line(
 ) -> go.Scatter:
     """A line of (rate, part, whole), its markers as large as the wholes."""
     rates, part, whole = parts
-    most, of = max(int(whole.max()), 1), language.t("de")
+    most = max(int(whole.max()), 1)
     sizes = [_SMALLEST + (_LARGEST - _SMALLEST) * (n / most) ** 0.5 for n in whole]
     return go.Scatter(
         x=x,
@@ -127,9 +128,22 @@ def rate_line(
         mode="lines+markers",
         marker={"size": sizes, "opacity": 1, "line": {"width": 0}},
         customdata=np.stack([part, whole], axis=1),
-        hovertemplate=f"%{{y:.1%}} (%{{customdata[0]:,d}} {of} %{{customdata[1]:,d}})",
+        hovertemplate=language.t(
+            "{rate} ({part} de {whole})",
+            rate="%{y:.1%}",
+            part="%{customdata[0]:,d}",
+            whole="%{customdata[1]:,d}",
+        ),
         **look,
     )
+
+
+def unit_of_time(seconds: float, t: Translate) -> tuple[int, str]:
+    """The largest unit of time that this many seconds reach: its seconds and its name."""
+    for size, name in ((86_400, t("dias")), (3_600, t("horas")), (60, t("minutos"))):
+        if seconds >= size:
+            return size, name
+    return 1, t("segundos")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@
     │   └── ContractError  it was read, but is not what the contract promises
     ├── BalanceError       the books do not tie; nothing is published
     ├── ReportError        the workbook could not be written or does not verify
+    ├── AuditError         the audit trail could not be written, read or trusted
     └── HistoryError       the record of the runs could not be read or written
 
 Messages never carry a row's values, a connection string, SQL text or a driver's own words.
@@ -48,6 +49,10 @@ class ContractError(ExtractionError):
 
 class BalanceError(AggregatorError):
     """Some record is in two places or in none: the result must not be published."""
+
+
+class AuditError(AggregatorError):
+    """What is to be done cannot be written down, or what was written down was changed."""
 
 
 class ReportError(AggregatorError):

@@ -81,6 +81,7 @@ def unspool(folder: Path) -> Outcome:
         extracted_at=datetime.fromisoformat(job["extracted_at"]),
         reconciliation=result,
         books=books,
+        by_day=summary.balance_by_day(result),
     )
 
 

@@ -232,17 +232,17 @@ class _Read:
         command = b"COPY (" + select + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
         receiving, sending = os.pipe()
         with ThreadPoolExecutor(1, thread_name_prefix=f"copy-{self.side}") as pool:
-            pump = pool.submit(pump, cursor, command, sending)
+            pumped = pool.submit(pump, cursor, command, sending)
             try:
                 table = self._parse(receiving, watchdog)
             except pa.ArrowInvalid as problem:
-                pump.result()
+                pumped.result()
                 raise ContractError(
                     "{side}: um valor lido não tem o tipo do contrato; "
                     "confira as colunas da consulta.",
                     side=self.side,
                 ) from problem
-            pump.result()
+            pumped.result()
         return table
 
     def _parse(self, receiving: int, watchdog: Watchdog) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ import psutil  # type: ignore[import-untyped]
 import sqlalchemy as sa
 
 from lib.errors import HistoryError
+from lib.settings import ROOT
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -87,7 +88,7 @@ class Run:
     who: str
     merchant: str
     merchant_name: str
-    period: tuple[Any, Any]
+    period: tuple[date, date]
     rule: str
     tolerance_seconds: int
     clear: bool
@@ -108,11 +109,9 @@ class Run:
     @property
     def divergence_rate(self) -> float | None:
         """Divergences of all logs, from 0 to 1; None without logs."""
-        return self.books["divergences"] / self.books["logs"] if self._has_logs else None
-
-    @property
-    def _has_logs(self) -> bool:
-        return bool(self.books and self.books["logs"])
+        if not self.books or not self.books["logs"]:
+            return None
+        return float(self.books["divergences"] / self.books["logs"])
 
 
 class History:
@@ -134,7 +133,8 @@ class History:
         }
         with self._connected(create=True) as connection:
             result = connection.execute(_TABLE.insert().values(row))
-            return int(result.inserted_primary_key[0])
+            number: Any = result.inserted_primary_key
+            return int(number[0])
 
     def end(self, number: int, outcome: str, **fields: Any) -> None:
         """Complete a run with its outcome."""
@@ -187,6 +187,11 @@ def of(settings: Settings) -> History:
     return History(settings.history.path or default)
 
 
+def history_of_demo() -> dict[str, Any]:
+    """The table of `[aggregator]` that keeps the demonstration's runs out of the site's."""
+    return {"history": {"path": str(ROOT / ".demo" / "history.sqlite")}}
+
+
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
@@ -203,21 +208,16 @@ def _run(row: Any) -> Run:
     process, born = values.pop("process"), values.pop("process_born")
     if values["outcome"] == RUNNING and not _lives(process, born):
         values["outcome"] = VANISHED
-    ended = values["ended_at"]
-    return Run(
-        **values
-        | {
-            "began_at": values["began_at"].replace(tzinfo=UTC),
-            "ended_at": ended and ended.replace(tzinfo=UTC),
-            "file": Path(values["file"]) if values["file"] else None,
-            "period": (values.pop("period_start"), values.pop("period_end")),
-        }
-    )
+    for moment in ("began_at", "ended_at"):
+        values[moment] = values[moment] and values[moment].replace(tzinfo=UTC)
+    values["period"] = (values.pop("period_start"), values.pop("period_end"))
+    values["file"] = values["file"] and Path(values["file"])
+    return Run(**values)
 
 
 def _lives(process: int, born: float) -> bool:
     with suppress(psutil.NoSuchProcess):
         found = psutil.Process(process)
-        alive = found.status() != psutil.STATUS_ZOMBIE
-        return alive and abs(found.create_time() - born) < 1.0
+        alive = bool(found.status() != psutil.STATUS_ZOMBIE)
+        return alive and abs(float(found.create_time()) - born) < 1.0
     return False

@@ -7,7 +7,7 @@ below does not have to. Shows nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from lib.settings import Settings
 
@@ -37,7 +39,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished, balanced reconciliation and how it came about; ``seconds`` is by stage."""
+    """A finished, balanced reconciliation and how it came about.
+
+    ``by_day`` is `summary.balance_by_day`; ``seconds`` is by stage.
+    """
 
     request: Request
     merchant_name: str
@@ -45,6 +50,7 @@ class Outcome:
     extracted_at: datetime
     reconciliation: Reconciliation
     books: summary.Books
+    by_day: pd.DataFrame
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -92,7 +98,8 @@ def window_of(asked: Request) -> extraction.Window:
     start, end = asked.period.start, asked.period.end
     if asked.rule.name == CARD_TIME and asked.rule.tolerance_seconds:
         days = timedelta(days=-(-asked.rule.tolerance_seconds // DAY_SECONDS))
-        start, end = start - days, end + days
+        start = max(start, date.min + days) - days
+        end = min(end, date.max - days) + days
     return extraction.Window(asked.merchant, start, end)
 
 
@@ -120,6 +127,7 @@ def run(
     progress("matching", len(read.transactions) + len(read.auth_logs))
     result = matching.reconcile(read.transactions, read.auth_logs, asked.period, asked.rule)
     books = summary.books(result)
+    by_day = summary.balance_by_day(result)
     clock.lap("match")
     return Outcome(
         request=asked,
@@ -128,14 +136,23 @@ def run(
         extracted_at=extracted_at,
         reconciliation=result,
         books=books,
+        by_day=by_day,
         seconds=clock.laps,
     )
 
 
 def publish(
-    outcome: Outcome, target: Path, *, progress: Progress = lambda stage, rows: None
+    outcome: Outcome,
+    target: Path,
+    *,
+    progress: Progress = lambda stage, rows: None,
+    marks: Mapping[str, str] | None = None,
+    approve: Callable[[report.Written], object] = lambda written: None,
 ) -> report.Written:
-    """Write the outcome's workbook at the target, all or nothing. Raises ReportError."""
+    """Write the outcome's workbook at the target, all or nothing. Raises ReportError.
+
+    ``marks`` go into its properties; ``approve`` sees the finished file before it is in place.
+    """
     progress("writing", outcome.books.consolidated + outcome.books.divergences)
     cover = report.Cover(
         merchant=outcome.request.merchant,
@@ -143,8 +160,9 @@ def publish(
         clear=outcome.clear,
         extracted_at=outcome.extracted_at,
         version=__version__,
+        marks=marks or {},
     )
-    return report.write(outcome.reconciliation, cover, target)
+    return report.write(outcome.reconciliation, cover, target, approve=approve)
 
 
 class _Stopwatch:

@@ -24,14 +24,29 @@ _ENDS: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching
 _EVERY_SECONDS: Final = 5.0
 
 
-def tell() -> PlainProgress | LiveProgress:
+def tell(*, silent: bool = False) -> NoProgress | PlainProgress | LiveProgress:
     """The progress display that suits standard error."""
+    if silent:
+        return NoProgress()
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
 
 
 def thousands(number: int) -> str:
     """A whole number as written in Portuguese: 1.234.567."""
     return f"{number:,}".replace(",", ".")
+
+
+class NoProgress:
+    """Nothing, where the log itself goes to standard error."""
+
+    def __enter__(self) -> NoProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, stage: str, rows: int) -> None:
+        pass
 
 
 class PlainProgress:

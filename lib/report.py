@@ -34,7 +34,7 @@ from lib.errors import ReportError
 from lib.reconciliation import Reconciliation
 from lib.verify import SUBJECT, Cover, Verification, describe, sheet_title, verify
 
-__all__ = ["Cover", "Verification", "Written", "verify", "write"]
+__all__ = ["Cover", "Verification", "Written", "refusal", "verify", "write"]
 
 SHEET_ROWS: Final = 1_048_575
 CELL_UNITS: Final = 32_767
@@ -95,11 +95,13 @@ def write(
     target: Path,
     *,
     rows_per_sheet: int = SHEET_ROWS,
+    approve: Callable[[Written], object] = lambda written: None,
 ) -> Written:
     """Put the whole workbook under ``target`` at once, or leave what is there as it was.
 
-    Raises ReportError where the folder, the disk or the old file is in the way, or where the
-    cover says masked and the rows are clear (or the reverse).
+    What ``approve`` raises over the finished file keeps it out of its place. Raises ReportError
+    where the folder, the disk or the old file is in the way, or where the cover says masked and
+    the rows are clear (or the reverse).
     """
     if cover.clear != (c.DES_LINHA_RECEBIMENTO in reconciliation.auth_logs.columns):
         raise ReportError("Os dados extraídos e a planilha pedida discordam sobre o mascaramento.")
@@ -113,12 +115,13 @@ def write(
             with path.open("r+b") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 os.fsync(file.fileno())
-            size = path.stat().st_size
+            written = Written(target, rows, path.stat().st_size, digest)
+            approve(written)
             os.replace(path, target)
     except OSError as exc:
-        raise _refusal(exc, target) from exc
+        raise refusal(exc, target) from exc
     _flush_folder(target.parent)
-    return Written(target, rows, size, digest)
+    return written
 
 
 _Sheet = tuple[pd.DataFrame, str, SheetOptions]
@@ -279,7 +282,8 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _refusal(exc: OSError, target: Path) -> ReportError:
+def refusal(exc: OSError, target: Path) -> ReportError:
+    """The sentence for what the system refused when the report was to be written."""
     folder = target.parent
     if isinstance(exc, PermissionError) and exc.filename2 is not None:
         return ReportError(

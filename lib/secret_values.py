@@ -40,7 +40,7 @@ _NO_ACCESS: Final = "A senha está no cofre, mas falta o acesso a ele: defina VA
 _FORBIDDEN: Final = (
     "O cofre recusou o acesso a {path}: confira o token (VAULT_TOKEN) e a política dele."
 )
-_NOT_THERE: Final = "O cofre não tem {path}, ou ele foi apagado: confira o caminho (o primeiro nome é o motor KV 2)."
+_NOT_THERE: Final = "O cofre não tem {path}, ou ele foi apagado: confira o caminho (motor KV 2)."
 _NO_KEY: Final = "O segredo {path} do cofre não tem a chave {key} com um texto: confira password."
 _VAULT_DOWN: Final = (
     "O cofre em {host} não respondeu como deve: confira VAULT_ADDR, o certificado (VAULT_CACERT) "

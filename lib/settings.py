@@ -145,6 +145,13 @@ class Access(BaseModel):
     without_sign_in: bool = Field(default=False, description="true ou false")
 
 
+class History(BaseModel):
+    """Where every run is recorded; by default a file in the state folder of the system's user."""
+
+    model_config = _FROZEN
+    path: _File = None
+
+
 class Settings(BaseSettings):
     """Everything that is configured; made by `load` or `from_values`, never changed."""
 
@@ -154,6 +161,7 @@ class Settings(BaseSettings):
         default="America/Sao_Paulo", description="um fuso horário, como America/Sao_Paulo"
     )
     output_path: Annotated[Path, _InProject, _A_FILE] = ROOT / "resultado_transacoes.xlsx"
+    keep: Annotated[_Int, _whole(0, 10_000)] = 0
     match_rule: Literal["card", "card_time"] = Field("card", description="card ou card_time")
     tolerance_minutes: Annotated[_Int, _whole(0, 525_600)] = 5
     approved_codes: tuple[_Text, ...] = Field(
@@ -170,6 +178,7 @@ class Settings(BaseSettings):
     privacy: Privacy = Field(default=Privacy(), description="uma tabela")
     access: Access = Field(default=Access(), description="uma tabela")
     audit: Audit = Field(default=Audit(), description="uma tabela")
+    history: History = Field(default=History(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")
     allow_insecure: bool = Field(default=False, description="true ou false")
     _notes: list[str] = PrivateAttr(default_factory=list)

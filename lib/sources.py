@@ -179,11 +179,33 @@ _CONTRACT_STATES: Final = {
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
     "confira os tipos das colunas.",
 }
+# A line that is cut while COPY runs is a bare DatabaseError to the driver.
+_LOST: Final = (psycopg2.OperationalError, psycopg2.DatabaseError, psycopg2.InterfaceError)
 _TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
 _CONNECTING: Final = (
     (r"password|senha|authentication|autentica|pg_hba|role .* does not exist", "28"),
     (r"database .* does not exist", "3D"),
     (r"too many clients|connection slots|too many connections|muit[ao]s (clientes|conex)", "53"),
+)
+_TLS: Final = (
+    (
+        r"does not match host name",
+        "{side}: o certificado do servidor não é de {host}; confira host, e se não é um impostor.",
+    ),
+    (
+        r"certificate verify failed",
+        "{side}: o certificado do servidor venceu ou não é de confiança; confira sslrootcert e a "
+        "validade dele.",
+    ),
+    (
+        r"client certificate|certificate required|private key",
+        "{side}: o servidor pede um certificado de cliente que sirva; confira sslcert e sslkey "
+        "(que só o dono pode ler).",
+    ),
+    (
+        r"certificate|SSL|TLS",
+        "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert.",
+    ),
 )
 _RESTARTING: Final = "starting up|shutting down|recovery|iniciando|deslig|recupera|terminating"
 
@@ -194,7 +216,7 @@ def translate(problem: Exception, side: Side, where: Source) -> AggregatorError:
     code = getattr(original, "pgcode", None) or ""
     if isinstance(problem, exc.InvalidRequestError):  # the pool gave up on finding a live one
         return TransientError(_BY_STATE["08"], side=side)
-    if not code and isinstance(original, psycopg2.OperationalError):
+    if not code and type(original) in _LOST:
         if original is problem:  # SQLAlchemy wraps what happens while connecting, nothing later
             return TransientError(_BY_STATE["08"], side=side)
         return _not_connected(str(original), side, where)
@@ -219,10 +241,9 @@ def _not_connected(words: str, side: Side, where: Source) -> ExtractionError:
         if re.search(pattern, words, re.IGNORECASE):
             kind = TransientError if state == "53" else ExtractionError
             return kind(_BY_STATE[state], side=side)
-    if re.search(r"certificate|SSL|TLS", words) and "SYSCALL" not in words:
-        return ExtractionError(
-            "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert.", side=side
-        )
+    for pattern, sentence in _TLS:
+        if re.search(pattern, words) and "SYSCALL" not in words:
+            return ExtractionError(sentence, side=side, host=where.host)
     # A server that answers, but with a refusal of no known kind, will refuse again.
     refused = "FATAL" in words and not re.search(_RESTARTING, words, re.IGNORECASE)
     kind = ExtractionError if refused else TransientError

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import openpyxl
 import pyarrow as pa
@@ -37,7 +38,12 @@ CONSOLIDADAS: Final = "transações consolidadas"
 SEM_LOG: Final = "transações sem log"
 DUPLICADAS: Final = "duplicadas removidas"
 TOTAL: Final = "total consolidado"
+AUDITORIA: Final = "auditoria"
+"""Where the properties have the anchor of the report's audit record."""
+RESPONSAVEL: Final = "exportado por"
+MOTIVO: Final = "motivo da exportação em claro"
 
+_Read = TypeVar("_Read")
 _MASKED, _CLEAR = "mascarados", "em claro"
 SUBJECT: Final = "Conciliação de transações com logs de autenticação"
 # A masked card shows at most six digits in a row, a masked CPF three.
@@ -45,26 +51,24 @@ _UNMASKED: Final = re.compile(r"\d{7}")
 _PURCHASE: Final = itemgetter(*map(c.CONSOLIDATED.index, c.DUPLICATE_KEY))
 # What openpyxl, zipfile and the XML parser raise on files that only look like workbooks.
 _UNREADABLE: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    SyntaxError,
-    KeyError,
-    ValueError,
-    TypeError,
-    RuntimeError,
+    *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError),
+    *(KeyError, ValueError, TypeError, RuntimeError),
 )
 
 
 @dataclass(frozen=True)
 class Cover:
-    """What the document properties say beyond the reconciliation; ``extracted_at`` is aware."""
+    """What the document properties say beyond the reconciliation; ``extracted_at`` is aware.
+
+    ``marks`` are more lines for the end, such as who exported it and its audit record's anchor.
+    """
 
     merchant: str
     merchant_name: str
     clear: bool
     extracted_at: datetime
     version: str
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,18 @@ class Verification:
 
 def verify(path: Path) -> Verification:
     """Re-read a report; ReportError where it is none, is damaged or contradicts its properties."""
+    return _reading(path, _verified)
+
+
+def properties(path: Path) -> dict[str, str]:
+    """What a report says of itself, its cells unread. Raises ReportError."""
+    return _reading(path, _introduced)
+
+
+def _reading(path: Path, how: Callable[[Path, IO[bytes]], _Read]) -> _Read:
     try:
         with path.open("rb") as file:
-            return _verified(path, file)
+            return how(path, file)
     except FileNotFoundError as exc:
         raise ReportError("A planilha {path} não existe: confira o nome.", path=path) from exc
     except OSError as exc:
@@ -142,6 +155,7 @@ def describe(reconciliation: Reconciliation, cover: Cover) -> dict[str, str]:
         TOTAL: _money(pc.sum(amounts).as_py() or Decimal(0)),
         "extraído em": f"{cover.extracted_at:%d/%m/%Y %H:%M:%S %z}",
         "versão": cover.version,
+        **cover.marks,
     }
     return {key: _one_line(str(value)) for key, value in lines.items()}
 
@@ -158,11 +172,13 @@ def _verified(path: Path, file: IO[bytes]) -> Verification:
     with zipfile.ZipFile(file) as archive:
         if archive.testzip():
             raise zipfile.BadZipFile
-    workbook = openpyxl.load_workbook(file, read_only=True)
-    try:
+    with closing(openpyxl.load_workbook(file, read_only=True)) as workbook:
         return _tallied(path, workbook, _said(path, workbook))
-    finally:
-        workbook.close()
+
+
+def _introduced(path: Path, file: IO[bytes]) -> dict[str, str]:
+    with closing(openpyxl.load_workbook(file, read_only=True)) as workbook:
+        return _said(path, workbook)
 
 
 def _said(path: Path, workbook: Any) -> dict[str, str]:

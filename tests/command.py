@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,11 +134,14 @@ def slow_query(side: str, seconds: int = 60) -> str:
     return f"SELECT d.* FROM pg_sleep({seconds}), (\n{default}\n) AS d"
 
 
-def start(*words: str, **options: Any) -> subprocess.Popen[str]:
-    """The command line as a process of its own, without anything this one's environment says."""
+def start(*words: str, prefix: Sequence[str] = (), **options: Any) -> subprocess.Popen[str]:
+    """The command line as a process of its own, without anything this one's environment says.
+
+    ``prefix`` is another command that is to run it.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.upper().startswith("AGGREGATOR")}
     return subprocess.Popen(
-        [sys.executable, "-W", "error", str(ROOT / "aggregator.py"), *words],
+        [*prefix, sys.executable, "-W", "error", str(ROOT / "aggregator.py"), *words],
         env={**environment, **options.pop("env", {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

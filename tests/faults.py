@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from lib import demo
+from lib.settings import ROOT
 from tests.command import APPLICATION, soon
 from tests.servers import Databases, Servers
 
@@ -131,6 +133,11 @@ def restart_at_once(servers: Servers, databases: Databases, side: str) -> None:
     process.wait(20)
     servers._down.add(side)
     servers.start(side)
+
+
+def aggregator() -> tuple[str, str]:
+    """The command line as a scheduler calls it."""
+    return sys.executable, str(ROOT / "aggregator.py")
 
 
 def as_root(*tools: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from babel.messages.extract import extract_from_file
 
@@ -26,52 +27,33 @@ def of_errors() -> set[str]:
     found: set[str] = set()
     for file in ROOT.glob("lib/*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        if any(_raises_ours(node) for node in ast.walk(tree)):
-            found |= set(_sentences(tree))
+        calls = [node for node in ast.walk(tree) if _is_error(node)]
+        for call in calls:
+            found |= set(_texts(call.args[0])) if call.args else set()
+        # Other sentences of such a module reach an error through a name or a table.
+        if calls and file.name != "cli.py":
+            found |= {text for text in _texts(tree) if text.endswith(".") and " " in text}
     return found
 
 
-def _raises_ours(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and _name(node.func) in _ERRORS
-
-
-_ERRORS = {
+_ERRORS = (
     "AggregatorError",
     "ConfigError",
     "ExtractionError",
     "ContractError",
     "BalanceError",
     "ReportError",
-}
+)
 
 
-def _name(node: ast.AST) -> str:
-    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
-
-
-def _sentences(tree: ast.Module) -> Iterator[str]:
-    """First arguments of our errors, and module constants that read like a sentence."""
-    for node in ast.walk(tree):
-        if _raises_ours(node) and isinstance(node, ast.Call) and node.args:
-            yield from _texts(node.args[0])
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            for text in _texts(statement.value):
-                if text.endswith(".") and " " in text:
-                    yield text
+def _is_error(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in _ERRORS
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
+    """Every text below this node that is not documentation."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
-    elif isinstance(node, ast.Dict):
-        for value in node.values:
-            yield from _texts(value)
-    elif isinstance(node, ast.Tuple | ast.List):
-        for value in node.elts:
-            yield from _texts(value)
-    elif isinstance(node, ast.IfExp):
-        yield from _texts(node.body)
-        yield from _texts(node.orelse)
-
-
+    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        for child in ast.iter_child_nodes(node):
+            yield from _texts(child)

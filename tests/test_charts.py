@@ -7,13 +7,14 @@ import subprocess
 import sys
 from datetime import date, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib import charts, customer_charts, customers, series, summary
+from lib import charts, customer_charts, customers, series
 from lib.drawing import Chart, Language
 from lib.matching import reconcile
 from lib.reconciliation import Period, Reconciliation, Rule
@@ -252,4 +253,4 @@ def test_charts_know_neither_the_screen_nor_the_catalogues() -> None:
         "assert not {'streamlit', 'gettext', 'babel'} & set(sys.modules)"
     )
 
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lib import config
 from lib.errors import ConfigError
-from lib.settings import ROOT, Privacy, Settings, Source, check_digits_ok
+from lib.settings import ROOT, Access, Audit, Privacy, Settings, Source, check_digits_ok
 
 EXAMPLE = ROOT / ".streamlit" / "secrets.example.toml"
 A, B = "12345678000195", "12ABC34501DE35"
@@ -40,7 +40,8 @@ NEAREST = "timezon:timezone MERCHANT:merchants transactions.pasword:password aut
 LATER = "engine vault _env_file"
 BLAMED = {
     "AGGREGATOR__TRANSACTIONS__PASWORD": "a chave aggregator.transactions.pasword não existe",
-    "aggregator__access__x": "a chave aggregator.access não existe",
+    "aggregator__access__x": "a chave aggregator.access.x não existe",
+    "AGGREGATOR__ACCESS__PEOPLE__A@B__ROLE": "a chave aggregator.access.people.a@b.role não existe",
     "AGGREGATOR__": "a chave aggregator. não existe",
     "AGGREGATOR__WINDOW_DAYS__X": "o valor de aggregator.window_days não serve",
     "AGGREGATOR__TRANSACTIONS": "o valor de aggregator.transactions não serve",
@@ -157,12 +158,14 @@ def test_an_empty_variable_clears_an_optional_file() -> None:
 @pytest.mark.parametrize(("text", "secret"), FILES.items())
 def test_a_password_file_loses_its_line_end(tmp_path: Path, text: str, secret: str | None) -> None:
     (tmp_path / "password").write_bytes(text.encode())
+    (tmp_path / "password").chmod(0o600)
     made = settings(**{"transactions.password_file": str(tmp_path / "password")})
     assert made.transactions.secret() == secret
 
 
 def test_a_password_of_the_environment_hides_either_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("of the file\n", encoding="utf-8")
+    (tmp_path / "password").chmod(0o600)
     name = "AGGREGATOR__TRANSACTIONS__PASSWORD"
     made = settings({name: "direct"}, **{"transactions.password_file": "/gone"})
     assert made.transactions.secret() == "direct"
@@ -291,10 +294,18 @@ def test_wrong_check_digits_are_a_warning_and_no_error() -> None:
 def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     shown = set(re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE))
-    keys = {*Settings.model_fields, *Source.model_fields, *Privacy.model_fields}
-    assert shown == keys - {"merchants", "transactions", "auth_logs", "privacy"}
-    without_default = "password_file|sslrootcert|sslcert|sslkey|query_file"
+    tables = (Settings, Source, Privacy, Access, Audit)
+    keys = {key for table in tables for key in table.model_fields}
+    sign_in = {"redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"}
+    keys -= {"merchants", "transactions", "auth_logs", "privacy", "access", "audit"}
+    assert shown - sign_in == keys - {"people", "groups"}
+    without_default = "password_file|sslrootcert|sslcert|sslkey|query_file|key_file"
+    without_default += f"|{'|'.join(sign_in)}"
     said = re.sub(rf"^# (?!{without_default})(?=\w+ = )", "", text, flags=re.MULTILINE)
-    (tmp_path / "c.toml").write_text(said, encoding="utf-8")
-    assert config.load(tmp_path / "c.toml", {}) == config.load(EXAMPLE, {})
-    assert config.load(EXAMPLE, {}).warnings() == []
+    read = []
+    for name, content in {"as_it_is": text, "with_defaults": said}.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        (tmp_path / name).chmod(0o600)
+        read.append(config.load(tmp_path / name, {}))
+    assert read[0] == read[1]
+    assert read[0].warnings() == []

@@ -25,8 +25,8 @@ from tests.command import (
 from tests.faults import PERIOD, Line, fill, while_reading
 from tests.servers import NEEDS_PASSWORD, Databases, Servers
 
-ROWS = 20_000
-MIDDLE = 400_000  # bytes of a side's stream, which has some three million
+ROWS = 5_000
+MIDDLE = 100_000  # bytes of a side's stream, which has some seven hundred thousand
 QUICK = {"connect_timeout": 1, "statement_timeout": 3}
 LOST = "auth_logs: a conexão com o servidor caiu durante a leitura; tente de novo em instantes."
 ENDED = (
@@ -224,7 +224,8 @@ def test_a_full_server_is_asked_again_until_it_has_room(
     command.databases.execute("auth_logs", "GRANT aggregator TO lotado")
     try:
         values = with_source(command.databases.values, "auth_logs", user="lotado")
-        full = "auth_logs: o servidor está sem conexões ou recursos livres; tente de novo em instantes."
+        full = "auth_logs: o servidor está sem conexões ou recursos livres; "
+        full += "tente de novo em instantes."
         assert command.refused(*PERIOD, values=values) == full
         assert len(attempts()) == retries.ATTEMPTS - 1
         with pytest.MonkeyPatch.context() as patch:

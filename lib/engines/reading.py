@@ -197,3 +197,72 @@ def _read(job: Job, part: Slice, take: Callable[[pa.Table], None]) -> None:
                         side=part.side,
                     ) from problem
                 raise
+
+
+def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:
+    """The share's rows in pieces, as the server's COPY gives them."""
+    select = extraction.masked_select(
+        cursor, job.settings, part.side, job.window, clear=job.clear, key=job.key
+    )
+    wanted = b"SELECT s.* FROM (" + select + b") AS s" + _condition(cursor, part)
+    command = b"COPY (" + wanted + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
+    receiving, sending = os.pipe()
+    with ThreadPoolExecutor(1, thread_name_prefix=f"copy-{part.side}") as pool:
+        pumped = pool.submit(extraction.pump, cursor, command, sending)
+        try:
+            with os.fdopen(receiving, "rb", buffering=_PIPE) as stream:
+                for batch in _parsed(stream):
+                    yield _typed(batch)
+        except pa.ArrowInvalid as problem:
+            pumped.result()
+            raise ContractError(
+                "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta.",
+                side=part.side,
+            ) from problem
+        pumped.result()
+
+
+def _parsed(stream: Any) -> Iterator[pa.RecordBatch]:
+    reader = csv.open_csv(
+        stream,
+        read_options=csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types=_TYPES,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    with closing(reader):
+        yield from (batch for batch in reader if len(batch))
+
+
+def _typed(batch: pa.RecordBatch) -> pa.Table:
+    columns = {}
+    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+        if name in _TIMES:
+            columns[name] = values.view(pa.time32("s"))
+        elif name in _TOKENS:
+            columns[name] = extraction.tokens(values)
+        else:
+            columns[name] = values
+    return pa.table(columns)
+
+
+def _condition(cursor: Any, part: Slice) -> bytes:
+    """Which rows are in the share; the date is compared alone as well, so that an index serves."""
+    transactions = part.side == "transactions"
+    day, second = (c.DATA_TRANSA, c.HORA_TRANSA) if transactions else (c.DATA, c.HORA)
+    moment = f"(s.{day}, COALESCE(s.{second}, 86400))"
+    conditions = []
+    for sign, bound in ((">", part.after), ("<=", part.until)):
+        if bound is not None:
+            text = f"s.{day} {sign[0]}= %s AND {moment} {sign} (%s, %s)"
+            conditions.append(cursor.mogrify(text, (bound[0], *bound)))
+    if not conditions:
+        return b""
+    found: bytes = b" AND ".join(conditions)
+    if part.after is None:
+        found = b"(" + found + f" OR s.{day} IS NULL)".encode()
+    return b" WHERE " + found

@@ -29,7 +29,6 @@ def pair(result: Reconciliation, at: int) -> None:
     """A consolidated row: its transaction and its log, and the card's other logs."""
     transaction, log = int(result.consolidated_rows[at]), int(result.pair_rows[at])
     join = c.VIRTUAL if result.pair_virtual[at] else c.FISICO
-    st.markdown(f"**{t('Transação e log')}**")
     st.text(
         t(
             "Encontrados pelo cartão {join}; o log veio {distance}.",
@@ -49,7 +48,6 @@ def divergence(result: Reconciliation, at: int) -> None:
     """A divergent log beside the transaction of its card that is nearest in time, if any."""
     log = int(result.divergent_rows[at])
     motivo = c.MOTIVOS[int(result.motivo[at])]
-    st.markdown(f"**{t('Log divergente')}**")
     st.text(f"{motivo}: {_meaning(motivo)}")
     nearest = related.nearest_transaction(result, log)
     left, right = st.columns(2)
@@ -73,7 +71,6 @@ def divergence(result: Reconciliation, at: int) -> None:
 def without_log(result: Reconciliation, at: int) -> None:
     """A transaction without log, and whatever logs its cards have."""
     transaction = int(result.without_log_rows[at])
-    st.markdown(f"**{t('Transação sem log')}**")
     st.text(c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])])
     _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
     _other_logs(result, related.logs_of_transaction(result, transaction), None)
@@ -82,7 +79,6 @@ def without_log(result: Reconciliation, at: int) -> None:
 def duplicate(result: Reconciliation, at: int) -> None:
     """A removed duplicate beside the transaction that stands for both."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
-    st.markdown(f"**{t('Duplicata removida')}**")
     left, right = st.columns(2)
     with left:
         _record(t("Removida"), result.transactions, c.TRANSACTIONS_QUERY, removed)
@@ -117,10 +113,11 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
     if not len(others):
         st.caption(t("O cartão não tem outros logs neste período."))
         return
-    st.markdown(
-        "**" + n("{count} outro log do cartão", "{count} outros logs do cartão", len(others)) + "**"
-        if shown is not None
-        else "**" + n("{count} log do cartão", "{count} logs do cartão", len(others)) + "**"
+    st.subheader(
+        n("{count} log do cartão", "{count} logs do cartão", len(others))
+        if shown is None
+        else n("{count} outro log do cartão", "{count} outros logs do cartão", len(others)),
+        anchor=False,
     )
     frame = cells.formatted(result.auth_logs[list(_LOG)].take(others[:_MOST_LOGS]))
     st.dataframe(

@@ -6,6 +6,7 @@ may be is `lib.pipeline.request`'s.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -59,10 +60,11 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
         persist_state="session",
     )
     start, end = _period(today)
+    rules = {CARD: t("Cartão"), CARD_TIME: t("Cartão e horário")}
     st.selectbox(
         t("Regra de conciliação"),
-        [CARD, CARD_TIME],
-        format_func=lambda rule: t("Cartão e horário") if rule == CARD_TIME else t("Cartão"),
+        list(rules),
+        format_func=rules.__getitem__,
         key=_RULE,
         help=t(
             "Cartão: o log é da transação do mesmo cartão, a mais próxima no tempo. "
@@ -177,7 +179,8 @@ def _known(text: str, names: Mapping[str, str]) -> str | None:
 
 
 def _minutes(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) <= 6 and int(text) <= _MOST_MINUTES else None
+    known = re.fullmatch(r"[0-9]{1,6}", text) and int(text) <= _MOST_MINUTES
+    return int(text) if known else None
 
 
 def _span(texts: list[str], today: date) -> Span | None:

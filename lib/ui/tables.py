@@ -6,6 +6,7 @@ is in the address; the rows found and their order stay beside the data set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -84,7 +85,7 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
         st.pagination(pages, key=key["pagina"], persist_state="session")
     st.caption(t("Marque uma linha, à esquerda, para ver os detalhes."))
     if selected is not None:
-        draw = st.dialog(t("Detalhes"), width="large", on_dismiss=partial(_unselect, key))(detail)
+        draw = st.dialog(_title(table), width="large", on_dismiss=partial(_unselect, key))(detail)
         draw(result, int(shown[selected]))
 
 
@@ -104,7 +105,7 @@ def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> Non
         return texts[0] if texts[0].removeprefix("-") in table.columns else None
 
     def page(texts: list[str]) -> int | None:
-        return int(texts[0]) if texts[0].isdecimal() and 0 < len(texts[0]) < 9 else None
+        return int(texts[0]) if re.fullmatch(r"[1-9][0-9]{0,7}", texts[0]) else None
 
     address.restore(key["busca"], key["busca"], search)
     address.restore(key["ordem"], key["ordem"], column)
@@ -121,6 +122,11 @@ def _among(known: tuple[str, ...], texts: list[str]) -> list[str]:
 
 
 def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> None:
+    # Labels are looked up here, while the reader's language is known.
+    blank = t("(em branco)")
+    orders = {"": t("Data e hora (como na planilha)")}
+    for name in table.columns:
+        orders |= {name: f"{name} ▲", f"-{name}": f"{name} ▼"}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
             t("Buscar"),
@@ -136,7 +142,7 @@ def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> No
                 cells.label(name),
                 known,
                 key=key[name],
-                format_func=lambda word: word or t("(em branco)"),
+                format_func=lambda word: word or blank,
                 placeholder=t("Todos"),
                 on_change=_first_page,
                 args=(key,),
@@ -145,9 +151,9 @@ def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> No
             )
         st.selectbox(
             t("Ordenar por"),
-            ["", *(f"{sign}{name}" for name in table.columns for sign in ("", "-"))],
+            list(orders),
             key=key["ordem"],
-            format_func=_order_name,
+            format_func=orders.__getitem__,
             on_change=_first_page,
             args=(key,),
             width=200,
@@ -249,18 +255,21 @@ def _first_page(key: _Keys) -> None:
     st.session_state[key["pagina"]] = 1
 
 
-def _order_name(order: str) -> str:
-    if not order:
-        return t("Data e hora (como na planilha)")
-    return f"{order[1:]} ▼" if order.startswith("-") else f"{order} ▲"
-
-
 def _placeholder(table: Table) -> str:
     if table.side == "auth_logs":
         return t("Cartão, código ou texto do log")
     if c.DES_LOG in table.columns:
         return t("CPF, cartão, código ou texto do log")
     return t("CPF ou cartão")
+
+
+def _title(table: Table) -> str:
+    return {
+        listings.CONSOLIDATED.name: t("Transação e log"),
+        listings.DIVERGENCES.name: t("Log divergente"),
+        listings.WITHOUT_LOG.name: t("Transação sem log"),
+        listings.DUPLICATES.name: t("Duplicata removida"),
+    }[table.name]
 
 
 def _none(table: Table) -> str:

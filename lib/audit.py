@@ -1,0 +1,127 @@
+"""What is written down of who saw, exported and ran what, and where the trail of it is.
+
+Owns the fields of a record: who, from where, what, of which configuration and version. A change
+of the configuration is found and recorded by itself. Writes no card number and no CPF: what a
+person typed is scrubbed. The file and its seals are `lib.audit_trail`'s.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import platform
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from lib import __version__, audit_trail
+from lib.errors import AuditError
+from lib.scrubber import scrub
+
+if TYPE_CHECKING:
+    from lib.audit_trail import Anchor, Fields
+    from lib.pipeline import Outcome, Request
+    from lib.settings import Settings
+
+Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration"]
+
+STARTED: Final = "started"
+DONE: Final = "done"
+FAILED: Final = "failed"
+
+_TYPED: Final = frozenset({"reason", "search", "message"})
+_LONGEST: Final = 1_000
+_OFF: Final = (
+    "Uma exportação em claro só é feita com auditoria: dê um caminho em [aggregator.audit]."
+)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does something, and from where: an address, or a machine's name."""
+
+    who: str
+    origin: str
+
+
+def account() -> Actor:
+    """The system's account that runs this process, on this machine."""
+    who = f"uid {os.getuid()}" if hasattr(os, "getuid") else "?"
+    with suppress(OSError, KeyError, ImportError):
+        who = getpass.getuser()
+    return Actor(who, socket.gethostname())
+
+
+def record(settings: Settings, kind: Kind, actor: Actor, **fields: Any) -> Anchor | None:
+    """Write this down and return its anchor, None where no audit is kept.
+
+    Raises AuditError where it cannot be written: then what it is of must not be done.
+    """
+    path, key = settings.audit.path, settings.audit.key
+    if path is None or key is None:
+        if fields.get("clear"):
+            raise AuditError(_OFF)
+        return None
+    shown = _shown(settings)
+    digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+    common = {
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "who": actor.who,
+        "from": actor.origin,
+        "version": __version__,
+        "config": digest,
+    }
+
+    def make(last: Fields) -> list[Fields]:
+        records = [{**common, "kind": kind, **_clean(fields)}]
+        if last.get("config") != digest:
+            change = {"settings": shown, "python": platform.python_version()}
+            records.insert(0, {**common, "kind": "configuration", **change})
+        return records
+
+    return audit_trail.append(path, key, make)
+
+
+def question(asked: Request, *, clear: bool) -> dict[str, Any]:
+    """What was asked, as fields of a record."""
+    return {
+        "merchant": asked.merchant,
+        "start": asked.period.start.isoformat(),
+        "end": asked.period.end.isoformat(),
+        "rule": asked.rule.name,
+        "tolerance_seconds": asked.rule.tolerance_seconds,
+        "clear": clear,
+    }
+
+
+def answer(outcome: Outcome) -> dict[str, Any]:
+    """The rows read of each side and those of the result, as a field of a record."""
+    books = outcome.books
+    return {
+        "rows": {
+            "transactions": books.transactions,
+            "auth_logs": books.logs,
+            "consolidated": books.consolidated,
+            "divergences": books.divergences,
+        }
+    }
+
+
+def _clean(fields: dict[str, Any]) -> Fields:
+    return {
+        name: scrub(str(value))[:_LONGEST] if name in _TYPED else value
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
+def _shown(settings: Settings) -> Fields:
+    """The configuration without its secrets."""
+    shown: Fields = settings.model_dump(mode="json")
+    for side in ("transactions", "auth_logs"):
+        shown[side]["password"] = shown[side]["password"] and "******"
+    return shown

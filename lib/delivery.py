@@ -1,0 +1,244 @@
+"""One run brought to its file: the name, the lock, the older reports, and the run's record.
+
+The command line delivers through here, and the dashboard has its exports recorded. The record
+never stands in the way: a report is written whether or not the history can be. Shows nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lib import history, pipeline, unusual
+from lib.errors import AggregatorError, ConfigError, HistoryError
+from lib.locks import exclusively
+from lib.pipeline import Outcome, Progress, Request
+
+if TYPE_CHECKING:
+    from lib.report import Written
+    from lib.settings import Settings
+
+_PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
+_DAY: Final = r"\d{4}-\d{2}-\d{2}"
+_ASIDE: Final = "_%Y%m%d-%H%M%S"
+_ASIDE_PATTERN: Final = r"(_\d{8}-\d{6})?"
+_UNKNOWN: Final = (
+    "O nome do arquivo de saída usa {{{name}}}, que não existe; há {{date}}, {{start}}, {{end}} "
+    "e {{merchant}}."
+)
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A run that reached its file; ``notes`` are sentences about what is unusual in it."""
+
+    outcome: Outcome
+    written: Written
+    notes: tuple[str, ...]
+
+
+def target(template: Path, asked: Request) -> Path:
+    """The file of this request: ``{date}``, ``{start}``, ``{end}`` and ``{merchant}`` filled in.
+
+    Raises ConfigError where the template has others.
+    """
+    values = _values(asked)
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            raise ConfigError(_UNKNOWN, name=found[1])
+        return values[found[1]]
+
+    return Path(_PLACEHOLDER.sub(value, str(template)))
+
+
+def deliver(
+    settings: Settings,
+    asked: Request,
+    template: Path,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
+) -> Delivery:
+    """Run, write the report under its name, keep the configured older ones, and record the run.
+
+    Raises AggregatorError; ReportError at once where another run is writing the same file.
+    """
+    path = target(template, asked)
+    with _recorded(settings, asked, history.SCHEDULED, clear=clear) as record:
+        with exclusively(path):
+            outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
+            record.learn(outcome)
+            older = _put_aside(path) if settings.keep else None
+            begun = time.perf_counter()
+            try:
+                written = pipeline.publish(outcome, path, progress=progress)
+            except BaseException:
+                if older:
+                    older.unlink(missing_ok=True)
+                raise
+            outcome.seconds["write"] = time.perf_counter() - begun
+            if older:
+                record.moved(path, older)
+            record.wrote(written, outcome)
+            if settings.keep:
+                _forget_older(template, path, asked, settings.keep)
+        return Delivery(outcome, written, record.notes)
+
+
+@contextmanager
+def exporting(
+    settings: Settings, outcome: Outcome, who: str, *, clear: bool = False
+) -> Iterator[Record]:
+    """Record an export of the dashboard; the caller tells the record what it wrote."""
+    asked = outcome.request
+    with _recorded(settings, asked, history.PAGE, clear=clear, who=who) as record:
+        record.learn(outcome)
+        yield record
+
+
+class Record:
+    """A run on its way into the history; where that fails, the run goes on without."""
+
+    def __init__(self, settings: Settings, asked: Request, origin: str) -> None:
+        self._history = history.of(settings)
+        self._settings = settings
+        self._asked = asked
+        self._origin = origin
+        self._number: int | None = None
+        self._fields: dict[str, Any] = {}
+        self.notes: tuple[str, ...] = ()
+
+    def begin(self, **fields: Any) -> None:
+        """The run begins."""
+        with self._tolerantly():
+            self._number = self._history.begin(**fields)
+
+    def learn(self, outcome: Outcome) -> None:
+        """The run is matched and its books tie; what is unusual about it becomes its notes."""
+        books = {name: _plain(value) for name, value in vars(outcome.books).items()}
+        self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
+        with self._tolerantly():
+            earlier = self._history.runs(
+                unusual.SEARCHED, origin=history.SCHEDULED, merchant=self._asked.merchant
+            )
+            zone = self._settings.zone
+            self.notes = tuple(map(str, unusual.notices(outcome, earlier, zone)))
+        for note in self.notes:
+            _log.warning("%s", note)
+        self._fields["note"] = "\n".join(self.notes) or None
+
+    def moved(self, old: Path, new: Path) -> None:
+        """An older report has another name now."""
+        with self._tolerantly():
+            self._history.moved(old, new)
+
+    def wrote(self, written: Written, outcome: Outcome) -> None:
+        """The report is in its place."""
+        self._fields |= {
+            "seconds": dict(outcome.seconds),
+            "file": str(written.path),
+            "size_bytes": written.size_bytes,
+            "sha256": written.sha256,
+        }
+
+    def end(self, outcome: str, message: str | None = None) -> None:
+        """The run is over."""
+        if self._number is not None:
+            with self._tolerantly():
+                self._history.end(self._number, outcome, message=message, **self._fields)
+
+    @contextmanager
+    def _tolerantly(self) -> Iterator[None]:
+        try:
+            yield
+        except HistoryError as problem:
+            _log.warning("%s", problem)
+
+
+@contextmanager
+def _recorded(
+    settings: Settings, asked: Request, origin: str, *, clear: bool, **fields: Any
+) -> Iterator[Record]:
+    """A run from its beginning to whichever end it has."""
+    record = Record(settings, asked, origin)
+    record.begin(
+        origin=origin,
+        merchant=asked.merchant,
+        merchant_name=settings.merchants[asked.merchant],
+        period_start=asked.period.start,
+        period_end=asked.period.end,
+        rule=asked.rule.name,
+        tolerance_seconds=asked.rule.tolerance_seconds,
+        clear=clear,
+        **fields,
+    )
+    try:
+        yield record
+    except AggregatorError as problem:
+        record.end(history.FAILED, str(problem))
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        record.end(history.INTERRUPTED)
+        raise
+    except BaseException as problem:
+        record.end(history.FAILED, f"erro inesperado ({type(problem).__name__})")
+        raise
+    record.end(history.DONE)
+
+
+def _values(asked: Request) -> dict[str, str]:
+    return {
+        "date": f"{asked.period.today:%Y-%m-%d}",
+        "start": f"{asked.period.start:%Y-%m-%d}",
+        "end": f"{asked.period.end:%Y-%m-%d}",
+        "merchant": asked.merchant,
+    }
+
+
+def _put_aside(path: Path) -> Path | None:
+    """Give the report in this place a second name that says when it was written."""
+    with suppress(FileNotFoundError):
+        written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+        aside = path.with_name(f"{path.stem}{written:{_ASIDE}}{path.suffix}")
+        if not aside.exists():
+            try:
+                os.link(path, aside)
+            except OSError:  # a file system without links
+                shutil.copy2(path, aside)
+        return aside
+    return None
+
+
+def _forget_older(template: Path, current: Path, asked: Request, keep: int) -> None:
+    """Remove this merchant's reports beyond the newest ``keep`` older ones."""
+    name = re.escape(template.stem)
+    for placeholder in ("date", "start", "end"):
+        name = name.replace(re.escape(f"{{{placeholder}}}"), _DAY)
+    name = name.replace(re.escape("{merchant}"), re.escape(asked.merchant))
+    pattern = re.compile(name + _ASIDE_PATTERN + re.escape(template.suffix))
+    older = [
+        path
+        for path in current.parent.iterdir()
+        if pattern.fullmatch(path.name) and path.name != current.name and path.is_file()
+    ]
+    older.sort(key=lambda path: (path.stat().st_mtime, path.name), reverse=True)
+    for path in older[keep:]:
+        with suppress(OSError):
+            path.unlink()
+            _log.info("relatório antigo removido: %s", path.name)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int) else str(value)

@@ -1,0 +1,250 @@
+"""A reconciliation as a folder of Parquet files: written whole or not at all, opened without loading.
+
+    manifest.json                            what was asked, the books, every file and its rows
+    <version>/<table>/dia=<date>/<n>.parquet in sheet order, undated rows last
+
+The manifest is written last and names the version, so that a reader never meets half a result.
+Names beginning with ``_`` are unfinished; readers of Parquet folders pass over them. Knows no
+database and no screen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import dataset, parquet
+
+from lib.engines import tables
+from lib.engines.job import day_of
+from lib.errors import ReportError
+from lib.reconciliation import Period, Rule
+from lib.summary import Books
+
+if TYPE_CHECKING:
+    from pyarrow.compute import Expression
+
+MANIFEST: Final = "manifest.json"
+_FORMAT: Final = 1
+_GROUP_ROWS: Final = 65_536
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file of a table: its path below the result's folder, its date (None: undated), rows."""
+
+    path: str
+    day: date | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """An opened result. ``days`` is `summary.balance_by_day`, ``codes`` `by_response_code`."""
+
+    folder: Path
+    merchant: str
+    merchant_name: str
+    period: Period
+    rule: Rule
+    clear: bool
+    extracted_at: datetime
+    version: str
+    books: Books
+    days: pd.DataFrame
+    codes: pd.DataFrame
+    motivos: dict[str, int]
+    pieces: dict[str, tuple[Piece, ...]]
+
+    def rows(self, table: str) -> int:
+        """How many rows a table has."""
+        return sum(piece.rows for piece in self.pieces[table])
+
+    def page(self, table: str, start: int, count: int) -> pa.Table:
+        """So many rows from a position of the table, in sheet order, reading no other pages."""
+        found = []
+        for piece in self.pieces[table]:
+            if start < piece.rows and count > 0:
+                found.append(_part(self.folder / piece.path, start, count))
+                count -= len(found[-1])
+            start = max(start - piece.rows, 0)
+        return pa.concat_tables(found) if found else self.dataset(table).schema.empty_table()
+
+    def dataset(self, table: str) -> dataset.Dataset:
+        """The table for filters, counts and columns at a time (`pyarrow.dataset`)."""
+        paths = [str(self.folder / piece.path) for piece in self.pieces[table]]
+        return dataset.dataset(paths, format="parquet")
+
+    def found(self, table: str, wanted: Expression, start: int, count: int) -> pa.Table:
+        """So many of the rows that are wanted, in sheet order, from a position among them."""
+        batches, schema = [], self.dataset(table).schema
+        for batch in self.dataset(table).to_batches(filter=wanted, batch_readahead=1):
+            kept = batch.slice(start, count)
+            start = max(start - len(batch), 0)
+            if len(kept):
+                batches.append(kept)
+                count -= len(kept)
+            if count <= 0:
+                break
+        return pa.Table.from_batches(batches, schema)
+
+
+class Draft:
+    """A result being written; `finish` publishes it, anything else leaves the old one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.version = secrets.token_hex(8)
+        self._draft = folder / f"_{self.version}"
+        self._draft.mkdir(parents=True, mode=0o700)
+
+    def path(self, table: str, slot: int, per_day: int) -> Path:
+        """Where the rows of this slot go."""
+        undated = slot == tables.UNDATED
+        day = "sem-data" if undated else day_of(slot // per_day).isoformat()
+        folder = self._draft / table / f"dia={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{0 if undated else slot % per_day:04}.parquet"
+
+    def finish(
+        self, manifest: dict[str, Any], pieces: dict[str, list[tuple[int, Path, int]]]
+    ) -> None:
+        """Publish: ``pieces`` are (slot, path, rows); then remove what was published before."""
+        final = self.folder / self.version
+        listed = {
+            table: [
+                {
+                    "path": str(self.version / path.relative_to(self._draft)),
+                    "day": path.parent.name.removeprefix("dia=").replace("sem-data", ""),
+                    "rows": rows,
+                }
+                for _, path, rows in sorted(found)
+            ]
+            for table, found in pieces.items()
+        }
+        self._draft.rename(final)
+        text = json.dumps({"format": _FORMAT, **manifest, "pieces": listed}, default=_plain)
+        temporary = self.folder / f"_{MANIFEST}"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / MANIFEST)
+        sweep(self.folder, self.version)
+
+    def discard(self) -> None:
+        """Remove what was written so far."""
+        shutil.rmtree(self._draft, ignore_errors=True)
+
+
+def write_piece(path: Path, table: pa.Table) -> None:
+    """One file, complete under its name or not there."""
+    temporary = path.with_name(f"_{path.name}-{os.getpid()}")
+    parquet.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
+    temporary.replace(path)
+
+
+def sweep(folder: Path, version: str | None = None) -> None:
+    """Remove what killed runs and replaced versions left; for one writer at a time."""
+    if version is None and (folder / MANIFEST).exists():
+        version = open_result(folder).version
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        ours = len(entry.name.removeprefix("_")) == 16 and entry.is_dir()
+        if (ours and entry.name != version) or entry.name == f"_{MANIFEST}":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def open_result(folder: Path) -> Result:
+    """The result in this folder. Raises ReportError where there is none that can be read."""
+    try:
+        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if told["format"] != _FORMAT:
+            raise ValueError
+        return _opened(folder, told)
+    except FileNotFoundError as exc:
+        raise ReportError("A pasta {folder} não tem um resultado completo.", folder=folder) from exc
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ReportError(
+            "O resultado em {folder} não pôde ser lido: gere-o de novo.", folder=folder
+        ) from exc
+
+
+def _opened(folder: Path, told: dict[str, Any]) -> Result:
+    days = pd.DataFrame(told["days"])
+    days["day"] = pd.Series([_date(day) for day in days["day"]], dtype=object)
+    for name in [n for n in days.columns if n.startswith("amount")]:
+        days[name] = pd.Series([Decimal(value) for value in days[name]], dtype=object)
+    books = {
+        name: Decimal(value) if name.startswith("amount") else value
+        for name, value in told["books"].items()
+    }
+    rule = told["rule"]
+    return Result(
+        folder=folder,
+        merchant=told["merchant"],
+        merchant_name=told["merchant_name"],
+        period=Period(**{n: date.fromisoformat(d) for n, d in told["period"].items()}),
+        rule=Rule(**rule | {"approved_codes": tuple(rule["approved_codes"])}),
+        clear=told["clear"],
+        extracted_at=datetime.fromisoformat(told["extracted_at"]),
+        version=told["version"],
+        books=Books(**books),
+        days=days,
+        codes=pd.DataFrame(told["codes"], columns=["code", "matched", "divergences"]),
+        motivos=told["motivos"],
+        pieces={
+            table: tuple(Piece(p["path"], _date(p["day"]), p["rows"]) for p in found)
+            for table, found in told["pieces"].items()
+        },
+    )
+
+
+def manifest_frame(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A small frame as plain values for the manifest."""
+    return [{str(k): _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.integer):
+        return int(value)
+    return value if value is None or isinstance(value, int | str) else str(value)
+
+
+def _date(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _part(path: Path, start: int, count: int) -> pa.Table:
+    """Rows of one file, from the row groups that hold them only."""
+    with parquet.ParquetFile(path) as file:
+        before, groups, skipped = 0, [], 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if before + rows <= start:
+                skipped += rows
+            elif before < start + count:
+                groups.append(group)
+            before += rows
+        return file.read_row_groups(groups).slice(start - skipped, count)
+
+
+def summed(frames: Iterable[pd.DataFrame], key: str) -> pd.DataFrame:
+    """The frames of all parts added up by their key column, in the order of its first coming."""
+    whole = pd.concat(list(frames), ignore_index=True)
+    return whole.groupby(key, dropna=False, sort=False).sum().reset_index()
+
+
+def asked_of(period: Period, rule: Rule, books: Books) -> dict[str, Any]:
+    """The frozen values of a manifest."""
+    return {"period": asdict(period), "rule": asdict(rule), "books": asdict(books)}

@@ -1,0 +1,105 @@
+"""The four tables of a result as a reader sees them, in sheet order, and cut by date.
+
+A slot is a share of a day, so that all rows of one slot come before all of the next; rows without
+a date are in the last. Sorting a slot's rows gathered from all buckets gives the order in which
+one matching of everything would have put them. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lib import columns as c
+from lib import explanations, keys, ordering, purchases
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lib.reconciliation import Reconciliation
+
+    Ints = NDArray[np.int64]
+
+CONSOLIDATED: Final = "consolidated"
+DIVERGENCES: Final = "divergences"
+WITHOUT_LOG: Final = "without_log"
+DUPLICATES: Final = "duplicates"
+NAMES: Final = (DIVERGENCES, CONSOLIDATED, WITHOUT_LOG, DUPLICATES)
+
+UNDATED: Final = 2**31 - 1
+
+_EMPTY: Final = {
+    c.DATA_TRANSA: pa.date32(),
+    c.DATA: pa.date32(),
+    c.HORA_TRANSA: pa.time32("s"),
+    c.HORA: pa.time32("s"),
+    c.VLR_TOTAL: pa.decimal128(18, 2),
+    c.TOKEN_CARTAO: pa.int64(),
+    c.TOKEN_VIRTUAL: pa.int64(),
+    c.TOKEN_CPF: pa.int64(),
+}
+
+
+def rows_of(result: Reconciliation, name: str) -> pd.DataFrame:
+    """A table's rows in sheet order, with what explains each (`lib.explanations`)."""
+    if name == CONSOLIDATED:
+        return result.consolidated()
+    if name == DIVERGENCES:
+        return explanations.divergences(result)
+    if name == WITHOUT_LOG:
+        return explanations.without_log(result)
+    return explanations.duplicates(result)
+
+
+def slots(name: str, table: pa.Table, per_day: int) -> Ints:
+    """The slot of every row: days since 1970-01-01 times ``per_day``, and the share of the day."""
+    day, second = (table.column(n).cast(pa.int32()) for n in _clock(name))
+    seconds = pc.fill_null(second, keys.DAY_SECONDS - 1).to_numpy().astype(np.int64)
+    days = pc.fill_null(day, 0).to_numpy().astype(np.int64)
+    slot = days * per_day + seconds * per_day // keys.DAY_SECONDS
+    return np.where(day.is_null().to_numpy(), UNDATED, slot)
+
+
+def arranged(name: str, table: pa.Table) -> pa.Table:
+    """The rows in sheet order."""
+    data = {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}
+    frame = pd.DataFrame(data, copy=False)
+    order = ordering.arrange(keys.instants(frame, *_clock(name)).sheet, _ties(name, frame))
+    return table.take(pa.array(order))
+
+
+def empty(names: Sequence[str]) -> pa.Table:
+    """No rows of these columns, as extracted."""
+    return pa.table({name: pa.array([], _EMPTY.get(name, pa.string())) for name in names})
+
+
+def _clock(name: str) -> tuple[str, str]:
+    return (c.DATA, c.HORA) if name == DIVERGENCES else (c.DATA_TRANSA, c.HORA_TRANSA)
+
+
+def _ties(name: str, frame: pd.DataFrame) -> list[ordering.Key]:
+    """What orders rows of one second: `lib.matching`'s keys, then the columns it does not have."""
+    if name == CONSOLIDATED:
+        return [
+            *purchases.visible(frame),
+            *purchases.texts(frame, c.COD_RESPOSTA, c.DES_LOG, c.TIPO_MATCH),
+            _whole(frame, c.DIF_SEGUNDOS),
+        ]
+    if name == DIVERGENCES:
+        seen = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in frame and n not in (c.DATA, c.HORA)]
+        return [*purchases.texts(frame, *seen, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
+    if name == WITHOUT_LOG:
+        return [*purchases.visible(frame), *purchases.texts(frame, explanations.MOTIVO_SEM_LOG)]
+    more = (explanations.SOBREVIVENTE_VIRTUAL, explanations.POR_QUE)
+    return [*purchases.visible(frame), *purchases.texts(frame, *more)]
+
+
+def _whole(frame: pd.DataFrame, name: str) -> ordering.Key:
+    values = keys.column(frame, name)
+    known = pc.fill_null(values, keys.NEVER).to_numpy(zero_copy_only=False)
+    return lambda at: known[at]

@@ -1,0 +1,121 @@
+"""Worker processes that may die: what a dead one was doing is done again by a new one.
+
+Every task can be repeated: it leaves nothing under a final name before it is complete. A worker
+ends by itself when its driver does. Knows neither databases nor rules.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import pyarrow as pa
+
+from lib.errors import AggregatorError
+
+if TYPE_CHECKING:
+    from lib.engines.job import Job
+
+_DEATHS: Final = 3
+_job: Job
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+
+class WorkerError(AggregatorError):
+    """Workers died again and again, which mostly means that memory ran out."""
+
+
+class Workers:
+    """So many processes that know the job."""
+
+    def __init__(self, job: Job, count: int) -> None:
+        self._job = job
+        self._count = count
+        self._deaths = 0
+        self._pool = self._made()
+
+    def each(
+        self, work: Callable[[Job, _Task], _Result], tasks: Iterable[_Task]
+    ) -> Iterator[tuple[_Task, _Result]]:
+        """Do all the tasks, in any order; gives (task, result) as each is done.
+
+        Raises what a task raises, or WorkerError when workers keep dying.
+        """
+        waiting = list(reversed(list(tasks)))
+        running: dict[Future[Any], _Task] = {}
+        while waiting or running:
+            try:
+                # No more than run: each task should find the memory of the one before it free.
+                while waiting and len(running) < self._count:
+                    running[self._pool.submit(_run, work, waiting[-1])] = waiting.pop()
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    yield running.pop(future), result
+            except BrokenProcessPool:
+                waiting += running.values()
+                running.clear()
+                self._replace()
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        for process in list((self._pool._processes or {}).values()):
+            process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _replace(self) -> None:
+        self._deaths += 1
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._deaths > _DEATHS:
+            raise WorkerError(
+                "Os processos de trabalho morreram {deaths} vezes seguidas; confira se falta "
+                "memória e diminua workers ou aumente memory_limit em [aggregator.engine].",
+                deaths=self._deaths,
+            )
+        self._pool = self._made()
+
+    def _made(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._count,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(self._job,),
+        )
+
+
+@contextmanager
+def started(job: Job, count: int) -> Iterator[Workers]:
+    """Workers that end with the block."""
+    workers = Workers(job, count)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def _begin(job: Job) -> None:
+    global _job
+    _job = job
+    # Otherwise every worker has as many threads as the machine has processors.
+    pa.set_cpu_count(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait_for([sentinel])
+    os._exit(1)
+
+
+def _run(work: Callable[[Job, _Task], _Result], task: _Task) -> _Result:
+    return work(_job, task)

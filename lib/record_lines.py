@@ -1,0 +1,47 @@
+"""A recorded run as text: lines for a person, one JSON object for a program."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Final
+
+from lib import history
+
+if TYPE_CHECKING:
+    from lib.history import Run
+
+ORIGINS: Final = {history.SCHEDULED: "agendada", history.PAGE: "página"}
+
+
+def lines(run: Run, zone: tzinfo) -> list[str]:
+    """The run in Portuguese, local moments; its message and notes below it, indented."""
+    start, end = run.period
+    parts = [
+        f"{run.began_at.astimezone(zone):%d/%m/%Y %H:%M:%S}",
+        f"{ORIGINS.get(run.origin, run.origin)} ({run.who})",
+        f"{run.merchant_name} ({run.merchant})",
+        f"{start:%d/%m/%Y} a {end:%d/%m/%Y}",
+        run.rule,
+        run.outcome,
+    ]
+    if run.books:
+        books = {name: f"{n:,}".replace(",", ".") for name, n in run.books.items() if _whole(n)}
+        parts.append("{transactions} transações, {logs} logs".format(**books))
+        parts.append("{consolidated} consolidadas, {divergences} divergentes".format(**books))
+    if run.seconds:
+        parts.append(f"{sum(run.seconds.values()):.1f} s".replace(".", ","))
+    if run.file:
+        parts.append(str(run.file))
+    below = [*(run.message or "").splitlines(), *(run.note or "").splitlines()]
+    return [" · ".join(parts), *(f"    {line}" for line in below)]
+
+
+def as_json(run: Run) -> str:
+    """Every field of the run, moments in UTC."""
+    return json.dumps(asdict(run) | {"balanced": run.balanced}, default=str, ensure_ascii=False)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int)

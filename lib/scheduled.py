@@ -1,0 +1,128 @@
+"""What the command line's `run` does: one report, or one for each merchant, and what it says.
+
+Standard output is the result, standard error the progress and the notices. One merchant that
+fails does not stop the others. Parses nothing and owns no exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lib import delivery, diagnosis, pipeline, progress, run_log
+from lib.errors import AggregatorError, ConfigError, ReportError
+
+if TYPE_CHECKING:
+    from lib.pipeline import Outcome, Request
+    from lib.settings import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command asks for; a merchant that is None is the configuration's default.
+
+    ``period`` and ``rule`` are arguments of `pipeline.request`; ``silent`` shows no progress.
+    """
+
+    merchants: tuple[str | None, ...]
+    period: Mapping[str, Any]
+    rule: Mapping[str, Any]
+    output: Path
+    dry_run: bool = False
+    silent: bool = False
+
+
+def run(settings: Settings, job: Job) -> None:
+    """Deliver each merchant's report. Raises AggregatorError, with several merchants at the end."""
+    today = pipeline.local_today(settings)
+    asked = [
+        pipeline.request(settings, today, merchant=merchant, **job.period, **job.rule)
+        for merchant in job.merchants
+    ]
+    _require_names(asked, job)
+    failed = []
+    for request in asked:
+        try:
+            _one(settings, request, job)
+        except AggregatorError as problem:
+            if len(asked) == 1:
+                raise
+            name = settings.merchants[request.merchant]
+            failed.append(name)
+            sys.stderr.write(f"{name} ({request.merchant}): {problem}\n")
+            run_log.event(f"falha: {problem}", merchant=request.merchant, outcome="falhou")
+    if failed:
+        raise ReportError(
+            "{failed} de {total} estabelecimentos falharam ({names}); os outros foram concluídos.",
+            failed=len(failed),
+            total=len(asked),
+            names=", ".join(failed),
+        )
+
+
+def _one(settings: Settings, asked: Request, job: Job) -> None:
+    period = asked.period
+    run_log.event(
+        f"início: {asked.merchant}, {period.start} a {period.end}, regra {asked.rule.name}",
+        merchant=asked.merchant,
+        start=period.start,
+        end=period.end,
+        rule=asked.rule.name,
+    )
+    clear = settings.privacy.report == "clear"
+    with progress.tell(silent=job.silent) as show, run_log.stages(show) as told:
+        if job.dry_run:
+            outcome = pipeline.run(settings, asked, clear=clear, progress=told)
+        else:
+            delivered = delivery.deliver(settings, asked, job.output, clear=clear, progress=told)
+            outcome = delivered.outcome
+    for notice in diagnosis.notices(outcome.reconciliation):
+        sys.stderr.write(f"Atenção: {notice}\n")
+    if job.dry_run:
+        _print_outcome(outcome)
+        typer.echo("Ensaio concluído; nenhuma planilha foi gravada.")
+        return
+    written = delivered.written
+    run_log.event(
+        f"concluída: {written.path}, {written.size_bytes} bytes, sha256 {written.sha256}",
+        merchant=asked.merchant,
+        outcome="concluída",
+        file=written.path,
+        sha256=written.sha256,
+        **{name: getattr(outcome.books, name) for name in vars(outcome.books)},
+    )
+    _print_outcome(outcome, written.path)
+    typer.echo(f"Planilha '{written.path.name}' gerada com sucesso.")
+
+
+def _require_names(asked: list[Request], job: Job) -> None:
+    """No two merchants of one run under one name."""
+    names = {delivery.target(job.output, request) for request in asked}
+    if len(names) < len(asked) and not job.dry_run:
+        raise ConfigError(
+            "Com --all-merchants o nome do arquivo precisa de {{merchant}}, como em "
+            "{example}: ajuste output_path ou --output.",
+            example=f"{job.output.stem}_{{merchant}}{job.output.suffix}",
+        )
+
+
+def _print_outcome(outcome: Outcome, path: Path | None = None) -> None:
+    books, period, thousands = outcome.books, outcome.request.period, progress.thousands
+    lines = {
+        "Estabelecimento": f"{outcome.merchant_name} ({outcome.request.merchant})",
+        "Período": f"{period.start:%d/%m/%Y} a {period.end:%d/%m/%Y}",
+        "Transações": f"{thousands(books.transactions)} = "
+        f"{thousands(books.consolidated)} consolidadas + {thousands(books.without_log)} sem log + "
+        f"{thousands(books.duplicates)} duplicadas removidas",
+        "Logs": f"{thousands(books.logs)} = {thousands(books.logs_matched)} conciliados + "
+        f"{thousands(books.divergences)} divergentes",
+    }
+    if path:
+        lines["Arquivo"] = str(path)
+    for name, value in lines.items():
+        typer.echo(f"{name}: {value}")

@@ -1,0 +1,139 @@
+"""Gráficos, opened over real databases."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.dashboard import BULK, Dashboard, texts, today
+
+TITLES = (
+    "Consolidadas e divergências por dia",
+    "Valor consolidado por dia",
+    "Taxa de consolidação por dia",
+    "Físico e virtual por dia",
+    "Compras por dia da semana e hora",
+    "Logs por código de resposta",
+    "Diferença de tempo entre log e transação",
+)
+
+
+def figures(at: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+
+
+def titles(at: AppTest) -> tuple[str, ...]:
+    return tuple(figure["layout"]["title"]["text"] for figure in figures(at))
+
+
+def click(at: AppTest, title: str, x: str | None) -> None:
+    """A click on the point of a chart, or beside all of them; AppTest has no word for it."""
+    chart = at.get("plotly_chart")[titles(at).index(title)]
+    points = [] if x is None else [{"x": x, "y": 1, "curve_number": 0, "point_index": 0}]
+    selection = {"points": points, "point_indices": [0] * len(points), "box": [], "lasso": []}
+    states = at._tree.get_widget_states()
+    states.widgets.append(
+        WidgetState(id=chart.proto.id, string_value=json.dumps({"selection": selection}))
+    )
+    at._run(states)
+
+
+def period(at: AppTest) -> tuple[date, ...]:
+    return tuple(at.date_input[0].value)
+
+
+def test_each_chart_has_its_title_what_it_says_in_words_and_its_numbers(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("charts")
+
+    assert not at.exception
+    assert titles(at) == TITLES
+    assert len(at.dataframe) == len(TITLES)
+    assert all(chart.proto.alt for chart in at.get("plotly_chart"))
+    purchases = at.dataframe[0].value
+    assert purchases["Consolidadas"].sum() == BULK + 3
+    assert purchases["Divergências"].sum() == 2
+    assert purchases["Sem log"].sum() == 1
+    yesterday = f"{today() - timedelta(days=1):%d/%m/%Y}"
+    assert f"Mais divergências em {yesterday}: 2, de um total de 2." in texts(at)
+
+
+def test_the_amounts_of_a_chart_are_the_amounts_of_the_books(morning: Dashboard) -> None:
+    at = morning.open("charts")
+
+    expected = 1234.56 + 10 + 30 + sum(n + 0.5 for n in range(BULK))
+    assert at.dataframe[1].value["Valor consolidado"].sum() == pytest.approx(expected)
+    drawn = figures(at)[1]["data"][0]["y"]
+    values = np.frombuffer(base64.b64decode(drawn["bdata"]), drawn["dtype"])
+    assert values.sum() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("title", [TITLES[n] for n in range(4)])
+def test_a_click_on_a_day_asks_for_that_day_alone_hour_by_hour(
+    morning: Dashboard, title: str
+) -> None:
+    at = morning.open("charts")
+    yesterday = today() - timedelta(days=1)
+
+    click(at, title, f"{yesterday.isoformat()}")
+
+    assert not at.exception
+    assert period(at) == (yesterday, yesterday)
+    assert at.query_params["periodo"] == [yesterday.isoformat()] * 2
+    assert titles(at)[0] == "Consolidadas e divergências por hora"
+    hours = at.dataframe[0].value.set_index("Hora")
+    assert hours.loc[["10:00", "11:00", "13:00"], "Consolidadas"].to_list() == [1, 1, 1]
+
+
+def test_a_click_beside_all_points_changes_nothing(morning: Dashboard) -> None:
+    at = morning.open("charts")
+    before = period(at)
+
+    click(at, TITLES[0], None)
+
+    assert not at.exception
+    assert period(at) == before
+
+
+def test_a_single_day_is_told_by_the_hour_and_offers_no_click(morning: Dashboard) -> None:
+    yesterday = (today() - timedelta(days=1)).isoformat()
+
+    at = morning.open("charts", periodo=[yesterday, yesterday])
+
+    assert "por hora" in titles(at)[1]
+    assert "Clique em um dia" not in texts(at)
+
+
+def test_the_charts_speak_english_to_an_english_browser(morning: Dashboard) -> None:
+    at = morning.open("charts", locale="en-US")
+
+    assert not at.exception
+    assert not set(titles(at)) & set(TITLES)
+    assert all(figure["layout"]["separators"] == ".," for figure in figures(at))
+
+
+def test_the_charts_follow_the_rule_that_was_asked(morning: Dashboard) -> None:
+    at = morning.open("charts", regra="card_time", tolerancia="0")
+
+    assert not at.exception
+    assert at.dataframe[0].value["Consolidadas"].sum() == BULK
+
+
+def test_a_period_with_logs_only_is_charted_without_a_purchase(dashboard: Dashboard) -> None:
+    yesterday = today() - timedelta(days=1)
+    log = ("4000001111110001", yesterday, "10:00", "51", "Recusada", "0100012345678000190")
+    dashboard.databases.fill(auth_logs=[log])
+
+    at = dashboard.open("charts")
+
+    assert not at.exception
+    assert titles(at) == TITLES
+    assert "Nenhuma transação no período." in texts(at)

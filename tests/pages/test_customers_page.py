@@ -1,0 +1,139 @@
+"""Clientes, opened over real databases."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.dashboard import BULK, CPF, MERCHANT, PHYSICAL, TWICE, Dashboard, texts, today
+from tests.servers import Servers
+
+TITLES = [
+    "Clientes por número de compras",
+    "Valor por décimo dos clientes",
+    "Taxa de aprovação por hora",
+    "Taxa de aprovação por dia da semana",
+]
+
+
+def figures(at: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+def changes(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.delta for metric in at.metric}
+
+
+def traces(at: AppTest) -> list[list[str]]:
+    return [[trace["name"] for trace in figure["data"]] for figure in figures(at)]
+
+
+def span(first: int, last: int) -> list[str]:
+    """The dates so many days before today, as in the address."""
+    return [(today() - timedelta(days=n)).isoformat() for n in (first, last)]
+
+
+def fill_the_day_before(dashboard: Dashboard) -> None:
+    """Two days ago, one purchase of the customer who buys three times the day after."""
+    day = today() - timedelta(days=2)
+    dashboard.databases.fill(
+        transactions=[(TWICE, day, "10:00", MERCHANT, None, Decimal("100.00"))],
+        auth_logs=[(TWICE, day, "10:00", "00", "Aprovada", f"01000{MERCHANT}")],
+    )
+
+
+def test_the_figures_count_customers_by_cpf_and_purchases_without_one_apart(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("customers")
+
+    assert not at.exception
+    found = metrics(at)
+    assert found["Clientes"] == "1"
+    assert found["Compras por cliente"] == "3,00"
+    assert found["Físico por cliente"] == "2,00"
+    assert found["Virtual por cliente"] == "1,00"
+    assert found["Compraram mais de uma vez"] == "100,0%"
+    assert found["Sem CPF"] == str(BULK)
+    assert found["Tíquete médio"].replace("\xa0", " ") == "R$ 68,90"
+    assert [figure["layout"]["title"]["text"] for figure in figures(at)] == TITLES
+    assert len(at.dataframe) == len(TITLES)
+
+
+def test_the_period_before_stands_beside_where_it_was_read(morning: Dashboard) -> None:
+    fill_the_day_before(morning)
+
+    at = morning.open("customers", periodo=span(1, 1))
+
+    assert not at.exception
+    before = f"{today() - timedelta(days=2):%d/%m/%Y}"
+    assert f"Ao lado do período anterior, {before}." in texts(at)
+    assert metrics(at)["Compras por cliente"] == "3,00"
+    assert changes(at)["Compras por cliente"] == "+200,0%"
+    assert changes(at)["Compraram mais de uma vez"] == "+100,0 p.p."
+    assert all(names == ["Este período", "Período anterior"] for names in traces(at))
+
+
+def test_a_period_before_without_purchases_is_called_empty(morning: Dashboard) -> None:
+    at = morning.open("customers")
+
+    assert "não tem transações consolidadas" in texts(at)
+    assert not any(changes(at).values())
+    assert all(names == ["Este período"] for names in traces(at))
+
+
+def test_a_period_before_that_cannot_be_read_is_no_empty_one(
+    morning: Dashboard, servers: Servers
+) -> None:
+    fill_the_day_before(morning)
+    morning.open("overview", periodo=span(1, 1))
+    servers.stop("auth_logs")
+
+    at = morning.open("customers", periodo=span(1, 1))
+
+    assert not at.exception
+    assert "não pôde ser lido" in texts(at)
+    assert metrics(at)["Clientes"] == "1"
+    assert len(figures(at)) == len(TITLES)
+
+
+def test_no_card_and_no_customer_can_be_told_from_the_page(morning: Dashboard) -> None:
+    at = morning.open("customers")
+
+    everything = texts(at) + "".join(
+        [
+            *(chart.proto.spec for chart in at.get("plotly_chart")),
+            *(table.value.to_csv() for table in at.dataframe),
+            *(f"{metric.value}{metric.delta}{metric.help}" for metric in at.metric),
+        ]
+    )
+
+    assert "***" not in everything
+    assert CPF[3:9] not in everything
+    assert PHYSICAL[:6] not in everything
+
+
+def test_a_day_of_a_single_purchase_has_its_figures(dashboard: Dashboard) -> None:
+    fill_the_day_before(dashboard)
+
+    at = dashboard.open("customers")
+
+    assert not at.exception
+    assert metrics(at)["Sem CPF"] == "1"
+    assert metrics(at)["Compras por cliente"] == "–"
+
+
+def test_the_view_speaks_english_to_an_english_browser(morning: Dashboard) -> None:
+    at = morning.open("customers", locale="en-US")
+
+    assert not at.exception
+    assert "Clientes" not in metrics(at)
+    assert "3.00" in metrics(at).values()

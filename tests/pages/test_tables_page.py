@@ -1,0 +1,274 @@
+"""The long tables: pages, order, search, filters, totals, and a selected row's details."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.dashboard import (
+    BULK,
+    DECLINED,
+    LONELY,
+    PHYSICAL,
+    TWICE,
+    UNKNOWN,
+    VIRTUAL,
+    Dashboard,
+    masked,
+    texts,
+    today,
+)
+
+
+def rows(at: AppTest) -> Any:
+    return at.dataframe[0].value
+
+
+def select(at: AppTest, table: str, row: int) -> AppTest:
+    """Mark a row the way the browser does."""
+    at.session_state[f"{table}_linhas"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    return at.run()
+
+
+def total(at: AppTest) -> str:
+    return next(str(e.value) for e in at.text if "linha" in str(e.value))
+
+
+def test_a_page_has_fifty_rows_and_the_next_one_goes_on(morning: Dashboard) -> None:
+    at = morning.open("consolidated")
+    first = rows(at)
+    assert len(first) == 50
+    assert total(at) == f"{BULK + 3} linhas · total R$\xa08.474,56"
+    at.get("pagination")[0].set_value(3).run()
+    assert at.query_params["consolidated_pagina"] == "3"
+    assert len(rows(at)) == BULK + 3 - 100
+    assert rows(at).iloc[-1]["num_cartao"] == masked(TWICE)
+
+
+def test_cells_are_written_as_the_reader_writes_them(morning: Dashboard) -> None:
+    at = morning.open("consolidated", consolidated_busca="virtual")
+    yesterday = today() - timedelta(days=1)
+    assert rows(at).iloc[0].to_dict() == {
+        "num_cpf": "***.222.333-**",
+        "num_cartao": masked(PHYSICAL),
+        "num_cartao_virtual": masked(VIRTUAL),
+        "data_transa": f"{yesterday:%d/%m/%Y}",
+        "hora_transa": "11:00:00",
+        "vlr_total": "R$\xa010,00",
+        "des_cnpj_reduzido": "12.345.678/0001-90",
+        "cod_resposta": "00",
+        "des_log": "Compra aprovada com cartão virtual",
+        "tipo_match": "virtual",
+        "dif_segundos": "-3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        # A plain purchase's card has the same mask as the one that two purchases have.
+        ("400000******0001", 3),
+        ("4000001111110001", 3),
+        ("0001", 3),
+        ("***.222.333-**", 3),
+        ("222333", 3),
+        ("111.222.333-96", 3),
+        ("0119", 1),
+        ("00", 50),
+        ("CARTAO VIRTUAL", 1),
+        ("compra simples", 50),
+        ("nada disso", 0),
+        (".*", 0),
+        ("%", 0),
+    ],
+)
+def test_search_finds_masks_shown_digits_codes_and_texts(
+    morning: Dashboard, search: str, found: int
+) -> None:
+    at = morning.open("consolidated")
+    at.text_input(key="consolidated_busca").set_value(search).run()
+    assert not at.exception
+    assert (len(rows(at)) if at.dataframe else 0) == found
+
+
+def test_a_whole_card_number_never_stays_in_the_search_or_the_address(morning: Dashboard) -> None:
+    at = morning.open("consolidated")
+    at.text_input(key="consolidated_busca").set_value("cartão 4000 0011 1111 0001").run()
+    assert at.text_input(key="consolidated_busca").value == "cartão 400000******0001"
+    assert at.query_params["consolidated_busca"] == "cartão 400000******0001"
+    linked = morning.open("consolidated", consolidated_busca=PHYSICAL)
+    assert linked.query_params["consolidated_busca"] == masked(PHYSICAL)
+
+
+def test_filters_keep_the_wanted_values_and_total_what_is_left(morning: Dashboard) -> None:
+    at = morning.open("consolidated")
+    at.multiselect(key="consolidated_tipo_match").set_value(["virtual"]).run()
+    assert total(at) == f"1 linha de {BULK + 3} · total R$\xa010,00"
+    at.multiselect(key="consolidated_tipo_match").set_value([]).run()
+    assert total(at).startswith(f"{BULK + 3} linhas · ")
+
+
+def test_no_row_for_a_search_says_so(morning: Dashboard) -> None:
+    at = morning.open("consolidated", consolidated_busca="nada disso")
+    assert not at.dataframe
+    assert "Nenhuma linha com esta busca e estes filtros." in texts(at)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "num_cpf",
+        "num_cartao",
+        "num_cartao_virtual",
+        "data_transa",
+        "hora_transa",
+        "vlr_total",
+        "des_cnpj_reduzido",
+        "cod_resposta",
+        "des_log",
+        "tipo_match",
+        "dif_segundos",
+    ],
+)
+def test_every_column_sorts_both_ways(morning: Dashboard, column: str) -> None:
+    at = morning.open("consolidated")
+    firsts = []
+    for order in (column, f"-{column}"):
+        at.selectbox(key="consolidated_ordem").set_value(order).run()
+        assert not at.exception
+        assert at.query_params["consolidated_ordem"] == order
+        assert rows(at).iloc[0][column] != ""
+        firsts.append(rows(at).iloc[0][column])
+    assert firsts[0] != firsts[1] or column == "des_cnpj_reduzido"
+
+
+def test_the_largest_amount_comes_first_when_sorted_down(morning: Dashboard) -> None:
+    at = morning.open("consolidated")
+    at.selectbox(key="consolidated_ordem").set_value("-vlr_total").run()
+    assert rows(at).iloc[0]["vlr_total"] == "R$\xa01.234,56"
+
+
+def test_another_order_goes_back_to_the_first_page(morning: Dashboard) -> None:
+    at = morning.open("consolidated", consolidated_pagina="3")
+    at.selectbox(key="consolidated_ordem").set_value("vlr_total").run()
+    assert "consolidated_pagina" not in at.query_params
+    assert rows(at).iloc[0]["vlr_total"] == "R$\xa00,50"
+
+
+def test_a_selected_match_opens_the_pair_and_the_cards_other_logs(morning: Dashboard) -> None:
+    at = morning.open("consolidated", consolidated_busca="cartão virtual")
+    select(at, "consolidated", 0)
+    said = texts(at)
+    assert "Encontrados pelo cartão virtual; o log veio 3 s antes." in said
+    assert "Compra aprovada com cartão virtual" in said
+    assert masked(PHYSICAL) in said
+    assert at.subheader[0].value == "2 outros logs do cartão"
+    others = at.dataframe[1].value
+    assert list(others["cod_resposta"]) == ["05", "00"]
+    assert list(others["hora"]) == ["09:30:00", "10:00:05"]
+
+
+def test_no_selection_outlives_its_page(morning: Dashboard) -> None:
+    at = morning.open("consolidated")
+    select(at, "consolidated", 2)
+    assert "Encontrados pelo cartão" in texts(at)
+    at.get("pagination")[0].set_value(2).run()
+    assert "Encontrados pelo cartão" not in texts(at)
+
+
+def test_divergences_are_counted_by_motivo_those_that_need_a_person_first(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("divergences")
+    assert [(m.label, m.value) for m in at.metric] == [
+        ("aprovada sem transação", "1"),
+        ("recente", "0"),
+        ("negada", "1"),
+    ]
+    assert list(rows(at)["motivo"]) == ["negada", "aprovada sem transação"]
+
+
+def test_divergences_are_filtered_by_motivo(morning: Dashboard) -> None:
+    at = morning.open("divergences", divergences_motivo="negada")
+    assert list(rows(at)["num_cartao"]) == [masked(DECLINED)]
+
+
+def test_a_selected_divergence_says_there_is_no_transaction_of_its_card(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("divergences", divergences_busca="sem registro")
+    select(at, "divergences", 0)
+    said = texts(at)
+    assert "aprovada sem transação: foi aprovada e não há transação" in said
+    assert masked(UNKNOWN) in said
+    assert "Nenhuma transação lida usa este cartão, físico ou virtual." in said
+
+
+def test_a_divergence_by_time_shows_the_nearest_transaction_of_its_card(
+    morning: Dashboard,
+) -> None:
+    at = morning.open(
+        "divergences", regra="card_time", tolerancia="5", divergences_busca="Não autorizada"
+    )
+    select(at, "divergences", 0)
+    said = texts(at)
+    assert "Transação mais próxima deste cartão" in said
+    assert "R$\xa01.234,56" in said
+    assert "O log veio 30 min 0 s antes." in said
+    assert at.subheader[0].value == "1 outro log do cartão"
+
+
+def test_a_tab_lists_the_transactions_without_log(morning: Dashboard) -> None:
+    at = morning.open("divergences", aba="sem-log")
+    assert list(rows(at)["num_cartao"]) == [masked(LONELY)]
+    assert total(at) == "1 linha · total R$\xa020,00"
+    select(at, "without_log", 0)
+    assert "O cartão não tem outros logs neste período." in texts(at)
+
+
+def test_a_tab_lists_removed_duplicates_with_their_survivors(morning: Dashboard) -> None:
+    at = morning.open("divergences", aba="duplicatas")
+    [row] = rows(at).to_dict("records")
+    assert row["num_cartao"] == masked(TWICE)
+    # The copy with a virtual number stays.
+    assert row["num_cartao_virtual"] == ""
+    assert row["num_cartao_virtual_mantido"] == "409999******0009"
+    assert row["transacao_mantida"] == "consolidada"
+    select(at, "duplicates", 0)
+    assert texts(at).count(masked(TWICE)) == 2
+
+
+def test_a_tab_is_opened_by_a_click_and_kept_in_the_address(morning: Dashboard) -> None:
+    at = morning.open("divergences")
+    at.session_state["aba_aba"] = "Transações sem log"
+    at.run()
+    assert at.query_params["aba"] == "sem-log"
+    assert list(rows(at)["num_cartao"]) == [masked(LONELY)]
+
+
+def test_texts_of_the_databases_are_shown_as_text(dashboard: Dashboard) -> None:
+    nasty = '<img src=x onerror="alert(1)"> **x** $y$ [a](b) =1+1'
+    dashboard.databases.fill(
+        transactions=[(PHYSICAL, today(), None, "12345678000190", None, 1)],
+        auth_logs=[(PHYSICAL, today(), None, "00", nasty, "012345678000190")],
+    )
+    at = dashboard.open("consolidated")
+    assert rows(at).iloc[0]["des_log"] == nasty
+    select(at, "consolidated", 0)
+    [log] = [str(e.value) for e in at.html if "des_log" in str(e.value)]
+    assert "&lt;img src=x onerror=&quot;alert(1)&quot;&gt;" in log
+    assert "<img" not in log
+
+
+def test_a_missing_time_is_told_in_the_details(dashboard: Dashboard) -> None:
+    dashboard.databases.fill(
+        transactions=[(PHYSICAL, today(), None, "12345678000190", None, None)],
+        auth_logs=[(PHYSICAL, today(), None, None, None, "012345678000190")],
+    )
+    at = dashboard.open("consolidated")
+    assert rows(at).iloc[0]["dif_segundos"] == ""
+    select(at, "consolidated", 0)
+    assert "sem hora para comparar" in texts(at)

@@ -1,0 +1,311 @@
+"""What can happen to the machine that runs the report, made to happen, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lib import cli, config, history, pipeline, verify
+from lib.settings import Settings
+from tests import faults
+from tests.command import (
+    PREVIOUS,
+    Command,
+    configured,
+    finish,
+    nothing_runs,
+    sheets,
+    slow_query,
+    soon,
+    start,
+    statements,
+    with_query,
+    with_source,
+)
+from tests.faults import PERIOD, Line, fill
+from tests.servers import Databases
+
+KILLS = 20
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(databases, tmp_path, capsys)
+
+
+def waiting(command: Command, **keys: Any) -> subprocess.Popen[str]:
+    """A run of its own process that is reading, and goes on doing so for a while."""
+    query = slow_query("auth_logs", 30)
+    values = with_query(command.databases.values, "auth_logs", command.folder, query)
+    file = configured(command.folder, values, **keys)
+    process = start("--config", str(file), "--output", str(command.target), *PERIOD)
+    assert soon(lambda: statements(command.databases, "auth_logs") == 1)
+    return process
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and ".relatorio-" in str(path)]
+
+
+def test_a_run_killed_at_twenty_random_moments_leaves_a_whole_report_or_the_previous_one(
+    command: Command,
+) -> None:
+    fill(command.databases, 2_000)
+    expected = command.reported(*PERIOD)
+    file = configured(command.folder, command.databases.values)
+    temporary = command.folder / "temp"
+    temporary.mkdir()
+    words = ("--config", str(file), "--output", str(command.target), *PERIOD)
+    environment = {"TMPDIR": str(temporary)}
+    begun = time.monotonic()
+    assert finish(start(*words, env=environment)).code == cli.DONE
+    lasted = time.monotonic() - begun
+    cards = [f"4000{n:012}".encode() for n in range(1, 2_001)]
+    moments = random.Random(7)  # noqa: S311
+    killed = 0
+    for _ in range(KILLS):
+        command.target.write_bytes(PREVIOUS)
+        with start(*words, env=environment) as process:
+            time.sleep(moments.uniform(0.3, 1.0) * lasted)
+            process.kill()
+            process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+        if command.target.read_bytes() != PREVIOUS:
+            assert verify.verify(command.target).problems == ()
+            assert sheets(command.target) == expected
+        for path in [*leftovers(command.folder), *temporary.rglob("*")]:
+            assert path.is_dir() or not any(card in path.read_bytes() for card in cards)
+    assert killed >= KILLS // 2
+    assert finish(start(*words)).code == cli.DONE
+    assert sheets(command.target) == expected
+
+
+def test_a_killed_run_is_found_in_the_history_and_its_lock_is_free(command: Command) -> None:
+    path = command.folder / "state" / "history.sqlite"
+    process = waiting(command, history={"path": str(path)})
+    record = history.History(path)
+    assert [run.outcome for run in record.runs()] == [history.RUNNING]
+    process.kill()
+    finish(process)
+    assert [run.outcome for run in record.runs()] == [history.VANISHED]
+    fill(command.databases, 3)
+    command.reported(*PERIOD, history={"path": str(path)})
+    assert [run.outcome for run in record.runs()] == [history.DONE, history.VANISHED]
+
+
+def test_a_second_run_of_the_same_report_says_so_and_leaves(command: Command) -> None:
+    process = waiting(command)
+    assert command.refused(*PERIOD) == (
+        f"Outra execução está gravando {command.target} neste momento: "
+        "espere ela terminar e rode de novo."
+    )
+    other = command.folder / "outro.xlsx"
+    file = configured(command.folder, command.databases.values)
+    assert command.say("--config", str(file), "--output", str(other), *PERIOD).code == cli.DONE
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == cli.INTERRUPTED
+    assert not list(command.folder.glob(".*.lock"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_leaves_nothing_running_and_says_so(
+    command: Command, number: signal.Signals
+) -> None:
+    path = command.folder / "state" / "history.sqlite"
+    process = waiting(command, history={"path": str(path)})
+    process.send_signal(number)
+    said = finish(process)
+    assert (said.code, said.sentence) == (
+        cli.INTERRUPTED,
+        "Interrompido; a planilha anterior continua intacta.",
+    )
+    assert command.target.read_bytes() == PREVIOUS
+    assert nothing_runs(command.databases)
+    assert [run.outcome for run in history.History(path).runs()] == [history.INTERRUPTED]
+
+
+def test_a_folder_that_is_gone_is_named_before_anything_is_read(command: Command) -> None:
+    gone = command.folder / "compartilhada" / "resultado.xlsx"
+    said = command.say(
+        "--config",
+        str(configured(command.folder, command.databases.values)),
+        "--output",
+        str(gone),
+        *PERIOD,
+    )
+    assert (said.code, said.sentence) == (
+        cli.FAILED,
+        f"A pasta {gone.parent} não existe: crie-a ou escolha outra para a planilha.",
+    )
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    folder.mkdir()
+    options = f"size={kilobytes}k"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.system
+def test_a_full_disk_keeps_the_previous_report_and_leaves_no_half_file(command: Command) -> None:
+    faults.as_root("mount")
+    fill(command.databases, 20_000)
+    file = configured(command.folder, command.databases.values)
+    with small_disk(command.folder / "cheio", 96) as disk:
+        target = disk / "resultado.xlsx"
+        target.write_bytes(PREVIOUS)
+        said = command.say("--config", str(file), "--output", str(target), *PERIOD)
+        assert (said.code, target.read_bytes()) == (cli.FAILED, PREVIOUS)
+        assert said.sentence.startswith("Acabou o espaço em disco ao gravar a planilha")
+        assert os.listdir(disk) == ["resultado.xlsx"]
+
+
+@pytest.mark.system
+def test_a_full_disk_of_the_history_or_the_log_does_not_stop_the_report(command: Command) -> None:
+    faults.as_root("mount")
+    fill(command.databases, 10)
+    with small_disk(command.folder / "cheio", 16) as disk:
+        log = disk / "execucoes.log"
+        log.touch()
+        with (disk / "lixo").open("wb", buffering=0) as rubbish, suppress(OSError):
+            while True:
+                rubbish.write(b"." * 4096)
+        keys = {"history": {"path": str(disk / "history.sqlite")}}
+        said = command.run(*PERIOD, "--log-file", str(log), **keys)
+    assert said.code == cli.DONE
+    assert "Não foi possível usar o histórico de execuções" in said.err
+    assert "Não foi possível gravar o log" in said.err
+
+
+@pytest.mark.system
+def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Command) -> None:
+    """The machine's end is in a network of its own, whose cable is pulled while it reads."""
+    faults.as_root("ip")
+    name, far, near = "mdafault", "10.213.7.1", "10.213.7.2"
+    run = subprocess.run
+    if run(["ip", "netns", "add", name], capture_output=True).returncode:
+        pytest.skip("needs network namespaces")
+    try:
+        for words in (
+            f"link add {name} type veth peer name {name}1 netns {name}",
+            f"addr add {far}/30 dev {name}",
+            f"link set {name} up",
+            f"-n {name} addr add {near}/30 dev {name}1",
+            f"-n {name} link set {name}1 up",
+        ):
+            run(["ip", *words.split()], check=True)
+        query = slow_query("auth_logs", 60)
+        values = with_query(command.databases.values, "auth_logs", command.folder, query)
+        with Line(values["auth_logs"], address=far) as line:
+            source = {**line.source, "sslmode": "disable", "connect_timeout": 1}
+            values = with_source(values, "auth_logs", **source)
+            file = configured(command.folder, values, allow_insecure=True)
+            process = start(
+                *("--config", str(file), "--output", str(command.target), *PERIOD),
+                prefix=("ip", "netns", "exec", name),
+            )
+            assert soon(lambda: statements(command.databases, "auth_logs") == 1)
+            run(["ip", "-n", name, "link", "set", f"{name}1", "down"], check=True)
+            begun = time.monotonic()
+            said = finish(process)
+        assert time.monotonic() - begun < 40
+        assert said.code == cli.FAILED
+        assert "a conexão com o servidor caiu durante a leitura" in said.err
+        assert said.sentence.startswith("auth_logs: não foi possível conectar")
+    finally:
+        run(["ip", "netns", "del", name], check=True)
+        run(["ip", "link", "del", name], capture_output=True)
+
+
+def settings_in(zone: str, databases: Databases) -> Settings:
+    return config.from_values({**databases.values, "timezone": zone}, "teste", {})
+
+
+@pytest.mark.parametrize(
+    ("zone", "instant", "today"),
+    [
+        ("America/Sao_Paulo", "2026-11-23T02:59:59", date(2026, 11, 22)),
+        ("America/Sao_Paulo", "2026-11-23T03:00:00", date(2026, 11, 23)),
+        # The clocks went from 23:59:59 to 01:00 and, in February, back from midnight to 23:00.
+        ("America/Sao_Paulo", "2018-11-04T02:59:59", date(2018, 11, 3)),
+        ("America/Sao_Paulo", "2018-11-04T03:00:00", date(2018, 11, 4)),
+        ("America/Sao_Paulo", "2019-02-17T02:30:00", date(2019, 2, 16)),
+        ("America/Sao_Paulo", "2019-02-17T03:00:00", date(2019, 2, 17)),
+        ("America/New_York", "2026-11-01T05:59:59", date(2026, 11, 1)),
+    ],
+)
+def test_around_midnight_and_a_change_of_the_clocks_today_is_the_local_date(
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    zone: str,
+    instant: str,
+    today: date,
+) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.fromisoformat(instant).replace(tzinfo=UTC).astimezone(tz)
+
+    monkeypatch.setattr(pipeline, "datetime", Stopped)
+    settings = settings_in(zone, databases)
+    asked = pipeline.request(settings, pipeline.local_today(settings), days=1)
+    assert (asked.period.end, (asked.period.end - asked.period.start).days) == (today, 1)
+    moment = pipeline.run(settings, asked).extracted_at
+    assert (
+        moment.utcoffset()
+        == datetime.fromisoformat(instant)
+        .replace(tzinfo=UTC)
+        .astimezone(ZoneInfo(zone))
+        .utcoffset()
+    )
+
+
+def test_a_run_that_passes_midnight_keeps_the_period_it_began_with(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = iter([date(2026, 11, 20)])
+    monkeypatch.setattr(pipeline, "local_today", lambda _: next(days))
+    fill(command.databases, 5)
+    said = command.run("--days", "0", output_path=str(command.target))
+    assert (said.code, "Período: 20/11/2026 a 20/11/2026" in said.out) == (cli.DONE, True)
+
+
+@pytest.mark.parametrize("where", ["/", "home"])
+def test_a_run_works_from_any_folder_without_a_terminal_and_with_an_empty_environment(
+    command: Command, where: str
+) -> None:
+    fill(command.databases, 5)
+    output = command.folder / "agendada.xlsx"
+    record = {"path": str(command.folder / "history.sqlite")}
+    values = {**command.databases.values, "output_path": str(output), "history": record}
+    file = configured(command.folder, values)
+    script = ("env", "-i", *faults.aggregator(), "--config", str(file), *PERIOD)
+    done = subprocess.run(
+        ["setsid", *script] if shutil.which("setsid") else script,
+        cwd=command.folder if where == "home" else where,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        cli.DONE,
+        "Planilha 'agendada.xlsx' gerada com sucesso.",
+    ), done.stderr
+    assert len(sheets(output).consolidated) == 5

@@ -1,0 +1,183 @@
+"""What a request may be, what is read for it, and what comes out with a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lib import config, pipeline, report
+from lib.errors import ConfigError
+from lib.reconciliation import CARD, CARD_TIME, Period, Rule
+from tests.command import sheets
+from tests.servers import MERCHANTS, Databases
+
+TODAY = date(2026, 11, 22)
+FIRST, SECOND = MERCHANTS
+SOURCE = {"host": "/nowhere", "database": "d", "user": "u"}
+VALUES: Mapping[str, Any] = {
+    "merchants": MERCHANTS,
+    "transactions": SOURCE,
+    "auth_logs": SOURCE,
+}
+
+
+def asked(keys: Mapping[str, Any] | None = None, **words: Any) -> pipeline.Request:
+    settings = config.from_values({**VALUES, **(keys or {})}, "teste", {})
+    return pipeline.request(settings, TODAY, **words)
+
+
+def day(back: int) -> date:
+    return TODAY - timedelta(days=back)
+
+
+PERIODS: list[tuple[dict[str, Any], dict[str, Any], date, date]] = [
+    ({}, {}, day(10), TODAY),
+    ({"window_days": 0}, {}, TODAY, TODAY),
+    ({"window_days": 3}, {}, day(3), TODAY),
+    ({"window_days": 3}, {"days": 7}, day(7), TODAY),
+    ({}, {"days": 0}, TODAY, TODAY),
+    ({}, {"days": 365}, date(2025, 11, 22), TODAY),
+    ({}, {"start": day(9), "end": day(9)}, day(9), day(9)),
+    ({}, {"start": day(400), "end": day(-30)}, day(400), day(-30)),
+]
+
+
+@pytest.mark.parametrize(("keys", "words", "start", "end"), PERIODS)
+def test_a_period_is_so_many_days_to_today_or_from_one_date_to_another(
+    keys: dict[str, Any], words: dict[str, Any], start: date, end: date
+) -> None:
+    assert asked(keys, **words).period == Period(start, end, TODAY)
+
+
+RULES: list[tuple[dict[str, Any], dict[str, Any], Rule]] = [
+    ({}, {}, Rule(CARD, 300, ("00",))),
+    ({"match_rule": "card_time"}, {}, Rule(CARD_TIME, 300, ("00",))),
+    ({"match_rule": "card_time"}, {"rule": "card"}, Rule(CARD, 300, ("00",))),
+    ({"tolerance_minutes": 9}, {"rule": "card_time"}, Rule(CARD_TIME, 540, ("00",))),
+    ({"tolerance_minutes": 9}, {"tolerance_minutes": 0}, Rule(CARD, 0, ("00",))),
+    ({"approved_codes": ["00", "85"]}, {}, Rule(CARD, 300, ("00", "85"))),
+]
+
+
+@pytest.mark.parametrize(("keys", "words", "rule"), RULES)
+def test_what_is_asked_goes_over_what_is_configured(
+    keys: dict[str, Any], words: dict[str, Any], rule: Rule
+) -> None:
+    assert asked(keys, **words).rule == rule
+
+
+def test_the_merchant_is_the_first_configured_one_unless_another_is_asked_for() -> None:
+    assert asked().merchant == FIRST
+    assert asked(merchant=SECOND).merchant == SECOND
+
+
+BOTH = "Use --days, ou --start com --end, mas não os dois."
+HALF = "Um período precisa das duas datas: --start e --end."
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"days": 3, "start": day(3)}, BOTH),
+    ({"days": 0, "start": day(3), "end": TODAY}, BOTH),
+    ({"days": 3, "end": TODAY}, BOTH),
+    ({"start": day(3)}, HALF),
+    ({"end": day(3)}, HALF),
+    (
+        {"start": TODAY, "end": day(1)},
+        "O período começa em 22/11/2026, depois do fim em 21/11/2026; inverta as datas.",
+    ),
+    ({"merchant": "11111111111111"}, "O CNPJ pedido não é um dos configurados: "),
+    ({"merchant": "não é"}, "O CNPJ pedido não é um dos configurados: "),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), REFUSALS)
+def test_what_cannot_be_asked_is_refused_in_one_sentence(
+    words: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        asked(**words)
+    assert str(caught.value).startswith(sentence)
+
+
+WINDOWS: list[tuple[dict[str, Any], int]] = [
+    ({"rule": CARD, "tolerance_minutes": 60}, 0),
+    ({"rule": CARD_TIME, "tolerance_minutes": 0}, 0),
+    ({"rule": CARD_TIME, "tolerance_minutes": 1}, 1),
+    ({"rule": CARD_TIME, "tolerance_minutes": 1_440}, 1),
+    ({"rule": CARD_TIME, "tolerance_minutes": 1_441}, 2),
+]
+
+
+@pytest.mark.parametrize(("words", "wider"), WINDOWS)
+def test_rule_card_time_reads_every_date_its_tolerance_touches(
+    words: dict[str, Any], wider: int
+) -> None:
+    window = pipeline.window_of(asked(start=day(2), end=day(1), **words))
+    assert (window.start, window.end) == (day(2 + wider), day(1 - wider))
+
+
+@pytest.mark.parametrize("end", [date(1, 1, 1), date.max])
+def test_the_first_and_the_last_date_there_is_can_be_asked_for(end: date) -> None:
+    window = pipeline.window_of(asked(start=end, end=end, rule=CARD_TIME))
+    assert date.min <= window.start <= end <= window.end <= date.max
+
+
+@pytest.fixture
+def outcome(databases: Databases) -> pipeline.Outcome:
+    """Three purchases around midnight at the end of a period of one day."""
+    rows = [
+        ("4000001", day(1), "23:59:50", FIRST, None, 10),
+        ("4000002", TODAY, "00:00:10", FIRST, None, 20),
+        ("4000003", day(1), "10:00", FIRST, None, 30),
+    ]
+    logs = [
+        ("4000001", TODAY, "00:00:05", "00", "", "0" + FIRST),
+        ("4000002", day(1), "23:59:55", "00", "", "0" + FIRST),
+        ("9", day(1), "11:00", "51", "", "0" + FIRST),
+    ]
+    databases.fill(rows, auth_logs=logs)
+    settings = config.from_values(databases.values, "teste", {})
+    request = pipeline.request(settings, TODAY, start=day(1), end=day(1), rule=CARD_TIME)
+    return pipeline.run(settings, request)
+
+
+def test_a_run_under_rule_card_time_pairs_across_the_edges_of_its_period(
+    outcome: pipeline.Outcome,
+) -> None:
+    books = outcome.books
+    assert (books.transactions, books.consolidated, books.without_log) == (2, 1, 1)
+    assert (books.logs, books.logs_matched, books.divergences) == (2, 1, 1)
+    [seconds] = outcome.reconciliation.pair_seconds.tolist()
+    assert seconds == 15
+
+
+def test_an_outcome_says_whose_it_is_when_it_was_read_and_how_long_it_took(
+    outcome: pipeline.Outcome,
+) -> None:
+    now = datetime.now(ZoneInfo("America/Sao_Paulo"))
+    assert outcome.merchant_name == MERCHANTS[FIRST]
+    assert not outcome.clear
+    assert outcome.extracted_at.utcoffset() == now.utcoffset()
+    assert timedelta(0) <= now - outcome.extracted_at < timedelta(minutes=1)
+    assert set(outcome.seconds) >= {"extract", "match"}
+
+
+def test_what_is_published_verifies_and_holds_the_outcomes_rows(
+    outcome: pipeline.Outcome, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.xlsx"
+    told: list[tuple[str, int]] = []
+    written = pipeline.publish(outcome, target, progress=lambda *said: told.append(said))
+    assert told == [("writing", 2)]
+    assert written.path == target
+    assert len(sheets(target).consolidated) == len(sheets(target).divergences) == 1
+    assert report.verify(target).problems == ()
+
+
+def test_today_is_the_date_where_the_merchants_are() -> None:
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+        settings = config.from_values({**VALUES, "timezone": zone}, "teste", {})
+        assert pipeline.local_today(settings) == datetime.now(ZoneInfo(zone)).date()

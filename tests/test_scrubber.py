@@ -1,0 +1,110 @@
+"""What is taken out of log lines and tracebacks, and what is left in them."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib import scrubber
+from lib.settings import ROOT
+
+REMOVED = {
+    "Key (card_number)=(4539578763621486) already exists.": "Key (card_number)=(******) already "
+    "exists.",
+    "cartão 4000001234561234 sem dígito certo": "cartão ****** sem dígito certo",
+    "4539 5787 6362 1486 e 4539-5787-6362-1486": "****** e ******",
+    "3782 822463 10005": "******",
+    "VC00014539578763621486": "VC******",
+    "0200453957876362148600300000000012345": "******",
+    "4222222222222 tem 13": "****** tem 13",
+    "CPF 52998224725 e 529.982.247-25": "CPF ****** e ******",
+    "password=hunter2 host=x": "password=****** host=x",
+    "password='a b\\'c' host=x": "password=****** host=x",
+    '{"password": "s3nh@", "user": "u"}': '{"password": ******, "user": "u"}',
+    "PGPASSWORD=abc": "PGPASSWORD=******",
+    "senha: segredo": "senha: ******",
+    "postgresql://user:p@ss:w/rd@db.example.com/x": "postgresql://user:******@db.example.com/x",
+    "X-Vault-Token: hvs.CAESIJ0aaaaaaaa": "X-Vault-Token: ******",
+    "Authorization: Bearer abc.def": "Authorization: ******",
+    "client_secret = 'x'": "client_secret = ******",
+}
+LEFT = [
+    "12345678000190 tem 14 algarismos e nenhum dígito de cartão",
+    "NSU 1234567890 e 12345678901",
+    "20.000 transações em 22/11/2026 10:30:05",
+    "transactions: o servidor recusou o usuário ou a senha; confira user e password.",
+    "o cartão de 12/2026",
+    "https://login.example.com/.well-known",
+]
+
+
+@pytest.fixture
+def installed() -> Iterator[None]:
+    hooks = (sys.excepthook, threading.excepthook)
+    factory = logging.getLogRecordFactory()
+    scrubber.install()
+    yield
+    logging.setLogRecordFactory(factory)
+    sys.excepthook, threading.excepthook = hooks
+
+
+@pytest.mark.parametrize(("text", "clean"), REMOVED.items())
+def test_what_must_not_be_logged_is_taken_out(text: str, clean: str) -> None:
+    assert scrubber.scrub(text) == clean
+
+
+@pytest.mark.parametrize("text", LEFT)
+def test_what_says_nothing_of_a_person_is_left(text: str) -> None:
+    assert scrubber.scrub(text) == text
+
+
+@given(st.integers(12, 18), st.data(), st.sampled_from([" ", "(", "'", "=", "\n", "x", "é"]))
+def test_no_card_number_gets_through_whatever_surrounds_it(
+    length: int, data: st.DataObject, around: str
+) -> None:
+    body = data.draw(st.text("0123456789", min_size=length, max_size=length))
+    card = next(body + d for d in "0123456789" if scrubber.luhn(body + d))
+    assert card not in scrubber.scrub(f"antes{around}{card}{around}depois")
+
+
+def test_a_log_line_is_clean_in_its_message_arguments_and_traceback(
+    installed: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("lib.anything")
+    try:
+        raise ValueError("Key (card)=(4539578763621486)")
+    except ValueError:
+        log.exception("cartão %s, CPF %s", "4539578763621486", 52998224725)
+    assert "4539578763621486" not in caplog.text
+    assert "52998224725" not in caplog.text
+    assert "ValueError: Key (card)=(******)" in caplog.text
+
+
+def test_a_log_line_with_the_wrong_arguments_is_still_logged(
+    installed: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TypeError):
+        logging.getLogger("lib.anything").warning("%s %s", "one")
+
+
+@pytest.mark.parametrize(
+    "raising",
+    ["boom()", "import threading; t = threading.Thread(target=boom); t.start(); t.join()"],
+)
+def test_a_traceback_that_ends_a_process_is_clean(raising: str) -> None:
+    code = (
+        "from lib import scrubber; scrubber.install()\n"
+        "def boom(): raise ValueError('password=abc (' + '45395787' + '63621486)')\n" + raising
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "ValueError: password=****** (******)" in ended.stderr
+    assert "4539578763621486" not in ended.stderr

@@ -1,0 +1,240 @@
+"""Whom the product talks to: a PostgreSQL with TLS, its certificates good, wrong and missing.
+
+The servers of the pip package speak no TLS, so this one is the system's (Debian: postgresql).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib import config, sources
+from lib.errors import ConfigError, ExtractionError
+from tests.certificates import EXPIRED, Authority, Pair
+
+HERE = "127.0.0.1"
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+fsync = off
+ssl = on
+ssl_ca_file = 'root.crt'
+"""
+ACCESS = """
+hostssl all certified all trust clientcert=verify-full
+hostssl all aggregator all trust
+"""
+REMOTE = ["db.example.com", "10.0.0.1", "localhost.example.com", "/run/a,db.example.com", "::2"]
+LOCAL = ["localhost", "127.0.0.1", "127.9.9.9", "::1", "/run/postgresql", "@abstract"]
+WEAK = ["disable", "allow", "prefer", "require", "verify-ca"]
+
+
+class Server:
+    """The system's PostgreSQL, as the system's user where root runs the tests."""
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        self._bin = BINARIES[-1].parent
+        self._data = folder / "data"
+        self._user = "postgres" if os.getuid() == 0 else None
+        if self._user:
+            shutil.chown(folder, self._user)
+        with socket.create_server((HERE, 0)) as free:
+            self.port = free.getsockname()[1]
+        self._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync", "-D", str(self._data))
+        with (self._data / "postgresql.conf").open("a") as conf:
+            conf.write(CONFIGURATION.format(port=self.port))
+        (self._data / "pg_hba.conf").write_text(f"host all postgres all trust\n{ACCESS}")
+        self._place(authority.root, "root.crt")
+
+    def present(self, pair: Pair) -> None:
+        """Be the server of this certificate from now on."""
+        self._place(pair.certificate, "server.crt")
+        self._place(pair.key, "server.key")
+        self.stop()
+        self._run("pg_ctl", "-D", str(self._data), "-l", str(self._data / "log"), "start")
+
+    def execute(self, statement: str) -> None:
+        self._run("psql", "-h", HERE, "-p", str(self.port), "-U", "postgres", "-c", statement)
+
+    def stop(self) -> None:
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "stop")
+
+    def _place(self, file: Path, name: str) -> None:
+        shutil.copy(file, self._data / name)
+        (self._data / name).chmod(0o600)
+        if self._user:
+            shutil.chown(self._data / name, self._user)
+
+    def _run(self, program: str, *words: str) -> None:
+        subprocess.run(
+            [self._bin / program, *words],
+            user=self._user,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="mda-tls-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def authority(folder: Path) -> Authority:
+    return Authority(folder, "authority")
+
+
+@pytest.fixture(scope="module")
+def impostor(folder: Path) -> Authority:
+    return Authority(folder, "impostor")
+
+
+@pytest.fixture(scope="module")
+def running(folder: Path, authority: Authority) -> Iterator[Server]:
+    if not BINARIES:
+        pytest.skip("sem o PostgreSQL do sistema: instale o pacote postgresql para testar TLS")
+    server = Server(folder, authority)
+    server.present(authority.issue("first", HERE))
+    server.execute("CREATE ROLE aggregator LOGIN")
+    server.execute("CREATE ROLE certified LOGIN")
+    yield server
+    server.stop()
+
+
+def values(where: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    here = {"host": "/nowhere", "database": "b", "user": "u"}
+    return {
+        "merchants": {"12345678000195": "Loja"},
+        "transactions": where,
+        "auth_logs": here,
+    } | keys
+
+
+def connected(server: Server, authority: Authority | None, **keys: Any) -> tuple[bool, str]:
+    """Whether the connection is encrypted, and the client certificate that the server saw."""
+    where = {"host": HERE, "port": server.port, "database": "postgres", "user": "aggregator"}
+    root = {"sslrootcert": str(authority.root)} if authority else {}
+    where |= {"sslmode": "verify-full", **root, **keys}
+    settings = config.from_values(values(where), "teste", {})
+    with sources.session(settings, "transactions") as cursor:
+        cursor.execute("SELECT ssl, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        return cursor.fetchone()
+
+
+def refused(server: Server, authority: Authority | None, **keys: Any) -> str:
+    with pytest.raises(ExtractionError) as caught:
+        connected(server, authority, **keys)
+    return str(caught.value)
+
+
+def test_the_right_server_is_read_over_tls(running: Server, authority: Authority) -> None:
+    running.present(authority.issue("right", HERE))
+    assert connected(running, authority) == (True, None)
+
+
+def test_a_server_with_another_hosts_certificate_is_refused(
+    running: Server, authority: Authority
+) -> None:
+    running.present(authority.issue("other", "db.example.com"))
+    assert refused(running, authority) == (
+        f"transactions: o certificado do servidor não é de {HERE}; confira host, e se não é um "
+        "impostor."
+    )
+    assert connected(running, authority, sslmode="verify-ca")[0], "why verify-ca is not enough"
+
+
+def test_a_server_of_an_unknown_authority_is_refused(
+    running: Server, authority: Authority, impostor: Authority
+) -> None:
+    running.present(impostor.issue("false", HERE))
+    assert refused(running, authority) == (
+        "transactions: o certificado do servidor venceu ou não é de confiança; confira "
+        "sslrootcert e a validade dele."
+    )
+    assert connected(running, None, sslmode="require")[0], "why require is not enough"
+
+
+def test_a_server_whose_certificate_expired_is_refused(
+    running: Server, authority: Authority
+) -> None:
+    running.present(authority.issue("late", HERE, valid=EXPIRED))
+    assert "venceu ou não é de confiança" in refused(running, authority)
+
+
+def test_a_missing_file_of_authorities_is_no_reason_to_trust(running: Server, folder: Path) -> None:
+    assert refused(running, None, sslrootcert=str(folder / "gone.pem")) == (
+        "transactions: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
+    )
+
+
+def test_a_client_certificate_is_presented_and_its_lack_is_told(
+    running: Server, authority: Authority, impostor: Authority
+) -> None:
+    running.present(authority.issue("server", HERE))
+    mine, false = authority.issue("certified"), impostor.issue("certified_by_nobody")
+    ask = {"user": "certified"}
+    assert connected(
+        running, authority, **ask, sslcert=str(mine.certificate), sslkey=str(mine.key)
+    ) == (True, "/CN=certified")
+    told = (
+        "transactions: o servidor pede um certificado de cliente que sirva; confira sslcert e "
+        "sslkey (que só o dono pode ler)."
+    )
+    assert refused(running, authority, **ask) == told
+    false_pair = {"sslcert": str(false.certificate), "sslkey": str(false.key)}
+    assert "TLS" in refused(running, authority, **ask, **false_pair)
+    exposed = authority.issue("certified_and_exposed")
+    exposed.key.chmod(0o644)
+    pair = {"sslcert": str(exposed.certificate), "sslkey": str(exposed.key)}
+    assert refused(running, authority, **ask, **pair) == told
+
+
+@pytest.mark.parametrize("host", REMOTE)
+def test_a_remote_server_that_nobody_verifies_is_refused_before_it_is_asked(host: str) -> None:
+    for sslmode in WEAK:
+        where = {"host": host, "database": "a", "user": "u", "sslmode": sslmode}
+        with pytest.raises(ConfigError) as caught:
+            config.from_values(values(where), "aqui.toml", {})
+        assert str(caught.value) == (
+            f"aqui.toml: aggregator.transactions.sslmode aceita um servidor impostor em {host}; "
+            "use sslmode verify-full (ou, sabendo do risco, allow_insecure = true)."
+        )
+
+
+@pytest.mark.parametrize("host", REMOTE)
+def test_an_allowed_risk_is_told_at_every_start(host: str) -> None:
+    where = {"host": host, "database": "a", "user": "u", "sslmode": "require"}
+    settings = config.from_values(values(where, allow_insecure=True), "aqui.toml", {})
+    assert settings.warnings() == [
+        f"A conexão de transactions com {host} aceita um servidor impostor (sslmode require); "
+        "use sslmode verify-full e retire allow_insecure."
+    ]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_a_server_on_this_machine_needs_no_certificate(host: str) -> None:
+    where = {"host": host, "database": "a", "user": "u", "sslmode": "disable"}
+    assert config.from_values(values(where), "aqui.toml", {}).warnings() == []
+
+
+def test_a_remote_server_is_verified_by_default() -> None:
+    where = {"host": "db.example.com", "database": "a", "user": "u"}
+    settings = config.from_values(values(where), "aqui.toml", {})
+    assert settings.transactions.sslmode == "verify-full"
