@@ -58,7 +58,7 @@ def _masked(settings: config.Settings, window: extraction.Window, psql: Path) ->
 
 def _plain(settings: config.Settings, window: extraction.Window, psql: Path) -> float:
     def select(cursor: Any, side: sources.Side) -> bytes:
-        return sources.render(cursor, sources.query(settings, side), window.parameters)
+        return sources.render(cursor, side, sources.query(settings, side), window.parameters)
 
     return _copied(settings, psql, select)
 

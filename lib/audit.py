@@ -13,18 +13,21 @@ import json
 import os
 import platform
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lib import __version__, audit_trail
-from lib.errors import AuditError
+from lib.errors import AggregatorError, AuditError
 from lib.scrubber import scrub
+from lib.verify import AUDITORIA, MOTIVO, RESPONSAVEL
 
 if TYPE_CHECKING:
     from lib.audit_trail import Anchor, Fields
     from lib.pipeline import Outcome, Request
+    from lib.report import Written
     from lib.settings import Settings
 
 Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration"]
@@ -86,6 +89,72 @@ def record(settings: Settings, kind: Kind, actor: Actor, **fields: Any) -> Ancho
     return audit_trail.append(path, key, make)
 
 
+class Deed:
+    """Something under way that is written down at its beginning and at its end.
+
+    ``marks`` are what its workbook says of it: the anchor, and of the dashboard's who and why.
+    """
+
+    def __init__(self, settings: Settings, kind: Kind, actor: Actor, fields: Fields) -> None:
+        self._settings, self._kind, self._actor = settings, kind, actor
+        self._fields = fields
+        self._ended = False
+        anchor = self._record(STARTED)
+        self.marks = {AUDITORIA: str(anchor)} if anchor else {}
+        if kind == "export":
+            self.marks[RESPONSAVEL] = actor.who
+        if fields.get("reason"):
+            self.marks[MOTIVO] = str(fields["reason"])
+
+    def learn(self, outcome: Outcome) -> None:
+        """The rows read of each side and those of the result."""
+        books = outcome.books
+        self._fields["rows"] = {
+            "transactions": books.transactions,
+            "auth_logs": books.logs,
+            "consolidated": books.consolidated,
+            "divergences": books.divergences,
+        }
+
+    def approve(self, written: Written) -> None:
+        """The file is finished: once this is written down, it may take its place."""
+        file = {"file": str(written.path), "sha256": written.sha256, "bytes": written.size_bytes}
+        self._fields |= file
+        self._record(DONE)
+        self._ended = True
+
+    def fail(self, problem: BaseException) -> None:
+        """It came to nothing, or to nothing more than was written down."""
+        if not self._ended:
+            expected = isinstance(problem, AggregatorError)
+            said = str(problem) if expected else type(problem).__name__
+            with suppress(AuditError):
+                self._record(FAILED, message=said)
+
+    def _record(self, state: str, **fields: Any) -> Anchor | None:
+        said = {**self._fields, "outcome": state, **fields}
+        return record(self._settings, self._kind, self._actor, **said)
+
+
+@contextmanager
+def deed(
+    settings: Settings,
+    kind: Literal["export", "run"],
+    actor: Actor,
+    asked: Request,
+    *,
+    clear: bool,
+    reason: str | None = None,
+) -> Iterator[Deed]:
+    """A run or an export from its beginning to whichever end it has. Raises AuditError."""
+    done = Deed(settings, kind, actor, question(asked, clear=clear) | {"reason": reason})
+    try:
+        yield done
+    except BaseException as problem:
+        done.fail(problem)
+        raise
+
+
 def question(asked: Request, *, clear: bool) -> dict[str, Any]:
     """What was asked, as fields of a record."""
     return {
@@ -95,19 +164,6 @@ def question(asked: Request, *, clear: bool) -> dict[str, Any]:
         "rule": asked.rule.name,
         "tolerance_seconds": asked.rule.tolerance_seconds,
         "clear": clear,
-    }
-
-
-def answer(outcome: Outcome) -> dict[str, Any]:
-    """The rows read of each side and those of the result, as a field of a record."""
-    books = outcome.books
-    return {
-        "rows": {
-            "transactions": books.transactions,
-            "auth_logs": books.logs,
-            "consolidated": books.consolidated,
-            "divergences": books.divergences,
-        }
     }
 
 

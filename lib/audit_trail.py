@@ -115,11 +115,11 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
 
     Raises AuditError where the file or its key cannot be read.
     """
-    key = _read_key(key_file)
     try:
         content = path.read_bytes()
     except OSError as problem:
         raise AuditError(_NO_TRAIL, path=path) from problem
+    key = _read_key(key_file)
     problems: list[str] = []
     seals: dict[int, str] = {}
     before: Fields = {"seq": 0, "seal": _START}

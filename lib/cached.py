@@ -30,7 +30,7 @@ def overview(dataset: Dataset) -> Overview:
 
 @st.cache_data(max_entries=_ENTRIES, show_spinner=False)
 def _overview(version: str, _dataset: Dataset) -> dict[str, Any]:
-    return vars(figures.overview(_dataset.outcome.reconciliation))
+    return vars(figures.overview(_dataset.outcome))
 
 
 def series(dataset: Dataset) -> Series:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from typer.exceptions import TyperException
 
+from lib import audit_cli
 from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Put a merchant's card transactions together with their authentication logs.",
 )
+app.add_typer(audit_cli.app, name="audit")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lib import history, pipeline, unusual
+from lib import audit, history, pipeline, unusual
 from lib.errors import AggregatorError, ConfigError, HistoryError
 from lib.locks import exclusively
 from lib.pipeline import Outcome, Progress, Request
@@ -76,14 +76,20 @@ def deliver(
     Raises AggregatorError; ReportError at once where another run is writing the same file.
     """
     path = target(template, asked)
-    with _recorded(settings, asked, history.SCHEDULED, clear=clear) as record:
+    with (
+        _recorded(settings, asked, history.SCHEDULED, clear=clear) as record,
+        audit.deed(settings, "run", audit.account(), asked, clear=clear) as deed,
+    ):
         with exclusively(path):
             outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
             record.learn(outcome)
+            deed.learn(outcome)
             older = _put_aside(path) if settings.keep else None
             begun = time.perf_counter()
             try:
-                written = pipeline.publish(outcome, path, progress=progress)
+                written = pipeline.publish(
+                    outcome, path, progress=progress, marks=deed.marks, approve=deed.approve
+                )
             except BaseException:
                 if older:
                     older.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lib import columns as c
-from lib import pipeline, summary
+from lib import pipeline, scrubber, summary
 from lib.errors import AggregatorError, BalanceError
 from lib.pipeline import Outcome, Request
 from lib.reconciliation import Period, Reconciliation, Rule
@@ -121,4 +121,5 @@ def _tell(message: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
+    scrubber.install()
     sys.exit(main(Path(sys.argv[1])))

@@ -155,15 +155,15 @@ class Exports:
         with self._lock:
             self._running.add(process)
         try:
-            answer = _listen(export, process.stdout) if process.stdout else {}
-            code = process.wait()
+            with process:
+                answer = _listen(export, process.stdout) if process.stdout else {}
         finally:
             with self._lock:
                 self._running.discard(process)
         if "template" in answer:
             values = answer["values"]
             raise ReportError(str(answer["template"]), **values)  # type: ignore[arg-type]
-        if code != export_worker.DONE or "sha256" not in answer:
+        if process.returncode != export_worker.DONE or "sha256" not in answer:
             raise ReportError(_DIED)
         return answer
 

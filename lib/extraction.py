@@ -147,13 +147,13 @@ def masked_select(
         sql = masking.transactions(query, clear=clear, prefix_length=prefix)
     else:
         sql = masking.auth_logs(query, clear=clear)
-    return sources.render(cursor, sql, {**window.parameters, "key": psycopg2.Binary(key)})
+    return sources.render(cursor, side, sql, {**window.parameters, "key": psycopg2.Binary(key)})
 
 
 def check_columns(cursor: Any, settings: Settings, side: Side, window: Window) -> None:
     """Raise ContractError, naming the column, if this side's query lacks a required one."""
     sql = f"SELECT * FROM (\n{sources.query(settings, side)}\n) AS q LIMIT 0"
-    cursor.execute(sources.render(cursor, sql, window.parameters))
+    cursor.execute(sources.render(cursor, side, sql, window.parameters))
     returned = {column.name for column in cursor.description}
     for name in required_columns(side):
         if name not in returned:

@@ -75,16 +75,17 @@ def cancel(settings: Settings, side: Side, process: int) -> None:
         cursor.execute("SELECT pg_cancel_backend(%s)", (process,))
 
 
-def render(cursor: Cursor, sql: str, parameters: dict[str, object]) -> bytes:
-    """The statement with its parameters written in by the driver, as COPY needs it."""
+def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) -> bytes:
+    """The side's statement with its parameters written in by the driver, as COPY needs it."""
     # SQLAlchemy takes a parameter with a cast right behind it for no parameter.
     spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
     compiled = sqlalchemy.text(spaced).compile(dialect=_DIALECT)
     unknown = sorted(set(compiled.params) - set(parameters))
     if unknown:
         raise ContractError(
-            "A consulta usa o parâmetro desconhecido :{name}; há {known} "
+            "{side}: a consulta usa o parâmetro desconhecido :{name}; há {known} "
             "(escreva \\: para um dois-pontos comum).",
+            side=side,
             name=unknown[0],
             known=", ".join(f":{name}" for name in sorted(parameters)),
         )

@@ -184,7 +184,7 @@ def reach(result: Reconciliation) -> Reach:
 
 
 def by_response_code(result: Reconciliation) -> pd.DataFrame:
-    """All extracted logs by response code: ``code, matched, divergences``, most frequent first."""
+    """The logs by response code: ``code, matched, divergences``, most frequent first, blank one."""
     codes = keys.column(result.auth_logs, c.COD_RESPOSTA)
     if not pa.types.is_dictionary(codes.type):
         codes = codes.dictionary_encode()
@@ -201,6 +201,7 @@ def by_response_code(result: Reconciliation) -> pd.DataFrame:
             "divergences": counted(result.divergent_rows),
         }
     )
+    frame = frame.groupby("code", as_index=False).sum()
     frame["total"] = frame["matched"] + frame["divergences"]
     frame = frame[frame["total"] > 0].sort_values(["total", "code"], ascending=[False, True])
     return frame.drop(columns="total").reset_index(drop=True)

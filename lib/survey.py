@@ -43,11 +43,11 @@ def survey(settings: Settings, side: Side, window: extraction.Window) -> Survey:
             f"SELECT count(*), count(*) FILTER (WHERE q.{c.NUM_CARTAO}::text ~ '[^0-9]')"
             f" FROM (\n{query}\n) AS q"
         )
-        cursor.execute(sources.render(cursor, counts, window.parameters))
+        cursor.execute(sources.render(cursor, side, counts, window.parameters))
         rows, odd_cards = cursor.fetchone()
         anyone = {**window.parameters, "merchant_field": ""}
         cursor.execute(
-            sources.render(cursor, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
+            sources.render(cursor, side, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
         )
         (any_merchant,) = cursor.fetchone()
         cursor.execute(

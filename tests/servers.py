@@ -66,7 +66,8 @@ class Servers:
             side: {**address, "database": name, "user": demo.USER}
             for side, address in self.addresses.items()
         }
-        return Databases({"merchants": dict(MERCHANTS), **sources})
+        audit = {"path": str(self._folder / f"{name}.audit.jsonl")}
+        return Databases({"merchants": dict(MERCHANTS), **sources, "audit": audit})
 
     def drop(self, databases: Databases) -> None:
         """Remove the pair, whoever is still connected, and start again what a test stopped."""

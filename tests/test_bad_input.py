@@ -29,6 +29,7 @@ from tests.command import (
 from tests.servers import MERCHANTS, NEEDS_PASSWORD, Databases, Servers
 
 TODAY = "2026-11-22"
+ON_THAT_DAY = ("--start", TODAY, "--end", TODAY)
 MERCHANT = next(iter(MERCHANTS))
 KNOWN = ", ".join(MERCHANTS)
 NO_DATE = "deve ser uma data como 2026-01-31 (ano-mês-dia)."
@@ -151,7 +152,7 @@ STRUCTURE = [
     (
         "transactions",
         "ALTER TABLE transactions ALTER transaction_time TYPE text; "
-        "INSERT INTO transactions VALUES ('4000001234561234', current_date, 'meio-dia',"
+        f"INSERT INTO transactions VALUES ('4000001234561234', '{TODAY}', 'meio-dia',"
         f" '{MERCHANT}')",
         "transactions: um valor não tem o tipo do contrato (data, hora ou valor; código 22007); "
         "confira os tipos das colunas.",
@@ -159,14 +160,14 @@ STRUCTURE = [
     (
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
-        f" VALUES ('4', current_date, NULL, '{MERCHANT}', NULL, 1e17)",
+        f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 1e17)",
         "transactions: um valor não tem o tipo do contrato (data, hora ou valor; código 22003); "
         "confira os tipos das colunas.",
     ),
     (
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
-        f" VALUES ('4', current_date, NULL, '{MERCHANT}', NULL, 'NaN')",
+        f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 'NaN')",
         "transactions: um valor lido não tem o tipo do contrato; confira as colunas da consulta.",
     ),
 ]
@@ -177,7 +178,7 @@ def test_tables_that_are_not_the_contracts(
     command: Command, side: str, change: str, sentence: str
 ) -> None:
     command.databases.execute(side, change)
-    assert command.refused() == sentence
+    assert command.refused(*ON_THAT_DAY) == sentence
     assert nothing_runs(command.databases)
 
 
@@ -248,10 +249,10 @@ def test_a_disk_that_is_full_or_may_not_be_written(
 ) -> None:
     command = Command(databases, small_disk, capsys)
     file = configured(tmp_path, databases.values)
-    words = ("--config", str(file), "--output", str(command.target))
+    words = ("--config", str(file), "--output", str(command.target), *ON_THAT_DAY)
     databases.execute(
         "auth_logs",
-        f"INSERT INTO {LOGS} SELECT n, current_date, NULL, '00', sha256(n::text::bytea),"
+        f"INSERT INTO {LOGS} SELECT n, '{TODAY}', NULL, '00', sha256(n::text::bytea),"
         f" '0{MERCHANT}' FROM generate_series(1, 3000) AS n",
     )
     assert command.kept(command.say(*words)) == (

@@ -16,6 +16,7 @@ import pytest
 
 from lib import config, demo, demo_data
 from lib.errors import ConfigError, ExtractionError
+from lib.settings import check_digits_ok
 from tests.servers import Databases, holding_demo, new_folder, running_under
 
 TODAY = date(2026, 11, 20)

@@ -288,11 +288,12 @@ def test_parameters_are_written_by_the_driver_and_colons_of_sql_stay(
 ) -> None:
     given = {"merchant": "12345678000190", "start": date(2026, 11, 22)}
     with sources.session(settings_of(databases.values), "transactions") as cursor:
-        assert sources.render(cursor, sql, given).decode() == rendered
+        assert sources.render(cursor, "transactions", sql, given).decode() == rendered
 
 
 def test_a_hostile_value_stays_a_value(databases: Databases) -> None:
     hostile = "'; DROP TABLE transactions; --\\"
     with sources.session(settings_of(databases.values), "transactions") as cursor:
-        cursor.execute(sources.render(cursor, "SELECT :merchant", {"merchant": hostile}))
+        given = {"merchant": hostile}
+        cursor.execute(sources.render(cursor, "transactions", "SELECT :merchant", given))
         assert cursor.fetchone() == (hostile,)

@@ -15,13 +15,14 @@ from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from lib.overview import Overview
     from lib.reconciliation import Reconciliation
     from lib.summary import Books
 
 _NEWEST: Final = 5
+_MOST_DAYS: Final = 5
 _NOTHING: Final = "–"
 
 
@@ -80,12 +81,18 @@ def balance(books: Books) -> None:
 
 
 def reach(figures: Overview) -> None:
-    """The latest instant read of each source."""
+    """The latest instant read of each source, and the days of which it has nothing."""
     st.subheader(t("Até onde vão os dados"), anchor=False)
     transaction, log = _written(figures.transactions_reach), _written(figures.logs_reach)
     first = t("Banco A: última transação em {instant}", instant=transaction)
     second = t("Banco B: último log em {instant}", instant=log)
     st.text(f"{first}\n{second}")
+    for side, days in (
+        (t("Banco A: nenhuma transação em {days}"), figures.days_without_transactions),
+        (t("Banco B: nenhum log em {days}"), figures.days_without_logs),
+    ):
+        if days:
+            st.warning(side.format(days=_listed(days)))
 
 
 def attention(figures: Overview, result: Reconciliation) -> None:
@@ -125,6 +132,15 @@ def _metric(
         chart_type="area",
         border=True,
         height="stretch",
+    )
+
+
+def _listed(days: Sequence[date]) -> str:
+    some = ", ".join(format.day(day) for day in days[:_MOST_DAYS])
+    if len(days) <= _MOST_DAYS:
+        return some
+    return n(
+        "{some} e mais {count} dia", "{some} e mais {count} dias", len(days) - _MOST_DAYS, some=some
     )
 
 

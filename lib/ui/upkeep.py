@@ -12,12 +12,15 @@ import time
 from functools import lru_cache
 from typing import Final
 
+from lib import scrubber
+
 _EVERY_SECONDS: Final = 1.0
 
 
 @lru_cache(maxsize=1)
 def start() -> threading.Thread:
-    """Begin collecting, once a process."""
+    """Begin collecting, and have the logs scrubbed, once a process."""
+    scrubber.install()
     thread = threading.Thread(target=_collect, name="upkeep", daemon=True)
     thread.start()
     return thread
