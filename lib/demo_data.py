@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Rows = dict[str, NDArray[Any]]
     Rng = np.random.Generator
 
-VERSION: Final = 1
+VERSION: Final = 2
 DAYS: Final = 30
 MERCHANTS: Final = {
     "12345678000190": "Loja Exemplo",

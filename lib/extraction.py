@@ -76,11 +76,12 @@ _SILENT: Final = (
 
 @dataclass(frozen=True)
 class Window:
-    """What to read: one merchant's records of these local dates, both ends included."""
+    """What to read: one merchant's records of these local dates, as this user's rows."""
 
     merchant: str
     start: date
     end: date
+    user: str | None = None
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -184,7 +185,7 @@ class _Read:
         """The side's frame."""
         limit = sources.source(self._settings, self.side).statement_timeout + _SILENCE_SECONDS
         with (
-            sources.session(self._settings, self.side) as cursor,
+            sources.session(self._settings, self.side, self._window.user) as cursor,
             Watchdog(cursor.connection.fileno(), limit) as watchdog,
         ):
             self._hold(cursor.connection.info.backend_pid, watchdog)

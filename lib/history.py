@@ -175,7 +175,7 @@ class History:
             )
             with engine.begin() as connection:
                 if create:
-                    _TABLE.metadata.create_all(connection)
+                    connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
                 yield connection
         except (OSError, sa.exc.SQLAlchemyError) as problem:
             raise HistoryError(_UNUSABLE, path=self.path) from problem

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -108,14 +108,17 @@ def run(
     asked: Request,
     *,
     clear: bool = False,
+    user: str | None = None,
     progress: Progress = lambda stage, rows: None,
 ) -> Outcome:
     """Read both sources, match, and balance the books. Raises AggregatorError.
 
+    Where rows have security, they are those of ``user``, without a name those of the login.
+
     A read that a fault cut short is discarded whole and begun anew, as `lib.retries` allows.
     """
     clock = _Stopwatch()
-    window = window_of(asked)
+    window = replace(window_of(asked), user=user)
 
     def extract() -> tuple[datetime, extraction.Extracted]:
         moment = datetime.now(settings.zone).replace(microsecond=0)

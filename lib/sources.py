@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psycopg2
+import psycopg2.errors
 import sqlalchemy
 from sqlalchemy import URL, create_engine, event, exc
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
@@ -33,6 +34,7 @@ Cursor = Any
 Side = Literal["transactions", "auth_logs"]
 SIDES: Final[tuple[Side, Side]] = ("transactions", "auth_logs")
 
+_AS_USER: Final = "SELECT set_config('app.user', %s, true)"
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
 
@@ -49,13 +51,19 @@ def engine(settings: Settings, side: Side) -> Engine:
 
 
 @contextmanager
-def session(settings: Settings, side: Side) -> Iterator[Cursor]:
-    """A driver cursor in a read-only snapshot of this side; its errors come out translated."""
+def session(settings: Settings, side: Side, user: str | None = None) -> Iterator[Cursor]:
+    """A driver cursor in a read-only snapshot of this side; its errors come out translated.
+
+    With row-level security the snapshot is this user's, and without a name the login's own.
+    """
     try:
         with engine(settings, side).connect() as connection:
             driver: Any = connection.connection.driver_connection
             try:
                 with closing(driver.cursor()) as cursor:
+                    if settings.row_level_security:
+                        # Of this transaction only: the next one on this connection is nobody's.
+                        cursor.execute(_AS_USER, (user or source(settings, side).user,))
                     yield cursor
             finally:
                 if driver.closed:
@@ -63,6 +71,12 @@ def session(settings: Settings, side: Side) -> Iterator[Cursor]:
                     connection.invalidate()
     except (psycopg2.Error, exc.SQLAlchemyError) as problem:
         raise translate(problem, side, source(settings, side)) from problem
+
+
+def lacks_permission(problem: BaseException) -> bool:
+    """Whether this failure of a session is the server's refusal to let its login read."""
+    cause = problem.__cause__
+    return isinstance(cause, psycopg2.errors.InsufficientPrivilege)
 
 
 def cancel(settings: Settings, side: Side, process: int) -> None:

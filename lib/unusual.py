@@ -1,13 +1,13 @@
-"""What is unusual about a finished run, beside the recorded runs of the same weekday.
+"""What is unusual about a run beside the recorded ones of its weekday, and about the last runs.
 
 Makes the figures that `lib.anomaly` judges out of an outcome and of the history, and sentences
-out of its findings. Reads no file.
+out of its findings. Reads no file and no clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from lib import anomaly, history
@@ -28,6 +28,15 @@ _ABOUT: Final = {
     "divergence_rate": "A taxa de divergência desta execução ({value}) está longe da comum às "
     "{weekday} ({usual}, mediana de {runs} execuções; escore z robusto {score}).",
 }
+_FAILED: Final = (
+    "A última execução agendada de {merchant}, em {moment}, não terminou bem ({outcome}): {message}"
+)
+_OLD: Final = (
+    "A última execução agendada de {merchant} é de {moment}, há mais de um dia: "
+    "confira o agendador."
+)
+_NO_MESSAGE: Final = "veja o registro dela."
+_A_DAY: Final = timedelta(days=1)
 _WEEKDAYS: Final = (
     *("segundas-feiras", "terças-feiras", "quartas-feiras", "quintas-feiras", "sextas-feiras"),
     *("sábados", "domingos"),
@@ -64,6 +73,31 @@ def notices(outcome: Outcome, earlier: Sequence[Run], zone: tzinfo) -> list[Noti
         )
         for finding in found
     ]
+
+
+def concerns(runs: Sequence[Run], now: datetime, zone: tzinfo) -> list[Notice]:
+    """What to worry about in scheduled runs, the newest first: by merchant, the last one only.
+
+    A merchant without any scheduled run is not worried about, nor is a run that is under way.
+    """
+    last: dict[str, Run] = {}
+    for run in runs:
+        if run.outcome != history.RUNNING:
+            last.setdefault(run.merchant, run)
+    found = []
+    for run in last.values():
+        moment = f"{run.began_at.astimezone(zone):%d/%m/%Y %H:%M}"
+        values: dict[str, object] = {
+            "cnpj": run.merchant,
+            "merchant": run.merchant_name,
+            "moment": moment,
+        }
+        if run.outcome != history.DONE:
+            said = {"outcome": run.outcome, "message": run.message or _NO_MESSAGE}
+            found.append(Notice(_FAILED, values | said))
+        elif now - run.began_at > _A_DAY:
+            found.append(Notice(_OLD, values))
+    return found
 
 
 def _figures(books: dict[str, Any]) -> dict[str, float]:

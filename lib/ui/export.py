@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from lib import delivery
 from lib.exports import Export, Exports, file_name
 from lib.ui import loading
 from lib.ui.format import plain, size, whole
@@ -17,6 +18,7 @@ from lib.ui.i18n import t
 if TYPE_CHECKING:
     from lib.datasets import Dataset
     from lib.exports import Workbook
+    from lib.ui.site import Site
 
 EXPORTS: Final = Exports()
 
@@ -34,7 +36,7 @@ _CLICK: Final = f"""<script>
 </script>"""
 
 
-def show(dataset: Dataset) -> None:
+def show(site: Site, dataset: Dataset) -> None:
     """Draw the button, then the progress, then the download, of what the page shows."""
     asked: dict[str, object] = st.session_state.get(_ASKED, {})
     export = EXPORTS.find(dataset) if asked.get("version") == dataset.version else None
@@ -45,7 +47,7 @@ def show(dataset: Dataset) -> None:
         width="stretch",
         disabled=running,
         on_click=_start,
-        args=(dataset,),
+        args=(site, dataset),
     )
     if export is None:
         return
@@ -59,8 +61,10 @@ def show(dataset: Dataset) -> None:
     _hand_over(export.future.result(), asked)
 
 
-def _start(dataset: Dataset) -> None:
-    EXPORTS.start(dataset)
+def _start(site: Site, dataset: Dataset) -> None:
+    export = EXPORTS.start(dataset)
+    reader = dataset.key.rights.reader or t("sem identificação")
+    delivery.record_export(site.settings, dataset.outcome, reader, export.future)
     st.session_state[_ASKED] = {
         "version": dataset.version,
         "name": file_name(dataset),

@@ -15,11 +15,12 @@ import streamlit as st
 from lib.datasets import Dataset, Key, Rights
 from lib.errors import AggregatorError
 from lib.reconciliation import Period
-from lib.ui import export, filters, format, freshness, guard, loading, navigation, upkeep
+from lib.ui import export, filters, format, freshness, guard, loading, navigation, runs, upkeep
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
     from lib.pipeline import Request
+    from lib.ui.guard import Admission
     from lib.ui.site import Site
 
 _WIDER_DAYS: Final = 30
@@ -58,18 +59,24 @@ class View:
         return running.future.result()
 
 
-def open_page(name: str) -> View:
-    """Set the page up and return what it shows; where there is nothing to show, stop it."""
+def enter(name: str) -> tuple[Site, Admission]:
+    """Set a page up that shows no data set; stops it for who the guard turns away."""
     st.set_page_config(page_title=_title(name), page_icon=navigation.ICON, layout="wide")
     navigation.ensure_entered()
     upkeep.start()
     st.html(_STYLE)
     st.logo(navigation.LOGO, size="large")
     st.title(navigation.titles()[name], anchor=False)
-    subtitle = st.empty()
     site = loading.site()
-    admission = guard.admit(site)
+    return site, guard.admit(site)
+
+
+def open_page(name: str) -> View:
+    """Set the page up and return what it shows; where there is nothing to show, stop it."""
+    site, admission = enter(name)
+    subtitle = st.empty()
     _announce(site)
+    runs.banner(site, admission)
     try:
         with st.sidebar:
             asked = filters.show(site.settings, admission.merchants, site.today)
@@ -80,7 +87,7 @@ def open_page(name: str) -> View:
     dataset = site.store.find(key) or loading.watch(site, key)
     with st.sidebar:
         freshness.show(site, dataset)
-        export.show(dataset)
+        export.show(site, dataset)
     _tell_emptiness(dataset)
     return View(dataset, site, admission.rights)
 

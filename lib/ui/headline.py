@@ -92,7 +92,7 @@ def reach(figures: Overview) -> None:
         (t("Banco B: nenhum log em {days}"), figures.days_without_logs),
     ):
         if days:
-            st.warning(side.format(days=_listed(days)))
+            st.caption(side.format(days=_listed(days)))
 
 
 def attention(figures: Overview, result: Reconciliation) -> None:

@@ -53,6 +53,7 @@ def titles() -> dict[str, str]:
         "divergences": t("Divergências"),
         "charts": t("Gráficos"),
         "customers": t("Clientes"),
+        "runs": t("Execuções"),
     }
 
 

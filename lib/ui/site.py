@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from lib import config, demo, pipeline
 from lib.datasets import Store
+from lib.history import history_of_demo
 from lib.settings import Settings
 
 
@@ -61,5 +62,9 @@ def forget() -> None:
 
 def _read() -> Site:
     without = not config.exists()
-    settings = config.from_values(demo.start(), "demonstração") if without else config.load()
+    settings = (
+        config.from_values(demo.start() | history_of_demo(), "demonstração")
+        if without
+        else config.load()
+    )
     return Site(settings, without, pipeline.local_today(settings))

@@ -198,7 +198,10 @@ def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> None:
         of = format.whole(len(table.row_numbers(dataset.outcome.reconciliation)))
         count = t("{count} de {of}", count=count, of=of)
     if table.side == "transactions":
-        total = browsing.amount(dataset.outcome.reconciliation, table, at)
+        result = dataset.outcome.reconciliation
+        total = dataset.derived.get(
+            ("amount", table.name, query), lambda: browsing.amount(result, table, at)
+        )
         count = t("{count} · total {amount}", count=count, amount=format.money(total))
     st.text(count)
 

@@ -1,0 +1,87 @@
+"""Proves, before anything is read for anybody, that both databases keep users' rows apart.
+
+For each side: its query reads no table without active policies, is refused where the policies
+may not be left out, and gives nothing to a user whom nobody knows. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from lib import pipeline, sources
+from lib.errors import ContractError, ExtractionError
+
+if TYPE_CHECKING:
+    from lib.extraction import Window
+    from lib.settings import Settings
+    from lib.sources import Cursor, Side
+
+_UNPROTECTED: Final = (
+    "{side}: row_level_security está ligada, mas o banco não separa as linhas de {table} para o "
+    "usuário configurado; aplique docs/row_level_security.sql."
+)
+_OPEN: Final = (
+    "{side}: row_level_security está ligada, mas o banco mostra linhas a quem ninguém conhece; "
+    "confira as políticas (docs/row_level_security.sql)."
+)
+
+
+def prove(settings: Settings) -> None:
+    """Raise ExtractionError where a side does not protect its rows; nothing if not asked for."""
+    if not settings.row_level_security:
+        return
+    window = pipeline.window_of(pipeline.request(settings, pipeline.local_today(settings)))
+    for side in sources.SIDES:
+        _prove(settings, side, window)
+
+
+def _prove(settings: Settings, side: Side, window: Window) -> None:
+    query = f"SELECT FROM (\n{sources.query(settings, side)}\n) AS q"
+    nobody = secrets.token_hex(16)
+    with sources.session(settings, side, nobody) as cursor:
+        statement = sources.render(cursor, side, query, window.parameters)
+        cursor.execute(b"EXPLAIN (VERBOSE, FORMAT JSON) " + statement)
+        for table in sorted(set(_tables(_plan(cursor)))):
+            cursor.execute(
+                "SELECT row_security_active(format('%%I.%%I', %s::text, %s::text)::regclass)", table
+            )
+            if cursor.fetchone() != (True,):
+                raise ContractError(_UNPROTECTED, side=side, table=".".join(table))
+        cursor.execute(statement + b" LIMIT 1")
+        if cursor.fetchone() is not None:
+            raise ContractError(_OPEN, side=side)
+    if not _refused_without_policies(settings, side, statement):
+        raise ContractError(_UNPROTECTED, side=side, table="query_file")
+
+
+def _refused_without_policies(settings: Settings, side: Side, statement: bytes) -> bool:
+    """Whether the server refuses rather than leave the policies out, as it then would."""
+    try:
+        with sources.session(settings, side) as cursor:
+            cursor.execute("SET LOCAL row_security = off")
+            cursor.execute(statement + b" LIMIT 0")
+    except ExtractionError as refusal:
+        return sources.lacks_permission(refusal)
+    return False
+
+
+def _plan(cursor: Cursor) -> Any:
+    (found,) = cursor.fetchone()
+    return json.loads(found) if isinstance(found, str) else found
+
+
+def _tables(plan: Any) -> Iterator[tuple[str, str]]:
+    """Schema and name of every table in a plan but those that only a policy reads."""
+    if isinstance(plan, list):
+        for part in plan:
+            yield from _tables(part)
+    elif isinstance(plan, dict):
+        if plan.get("Parent Relationship") in ("SubPlan", "InitPlan"):
+            return
+        if "Relation Name" in plan:
+            yield str(plan["Schema"]), str(plan["Relation Name"])
+        for part in plan.values():
+            yield from _tables(part)

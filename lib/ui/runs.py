@@ -1,0 +1,159 @@
+"""What screens show of the recorded runs: the banner, the trend, the table and a kept report.
+
+Only the runs of merchants that the reader may see. Records nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import streamlit as st
+
+from lib import history, unusual
+from lib.errors import HistoryError
+from lib.ui import format
+from lib.ui.format import plain, whole
+from lib.ui.i18n import sentence, t
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from lib.history import Run
+    from lib.ui.guard import Admission
+    from lib.ui.site import Site
+
+_SHOWN: Final = 200
+_SEARCHED: Final = 200
+_TREND: Final = 30
+_BANNER_SECONDS: Final = 60
+_NOTHING: Final = "–"
+_MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def banner(site: Site, admission: Admission) -> None:
+    """Say where the last scheduled run failed or is older than a day."""
+    path, zone = history.of(site.settings).path, site.settings.timezone
+    for template, values in _concerns(str(path), zone):
+        if values["cnpj"] in admission.merchants:
+            st.warning(plain(t(template, **values)))
+
+
+@st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)
+def _concerns(path: str, zone: str) -> list[tuple[str, dict[str, object]]]:
+    """The notices about scheduled runs; whom they are for is decided outside."""
+    try:
+        runs = history.History(Path(path)).runs(_SEARCHED, origin=history.SCHEDULED)
+    except HistoryError:
+        return []  # the page of the runs says so
+    found = unusual.concerns(runs, datetime.now(UTC), ZoneInfo(zone))
+    return [(notice.template, dict(notice.values)) for notice in found]
+
+
+def read(site: Site, admission: Admission) -> list[Run]:
+    """The latest runs of the reader's merchants, the newest first; stops where they are unread."""
+    try:
+        found = history.of(site.settings).runs(_SHOWN)
+    except HistoryError as problem:
+        st.error(plain(sentence(problem)))
+        st.stop()
+    return [run for run in found if run.merchant in admission.merchants]
+
+
+def trend(runs: Sequence[Run]) -> None:
+    """Records, divergence rate and duration of the latest scheduled runs that were completed."""
+    done = [r for r in runs if r.outcome == history.DONE and r.origin == history.SCHEDULED]
+    latest = list(reversed(done[:_TREND]))
+    if not latest:
+        return
+    rows = [_rows(run) for run in latest]
+    rates = [run.divergence_rate or 0.0 for run in latest]
+    seconds = [sum((run.seconds or {}).values()) for run in latest]
+    figures = (
+        (t("Registros lidos"), whole(rows[-1]), rows),
+        (t("Taxa de divergência"), format.percent(rates[-1]), rates),
+        (t("Duração"), t("{seconds} s", seconds=_decimal(seconds[-1])), seconds),
+    )
+    with st.container(horizontal=True):
+        for label, value, series in figures:
+            st.metric(label, value, border=True, chart_data=series, chart_type="line")
+    st.caption(t("As últimas {count} execuções agendadas concluídas.", count=len(latest)))
+
+
+def table(runs: Sequence[Run], zone: tzinfo) -> Run | None:
+    """Draw the runs and return the selected one."""
+    frame = pd.DataFrame([_row(run, zone) for run in runs])
+    event: Any = st.dataframe(
+        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="execucoes"
+    )
+    rows = event.selection.rows
+    return runs[rows[0]] if rows and rows[0] < len(runs) else None
+
+
+def detail(run: Run, site: Site, admission: Admission) -> None:
+    """The selected run's message and notes, and its report where it was kept."""
+    for text, tell in ((run.message, st.error), (run.note, st.warning)):
+        if text:
+            tell(plain(text))
+    if run.clear and not admission.rights.clear:
+        st.caption(t("O relatório desta execução tem dados em claro, que o seu papel não vê."))
+        return
+    if run.file is None or not _is_kept(str(run.file), run.sha256 or ""):
+        st.caption(t("O relatório desta execução não está mais guardado."))
+        return
+    st.download_button(
+        t("Baixar o relatório desta execução"),
+        data=partial(run.file.read_bytes),
+        file_name=run.file.name,
+        mime=_MIME,
+        on_click="ignore",
+    )
+
+
+@st.cache_data(ttl=_BANNER_SECONDS, max_entries=100, show_spinner=False)
+def _is_kept(file: str, sha256: str) -> bool:
+    """Whether the file is there and still the one that the run wrote."""
+    try:
+        with Path(file).open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _row(run: Run, zone: tzinfo) -> dict[str, object]:
+    origins = {history.SCHEDULED: t("agendada"), history.PAGE: t("página")}
+    outcomes = {
+        history.RUNNING: t("em andamento"),
+        history.DONE: t("concluída"),
+        history.FAILED: t("falhou"),
+        history.INTERRUPTED: t("interrompida"),
+        history.VANISHED: t("morta"),
+    }
+    rate = run.divergence_rate
+    return {
+        t("Início"): format.instant(run.began_at.astimezone(zone)),
+        t("Origem"): origins.get(run.origin, run.origin),
+        t("Quem"): run.who,
+        t("Estabelecimento"): run.merchant_name,
+        t("Período"): format.span(*run.period),
+        t("Regra"): run.rule,
+        t("Resultado"): outcomes.get(run.outcome, run.outcome),
+        t("Registros lidos"): whole(_rows(run)) if run.books else _NOTHING,
+        t("Divergências"): whole(run.books["divergences"]) if run.books else _NOTHING,
+        t("Taxa de divergência"): _NOTHING if rate is None else format.percent(rate),
+        t("Duração"): _decimal(sum(run.seconds.values())) if run.seconds else _NOTHING,
+    }
+
+
+def _rows(run: Run) -> int:
+    return int(run.books["transactions"] + run.books["logs"]) if run.books else 0
+
+
+def _decimal(seconds: float) -> str:
+    return f"{seconds:.1f}".replace(".", ",")

@@ -1,0 +1,17 @@
+"""Execuções: every recorded run, their trend, and the reports that were kept."""
+
+import streamlit as st
+
+from lib.ui import frame, runs
+from lib.ui.i18n import t
+
+site, admission = frame.enter("runs")
+runs.banner(site, admission)
+recorded = runs.read(site, admission)
+if not recorded:
+    st.info(t("Nenhuma execução registrada ainda."))
+    st.stop()
+runs.trend(recorded)
+selected = runs.table(recorded, site.settings.zone)
+if selected is not None:
+    runs.detail(selected, site, admission)

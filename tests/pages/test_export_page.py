@@ -1,0 +1,116 @@
+"""The export button: its workbook is the command line's, and other sessions are not disturbed."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lib import cli, config, exports
+from lib.ui import export
+from lib.ui.export import EXPORTS
+from tests.command import Sheets, sheets
+from tests.pages.dashboard import MERCHANT, Dashboard, texts, today
+
+
+def press_export(at: AppTest) -> None:
+    next(b for b in at.button if b.label in ("Exportar Excel", "Export Excel")).click().run()
+
+
+def exported(at: AppTest, target: Path) -> Sheets:
+    """The sheets of the file this session is given."""
+    press_export(at)
+    deadline = time.monotonic() + 60
+    while not at.download_button and time.monotonic() < deadline:
+        time.sleep(0.1)
+        at.run()
+    assert not at.exception
+    assert not at.error, texts(at)
+    [finished] = [e for e in EXPORTS._exports.values() if e.dataset.version == version(at)]
+    target.write_bytes(finished.future.result().path.read_bytes())
+    return sheets(target)
+
+
+def version(at: AppTest) -> str:
+    return str(at.session_state["_export"]["version"])
+
+
+@pytest.mark.parametrize("rule", ["card", "card_time"])
+def test_the_workbook_is_the_command_lines_cell_by_cell(
+    morning: Dashboard, tmp_path: Path, rule: str
+) -> None:
+    day = today() - timedelta(days=2)
+    at = morning.open(periodo=[day.isoformat(), today().isoformat()], regra=rule)
+    mine = exported(at, tmp_path / "dashboard.xlsx")
+    target = tmp_path / "command.xlsx"
+    words = ["--start", f"{day}", "--end", f"{today()}", "--rule", rule, "--output", str(target)]
+    assert cli.main(["--config", config.os.environ[config.FILE_VARIABLE], *words]) == cli.DONE
+    theirs = sheets(target)
+    assert mine == theirs
+    assert len(theirs.consolidated) > 100
+
+
+def test_zero_rows_make_a_workbook_with_headers(dashboard: Dashboard, tmp_path: Path) -> None:
+    assert exported(dashboard.open(), tmp_path / "empty.xlsx") == Sheets([], [])
+
+
+def test_the_progress_stands_in_the_page_until_the_file_does(morning: Dashboard) -> None:
+    at = morning.open()
+    press_export(at)
+    assert at.get("progress")
+    assert next(b for b in at.button if b.label == "Exportar Excel").disabled
+
+
+def test_a_failed_export_is_one_sentence_and_may_be_tried_again(
+    morning: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "ROOT", tmp_path)  # where there is no worker to run
+    at = morning.open()
+    press_export(at)
+    deadline = time.monotonic() + 30
+    while not at.error and time.monotonic() < deadline:
+        time.sleep(0.1)
+        at.run()
+    assert str(at.error[0].value).startswith("A exportação parou antes do fim")
+    monkeypatch.undo()
+    monkeypatch.setenv(config.FILE_VARIABLE, "")
+    assert next(b for b in at.button if b.label == "Exportar Excel").disabled is False
+
+
+def test_the_name_says_merchant_and_period_and_cannot_be_guessed(morning: Dashboard) -> None:
+    names = set()
+    for _ in range(2):
+        at = morning.open(periodo=[today().isoformat()] * 2)
+        press_export(at)
+        names.add(at.session_state["_export"]["name"])
+    assert len(names) == 2
+    day = f"{today():%Y%m%d}"
+    assert all(name.startswith(f"resultado_{MERCHANT}_{day}_{day}_") for name in names)
+    assert all(len(name.split("_")[-1]) == len("0123456789abcdef.xlsx") for name in names)
+
+
+def test_sessions_that_ask_at_once_share_one_worker(
+    morning: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr(exports.subprocess, "Popen", _counted(begun))
+    sessions = [morning.open() for _ in range(5)]
+    for at in sessions:
+        press_export(at)
+    versions = {version(at) for at in sessions}
+    assert len(versions) == 1
+    [shared] = [e for e in export.EXPORTS._exports.values() if e.dataset.version in versions]
+    shared.future.result(timeout=60)
+    assert len(begun) == 1
+
+
+def _counted(begun: list[object]) -> type:
+    class Counted(exports.subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: object, **keys: object) -> None:
+            begun.append(arguments)
+            super().__init__(*arguments, **keys)  # type: ignore[call-overload]
+
+    return Counted

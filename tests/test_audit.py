@@ -1,0 +1,345 @@
+"""What the audit trail holds, that nobody changes it unseen, and what happens without it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import stat
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from lib import audit, audit_trail, cli, config, verify
+from lib.audit import Actor
+from lib.errors import AuditError
+from lib.settings import Settings
+from tests.command import PREVIOUS, Command, start
+from tests.servers import Databases
+
+ANA = Actor("ana@example.com", "10.1.2.3")
+CARD, CPF = "4539578763621486", "52998224725"
+WHERE = {"host": "/nowhere", "database": "d", "user": "u", "password": "n3v3r-written"}
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(databases, tmp_path, capsys)
+
+
+def settings(trail: Path, **keys: Any) -> Settings:
+    values = {
+        "merchants": {"12345678000195": "Loja"},
+        "transactions": WHERE,
+        "auth_logs": WHERE,
+        "audit": {"path": str(trail)},
+    }
+    return config.from_values(values | keys, "teste", {})
+
+
+def key(trail: Path) -> Path:
+    return trail.with_name(f"{trail.name}.key")
+
+
+def add(trail: Path, *texts: str) -> audit_trail.Anchor:
+    for text in texts:
+        anchor = audit_trail.append(trail, key(trail), lambda _, t=text: [{"what": t}])
+    return anchor
+
+
+def checked(trail: Path, *anchors: audit_trail.Anchor) -> audit_trail.Checked:
+    return audit_trail.verify(trail, key(trail), [("planilha", a) for a in anchors])
+
+
+def records(trail: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in trail.read_text().splitlines()]
+
+
+def test_the_trail_and_its_key_are_their_owners_only(trail: Path) -> None:
+    add(trail, "a", "b")
+    for file in (trail, key(trail)):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert checked(trail) == audit_trail.Checked(2, "", "", ())
+
+
+LINES = [f"record {number}" for number in range(8)]
+TAMPERING: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
+    "edit": (
+        lambda x: [*x[:3], x[3].replace(b"record 3", b"record 9"), *x[4:]],
+        "A linha 4 foi alterada, ou foi escrita sem a chave.",
+    ),
+    "edit that keeps the meaning": (
+        lambda x: [*x[:3], x[3].replace(b'","', b'", "', 1), *x[4:]],
+        "A linha 4 foi alterada, ou foi escrita sem a chave.",
+    ),
+    "edit of the last": (
+        lambda x: [*x[:7], x[7].replace(b"record 7", b"record 9")],
+        "A linha 8 foi alterada, ou foi escrita sem a chave.",
+    ),
+    "deletion": (lambda x: [*x[:3], *x[4:]], "Antes da linha 4 faltam registros: do 4 ao 4."),
+    "deletion of the first": (lambda x: x[2:], "Antes da linha 1 faltam registros: do 1 ao 2."),
+    "swap": (
+        lambda x: [*x[:3], x[4], x[3], *x[5:]],
+        "Antes da linha 4 faltam registros: do 4 ao 4.",
+    ),
+    "repetition": (
+        lambda x: [*x, x[7]],
+        "A linha 9 está fora da ordem, ou repetida: tem o registro 8.",
+    ),
+    "truncation": (
+        lambda x: x[:6],
+        "planilha aponta o registro 8, que não está na auditoria como era.",
+    ),
+    "insertion": (
+        lambda x: [*x[:3], b'{"seq":4}\n', *x[3:]],
+        "A linha 4 foi alterada, ou foi escrita sem a chave.",
+    ),
+    "cut within the last": (
+        lambda x: [*x[:7], x[7][:20]],
+        "A linha 8 foi alterada, ou foi escrita sem a chave.",
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", TAMPERING)
+def test_tampering_is_found(trail: Path, attack: str) -> None:
+    anchor = add(trail, *LINES)
+    assert checked(trail, anchor).problems == ()
+    change, problem = TAMPERING[attack]
+    trail.write_bytes(b"".join(change(trail.read_bytes().splitlines(keepends=True))))
+    assert checked(trail, anchor).problems[0] == problem
+
+
+@effort(max_examples=60)
+@given(st.data())
+def test_no_single_byte_can_be_changed_unseen(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    trail = tmp_path_factory.mktemp("trail") / "audit.jsonl"
+    anchor = add(trail, "a", "b", "c")
+    content = bytearray(trail.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    trail.write_bytes(bytes(content))
+    assert checked(trail, anchor).problems
+
+
+def test_a_trail_rewritten_with_another_key_is_found(trail: Path) -> None:
+    anchor = add(trail, *LINES)
+    kept = key(trail).read_text()
+    for file in (trail, key(trail)):
+        file.unlink()
+    add(trail, *LINES)
+    assert checked(trail, anchor).problems, "the anchor is of the other key"
+    key(trail).write_text(kept)
+    assert len(checked(trail).problems) == len(LINES)
+
+
+def test_nothing_is_added_to_a_trail_whose_end_was_changed(trail: Path) -> None:
+    add(trail, "a", "b")
+    trail.write_bytes(trail.read_bytes().replace(b'"b"', b'"x"'))
+    with pytest.raises(AuditError, match="O último registro da auditoria .* foi alterado"):
+        add(trail, "c")
+
+
+def test_a_record_that_a_killed_process_left_unfinished_is_no_tampering(trail: Path) -> None:
+    add(trail, "a", "b")
+    with trail.open("ab") as file:
+        file.write(b'{"half":"of a li')
+    anchor = add(trail, "c", "d")
+    assert checked(trail, anchor) == audit_trail.Checked(4, "", "", ())
+    trail.write_bytes(trail.read_bytes().replace(b"half", b"hidden"))
+    assert checked(trail).problems, "its length is sealed"
+
+
+def _write_many(arguments: tuple[Path, int]) -> None:
+    trail, writer = arguments
+    add(trail, *(f"{writer}-{number}" for number in range(50)))
+
+
+def test_four_processes_at_once_leave_one_intact_chain(trail: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(4) as pool:
+        pool.map(_write_many, [(trail, writer) for writer in range(4)])
+    assert checked(trail).problems == ()
+    assert sorted(record["what"] for record in records(trail)) == sorted(
+        f"{writer}-{number}" for writer in range(4) for number in range(50)
+    )
+
+
+def test_a_trail_or_key_that_is_open_to_others_is_refused(trail: Path) -> None:
+    add(trail, "a")
+    trail.chmod(0o666)
+    with pytest.raises(AuditError, match="podem alterar a auditoria"):
+        add(trail, "b")
+    trail.chmod(0o600)
+    key(trail).chmod(0o644)
+    with pytest.raises(AuditError, match="A chave da auditoria .* não serve"):
+        add(trail, "b")
+    key(trail).unlink()
+    with pytest.raises(AuditError, match="recupere-a da cópia de segurança"):
+        add(trail, "b")
+    assert len(records(trail)) == 1
+
+
+def test_a_trail_that_is_a_link_is_not_followed(trail: Path, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("")
+    trail.symlink_to(tmp_path / "victim")
+    with pytest.raises(AuditError, match="não pôde ser gravada"):
+        add(trail, "a")
+    assert (tmp_path / "victim").read_text() == ""
+
+
+def test_a_full_disk_leaves_the_trail_as_it_was(
+    trail: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(trail, "a")
+    before = trail.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AuditError, match="por isso nada foi feito"):
+        add(trail, "b")
+    assert trail.read_bytes() == before
+
+
+def test_a_record_says_who_from_where_what_and_with_which_configuration(trail: Path) -> None:
+    made = settings(trail)
+    audit.record(made, "view", ANA, page="overview")
+    audit.record(made, "refusal", ANA, message="papel")
+    first, second, third = records(trail)
+    assert first["kind"] == "configuration"
+    assert first["settings"]["transactions"]["host"] == "/nowhere"
+    assert "n3v3r-written" not in trail.read_text()
+    assert {"kind": "view", "who": ANA.who, "from": ANA.origin, "page": "overview"}.items() <= (
+        second.items()
+    )
+    assert third["kind"] == "refusal"
+    assert {first["config"], second["config"], third["config"]} == {first["config"]}
+
+
+def test_a_changed_configuration_is_a_record_of_its_own(trail: Path) -> None:
+    audit.record(settings(trail), "view", ANA)
+    audit.record(settings(trail, window_days=3), "view", ANA)
+    audit.record(settings(trail, window_days=3), "view", ANA)
+    assert [record["kind"] for record in records(trail)] == [
+        "configuration",
+        "view",
+        "configuration",
+        "view",
+        "view",
+    ]
+    assert records(trail)[2]["settings"]["window_days"] == 3
+
+
+def test_what_a_person_types_is_scrubbed_and_bounded(trail: Path) -> None:
+    typed = f"cliente {CPF}, cartão {CARD} " + "x" * 5_000
+    audit.record(settings(trail), "export", ANA, reason=typed, search=CARD)
+    text = trail.read_text()
+    assert CARD not in text
+    assert CPF not in text
+    assert len(records(trail)[-1]["reason"]) == 1_000
+
+
+def test_without_a_trail_nothing_is_recorded_and_nothing_clear_is_exported(tmp_path: Path) -> None:
+    made = settings(Path(), audit={"path": ""})
+    assert audit.record(made, "view", ANA) is None
+    with pytest.raises(AuditError, match="só é feita com auditoria"):
+        audit.record(made, "export", ANA, clear=True)
+
+
+def test_a_scheduled_run_is_recorded_before_and_after_and_its_workbook_has_the_anchor(
+    command: Command, databases: Databases
+) -> None:
+    command.reported()
+    trail = Path(databases.values["audit"]["path"])
+    change, began, ended = records(trail)
+    assert [r.get("outcome") for r in (change, began, ended)] == [None, "started", "done"]
+    assert began["merchant"] == next(iter(databases.values["merchants"]))
+    assert date.fromisoformat(began["start"]) <= date.fromisoformat(began["end"])
+    assert began["clear"] is False
+    assert ended["rows"] == dict.fromkeys(began and ended["rows"], 0)
+    said = verify.properties(command.target)
+    assert said[verify.AUDITORIA] == f"{began['seq']}:{began['seal']}"
+    verified = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
+    assert (verified.code, verified.out.splitlines()[-1]) == (0, "A auditoria está íntegra.")
+
+
+def test_verify_finds_the_truncation_that_a_workbook_gives_away(
+    command: Command, databases: Databases
+) -> None:
+    command.reported()
+    trail = Path(databases.values["audit"]["path"])
+    trail.write_bytes(trail.read_bytes().splitlines(keepends=True)[0])
+    plain = command.say("audit", "verify", str(trail))
+    assert plain.code == cli.DONE, "nothing in the file itself shows it"
+    found = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
+    assert found.code == cli.FAILED
+    assert found.sentence == (
+        f"A auditoria {trail} não está íntegra: {command.target} aponta o registro 2, que não "
+        "está na auditoria como era."
+    )
+
+
+def test_a_failed_run_is_recorded_with_its_sentence(command: Command, databases: Databases) -> None:
+    databases.execute("transactions", "DROP TABLE transactions CASCADE")
+    sentence = command.refused()
+    trail = Path(databases.values["audit"]["path"])
+    assert [r.get("outcome") for r in records(trail)] == [None, "started", "failed"]
+    assert records(trail)[-1]["message"] == sentence
+
+
+def test_where_the_audit_cannot_be_written_no_report_is(
+    command: Command, databases: Databases, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    nowhere = tmp_path / "file" / "audit.jsonl"
+    assert command.refused(audit={"path": str(nowhere)}).startswith(
+        f"A auditoria não pôde ser gravada em {nowhere}"
+    )
+
+
+def test_where_the_audit_fails_at_the_end_the_previous_report_stays(
+    command: Command, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = audit_trail.append
+
+    def append(path: Path, key: Path, make: Any) -> audit_trail.Anchor:
+        if path.exists():
+            raise AuditError("não deu")
+        return real(path, key, make)
+
+    monkeypatch.setattr(audit_trail, "append", append)
+    assert command.refused() == "não deu"
+    assert command.target.read_bytes() == PREVIOUS
+
+
+@pytest.mark.parametrize("words", [["--anchor", "x"], ["/gone"], ["--workbook", "/gone"]])
+def test_what_verify_cannot_read_is_one_sentence(
+    words: list[str], trail: Path, command: Command
+) -> None:
+    add(trail, "a")
+    said = command.say("audit", "verify", *([str(trail)] if words[0] != "/gone" else []), *words)
+    assert said.code == cli.FAILED
+    assert said.err.count("\n") == 1
+
+
+def test_verify_needs_no_configuration(trail: Path) -> None:
+    add(trail, "a")
+    process = start("audit", "verify", str(trail), cwd="/")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "Registros: 1" in out

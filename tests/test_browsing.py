@@ -1,0 +1,179 @@
+"""Long tables: what is asked is found, filtered and sorted as a plain loop would do it."""
+
+from __future__ import annotations
+
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib import browsing, listings, matching
+from lib import columns as c
+from lib.browsing import Query
+from lib.listings import Table
+from lib.reconciliation import Period, Reconciliation, Rule
+from tests.frames import Log, Transaction, logs_frame, transactions_frame
+
+DAY = date(2026, 11, 20)
+PERIOD = Period(DAY - timedelta(days=3), DAY, DAY + timedelta(days=9))
+TABLES = [listings.CONSOLIDATED, listings.DIVERGENCES, listings.WITHOUT_LOG, listings.DUPLICATES]
+
+cards = st.sampled_from(["400000******0001", "510510******0002", "******0003", None, ""])
+texts = st.sampled_from(["Aprovada", "NEGADA por saldo", "ação não concluída", "", None, "=1+1"])
+times = st.sampled_from([None, time(0), time(10, 30), time(23, 59, 59)])
+days = st.sampled_from([DAY, DAY - timedelta(days=1)])
+transactions = st.builds(
+    Transaction,
+    st.sampled_from(["***.222.333-**", "***.456.789-**", None]),
+    cards,
+    cards,
+    days,
+    times,
+    st.sampled_from([None, Decimal("1.00"), Decimal("-3.50"), Decimal("1234.56")]),
+)
+logs = st.builds(Log, cards, days, times, st.sampled_from(["00", "51", None, ""]), texts)
+
+
+def result_of(
+    bought: list[Transaction], logged: list[Log], *, dictionary: bool = True
+) -> Reconciliation:
+    return matching.reconcile(
+        transactions_frame(bought, dictionary=dictionary),
+        logs_frame(logged, dictionary=dictionary),
+        PERIOD,
+        Rule(),
+    )
+
+
+def column(result: Reconciliation, table: Table, name: str) -> list[Any]:
+    """A column of the whole table, blank values as None."""
+    frame = table.page(result, np.arange(len(table.row_numbers(result))))
+    return plainly(frame[name].tolist())
+
+
+def plainly(values: list[Any]) -> list[Any]:
+    return [None if str(value) in ("<NA>", "nan", "None", "") else value for value in values]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@given(bought=st.lists(transactions, max_size=12), logged=st.lists(logs, max_size=12))
+def test_every_column_sorts_as_its_values_do_blanks_last_and_ties_as_in_the_sheet(
+    table: Table, bought: list[Transaction], logged: list[Log]
+) -> None:
+    result = result_of(bought, logged)
+    for name in table.columns:
+        values = column(result, table, name)
+        for descending in (False, True):
+            at = browsing.positions(result, table, Query(sort=name, descending=descending))
+            known = [i for i, value in enumerate(values) if value is not None]
+            known.sort(key=values.__getitem__, reverse=descending)
+            blank = [i for i, value in enumerate(values) if value is None]
+            assert at.tolist() == known + blank
+
+
+@pytest.mark.parametrize("dictionary", [True, False], ids=["dictionary", "plain"])
+@given(
+    bought=st.lists(transactions, max_size=12),
+    logged=st.lists(logs, max_size=12),
+    text=st.sampled_from(
+        ["aprovada", "nao concluida", "NEGADA", "00", "51", "0001", "400000******0001", "222333"]
+        + ["***.456.789-**", "=1+1", "nada", "5105 10** **** 0002"]
+    ),
+)
+def test_search_finds_what_a_plain_loop_finds(
+    bought: list[Transaction], logged: list[Log], text: str, dictionary: bool
+) -> None:
+    result = result_of(bought, logged, dictionary=dictionary)
+    for table in (listings.CONSOLIDATED, listings.DIVERGENCES):
+        at = browsing.positions(result, table, Query(search=text))
+        columns = [column(result, table, name) for name in table.searched]
+        rows = [dict(zip(table.searched, row, strict=True)) for row in zip(*columns, strict=True)]
+        assert at.tolist() == [i for i, row in enumerate(rows) if _has(row, text)]
+
+
+def _has(row: dict[str, Any], text: str) -> bool:
+    folded = {"nao concluida": "não concluída"}.get(text, text).lower()
+    number = text.replace(" ", "").replace(".", "").replace("-", "")
+    for name, value in ((name, value or "") for name, value in row.items()):
+        if name == c.COD_RESPOSTA:
+            hit = value == folded
+        elif name == c.DES_LOG:
+            hit = folded in value.lower()
+        elif not any(ch.isdigit() for ch in text) or text == "=1+1":
+            hit = folded in value
+        elif name == c.NUM_CPF:
+            digits = "".join(ch for ch in value if ch.isdigit())
+            hit = number.replace("*", "") in digits
+        else:
+            hit = number in value
+        if hit:
+            return True
+    return False
+
+
+@given(bought=st.lists(transactions, max_size=12), logged=st.lists(logs, max_size=12))
+def test_wanted_values_are_kept_and_nothing_else(
+    bought: list[Transaction], logged: list[Log]
+) -> None:
+    result = result_of(bought, logged)
+    for table, name in (
+        (listings.CONSOLIDATED, c.TIPO_MATCH),
+        (listings.CONSOLIDATED, c.COD_RESPOSTA),
+        (listings.DIVERGENCES, c.MOTIVO),
+        (listings.DIVERGENCES, c.COD_RESPOSTA),
+        (listings.DUPLICATES, listings.MANTIDA),
+    ):
+        values = [value or "" for value in column(result, table, name)]
+        words = browsing.words_of(result, table, name)
+        assert sorted(words) == sorted(set(values))
+        for word in words:
+            at = browsing.positions(result, table, Query(wanted=((name, (word,)),)))
+            assert at.tolist() == [i for i, value in enumerate(values) if value == word]
+
+
+def test_the_amount_is_exact_and_passes_over_what_is_null() -> None:
+    bought = [
+        Transaction("1", None, None, DAY, None, amount)
+        for amount in (Decimal("0.10"), None, Decimal("0.20"))
+    ]
+    result = result_of(bought, [])
+    at = browsing.positions(result, listings.WITHOUT_LOG, Query())
+    assert browsing.amount(result, listings.WITHOUT_LOG, at) == Decimal("0.30")
+
+
+def test_what_is_computed_is_handed_to_be_remembered_by_small_keys() -> None:
+    result = result_of([Transaction("1", "1", None, DAY, None, None)], [Log("1", DAY, None)])
+    kept: dict[Any, Any] = {}
+    query = Query(search="x", sort=c.VLR_TOTAL, descending=True)
+
+    def remember(key: Any, compute: Any) -> Any:
+        return kept.setdefault(key, compute())
+
+    browsing.positions(result, listings.CONSOLIDATED, query, remember)
+    assert set(kept) == {
+        ("order", "consolidated", c.VLR_TOTAL, True),
+        ("search", "consolidated", "x"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("  muitos   espaços ", "muitos espaços"),
+        ("4000001234561234", "400000******1234"),
+        ("4000 0012 3456 1234", "400000******1234"),
+        ("4000-0012-3456-1234 negada", "400000******1234 negada"),
+        ("123.456.789-09", "***.456.789-**"),
+        ("12345678909", "***.456.789-**"),
+        ("123456789012", "******9012"),
+        ("400000******1234", "400000******1234"),
+        ("1234", "1234"),
+        ("x" * 500, "x" * browsing.SEARCH_LENGTH),
+    ],
+)
+def test_a_search_never_keeps_a_whole_card_number_or_cpf(typed: str, kept: str) -> None:
+    assert browsing.cleaned_search(typed) == kept

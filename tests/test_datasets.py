@@ -1,0 +1,212 @@
+"""The shared data sets: one extraction for all who ask, the oldest leaving when memory is full."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lib import matching, summary
+from lib.datasets import Dataset, Derived, Key, Rights, Store
+from lib.errors import AggregatorError, ExtractionError
+from lib.pipeline import Outcome, Progress, Request
+from lib.reconciliation import Period, Rule
+from tests.frames import Log, Transaction, logs_frame, transactions_frame
+
+DAY = date(2026, 11, 20)
+ANY: Any = None
+
+
+def key(days: int = 0, rights: Rights | None = None) -> Key:
+    period = Period(DAY - timedelta(days=days), DAY, DAY)
+    return Key(Request("12345678000190", period, Rule()), rights or Rights())
+
+
+def outcome(asked: Key, records: int = 1) -> Outcome:
+    bought = [Transaction("1", f"4{n:011}", None, DAY, None, None) for n in range(records)]
+    frames = transactions_frame(bought), logs_frame([Log("1", DAY, None)])
+    result = matching.reconcile(*frames, asked.request.period, asked.request.rule)
+    return Outcome(
+        request=asked.request,
+        merchant_name="Loja",
+        clear=False,
+        extracted_at=datetime(2026, 11, 20, tzinfo=timezone(timedelta(hours=-3))),
+        reconciliation=result,
+        books=summary.books(result),
+        by_day=summary.balance_by_day(result),
+    )
+
+
+class Source:
+    """Stands in for the extraction: counts, waits until it is let go, and may fail."""
+
+    def __init__(self, records: int = 1) -> None:
+        self.asked: list[Key] = []
+        self.go = threading.Event()
+        self.failure: BaseException | None = None
+        self.records = records
+
+    def __call__(self, settings: Any, asked: Key, progress: Progress) -> Outcome:
+        self.asked.append(asked)
+        progress("transactions", 0)
+        progress("auth_logs", 7)
+        progress("transactions", 12)
+        assert self.go.wait(30)
+        if self.failure is not None:
+            raise self.failure
+        progress("matching", 19)
+        return outcome(asked, self.records)
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def loaded(store: Store, asked: Key) -> Dataset:
+    return store.load(ANY, asked).future.result(timeout=30)
+
+
+def test_twenty_who_ask_at_once_get_one_extraction(source: Source) -> None:
+    store = Store(source)
+    barrier = threading.Barrier(20)
+    got: list[Dataset] = []
+
+    def ask() -> None:
+        barrier.wait()
+        got.append(store.load(ANY, key()).future.result(timeout=30))
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    source.go.set()
+    for thread in threads:
+        thread.join()
+    assert len(source.asked) == 1
+    assert len({id(dataset) for dataset in got}) == 1
+    assert store.find(key()) is got[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [key(1), key(0, Rights(reader="ana")), key(0, Rights(clear=True))],
+    ids=["period", "reader", "clear"],
+)
+def test_another_question_or_other_rights_are_another_data_set(source: Source, other: Key) -> None:
+    store = Store(source)
+    source.go.set()
+    mine = loaded(store, key())
+    assert store.find(other) is None
+    assert loaded(store, other) is not mine
+    assert loaded(store, other).version != mine.version
+
+
+def test_who_waits_sees_the_stages_as_they_are_reached(source: Source) -> None:
+    store = Store(source)
+    loading = store.load(ANY, key())
+    wait_for(lambda: len(loading.stages) == 2 and loading.stages[0].rows == 12)
+    assert [(stage.name, stage.rows) for stage in loading.stages] == [
+        ("transactions", 12),
+        ("auth_logs", 7),
+    ]
+    assert store.loading(key()) is loading
+    source.go.set()
+    loading.future.result(timeout=30)
+    assert loading.stages[-1].name == "matching"
+    assert store.loading(key()) is None
+
+
+def test_a_failure_is_told_to_who_waits_and_not_kept(source: Source) -> None:
+    store = Store(source)
+    source.failure = ExtractionError("{side}: não leu.", side="auth_logs")
+    source.go.set()
+    with pytest.raises(AggregatorError, match="auth_logs: não leu"):
+        loaded(store, key())
+    assert store.find(key()) is None
+    assert store.loading(key()) is None
+    source.failure = None
+    assert loaded(store, key()).outcome.books.transactions == 1
+
+
+def test_an_unexpected_failure_reaches_who_waits_and_the_servers_log(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: logged.append(args.exc_value))
+    store = Store(source)
+    source.failure = ZeroDivisionError()
+    source.go.set()
+    with pytest.raises(ZeroDivisionError):
+        loaded(store, key())
+    wait_for(lambda: logged == [source.failure])
+    assert store.loading(key()) is None
+
+
+def test_the_old_data_stay_until_the_new_are_there(source: Source) -> None:
+    store = Store(source)
+    source.go.set()
+    old = loaded(store, key())
+    source.go.clear()
+    again = store.load(ANY, key())
+    assert store.find(key()) is old
+    source.go.set()
+    new = again.future.result(timeout=30)
+    assert store.find(key()) is new
+    assert new.version != old.version
+
+
+def test_the_least_recently_used_leaves_when_the_budget_is_full() -> None:
+    source = Source(records=2_000)
+    source.go.set()
+    one = Dataset(key(), outcome(key(), 2_000)).size_bytes
+    store = Store(source, budget_bytes=int(2.5 * one))
+    first, second, third = key(1), key(2), key(3)
+    loaded(store, first)
+    loaded(store, second)
+    store.find(first)
+    loaded(store, third)
+    assert [store.find(k) is not None for k in (first, second, third)] == [True, False, True]
+    assert store.size_bytes <= 2.5 * one
+
+
+def test_one_data_set_beyond_the_budget_is_served_all_the_same() -> None:
+    source = Source(records=100)
+    source.go.set()
+    store = Store(source, budget_bytes=1)
+    assert loaded(store, key()) is store.find(key())
+
+
+def test_derived_arrays_are_computed_once_and_leave_when_there_is_no_room() -> None:
+    derived = Derived(budget_bytes=3 * 8_000)
+    made: list[str] = []
+
+    def make(name: str) -> Callable[[], Any]:
+        def compute() -> Any:
+            made.append(name)
+            return np.zeros(1_000)
+
+        return compute
+
+    for name in ["a", "b", "a", "c", "d", "a", "b"]:
+        derived.get(name, make(name))
+    assert made == ["a", "b", "c", "d", "b"]
+    assert derived.size_bytes == 3 * 8_000
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    done = threading.Event()
+    for _ in range(1_000):
+        if holds():
+            return
+        done.wait(0.01)
+    raise AssertionError
+
+
+def test_the_size_of_a_data_set_counts_its_frames_and_its_row_numbers() -> None:
+    small, large = (Dataset(key(), outcome(key(), n)).size_bytes for n in (100, 10_000))
+    assert large > 50 * small
+    assert large > 10_000 * 8 * 4

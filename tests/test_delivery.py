@@ -1,0 +1,204 @@
+"""How a run reaches its file: the name, the older reports, several merchants, the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lib import cli, config, delivery, history, pipeline, run_log
+from lib.errors import ConfigError
+from tests.command import PREVIOUS, Command, configured, sheets
+from tests.faults import DAY, MERCHANT, PERIOD, fill
+from tests.servers import MERCHANTS, Databases
+
+OTHER = [cnpj for cnpj in MERCHANTS if cnpj != MERCHANT][0]
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    fill(databases, 5)
+    return Command(databases, tmp_path, capsys)
+
+
+def asked(databases: Databases) -> pipeline.Request:
+    settings = config.from_values(databases.values, "teste", {})
+    return pipeline.request(
+        settings, date(2026, 11, 23), start=date(2026, 11, 1), end=date(2026, 11, 20)
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("resultado.xlsx", "resultado.xlsx"),
+        ("{date}/r_{merchant}.xlsx", f"2026-11-23/r_{MERCHANT}.xlsx"),
+        ("{start}_{end}.xlsx", "2026-11-01_2026-11-20.xlsx"),
+    ],
+)
+def test_the_name_of_the_report_takes_its_values_from_the_request(
+    databases: Databases, template: str, name: str
+) -> None:
+    assert delivery.target(Path(template), asked(databases)) == Path(name)
+
+
+def test_a_placeholder_that_does_not_exist_is_named(databases: Databases) -> None:
+    with pytest.raises(ConfigError) as caught:
+        delivery.target(Path("{data}.xlsx"), asked(databases))
+    assert str(caught.value) == (
+        "O nome do arquivo de saída usa {data}, que não existe; há {date}, {start}, {end} e "
+        "{merchant}."
+    )
+
+
+def test_output_path_may_hold_placeholders(command: Command) -> None:
+    path = command.folder / "relatorio_{merchant}_{end}.xlsx"
+    file = configured(command.folder, command.databases.values, output_path=str(path))
+    said = command.say("--config", str(file), *PERIOD)
+    name = f"relatorio_{MERCHANT}_{DAY}.xlsx"
+    assert said.out.splitlines()[-1] == f"Planilha '{name}' gerada com sucesso."
+    assert len(sheets(command.folder / name).consolidated) == 5
+
+
+def reports(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.xlsx"))
+
+
+def test_without_keep_a_report_takes_the_place_of_the_one_before(command: Command) -> None:
+    command.reported(*PERIOD)
+    assert reports(command.folder) == [command.target.name]
+
+
+def test_older_reports_are_kept_under_the_moment_they_were_written(command: Command) -> None:
+    record = {"path": str(command.folder / "history.sqlite")}
+    os.utime(command.target, (1_780_000_000,) * 2)
+    for minute in range(4):
+        command.reported(*PERIOD, keep=2, history=record)
+        os.utime(command.target, (1_790_000_000 + minute * 60,) * 2)
+    names = reports(command.folder)
+    assert len(names) == 3
+    assert all(re.fullmatch(r"resultado_transacoes(_\d{8}-\d{6})?\.xlsx", name) for name in names)
+    # The file that was there before the first run is the oldest, and gone.
+    assert all((command.folder / name).read_bytes() != PREVIOUS for name in names)
+    files = [run.file for run in history.History(Path(record["path"])).runs()]
+    assert files[0] == command.target
+    assert [path.name for path in files[1:3] if path] == sorted(names[1:], reverse=True)
+
+
+def test_of_dated_reports_only_the_same_merchants_are_cleared_away(command: Command) -> None:
+    for day in range(1, 6):
+        for cnpj in (MERCHANT, OTHER):
+            old = command.folder / f"r_{cnpj}_2026-10-0{day}.xlsx"
+            old.write_bytes(b"old")
+            os.utime(old, (1_790_000_000 + day,) * 2)
+    (command.folder / f"r_{MERCHANT}_rascunho.xlsx").write_bytes(b"mine")
+    path = str(command.folder / "r_{merchant}_{end}.xlsx")
+    file = configured(command.folder, command.databases.values, output_path=path, keep=2)
+    assert command.say("--config", str(file), *PERIOD).code == cli.DONE
+    left = [name for name in reports(command.folder) if MERCHANT in name]
+    assert left == [
+        f"r_{MERCHANT}_2026-10-04.xlsx",
+        f"r_{MERCHANT}_2026-10-05.xlsx",
+        f"r_{MERCHANT}_{DAY}.xlsx",
+        f"r_{MERCHANT}_rascunho.xlsx",
+    ]
+    assert len([name for name in reports(command.folder) if OTHER in name]) == 5
+
+
+def test_a_run_that_fails_clears_nothing_away_and_puts_nothing_aside(command: Command) -> None:
+    command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
+    command.refused(*PERIOD, keep=1)
+    assert reports(command.folder) == [command.target.name]
+
+
+def test_all_merchants_get_a_report_each(command: Command) -> None:
+    path = str(command.folder / "r_{merchant}.xlsx")
+    file = configured(command.folder, command.databases.values, output_path=path)
+    said = command.say("--config", str(file), "--all-merchants", *PERIOD)
+    assert said.code == cli.DONE
+    assert said.out.count("gerada com sucesso.") == 2
+    for cnpj, rows in ((MERCHANT, 5), (OTHER, 0)):
+        assert len(sheets(command.folder / f"r_{cnpj}.xlsx").consolidated) == rows
+
+
+def test_one_merchant_that_fails_does_not_stop_the_others(command: Command) -> None:
+    (command.folder / f"r_{MERCHANT}.xlsx").mkdir()
+    path = str(command.folder / "r_{merchant}.xlsx")
+    file = configured(command.folder, command.databases.values, output_path=path)
+    said = command.say("--config", str(file), "--all-merchants", *PERIOD)
+    assert (said.code, said.sentence) == (
+        cli.FAILED,
+        "1 de 2 estabelecimentos falharam (Loja Exemplo); os outros foram concluídos.",
+    )
+    assert f"Loja Exemplo ({MERCHANT}): " in said.err
+    assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
+
+
+def test_all_merchants_need_names_of_their_own(command: Command) -> None:
+    assert command.refused("--all-merchants", *PERIOD) == (
+        "Com --all-merchants o nome do arquivo precisa de {merchant}, como em "
+        "resultado_transacoes_{merchant}.xlsx: ajuste output_path ou --output."
+    )
+    assert command.refused("--all-merchants", "--merchant", MERCHANT, *PERIOD) == (
+        "Use --merchant ou --all-merchants, mas não os dois."
+    )
+
+
+def test_a_dry_run_prints_the_counts_and_writes_nothing(command: Command) -> None:
+    record = command.folder / "history.sqlite"
+    said = command.run("--dry-run", *PERIOD, history={"path": str(record)})
+    assert said.code == cli.DONE
+    assert "Transações: 5 = 5 consolidadas + 0 sem log + 0 duplicadas removidas" in said.out
+    assert said.out.splitlines()[-1] == "Ensaio concluído; nenhuma planilha foi gravada."
+    assert command.target.read_bytes() == PREVIOUS
+    assert not record.exists()
+
+
+def test_the_log_has_a_line_a_stage_with_records_and_seconds(command: Command) -> None:
+    log = command.folder / "execucoes.log"
+    command.reported("--log-file", str(log), *PERIOD)
+    text = log.read_text(encoding="utf-8")
+    for stage, rows in (("transactions", 5), ("auth_logs", 5), ("matching", 10), ("writing", 5)):
+        assert re.search(rf"INFO {stage}: {rows} registros em \d+\.\d s\n", text)
+    assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d INFO início: ", text)
+    assert "concluída: " in text.splitlines()[-1]
+
+
+def test_a_failure_is_the_last_line_of_the_log(command: Command) -> None:
+    log = command.folder / "execucoes.log"
+    command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
+    sentence = command.refused("--log-file", str(log), *PERIOD)
+    assert log.read_text(encoding="utf-8").splitlines()[-1].endswith(f"falha: {sentence}")
+
+
+def test_json_lines_go_to_the_file_or_else_to_standard_error(command: Command) -> None:
+    log = command.folder / "execucoes.jsonl"
+    command.reported("--log-file", str(log), "--json-log", *PERIOD)
+    said = command.run("--json-log", *PERIOD)
+    for text in (log.read_text(encoding="utf-8"), said.err.partition("\n")[2]):
+        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        stages = {line["stage"]: line["rows"] for line in lines if "stage" in line}
+        assert stages == {"transactions": 5, "auth_logs": 5, "matching": 10, "writing": 5}
+        assert lines[-1]["outcome"] == "concluída"
+        assert lines[-1]["consolidated"] == 5
+
+
+def test_the_log_is_rotated(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "FILE_BYTES", 1_000)
+    log = command.folder / "execucoes.log"
+    for _ in range(12):
+        command.reported("--log-file", str(log), *PERIOD)
+    files = sorted(command.folder.glob("execucoes.log*"))
+    assert len(files) == run_log.FILES + 1
+    assert all(file.stat().st_size <= 1_000 for file in files)
+
+
+def test_a_log_that_cannot_be_written_is_said_before_anything_is_read(command: Command) -> None:
+    log = command.folder / "nada" / "execucoes.log"
+    assert command.refused("--log-file", str(log), *PERIOD) == (
+        f"Não foi possível gravar o log em {log}: confira se a pasta existe e a permissão da conta."
+    )

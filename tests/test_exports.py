@@ -1,0 +1,140 @@
+"""Workbooks by a process of their own: what it is handed, what it gives back, what is left."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import stat
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib import columns as c
+from lib import export_worker, matching, pipeline, summary
+from lib.datasets import Dataset, Key, Rights
+from lib.errors import BalanceError, ReportError
+from lib.exports import Exports
+from lib.pipeline import Outcome, Request
+from lib.reconciliation import Period, Rule
+from tests.command import sheets
+from tests.frames import Log, Transaction, logs_frame, transactions_frame
+
+DAY = date(2026, 11, 20)
+ASKED = Request("12345678000190", Period(DAY, DAY, DAY), Rule("card_time", 90, ("00", "10")))
+
+
+def outcome(purchases: int = 3) -> Outcome:
+    bought = [
+        Transaction("***.222.333-**", f"40000{n}", None, DAY, time(10, n % 60), Decimal(n))
+        for n in range(purchases)
+    ]
+    bought.append(Transaction(None, None, None, DAY, None, None))
+    logged = [Log(f"40000{n}", DAY, time(10, n % 60, 30), "00", "=1+1") for n in range(purchases)]
+    logged.append(Log("9", DAY, None, None, None))
+    result = matching.reconcile(
+        transactions_frame(bought), logs_frame(logged), ASKED.period, ASKED.rule
+    )
+    return Outcome(
+        request=ASKED,
+        merchant_name="Loja <&> Exemplo",
+        clear=False,
+        extracted_at=datetime(2026, 11, 20, 8, tzinfo=timezone(timedelta(hours=-3))),
+        reconciliation=result,
+        books=summary.books(result),
+        by_day=summary.balance_by_day(result),
+    )
+
+
+def dataset(purchases: int = 3) -> Dataset:
+    return Dataset(Key(ASKED, Rights()), outcome(purchases))
+
+
+def test_what_is_handed_over_comes_back_as_it_was_but_for_the_matching_keys(
+    tmp_path: Path,
+) -> None:
+    before = outcome()
+    export_worker.spool(before, tmp_path)
+    after = export_worker.unspool(tmp_path)
+    assert (after.request, after.merchant_name, after.clear, after.extracted_at, after.books) == (
+        (before.request, before.merchant_name, before.clear, before.extracted_at, before.books)
+    )
+    for field in dataclasses.fields(before.reconciliation):
+        old = getattr(before.reconciliation, field.name)
+        new = getattr(after.reconciliation, field.name)
+        if isinstance(old, np.ma.MaskedArray):
+            assert old.tolist() == new.tolist()
+        elif isinstance(old, np.ndarray):
+            assert np.array_equal(old, new)
+            assert old.dtype == new.dtype
+    shown = after.reconciliation.transactions
+    tokens = [c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF]
+    assert not set(tokens) & set(shown.columns)
+    assert shown.equals(before.reconciliation.transactions.drop(columns=tokens))
+    for path in tmp_path.iterdir():
+        assert b"token_" not in path.read_bytes()
+
+
+def test_a_handover_that_lost_its_books_is_not_published(tmp_path: Path) -> None:
+    export_worker.spool(outcome(), tmp_path)
+    job = json.loads((tmp_path / export_worker.JOB).read_text())
+    job["books"]["amount"] = "9.99"
+    (tmp_path / export_worker.JOB).write_text(json.dumps(job))
+    with pytest.raises(BalanceError, match="A planilha não tem as contas da tela"):
+        export_worker.unspool(tmp_path)
+
+
+def test_the_worker_writes_the_same_cells_as_the_pipeline(tmp_path: Path) -> None:
+    exports, shown = Exports(), dataset()
+    try:
+        workbook = exports.start(shown).future.result(timeout=60)
+        pipeline.publish(shown.outcome, tmp_path / "direct.xlsx")
+        assert sheets(workbook.path) == sheets(tmp_path / "direct.xlsx")
+        assert workbook.size_bytes == workbook.path.stat().st_size
+    finally:
+        exports.close()
+
+
+def test_files_are_private_and_gone_with_the_server() -> None:
+    exports = Exports()
+    workbook = exports.start(dataset()).future.result(timeout=60)
+    folder = workbook.path.parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path.name for path in folder.iterdir()] == [workbook.path.name]
+    exports.close()
+    assert not folder.exists()
+
+
+def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    exports, shown = Exports(), dataset()
+    try:
+        with monkeypatch.context() as nowhere:
+            nowhere.setattr("lib.exports.ROOT", tmp_path)
+            failed = exports.start(shown)
+            with pytest.raises(ReportError, match="A exportação parou antes do fim"):
+                failed.future.result(timeout=60)
+        again = exports.start(shown)
+        assert again is not failed
+        again.future.result(timeout=60)
+        assert exports.start(shown) is again
+    finally:
+        exports.close()
+
+
+def test_exports_of_different_data_never_mix_and_the_waiting_know_their_place(
+    tmp_path: Path,
+) -> None:
+    exports = Exports()
+    try:
+        begun = [exports.start(dataset(n)) for n in range(1, 6)]
+        assert max(exports.place(export) for export in begun) >= 1
+        for number, export in enumerate(begun, 1):
+            found = sheets(export.future.result(timeout=120).path)
+            assert len(found.consolidated) == number
+        assert [exports.place(export) for export in begun] == [0] * 5
+    finally:
+        exports.close()

@@ -1,0 +1,212 @@
+"""The record of the runs: what is kept of each, and that it never stands in a run's way."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+import threading
+from concurrent.futures import Future
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import platformdirs
+import pytest
+
+from lib import cli, config, delivery, history, pipeline, unusual
+from lib.errors import HistoryError
+from lib.history import History
+from tests.command import Command, sheets
+from tests.faults import PERIOD, fill
+from tests.servers import Databases
+
+FIELDS: dict[str, Any] = {
+    "origin": history.SCHEDULED,
+    "merchant": "12345678000190",
+    "merchant_name": "Loja Exemplo",
+    "period_start": date(2026, 11, 13),
+    "period_end": date(2026, 11, 23),
+    "rule": "card",
+    "tolerance_seconds": 300,
+    "clear": False,
+}
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> History:
+    return History(tmp_path / "state" / "history.sqlite")
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(databases, tmp_path, capsys)
+
+
+def test_a_run_is_there_from_its_beginning_and_complete_at_its_end(record: History) -> None:
+    number = record.begin(**FIELDS)
+    [begun] = record.runs()
+    assert (begun.id, begun.outcome, begun.ended_at) == (number, history.RUNNING, None)
+    assert datetime.now(UTC) - begun.began_at < timedelta(minutes=1)
+    record.end(number, history.DONE, books={"logs": 10, "divergences": 1}, sha256="abc")
+    [ended] = record.runs()
+    assert (ended.outcome, ended.sha256, ended.balanced) == (history.DONE, "abc", True)
+    assert ended.divergence_rate == 0.1
+    assert ended.period == (date(2026, 11, 13), date(2026, 11, 23))
+
+
+def test_a_history_that_nobody_wrote_yet_is_empty_and_stays_unmade(record: History) -> None:
+    assert record.runs() == []
+    assert not record.path.exists()
+
+
+def test_the_file_is_readable_by_its_owner_only(record: History) -> None:
+    record.begin(**FIELDS)
+    assert stat.S_IMODE(record.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(record.path.parent.stat().st_mode) == 0o700
+
+
+def test_many_writers_at_once_lose_no_run(record: History) -> None:
+    def write() -> None:
+        for _ in range(5):
+            record.end(record.begin(**FIELDS), history.DONE)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [run.outcome for run in record.runs()] == [history.DONE] * 20
+
+
+def test_a_damaged_history_is_one_sentence(record: History) -> None:
+    record.path.parent.mkdir()
+    record.path.write_bytes(b"isto nao e um banco" * 100)
+    with pytest.raises(HistoryError, match="Não foi possível usar o histórico"):
+        record.runs()
+
+
+def test_by_default_it_lives_in_the_users_state_folder(databases: Databases) -> None:
+    settings = config.from_values(databases.values, "teste", {})
+    place = history.of(settings).path
+    assert place.parent == platformdirs.user_state_path("marketing-data-aggregator")
+
+
+def test_a_run_of_the_command_line_is_recorded_with_all_there_is_to_know(command: Command) -> None:
+    fill(command.databases, 10)
+    command.databases.execute("transactions", "DELETE FROM transactions WHERE amount > 0.05")
+    path = command.folder / "history.sqlite"
+    command.reported(*PERIOD, history={"path": str(path)})
+    [run] = History(path).runs()
+    assert (run.origin, run.merchant, run.rule) == (history.SCHEDULED, FIELDS["merchant"], "card")
+    assert (run.outcome, run.balanced, run.message) == (history.DONE, True, None)
+    assert run.books is not None
+    counts = (run.books["logs"], run.books["consolidated"], run.books["divergences"])
+    assert counts == (10, 5, 5)
+    assert Decimal(run.books["amount"]) == Decimal("0.15")
+    assert set(run.seconds or {}) == {"extract", "match", "write"}
+    assert run.file == command.target
+    assert run.size_bytes == command.target.stat().st_size
+    assert b"4000000000" not in path.read_bytes()
+
+
+def test_a_failed_run_is_recorded_with_its_sentence(command: Command) -> None:
+    path = command.folder / "history.sqlite"
+    command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
+    sentence = command.refused(*PERIOD, history={"path": str(path)})
+    [run] = History(path).runs()
+    assert (run.outcome, run.message, run.balanced) == (history.FAILED, sentence, None)
+
+
+def test_a_history_that_cannot_be_written_costs_a_warning_and_no_report(command: Command) -> None:
+    fill(command.databases, 5)
+    said = command.run(*PERIOD, history={"path": "/proc/nowhere/history.sqlite"})
+    assert said.code == cli.DONE
+    assert "Não foi possível usar o histórico de execuções em /proc/nowhere" in said.err
+    assert len(sheets(command.target).consolidated) == 5
+
+
+def test_the_command_shows_the_runs_in_words_and_in_json(command: Command) -> None:
+    fill(command.databases, 5)
+    path = command.folder / "history.sqlite"
+    command.reported(*PERIOD, history={"path": str(path)})
+    config_file = str(command.folder / "aggregator.toml")
+    [line] = command.say("history", "--config", config_file).out.splitlines()
+    for part in ("agendada", "Loja Exemplo", "20/11/2026 a 20/11/2026", "concluída", "5 logs"):
+        assert part in line
+    said = command.say("history", "--config", config_file, "--json", "--limit", "1")
+    assert json.loads(said.out)["sha256"] == History(path).runs()[0].sha256
+
+
+def test_a_run_far_from_those_of_the_same_weekday_is_noted_and_published(command: Command) -> None:
+    path = command.folder / "history.sqlite"
+    record = History(path)
+    fill(command.databases, 100)
+    settings = config.from_values(command.databases.values, "teste", {})
+    today = pipeline.local_today(settings)
+    for week in range(1, 9):
+        day = today - timedelta(weeks=week)
+        books = {"transactions": 1000 + week, "logs": 100, "divergences": 0}
+        fields = {**FIELDS, "period_start": day, "period_end": day}
+        moment = datetime(day.year, day.month, day.day, 15)  # noqa: DTZ001
+        number = record.begin(**fields, began_at=moment)
+        record.end(number, history.DONE, books=books)
+    said = command.run(*PERIOD, history={"path": str(path)})
+    assert said.code == cli.DONE
+    [note] = [line for line in said.err.splitlines() if "longe do comum" in line]
+    assert "As transações desta execução (100)" in note
+    assert "mediana de 8 execuções; escore z robusto -18" in note
+    assert note.endswith(record.runs()[0].note or "?")
+
+
+def test_an_export_of_the_page_is_recorded_with_who_asked(databases: Databases) -> None:
+    fill(databases, 5)
+    settings = config.from_values(databases.values, "teste", {})
+    day = date(2026, 11, 20)
+    outcome = pipeline.run(settings, pipeline.request(settings, day, start=day, end=day))
+    written: Future[Any] = Future()
+    delivery.record_export(settings, outcome, "ana@example.com", written)
+    [run] = history.of(settings).runs(1, origin=history.PAGE)
+    assert run.outcome == history.RUNNING
+    written.set_result(SimpleNamespace(size_bytes=7, sha256="abc"))
+    [run] = history.of(settings).runs(1, origin=history.PAGE)
+    assert (run.who, run.outcome, run.sha256) == ("ana@example.com", history.DONE, "abc")
+    assert (run.books or {})["consolidated"] == 5
+
+
+def test_the_last_scheduled_run_is_worried_about_where_it_failed_or_is_old(
+    record: History,
+) -> None:
+    zone, now = ZoneInfo("America/Sao_Paulo"), datetime.now(UTC)
+
+    def worries() -> list[str]:
+        return [str(notice) for notice in unusual.concerns(record.runs(), now, zone)]
+
+    def finished(outcome: str, hours: float, message: str | None = None) -> None:
+        moment = (now - timedelta(hours=hours)).replace(tzinfo=None)
+        record.end(record.begin(**FIELDS, began_at=moment), outcome, message=message)
+
+    assert worries() == []
+    finished(history.DONE, 30)
+    assert [worry.partition(" é de ")[0] for worry in worries()] == [
+        "A última execução agendada de Loja Exemplo"
+    ]
+    assert worries()[0].endswith("há mais de um dia: confira o agendador.")
+    finished(history.DONE, 2)
+    assert worries() == []
+    finished(history.FAILED, 1, "auth_logs: sem conexão.")
+    assert worries()[0].endswith("não terminou bem (falhou): auth_logs: sem conexão.")
+    record.begin(**FIELDS)
+    assert len(worries()) == 1
+    finished(history.DONE, 0)
+    assert worries() == []
+
+
+def test_a_history_is_plain_sqlite(record: History) -> None:
+    record.begin(**FIELDS)
+    with sqlite3.connect(record.path) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    connection.close()

@@ -1,0 +1,95 @@
+"""What belongs to a record: its card's other logs, and the transaction nearest to a log."""
+
+from __future__ import annotations
+
+from datetime import date, time
+
+import pytest
+
+from lib import columns as c
+from lib import matching, related
+from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from tests.frames import Log, Transaction, logs_frame, transactions_frame
+
+DAY = date(2026, 11, 20)
+
+
+def result_of(transactions: list[Transaction], logs: list[Log]) -> Reconciliation:
+    return matching.reconcile(
+        transactions_frame(transactions),
+        logs_frame(logs),
+        Period(DAY, DAY, DAY),
+        Rule(CARD_TIME, 60),
+    )
+
+
+def bought(card: str | None, at: time | None, virtual: str | None = None) -> Transaction:
+    return Transaction("1", card, virtual, DAY, at, None)
+
+
+def log(card: str | None, at: time | None, text: str = "") -> Log:
+    return Log(card, DAY, at, "00", text)
+
+
+def written(result: Reconciliation, rows: object) -> list[str]:
+    return [str(text) for text in result.auth_logs[c.DES_LOG].take(rows)]
+
+
+def test_a_transactions_logs_are_those_of_both_its_cards_in_time() -> None:
+    result = result_of(
+        [bought("physical", time(10), "virtual")],
+        [
+            log("virtual", time(12), "third"),
+            log("physical", None, "last"),
+            log("other", time(10), "no"),
+            log("physical", time(9), "first"),
+            log("physical", time(10), "second"),
+        ],
+    )
+    rows = related.logs_of_transaction(result, 0)
+    assert written(result, rows) == ["first", "second", "third", "last"]
+
+
+@pytest.mark.parametrize("blank", [None, ""])
+def test_blank_cards_have_no_logs_in_common(blank: str | None) -> None:
+    result = result_of(
+        [bought(blank, time(10), blank)], [log(blank, time(10)), log(blank, time(9))]
+    )
+    assert len(related.logs_of_transaction(result, 0)) == 0
+    assert len(related.logs_of_log(result, 0)) == 0
+    assert related.nearest_transaction(result, 0) is None
+
+
+def test_a_logs_logs_are_its_cards_itself_among_them() -> None:
+    result = result_of([], [log("a", time(10), "x"), log("b", time(9)), log("a", time(8), "y")])
+    assert written(result, related.logs_of_log(result, 0)) == ["y", "x"]
+
+
+@pytest.mark.parametrize(
+    ("transactions", "nearest"),
+    [
+        ([bought("a", time(10)), bought("a", time(13)), bought("b", time(12))], 1),
+        ([bought("x", time(11), "a"), bought("a", time(9))], 0),
+        ([bought("a", None), bought("a", time(1))], 1),
+        ([bought("a", None)], 0),
+        ([bought("b", time(12))], None),
+        ([], None),
+    ],
+    ids=["physical", "virtual", "a known time first", "no time", "no such card", "nothing read"],
+)
+def test_the_nearest_transaction_has_the_logs_card_and_the_smallest_distance(
+    transactions: list[Transaction], nearest: int | None
+) -> None:
+    result = result_of(transactions, [log("a", time(12))])
+    assert related.nearest_transaction(result, 0) == nearest
+
+
+@pytest.mark.parametrize(
+    ("at", "logged", "seconds"),
+    [(time(10), time(10, 0, 5), 5), (time(10), time(9, 59), -60), (None, time(1), None)],
+)
+def test_the_distance_is_log_minus_transaction(
+    at: time | None, logged: time, seconds: int | None
+) -> None:
+    result = result_of([bought("a", at)], [log("a", logged)])
+    assert related.seconds_between(result, 0, 0) == seconds

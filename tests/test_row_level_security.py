@@ -1,0 +1,275 @@
+"""Two people with different merchants: the databases give neither a row of the other's."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib import columns as c
+from lib import config, demo, extraction, pipeline, row_security, sources
+from lib.errors import AggregatorError, ContractError
+from lib.settings import ROOT, Settings
+from tests.servers import MERCHANTS, Databases
+
+DAY = date(2026, 11, 20)
+ANA, RUI = "ana@example.com", "rui@example.com"
+OF_ANA, OF_RUI = MERCHANTS
+NOTHING: tuple[set[str], set[str]] = (set(), set())
+OWN = {ANA: OF_ANA, RUI: OF_RUI}
+DOCUMENT = (ROOT / "docs" / "row_level_security.sql").read_text(encoding="utf-8")
+POLICIES = """
+SELECT tablename, policyname, cmd, qual FROM pg_policies WHERE policyname = 'own_merchants'
+ORDER BY tablename
+"""
+
+
+@pytest.fixture
+def shared(databases: Databases) -> Databases:
+    """Purchases of both merchants, on the same cards and times, and who may see which."""
+    databases.fill(
+        customer_cards=[(f"40000000000{n:05}", f"{n:011}") for n in range(40)],
+        transactions=[
+            (f"40000000000{n:05}", DAY, time(10, n), cnpj, None, n)
+            for n in range(40)
+            for cnpj in OWN.values()
+        ],
+        auth_logs=[
+            (f"40000000000{n:05}", DAY, time(10, n), "00", MERCHANTS[cnpj], cnpj.rjust(15, "0"))
+            for n in range(40)
+            for cnpj in OWN.values()
+        ],
+    )
+    for side in demo.SIDES:
+        for person, cnpj in OWN.items():
+            databases.execute(side.name, f"INSERT INTO {side.access} VALUES ('{person}', '{cnpj}')")
+    return databases
+
+
+def settings_of(databases: Databases, **keys: Any) -> Settings:
+    values = databases.values_for(demo.USER_BY_ROWS)
+    return config.from_values(values | {"row_level_security": True} | keys, "teste", {})
+
+
+@pytest.fixture
+def settings(shared: Databases) -> Settings:
+    """As `shared` is read, on pools of one connection a side."""
+    made = settings_of(shared)
+    for side in sources.SIDES:
+        pool: Any = sources.engine(made, side).pool
+        pool._pool.maxsize, pool._max_overflow = 1, 0
+    return made
+
+
+def read(settings: Settings, person: str, merchant: str) -> tuple[set[str], set[str]]:
+    """The merchants (by CNPJ, by name) whose records this person gets when asking for one."""
+    found = extraction.extract(settings, extraction.Window(merchant, DAY, DAY, person))
+    bought = set(found.transactions[c.DES_CNPJ_REDUZIDO].astype(str))
+    return bought, set(found.auth_logs[c.DES_LOG].astype(str))
+
+
+def seen(merchant: str) -> tuple[set[str], set[str]]:
+    return {merchant}, {MERCHANTS[merchant]}
+
+
+def backends(settings: Settings) -> set[int]:
+    found = set()
+    for side in sources.SIDES:
+        with sources.session(settings, side) as cursor:
+            found.add(cursor.connection.info.backend_pid)
+    return found
+
+
+def test_each_reads_the_own_merchant_and_nothing_of_the_others(settings: Settings) -> None:
+    for person, own in OWN.items():
+        assert read(settings, person, own) == seen(own)
+        other = OF_RUI if own == OF_ANA else OF_ANA
+        assert read(settings, person, other) == NOTHING
+
+
+def test_two_people_in_turn_on_one_connection_never_see_the_others_rows(
+    settings: Settings,
+) -> None:
+    before = backends(settings)
+    for turn in range(10):
+        person = (ANA, RUI)[turn % 2]
+        for merchant in MERCHANTS:
+            own = seen(merchant) if OWN[person] == merchant else NOTHING
+            assert read(settings, person, merchant) == own
+    assert backends(settings) == before
+
+
+def test_two_people_at_once_on_one_connection_never_see_the_others_rows(
+    settings: Settings,
+) -> None:
+    def many(person: str) -> set[tuple[str, ...]]:
+        found = set()
+        for _ in range(8):
+            for merchant in MERCHANTS:
+                bought, logged = read(settings, person, merchant)
+                found.add((*bought, *logged))
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        for person, found in zip(OWN, pool.map(many, OWN), strict=True):
+            assert found == {(), (OWN[person], MERCHANTS[OWN[person]])}
+
+
+def fail(cursor: sources.Cursor) -> None:
+    cursor.execute("SELECT 1 / 0")
+
+
+def cancel(cursor: sources.Cursor) -> None:
+    threading.Timer(0.2, cursor.connection.cancel).start()
+    cursor.execute("SELECT pg_sleep(30)")
+
+
+def give_up(cursor: sources.Cursor) -> None:
+    cursor.execute("SELECT count(*) FROM transactions")
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ended", [fail, cancel, give_up], ids=lambda how: how.__name__)
+def test_after_a_session_that_ended_badly_nobody_reads_as_who_it_was_of(
+    settings: Settings, ended: Callable[[sources.Cursor], None]
+) -> None:
+    before = backends(settings)
+    with (
+        pytest.raises((AggregatorError, KeyboardInterrupt)),
+        sources.session(settings, "transactions", ANA) as cursor,
+    ):
+        ended(cursor)
+    assert read(settings, RUI, OF_ANA) == NOTHING
+    assert read(settings, RUI, OF_RUI) == seen(OF_RUI)
+    with sources.session(settings, "transactions") as cursor:
+        cursor.execute("SELECT current_setting('app.user')")
+        assert cursor.fetchone() == (demo.USER_BY_ROWS,)
+    assert backends(settings) == before
+
+
+def test_the_name_leaves_the_connection_with_its_transaction(settings: Settings) -> None:
+    with sources.session(settings, "transactions", ANA) as cursor:
+        cursor.execute("SELECT current_setting('app.user')")
+        assert cursor.fetchone() == (ANA,)
+        cursor.execute("ROLLBACK; SELECT current_setting('app.user', true)")
+        assert cursor.fetchone() in ((None,), ("",))
+        cursor.execute("SELECT count(*) FROM transactions")
+        assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("name", ["", "nobody@example.com", "' OR true --", "ANA@example.com"])
+def test_a_name_that_nobody_granted_anything_reads_nothing(settings: Settings, name: str) -> None:
+    assert read(settings, name or "?", OF_ANA) == NOTHING
+
+
+def test_a_hostile_name_stays_a_name(settings: Settings) -> None:
+    hostile = f"x', true), set_config('app.user', '{ANA}"
+    with sources.session(settings, "transactions", hostile) as cursor:
+        cursor.execute("SELECT current_setting('app.user')")
+        assert cursor.fetchone() == (hostile,)
+
+
+def test_the_whole_run_is_the_users(settings: Settings) -> None:
+    asked = pipeline.request(settings, DAY, merchant=OF_ANA, days=0)
+    assert pipeline.run(settings, asked, user=ANA).books.consolidated == 40
+    assert pipeline.run(settings, asked, user=RUI).books.transactions == 0
+    assert pipeline.run(settings, asked).books.transactions == 0, "the login has no merchant here"
+
+
+def test_the_self_test_passes_where_the_policies_apply(settings: Settings) -> None:
+    row_security.prove(settings)
+
+
+def _everything(databases: Databases) -> None:
+    databases.execute(
+        "transactions",
+        f"CREATE POLICY more ON transactions TO {demo.USER_BY_ROWS} USING (true);"
+        f"CREATE POLICY more ON customer_cards TO {demo.USER_BY_ROWS} USING (true)",
+    )
+    databases.execute("transactions", "UPDATE transactions SET transaction_date = current_date - 2")
+
+
+def _one_side_only(databases: Databases) -> None:
+    databases.execute(
+        "auth_logs", "ALTER TABLE authentication.transaction_logs DISABLE ROW LEVEL SECURITY"
+    )
+
+
+def _holders_open(databases: Databases) -> None:
+    databases.execute("transactions", "ALTER TABLE customer_cards DISABLE ROW LEVEL SECURITY")
+
+
+def _owner(databases: Databases) -> None:
+    databases.execute("transactions", f"ALTER TABLE transactions OWNER TO {demo.USER_BY_ROWS}")
+
+
+HOLES = {
+    _everything: "mostra linhas a quem ninguém conhece",
+    _one_side_only: "o banco não separa as linhas de authentication.transaction_logs",
+    _holders_open: "o banco não separa as linhas de public.customer_cards",
+    _owner: "o banco não separa as linhas de public.transactions",
+}
+
+
+@pytest.mark.parametrize("hole", HOLES, ids=lambda how: how.__name__)
+def test_the_self_test_refuses_policies_that_do_not_apply(
+    shared: Databases, hole: Callable[[Databases], None]
+) -> None:
+    hole(shared)
+    with pytest.raises(ContractError, match=HOLES[hole]):
+        row_security.prove(settings_of(shared))
+
+
+def test_the_self_test_refuses_a_superuser_and_a_login_without_policies(
+    shared: Databases,
+) -> None:
+    shared.execute("transactions", "UPDATE transactions SET transaction_date = current_date - 2")
+    for login in ("postgres", demo.USER):
+        values: Mapping[str, Any] = shared.values_for(login) | {"row_level_security": True}
+        with pytest.raises(ContractError, match="row_level_security está ligada"):
+            row_security.prove(config.from_values(values, "teste", {}))
+
+
+def test_the_self_test_refuses_a_view_that_its_superuser_owner_reads(
+    shared: Databases, tmp_path: Path
+) -> None:
+    shared.execute(
+        "transactions",
+        f"CREATE VIEW v AS SELECT * FROM transactions; GRANT SELECT ON v TO {demo.USER_BY_ROWS};"
+        "UPDATE transactions SET transaction_date = current_date - 2",
+    )
+    query = (ROOT / "lib" / "sql" / "transactions.sql").read_text()
+    file = tmp_path / "mine.sql"
+    file.write_text(query.replace("FROM transactions AS t", "FROM v AS t"))
+    values = shared.values_for(demo.USER_BY_ROWS)
+    values["transactions"] |= {"query_file": str(file)}
+    with pytest.raises(ContractError, match="row_level_security está ligada"):
+        row_security.prove(config.from_values(values | {"row_level_security": True}, "teste", {}))
+
+
+def test_the_self_test_asks_nothing_where_row_security_is_off() -> None:
+    where = {"host": "/nowhere", "database": "d", "user": "u"}
+    values = {"merchants": MERCHANTS, "transactions": where, "auth_logs": where}
+    row_security.prove(config.from_values(values, "teste", {}))
+
+
+@pytest.mark.parametrize("side", demo.SIDES, ids=lambda side: side.name)
+def test_the_documents_policies_are_the_demonstrations(
+    databases: Databases, side: demo.Side
+) -> None:
+    shipped = databases.execute(side.name, POLICIES)
+    assert shipped
+    for table in side.tables:
+        databases.execute(side.name, f"DROP POLICY own_merchants ON {table}")
+        databases.execute(side.name, f"DROP POLICY everything ON {table}")
+    databases.execute(side.name, f"DROP TABLE {side.access}")
+    part = re.search(rf"-- side: {side.name} .*?\n(.*?)\n-- (?:side|end)", DOCUMENT, re.DOTALL)
+    assert part is not None
+    databases.execute(side.name, part[1])
+    assert databases.execute(side.name, POLICIES) == shipped

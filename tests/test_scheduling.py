@@ -1,0 +1,138 @@
+"""The files that schedule the report: each is well formed, and what it starts really runs."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from lib import cli
+from lib.settings import ROOT
+from tests.command import Command, configured, sheets
+from tests.faults import PERIOD, fill
+from tests.servers import Databases
+
+FILES = ROOT / "docs" / "scheduling"
+TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    fill(databases, 5)
+    return Command(databases, tmp_path, capsys)
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(FILES / name, encoding="utf-8")
+    return parser
+
+
+def here(command: Command, line: str) -> str:
+    """A line of the files with the paths of this machine, for a period that has data."""
+    folder = command.folder
+    config = configured(folder, command.databases.values, output_path=str(command.target))
+    paths = {
+        "/opt/marketing-data-aggregator/.venv/bin/python": f"{sys.executable} -W error",
+        "/opt/marketing-data-aggregator/aggregator.py": str(ROOT / "aggregator.py"),
+        "/etc/marketing-data-aggregator/aggregator.toml": f"{config} {' '.join(PERIOD)}",
+        "/var/log/marketing-data-aggregator": str(folder),
+    }
+    for there, path in paths.items():
+        assert there in line
+        line = line.replace(there, path)
+    return line
+
+
+def cron() -> str:
+    lines = (FILES / "marketing-data-aggregator.cron").read_text(encoding="utf-8").splitlines()
+    [line] = [line for line in lines if re.match(r"[0-9*]", line)]
+    return line
+
+
+def shell(line: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        env=dict(environment),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def test_the_cron_line_writes_the_report_and_says_nothing(command: Command) -> None:
+    minute, hour, *days, user, line = cron().split(" ", 6)
+    assert (minute, hour, days, user) == ("0", "6", ["*", "*", "*"], "aggregator")
+    assert "%" not in line  # to cron a percent sign is the end of the line
+    state = {"HOME": str(command.folder), "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+    done = shell(here(command, line), state)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(sheets(command.target).consolidated) == 5
+    assert "concluída" in (command.folder / "runs.log").read_text(encoding="utf-8")
+    assert (command.folder / ".local/state/marketing-data-aggregator/history.sqlite").exists()
+
+
+def test_the_cron_line_speaks_where_the_run_fails(command: Command) -> None:
+    command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
+    done = shell(here(command, cron().split(" ", 6)[6]), {"HOME": str(command.folder)})
+    assert done.stdout.startswith("O relatório das 06:00 falhou")
+    assert "falha: auth_logs: " in (command.folder / "runs.log").read_text(encoding="utf-8")
+
+
+def test_what_the_service_starts_writes_the_report(command: Command) -> None:
+    service = unit("marketing-data-aggregator.service")["Service"]
+    name, _, _ = service["Environment"].partition("=")
+    state = {name: str(command.folder / "state")}
+    done = shell(here(command, service["ExecStart"]), state)
+    assert done.returncode == cli.DONE, done.stderr
+    assert len(sheets(command.target).consolidated) == 5
+    assert (command.folder / "state/marketing-data-aggregator/history.sqlite").exists()
+
+
+def test_the_units_are_well_formed_and_the_timer_is_at_six_in_sao_paulo(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    timer = unit("marketing-data-aggregator.timer")["Timer"]
+    assert timer["Persistent"] == "true"
+    when = ["systemd-analyze", "calendar", timer["OnCalendar"]]
+    said = subprocess.run(when, capture_output=True, text=True, check=True).stdout
+    assert "06:00:00 America/Sao_Paulo" in said
+    for suffix in ("service", "timer"):
+        text = (FILES / f"marketing-data-aggregator.{suffix}").read_text(encoding="utf-8")
+        text = text.replace("/opt/marketing-data-aggregator/.venv/bin/python", sys.executable)
+        (tmp_path / f"marketing-data-aggregator.{suffix}").write_text(text, encoding="utf-8")
+    verify = ["systemd-analyze", "verify", str(tmp_path / "marketing-data-aggregator.timer")]
+    done = subprocess.run(verify, capture_output=True, text=True)
+    ours = [line for line in done.stderr.splitlines() if "marketing-data-aggregator" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+def test_the_windows_task_starts_the_command_line_daily_at_six_and_never_twice() -> None:
+    task = ElementTree.parse(FILES / "marketing-data-aggregator.xml").getroot()  # noqa: S314
+
+    def text(name: str) -> str:
+        return task.findtext(f".//{TASK}{name}", "")
+
+    assert text("StartBoundary").endswith("T06:00:00")
+    assert text("MultipleInstancesPolicy") == "IgnoreNew"
+    assert text("StartWhenAvailable") == "true"
+    script, *words = shlex.split(text("Arguments").replace("\\", "/"))
+    assert script.endswith("/aggregator.py")
+    options = subprocess.run(
+        [sys.executable, str(ROOT / "aggregator.py"), "run", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert all(word in options for word in words if word.startswith("--"))
