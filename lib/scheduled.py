@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lib import delivery, diagnosis, pipeline, progress, run_log
+from lib import delivery, diagnosis, pipeline, progress, row_security, run_log
 from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def run(settings: Settings, job: Job) -> None:
         for merchant in job.merchants
     ]
     _require_names(asked, job)
+    row_security.prove(settings)
     failed = []
     for request in asked:
         try:

@@ -73,7 +73,12 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
         st.session_state[key["pagina"]] = number
     _publish(key, query, number, filtered)
 
-    _total(dataset, table, query, at)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.text(_total(dataset, table, query, at))
+        if len(at):
+            st.caption(t("Marque uma linha, à esquerda, para ver os detalhes."))
+        if pages > 1:
+            st.pagination(pages, key=key["pagina"], persist_state="session")
     if not len(at):
         st.info(
             t("Nenhuma linha com esta busca e estes filtros.") if _asks(query) else _none(table)
@@ -81,9 +86,6 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
         return
     shown = at[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
     selected = _rows(key, dataset, table, query, shown)
-    if pages > 1:
-        st.pagination(pages, key=key["pagina"], persist_state="session")
-    st.caption(t("Marque uma linha, à esquerda, para ver os detalhes."))
     if selected is not None:
         draw = st.dialog(_title(table), width="large", on_dismiss=partial(_unselect, key))(detail)
         draw(result, int(shown[selected]))
@@ -124,7 +126,7 @@ def _among(known: tuple[str, ...], texts: list[str]) -> list[str]:
 def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> None:
     # Labels are looked up here, while the reader's language is known.
     blank = t("(em branco)")
-    orders = {"": t("Data e hora (como na planilha)")}
+    orders = {"": t("Data e hora")}
     for name in table.columns:
         orders |= {name: f"{name} ▲", f"-{name}": f"{name} ▼"}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -192,7 +194,7 @@ def _order(query: Query) -> str:
     return f"-{query.sort}" if query.descending else query.sort
 
 
-def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> None:
+def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> str:
     count = n("{count} linha", "{count} linhas", len(at))
     if _asks(query):
         of = format.whole(len(table.row_numbers(dataset.outcome.reconciliation)))
@@ -203,7 +205,7 @@ def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> None:
             ("amount", table.name, query), lambda: browsing.amount(result, table, at)
         )
         count = t("{count} · total {amount}", count=count, amount=format.money(total))
-    st.text(count)
+    return count
 
 
 def _rows(key: _Keys, dataset: Dataset, table: Table, query: Query, shown: Any) -> int | None:
