@@ -23,7 +23,7 @@ MERCHANT: Final = "12345678000190"
 START: Final = date(2026, 6, 1)
 END: Final = date(2026, 6, 11)
 
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 _SETTINGS: Final = "fsync = off\nmax_wal_size = 4GB"
 _STAMP: Final = "SELECT obj_description('public'::regnamespace, 'pg_namespace')"
 
@@ -49,11 +49,11 @@ FROM (
 ) AS n, LATERAL (SELECT mod(number / cards, 5) AS slot) AS s;
 
 CREATE FUNCTION pg_temp.physical(card bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT (ARRAY['400000', '411111', '510510', '650487'])[mod(card, 4) + 1]
+    SELECT (ARRAY['400000', '411111', '510510', '650487'])[mod(card / 5, 4) + 1]
            || lpad(mod(card * 387420489, 10000000000)::text, 10, '0')
 $$;
 CREATE FUNCTION pg_temp.virtual(card bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT (ARRAY['409999', '529999'])[mod(card, 2) + 1]
+    SELECT (ARRAY['409999', '529999'])[mod(card / 5, 2) + 1]
            || lpad(mod(card * 244140625 + 7, 10000000000)::text, 10, '0')
 $$;
 CREATE FUNCTION pg_temp.instant(purchase bigint) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
@@ -150,8 +150,14 @@ def _fill(side: demo.Side, source: dict[str, Any], rows: int, hot: bool) -> None
 
 
 def _toml(sources: dict[str, dict[str, Any]]) -> str:
-    lines = ["[aggregator.merchants]", f'{MERCHANT} = "Loja Exemplo"']
-    for side, source in sources.items():
-        lines += ["", f"[aggregator.{side}]"]
-        lines += [f"{key} = {json.dumps(value)}" for key, value in source.items()]
+    tables: dict[str, dict[str, Any]] = {
+        "merchants": {MERCHANT: "Loja Exemplo"},
+        **sources,
+        "audit": {"path": str(FOLDER / "audit.jsonl")},
+        "history": {"path": str(FOLDER / "history.sqlite")},
+    }
+    lines = []
+    for table, values in tables.items():
+        lines.append(f"[aggregator.{table}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"

@@ -40,7 +40,7 @@ def python(*arguments: str) -> Cost:
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as talk:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, stdout=output, stderr=talk
+            [sys.executable, *arguments], cwd=ROOT, env=_environment(), stdout=output, stderr=talk
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
@@ -51,6 +51,11 @@ def python(*arguments: str) -> Cost:
             sys.exit(f"{' '.join(arguments)} failed ({process.returncode}):\n{talk.read()}")
         cpu = usage.ru_utime + usage.ru_stime
         return Cost(seconds, cpu, usage.ru_maxrss / 1024, output.read())
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without what keeps Python from loading compiled modules the second time."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def repeated(name: str, runs: int, *arguments: str) -> list[Cost]:

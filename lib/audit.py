@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,20 +101,18 @@ class Deed:
         self._ended = False
         anchor = self._record(STARTED)
         self.marks = {AUDITORIA: str(anchor)} if anchor else {}
-        if kind == "export":
+        if fields["clear"] and kind == "export":
             self.marks[RESPONSAVEL] = actor.who
         if fields.get("reason"):
             self.marks[MOTIVO] = str(fields["reason"])
 
     def learn(self, outcome: Outcome) -> None:
         """The rows read of each side and those of the result."""
-        books = outcome.books
-        self._fields["rows"] = {
-            "transactions": books.transactions,
-            "auth_logs": books.logs,
-            "consolidated": books.consolidated,
-            "divergences": books.divergences,
-        }
+        self.learn_rows(rows(outcome))
+
+    def learn_rows(self, rows: Mapping[str, int]) -> None:
+        """The same, where another process counted them."""
+        self._fields["rows"] = dict(rows)
 
     def approve(self, written: Written) -> None:
         """The file is finished: once this is written down, it may take its place."""
@@ -164,6 +162,17 @@ def question(asked: Request, *, clear: bool) -> dict[str, Any]:
         "rule": asked.rule.name,
         "tolerance_seconds": asked.rule.tolerance_seconds,
         "clear": clear,
+    }
+
+
+def rows(outcome: Outcome) -> dict[str, int]:
+    """How many rows were read of each side, and how many the result has."""
+    books = outcome.books
+    return {
+        "transactions": books.transactions,
+        "auth_logs": books.logs,
+        "consolidated": books.consolidated,
+        "divergences": books.divergences,
     }
 
 

@@ -50,6 +50,16 @@ def exists(path: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     return _file(path, environ) is not None or any(map(_HOST.fullmatch, environ))
 
 
+def stamp(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> object:
+    """What changes whenever the configuration's file is written or replaced."""
+    file = _file(path, environ)
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return file
+    return found and (str(file), found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from this file, else the one AGGREGATOR_CONFIG names, else the project's secrets.
 

@@ -40,7 +40,6 @@ class Rights:
     """What a reader may see: readers of equal rights share data. Blank where all see the same."""
 
     reader: str = ""
-    clear: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,8 @@ Load = Callable[["Settings", Key, Progress], Outcome]
 
 def extract(settings: Settings, key: Key, progress: Progress) -> Outcome:
     """Read and match what the key asks for. Raises AggregatorError."""
-    return pipeline.run(settings, key.request, clear=key.rights.clear, progress=progress)
+    user = key.rights.reader or None
+    return pipeline.run(settings, key.request, user=user, progress=progress)
 
 
 class Store:

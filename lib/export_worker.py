@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import date, datetime
 from pathlib import Path
@@ -32,8 +33,9 @@ FAILED: Final = 2
 _TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
 
 
-def spool(outcome: Outcome, folder: Path) -> None:
-    """Leave a finished outcome in the folder, without the matching keys: they stay in memory."""
+def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str] | None = None) -> None:
+    """Leave a finished outcome and its workbook's ``marks`` in the folder, without the matching
+    keys: they stay in memory."""
     result = outcome.reconciliation
     for field in fields(result):
         value = getattr(result, field.name)
@@ -48,6 +50,7 @@ def spool(outcome: Outcome, folder: Path) -> None:
             if isinstance(value, np.ma.MaskedArray):
                 np.save(folder / f"{field.name}.mask.npy", np.ma.getmaskarray(value))
     job = {
+        "marks": dict(marks or {}),
         "request": asdict(outcome.request),
         "merchant_name": outcome.merchant_name,
         "clear": outcome.clear,
@@ -88,7 +91,10 @@ def unspool(folder: Path) -> Outcome:
 def main(folder: Path) -> int:
     """Publish the folder's job as its workbook and return the exit code."""
     try:
-        written = pipeline.publish(unspool(folder), folder / WORKBOOK, progress=_tell_progress)
+        marks = json.loads((folder / JOB).read_text(encoding="utf-8"))["marks"]
+        written = pipeline.publish(
+            unspool(folder), folder / WORKBOOK, progress=_tell_progress, marks=marks
+        )
     except AggregatorError as problem:
         values = {name: str(value) for name, value in problem.values.items()}
         _tell({"template": problem.template, "values": values})

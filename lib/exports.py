@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lib.datasets import Dataset
 
 _AT_ONCE: Final = 2
+_SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
 _FOLDER: Final = "agregador-exportacao-"
 _ABANDONED_SECONDS: Final = 86_400.0
@@ -61,8 +63,9 @@ class Export:
     ``stage`` is queued, preparing, or a stage of `pipeline.Progress` with its rows.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, marks: Mapping[str, str]) -> None:
         self.dataset: Final = dataset
+        self.marks: Final = marks
         self.future: Future[Workbook] = Future()
         self.stage = "queued"
         self.rows = 0
@@ -83,14 +86,17 @@ class Exports:
         with self._lock:
             return self._exports.get(dataset.version)
 
-    def start(self, dataset: Dataset) -> Export:
-        """Begin this data set's export, join it, or find it finished; a failed one starts anew."""
+    def start(self, dataset: Dataset, marks: Mapping[str, str] | None = None) -> Export:
+        """Begin this data set's export, join it, or find it finished; a failed one starts anew.
+
+        A workbook that begins here has the ``marks`` in its properties.
+        """
         with self._lock:
             found = self._exports.get(dataset.version)
             if found is not None and not (found.future.done() and found.future.exception()):
                 self._exports.move_to_end(dataset.version)
                 return found
-            export = self._exports[dataset.version] = Export(dataset)
+            export = self._exports[dataset.version] = Export(dataset, marks or {})
             self._forget_old()
         threading.Thread(target=self._run, args=(export,), name="export", daemon=True).start()
         return export
@@ -131,7 +137,7 @@ class Exports:
         export.stage = "preparing"
         folder = Path(tempfile.mkdtemp(dir=self._private_folder()))
         try:
-            export_worker.spool(export.dataset.outcome, folder)
+            export_worker.spool(export.dataset.outcome, folder, export.marks)
             answer = self._ask(export, folder)
             path = folder.with_suffix(".xlsx")
             os.replace(folder / export_worker.WORKBOOK, path)
@@ -142,7 +148,7 @@ class Exports:
     def _ask(self, export: Export, folder: Path) -> dict[str, object]:
         """Run the worker over the folder and return what it says last."""
         # It needs no configuration, so it gets no password.
-        environment = {n: v for n, v in os.environ.items() if not n.upper().startswith(PREFIX)}
+        environment = {n: v for n, v in os.environ.items() if not n.upper().startswith(_SECRET)}
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
             [sys.executable, "-m", export_worker.__name__, str(folder)],
             cwd=ROOT,

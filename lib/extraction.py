@@ -247,9 +247,9 @@ class _Read:
         return table
 
     def _parse(self, receiving: int, watchdog: Watchdog) -> pd.DataFrame:
-        rows = 0
         batches = []
-        with os.fdopen(receiving, "rb", buffering=0) as stream:
+        # Buffered, a read fills its block; otherwise no row could be longer than the pipe.
+        with os.fdopen(receiving, "rb", buffering=_PIPE) as stream:
             reader = csv.open_csv(
                 stream,
                 read_options=csv.ReadOptions(block_size=_BLOCK),
@@ -264,8 +264,7 @@ class _Read:
             for batch in reader:
                 watchdog.alive()
                 batches.append(batch)
-                rows += len(batch)
-                self._progress(self.side, rows)
+                self._progress(self.side, sum(map(len, batches)))
             return _frame(pa.Table.from_batches(batches, reader.schema))
 
 

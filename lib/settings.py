@@ -4,11 +4,14 @@ Owns what each key may be; a table of the configuration is a model here, and its
 what a message says is expected. `lib.config` reads them. Reads secrets where they are kept.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
+import platformdirs
+import psutil  # type: ignore[import-untyped]
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -152,6 +155,45 @@ class History(BaseModel):
     path: _File = None
 
 
+def _bytes(value: object) -> int | None:
+    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?([MG])B", value) if isinstance(value, str) else None
+    return int(found[1]) * 1000 ** (2 + "MG".index(found[2])) if found else None
+
+
+class Engine(BaseModel):
+    """How a reconciliation is run; without a kind, in memory as long as it fits the limit.
+
+    ``memory_limit`` is for all processes together, half of the machine's by default.
+    """
+
+    model_config = _FROZEN
+    kind: Literal["memory", "chunked", "spark"] | None = Field(
+        default=None, description="memory, chunked ou spark"
+    )
+    memory_limit: Annotated[int | None, BeforeValidator(_bytes)] = Field(
+        default=None, description='um tamanho, como "800 MB" ou "4 GB"'
+    )
+    workers: Annotated[_Int, _whole(1, 256)] | None = None
+    staging_dir: _File = None
+    result_dir: _File = None
+    master: _Text = "local[*]"
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory limit in bytes."""
+        return self.memory_limit or psutil.virtual_memory().total // 2
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes work at a time: as many as there are processors, unless told."""
+        return self.workers or os.cpu_count() or 1
+
+    @property
+    def staging_folder(self) -> Path:
+        """Where the pieces lie while a reconciliation runs; on a disk, private to the user."""
+        return self.staging_dir or platformdirs.user_cache_path("marketing-data-aggregator")
+
+
 class Settings(BaseSettings):
     """Everything that is configured; made by `load` or `from_values`, never changed."""
 
@@ -179,6 +221,7 @@ class Settings(BaseSettings):
     access: Access = Field(default=Access(), description="uma tabela")
     audit: Audit = Field(default=Audit(), description="uma tabela")
     history: History = Field(default=History(), description="uma tabela")
+    engine: Engine = Field(default=Engine(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")
     allow_insecure: bool = Field(default=False, description="true ou false")
     _notes: list[str] = PrivateAttr(default_factory=list)

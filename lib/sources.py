@@ -51,16 +51,21 @@ def engine(settings: Settings, side: Side) -> Engine:
 
 
 @contextmanager
-def session(settings: Settings, side: Side, user: str | None = None) -> Iterator[Cursor]:
+def session(
+    settings: Settings, side: Side, user: str | None = None, snapshot: str | None = None
+) -> Iterator[Cursor]:
     """A driver cursor in a read-only snapshot of this side; its errors come out translated.
 
     With row-level security the snapshot is this user's, and without a name the login's own.
+    ``snapshot`` names one that another session exported, and still holds.
     """
     try:
         with engine(settings, side).connect() as connection:
             driver: Any = connection.connection.driver_connection
             try:
                 with closing(driver.cursor()) as cursor:
+                    if snapshot is not None:
+                        cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
                     if settings.row_level_security:
                         # Of this transaction only: the next one on this connection is nobody's.
                         cursor.execute(_AS_USER, (user or source(settings, side).user,))

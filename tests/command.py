@@ -109,9 +109,9 @@ def sheets(path: Path) -> Sheets:
 
 
 def configured(folder: Path, values: Mapping[str, Any], **keys: Any) -> Path:
-    """A configuration file of these `[aggregator]` values; runs are audited in the folder."""
+    """A configuration file of these `[aggregator]` values."""
     file = folder / "aggregator.toml"
-    merged = {"audit": {"path": str(folder / "audit.jsonl")}, **values, **keys}
+    merged = {**values, **keys}
     file.write_text("\n".join(_toml("aggregator", merged)), encoding="utf-8")
     return file
 

@@ -93,7 +93,7 @@ def test_twenty_who_ask_at_once_get_one_extraction(source: Source) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [key(1), key(0, Rights(reader="ana")), key(0, Rights(clear=True))],
+    [key(1), key(0, Rights(reader="ana")), key(0, Rights(reader="rui"))],
     ids=["period", "reader", "clear"],
 )
 def test_another_question_or_other_rights_are_another_data_set(source: Source, other: Key) -> None:

@@ -10,25 +10,23 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from lib import columns as c
-from lib import explanations, keys, matching, summary
+from lib import matching, summary
 from lib.engines import tables
 from lib.engines.reading import FIRST, PAIR, Streams, as_frame
-from lib.engines.routing import Moves, Pairs, bucket_of, homes
+from lib.engines.routing import Moves, Pairs, homes
 from lib.reconciliation import Reconciliation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lib.engines.job import Job
-
-_MOVES: Final = ("moved_home", "moved_bucket")
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def pairs(job: Job, bucket: int) -> Pairs:
 
 def move(job: Job, bucket: int) -> None:
     """Copy the transactions that belong to another bucket to where that one looks for them."""
-    moved = moves_of(job)
+    moved = Moves.load(job.folder)
     target = job.folder / "moved" / str(bucket)
     draft = target.with_name(f"_{bucket}-{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
@@ -70,7 +68,7 @@ def match(job: Job, asked: tuple[int, int, int]) -> Matched:
     """Match (bucket, newest instant of all, slots a day), and leave its rows of every table."""
     bucket, newest, per_day = asked
     transactions = _frame(job.transactions(bucket), c.TRANSACTIONS)
-    moved = moves_of(job)
+    moved = Moves.load(job.folder)
     if len(moved.home):
         stays = moved.of(homes(transactions), job.buckets) == bucket
         here = [transactions[stays], _frame(job.moved(bucket), c.TRANSACTIONS)]
@@ -115,18 +113,6 @@ def keep(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Matched
         motivos=summary.by_motivo(result),
         slots=slots,
     )
-
-
-def moves_of(job: Job) -> Moves:
-    """The homes that moved; none where cards need not share a bucket."""
-    files = [job.folder / f"{name}.npy" for name in _MOVES]
-    return Moves(*(np.load(file, mmap_mode="r") for file in files))
-
-
-def save_moves(folder: Path, moved: Moves) -> None:
-    """Leave the moves for all workers."""
-    for name, values in zip(_MOVES, (moved.home, moved.bucket), strict=True):
-        np.save(folder / f"{name}.npy", values)
 
 
 def _write(path: Path, table: pa.Table, slots: NDArray[np.int64]) -> list[tuple[int, int]]:

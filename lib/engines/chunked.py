@@ -9,41 +9,37 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from datetime import date, datetime
-from decimal import Decimal
+from contextlib import ExitStack
+from dataclasses import asdict, fields, replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from lib import extraction, keys, pipeline, retries
-from lib.engines import arranging, bucket, estimate, reading, result, snapshots, staging, workers
+from lib import extraction, pipeline
+from lib.engines import (
+    arranging,
+    bucket,
+    estimate,
+    reading,
+    result,
+    snapshots,
+    staging,
+    tables,
+    workers,
+)
 from lib.engines.job import Job, Slice, slices
-from lib.engines.routing import Moves, Pairs, Routes, joined_routes, moves
-from lib.errors import BalanceError
+from lib.engines.routing import Moves, Pairs, Routes, bucket_of, joined_routes, moves
+from lib.engines.totals import Read, require_all, totals_of
 from lib.reconciliation import CARD
-from lib.summary import Books
 
 if TYPE_CHECKING:
     from lib.engines.workers import Workers
     from lib.pipeline import Progress, Request
     from lib.settings import Settings
+    from lib.sources import Side
 
 _SHARES_PER_WORKER: Final = 2
 _SLOT_ROWS: Final = 400_000
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What both sides held, inside the period; ``newest`` is `matching.newest_instant`."""
-
-    transactions: int
-    auth_logs: int
-    cents: int
-    newest: int
-    extracted_at: str
-    buckets: int
 
 
 def run(
@@ -58,50 +54,131 @@ def run(
 
     Raises AggregatorError; an older result then stays as it was.
     """
-    engine = settings.engine
-    mark = staging.fingerprint(settings, asked, clear)
-    with staging.held(engine.staging_folder, mark) as stage:
-        window = pipeline.window_of(asked)
-        old = stage.staged
-        count = (
-            old["buckets"]
-            if old
-            else estimate.buckets(settings, estimate.records(settings, window))
-        )
-        job = Job(
-            settings=settings,
-            window=window,
-            period=asked.period,
-            rule=asked.rule,
-            clear=clear,
-            folder=stage.folder,
-            buckets=count,
-            key=extraction.KEY,
-            snapshots={},
-        )
-        if old:
-            read = _Read(**{field.name: old[field.name] for field in fields(_Read)})
-        else:
-            read = _staged(job, engine.worker_count, progress)
+    count = settings.engine.worker_count
+    with ExitStack() as stack:
+        mark = staging.fingerprint(settings, asked, None, clear)
+        stage = stack.enter_context(staging.held(settings.engine.staging_folder, mark))
+        pool = stack.enter_context(workers.started(count))
+        job = _job(settings, asked, clear, stage)
+        moment = stack.enter_context(ExitStack())
+        if stage.staged is None:
+            held = snapshots.held(settings, job.window.user)
+            job = replace(job, snapshots=moment.enter_context(held))
+        if stage.staged is None:
+            read = _staged(job, pool, count, progress)
             stage.complete(vars(read))
-        with workers.started(job, engine.worker_count) as pool:
-            return _matched(job, asked, read, target, pool, progress)
+            moment.close()
+        else:
+            read = Read(**{field.name: stage.staged[field.name] for field in fields(Read)})
+        return _published(job, asked, read, target, pool, progress)
 
 
-def _staged(job: Job, count: int, progress: Progress) -> _Read:
+def _job(settings: Settings, asked: Request, clear: bool, stage: staging.Staging) -> Job:
+    window = pipeline.window_of(asked)
+    if stage.staged is None:
+        buckets = estimate.buckets(settings, estimate.records(settings, window))
+    else:
+        buckets = stage.staged["buckets"]
+    return Job(
+        settings=settings,
+        window=window,
+        period=asked.period,
+        rule=asked.rule,
+        clear=clear,
+        folder=stage.folder,
+        buckets=buckets,
+        key=extraction.KEY,
+        snapshots={},
+    )
+
+
+def _staged(job: Job, pool: Workers, count: int, progress: Progress) -> Read:
     moment = datetime.now(job.settings.zone).replace(microsecond=0)
-    with snapshots.held(job.settings) as names:
-        job = Job(**vars(job) | {"snapshots": names})
-        with workers.started(job, count) as pool:
-            shares = _SHARES_PER_WORKER * count
-            transactions = _shares(job, pool, "transactions", shares, progress)
-            _route(job, pool)
-            auth_logs = _shares(job, pool, "auth_logs", shares, progress)
-    return _Read(
-        transactions=sum(s.inside for s in transactions),
-        auth_logs=sum(s.inside for s in auth_logs),
-        cents=sum(s.cents for s in transactions),
-        newest=max((s.newest for s in transactions), default=keys.BEFORE),
+    shares = _SHARES_PER_WORKER * count
+    transactions = _read(job, pool, reading.stage_transactions, "transactions", shares, progress)
+    _route(job, pool)
+    auth_logs = _read(job, pool, reading.stage_auth_logs, "auth_logs", shares, progress)
+    return Read(
+        transactions=sum(share.inside for share in transactions),
+        auth_logs=sum(share.inside for share in auth_logs),
+        cents=sum(share.cents for share in transactions),
+        newest=max(share.newest for share in transactions),
         extracted_at=moment.isoformat(),
         buckets=job.buckets,
     )
+
+
+def _read(
+    job: Job,
+    pool: Workers,
+    stage: Callable[[Job, Slice], reading.Staged],
+    side: Side,
+    shares: int,
+    progress: Progress,
+) -> list[reading.Staged]:
+    staged: list[reading.Staged] = []
+    progress(side, 0)
+    for _, share in pool.each(job, stage, slices(side, job.window, shares)):
+        staged.append(share)
+        progress(side, sum(share.inside for share in staged))
+    return staged
+
+
+def _route(job: Job, pool: Workers) -> None:
+    """Leave the routes of the logs, and move transactions whose cards hang together."""
+    found = list(pool.each(job, bucket.pairs, range(job.buckets)))
+    moved = Moves.nowhere()
+    if job.rule.name == CARD:
+        routes = Routes.together(pairs.routes(job.buckets) for _, pairs in found)
+    else:
+        moved = moves([pairs.links() for _, pairs in found], job.buckets)
+        routes = joined_routes(Pairs.together(p.first() for _, p in found), moved, job.buckets)
+    routes.save(job.folder)
+    moved.save(job.folder)
+    leave = sorted(set(bucket_of(moved.home, job.buckets).tolist()))
+    for _ in pool.each(job, bucket.move, leave):
+        pass
+
+
+def _published(
+    job: Job, asked: Request, read: Read, target: Path, pool: Workers, progress: Progress
+) -> result.Result:
+    target.mkdir(parents=True, exist_ok=True)
+    progress("matching", read.transactions + read.auth_logs)
+    days = (job.period.end - job.period.start).days + 1
+    per_day = -(-max(read.transactions, read.auth_logs, 1) // (days * _SLOT_ROWS))
+    tasks = [(number, read.newest, per_day) for number in range(job.buckets)]
+    found = {task[0]: matched for task, matched in pool.each(job, bucket.match, tasks)}
+    totals = totals_of(found.values())
+    require_all(read, totals.books)
+
+    progress("writing", totals.books.consolidated + totals.books.divergences)
+    with result.drafted(target) as draft:
+        pieces: dict[str, list[tuple[int, Path, int]]] = {name: [] for name in tables.NAMES}
+        for asked_for, rows in pool.each(job, arranging.gather, _gatherings(found, draft, per_day)):
+            pieces[asked_for.table].append((asked_for.slot, asked_for.path, rows))
+        told = {
+            "merchant": asked.merchant,
+            "merchant_name": job.settings.merchants[asked.merchant],
+            "period": asdict(job.period),
+            "rule": asdict(job.rule),
+            "clear": job.clear,
+            "extracted_at": read.extracted_at,
+            **totals.plain(),
+        }
+        draft.finish(told, pieces)
+    return result.open_result(target)
+
+
+def _gatherings(
+    found: dict[int, bucket.Matched], draft: result.Draft, per_day: int
+) -> list[arranging.Gathering]:
+    batches: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+    for number, matched in sorted(found.items()):
+        for table, slots in matched.slots.items():
+            for place, (slot, _) in enumerate(slots):
+                batches[table, slot].append((number, place))
+    return [
+        arranging.Gathering(table, slot, tuple(parts), draft.path(table, slot, per_day))
+        for (table, slot), parts in sorted(batches.items())
+    ]

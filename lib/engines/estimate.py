@@ -23,7 +23,7 @@ def records(settings: Settings, window: Window) -> int:
     """
     rows = []
     for side in sources.SIDES:
-        with sources.session(settings, side) as cursor:
+        with sources.session(settings, side, window.user) as cursor:
             extraction.check_columns(cursor, settings, side, window)
             select = extraction.masked_select(cursor, settings, side, window, clear=False)
             cursor.execute(b"EXPLAIN (FORMAT JSON) " + select)

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
 from lib import columns as c
 from lib import extraction, keys, matching, retries, sources
 from lib.engines.routing import Routes, bucket_of, homes, log_homes
-from lib.errors import ContractError, TransientError
+from lib.errors import ContractError
 from lib.reconciliation import CARD
 from lib.watchdog import Watchdog
 
@@ -67,19 +66,26 @@ class Staged:
 
 
 def stage_transactions(job: Job, part: Slice) -> Staged:
-    """Stage a share of the transactions, and the pairs of its virtual cards and their homes."""
-    inside, newest, cents = 0, keys.BEFORE, 0
-    with _Piles(job.folder, part, "transactions", "pairs") as (rows, pairs):
+    """Read and stage a share of the transactions. Raises ExtractionError."""
+    return retries.persist(lambda: _read(job, part, keep_transactions))
 
-        def take(table: pa.Table) -> None:
-            nonlocal inside, newest, cents
+
+def stage_auth_logs(job: Job, part: Slice) -> Staged:
+    """Read and stage a share of the logs, after `Routes` are known. Raises ExtractionError."""
+    return retries.persist(lambda: _read(job, part, keep_auth_logs))
+
+
+def keep_transactions(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Staged:
+    """Stage transactions, and the pairs of their virtual cards and their homes."""
+    inside, newest, cents = 0, keys.BEFORE, 0
+    with _piles(job.folder, part, "transactions", "pairs") as (rows, pairs):
+        for table in pieces:
             frame = as_frame(table)
             home = homes(frame)
             rows.add(table, bucket_of(home, job.buckets))
             card, present = keys.token(frame, c.TOKEN_VIRTUAL)
             both = np.unique(np.stack([card[present], home[present]]), axis=1)
-            pair = pa.table(list(both), schema=PAIR)
-            pairs.add(pair, bucket_of(both[0], job.buckets))
+            pairs.add(pa.table(list(both), schema=PAIR), bucket_of(both[0], job.buckets))
 
             bought = keys.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
             newest = max(newest, matching.newest_instant(bought, job.period, job.rule))
@@ -87,26 +93,20 @@ def stage_transactions(job: Job, part: Slice) -> Staged:
             inside += int(counted.sum())
             amount = keys.cents(frame, c.VLR_TOTAL)[counted]
             cents += int(amount[amount != keys.NEVER].sum())
-
-        _read(job, part, take)
     return Staged(inside, newest, cents)
 
 
-def stage_auth_logs(job: Job, part: Slice) -> Staged:
-    """Stage a share of the logs, each in every bucket where a transaction has its card."""
-    routes = Routes(*(np.load(job.folder / f"{n}.npy", mmap_mode="r") for n in ("token", "bucket")))
+def keep_auth_logs(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Staged:
+    """Stage logs, each in every bucket where a transaction has its card."""
+    routes = Routes.load(job.folder)
     inside = 0
-    with _Piles(job.folder, part, "auth_logs") as (rows,):
-
-        def take(table: pa.Table) -> None:
-            nonlocal inside
+    with _piles(job.folder, part, "auth_logs") as (rows,):
+        for table in pieces:
             frame = as_frame(table)
             row, bucket, first = routes.of(*log_homes(frame), job.buckets)
             copies = table if len(row) == len(table) else table.take(pa.array(row))
             rows.add(copies.append_column(FIRST, pa.array(first)), bucket)
             inside += int(_inside(job, keys.instants(frame, c.DATA, c.HORA)).sum())
-
-        _read(job, part, take)
     return Staged(inside)
 
 
@@ -153,50 +153,41 @@ class Streams:
         return self._writers[bucket]
 
 
-class _Piles:
-    """Folders of streams that take their names together once everything is in them."""
-
-    def __init__(self, folder: Path, part: Slice, *names: str) -> None:
-        self._targets = [folder / name / str(part.number) for name in names]
-        self._drafts = [t.with_name(f"_{t.name}-{os.getpid()}") for t in self._targets]
-
-    def __enter__(self) -> list[Streams]:
-        for draft in self._drafts:
+@contextmanager
+def _piles(folder: Path, part: Slice, *names: str) -> Iterator[list[Streams]]:
+    """Streams in folders that take their names together once everything is in them."""
+    drafts = []
+    with ExitStack() as finished:
+        for name in names:
+            draft = folder / name / f"_{part.number}-{os.getpid()}"
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-        self._streams = [Streams(draft) for draft in self._drafts]
-        return self._streams
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for streams in self._streams:
-            streams.close()
-        for draft, target in zip(self._drafts, self._targets, strict=True):
-            if kind is None:
-                shutil.rmtree(target, ignore_errors=True)
-                draft.rename(target)
-            else:
-                shutil.rmtree(draft, ignore_errors=True)
+            drafts.append(draft)
+        streams = [Streams(draft) for draft in drafts]
+        for stream in streams:
+            finished.callback(stream.close)
+        yield streams
+    for draft in drafts:
+        target = draft.with_name(str(part.number))
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
 
 
-def _read(job: Job, part: Slice, take: Callable[[pa.Table], None]) -> None:
-    where = sources.source(job.settings, part.side)
-    with sources.session(job.settings, part.side) as cursor:
-        if snapshot := job.snapshots.get(part.side):
-            cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
-        limit = where.statement_timeout + _SILENCE_SECONDS
-        with Watchdog(cursor.connection.fileno(), limit) as watchdog:
-            try:
-                for table in _tables(cursor, job, part):
-                    watchdog.alive()
-                    take(table)
-            except psycopg2.Error as problem:
-                if watchdog.bitten:
-                    raise TransientError(
-                        "{side}: o servidor ficou em silêncio além do seu tempo limite; "
-                        "tente de novo em instantes e avise o administrador do banco.",
-                        side=part.side,
-                    ) from problem
-                raise
+def _read(
+    job: Job, part: Slice, keep: Callable[[Job, Slice, Iterable[pa.Table]], Staged]
+) -> Staged:
+    where, snapshot = sources.source(job.settings, part.side), job.snapshots.get(part.side)
+    with (
+        sources.session(job.settings, part.side, job.window.user, snapshot) as cursor,
+        Watchdog(cursor.connection.fileno(), where.statement_timeout + _SILENCE_SECONDS) as dog,
+    ):
+
+        def pieces() -> Iterator[pa.Table]:
+            for table in _tables(cursor, job, part):
+                dog.alive()
+                yield table
+
+        return keep(job, part, pieces())
 
 
 def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:

@@ -1,4 +1,4 @@
-"""A reconciliation as a folder of Parquet files: written whole or not at all, opened without loading.
+"""A reconciliation as a folder of Parquet files, published whole and opened without loading.
 
     manifest.json                            what was asked, the books, every file and its rows
     <version>/<table>/dia=<date>/<n>.parquet in sheet order, undated rows last
@@ -14,8 +14,9 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -79,25 +80,32 @@ class Result:
                 found.append(_part(self.folder / piece.path, start, count))
                 count -= len(found[-1])
             start = max(start - piece.rows, 0)
-        return pa.concat_tables(found) if found else self.dataset(table).schema.empty_table()
+        return pa.concat_tables(found) if found else self._no_rows(table)
 
     def dataset(self, table: str) -> dataset.Dataset:
         """The table for filters, counts and columns at a time (`pyarrow.dataset`)."""
         paths = [str(self.folder / piece.path) for piece in self.pieces[table]]
-        return dataset.dataset(paths, format="parquet")
+        return dataset.dataset(paths if paths else self._no_rows(table), format="parquet")
 
     def found(self, table: str, wanted: Expression, start: int, count: int) -> pa.Table:
         """So many of the rows that are wanted, in sheet order, from a position among them."""
-        batches, schema = [], self.dataset(table).schema
+        found = [self._no_rows(table)]
         for batch in self.dataset(table).to_batches(filter=wanted, batch_readahead=1):
-            kept = batch.slice(start, count)
+            kept = batch.slice(start, max(count, 0))
             start = max(start - len(batch), 0)
+            count -= len(kept)
             if len(kept):
-                batches.append(kept)
-                count -= len(kept)
+                found.append(_in_seconds(pa.Table.from_batches([kept])))
             if count <= 0:
                 break
-        return pa.Table.from_batches(batches, schema)
+        return pa.concat_tables(found)
+
+    def _no_rows(self, table: str) -> pa.Table:
+        pieces = self.pieces[table]
+        if not pieces:
+            return tables.empty(tables.columns(table, self.clear))
+        schema = parquet.read_schema(self.folder / pieces[0].path)
+        return _in_seconds(schema.empty_table())
 
 
 class Draft:
@@ -134,7 +142,10 @@ class Draft:
             for table, found in pieces.items()
         }
         self._draft.rename(final)
-        text = json.dumps({"format": _FORMAT, **manifest, "pieces": listed}, default=_plain)
+        text = json.dumps(
+            {"format": _FORMAT, "version": self.version, **manifest, "pieces": listed},
+            default=_plain,
+        )
         temporary = self.folder / f"_{MANIFEST}"
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -146,6 +157,17 @@ class Draft:
     def discard(self) -> None:
         """Remove what was written so far."""
         shutil.rmtree(self._draft, ignore_errors=True)
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Draft]:
+    """A draft in this folder, cleared of what killed runs left; gone unless it was finished."""
+    sweep(folder)
+    draft = Draft(folder)
+    try:
+        yield draft
+    finally:
+        draft.discard()
 
 
 def write_piece(path: Path, table: pa.Table) -> None:
@@ -185,7 +207,7 @@ def _opened(folder: Path, told: dict[str, Any]) -> Result:
     days["day"] = pd.Series([_date(day) for day in days["day"]], dtype=object)
     for name in [n for n in days.columns if n.startswith("amount")]:
         days[name] = pd.Series([Decimal(value) for value in days[name]], dtype=object)
-    books = {
+    books: dict[str, Any] = {
         name: Decimal(value) if name.startswith("amount") else value
         for name, value in told["books"].items()
     }
@@ -210,11 +232,6 @@ def _opened(folder: Path, told: dict[str, Any]) -> Result:
     )
 
 
-def manifest_frame(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A small frame as plain values for the manifest."""
-    return [{str(k): _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
-
-
 def _plain(value: object) -> object:
     if isinstance(value, np.integer):
         return int(value)
@@ -236,15 +253,13 @@ def _part(path: Path, start: int, count: int) -> pa.Table:
             elif before < start + count:
                 groups.append(group)
             before += rows
-        return file.read_row_groups(groups).slice(start - skipped, count)
+        return _in_seconds(file.read_row_groups(groups).slice(start - skipped, count))
 
 
-def summed(frames: Iterable[pd.DataFrame], key: str) -> pd.DataFrame:
-    """The frames of all parts added up by their key column, in the order of its first coming."""
-    whole = pd.concat(list(frames), ignore_index=True)
-    return whole.groupby(key, dropna=False, sort=False).sum().reset_index()
-
-
-def asked_of(period: Period, rule: Rule, books: Books) -> dict[str, Any]:
-    """The frozen values of a manifest."""
-    return {"period": asdict(period), "rule": asdict(rule), "books": asdict(books)}
+def _in_seconds(table: pa.Table) -> pa.Table:
+    """Times in the unit of all other frames: Parquet has none coarser than the millisecond."""
+    seconds = pa.schema(
+        field.with_type(pa.time32("s")) if pa.types.is_time32(field.type) else field
+        for field in table.schema
+    )
+    return table.cast(seconds)

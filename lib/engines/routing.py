@@ -8,8 +8,10 @@ transaction must share a bucket: those are joined first. Pure: arrays in, arrays
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -64,6 +66,14 @@ class Routes:
     token: Ints
     bucket: Buckets
 
+    @classmethod
+    def together(cls, parts: Iterable[Routes]) -> Routes:
+        """The routes of all buckets, in order."""
+        tokens, buckets = zip(*((part.token, part.bucket) for part in parts), strict=True)
+        token, bucket = np.concatenate(tokens), np.concatenate(buckets)
+        order = np.lexsort((bucket, token))
+        return cls(token[order], bucket[order])
+
     def of(self, tokens: Ints, present: Bools, buckets: int) -> tuple[Ints, Buckets, Bools]:
         """(row, bucket, first) of every copy of the rows; exactly one copy of each is the first."""
         left = np.searchsorted(self.token, tokens, side="left")
@@ -77,6 +87,15 @@ class Routes:
         listed = ~own[row]
         bucket[listed] = self.bucket[left[row[listed]] + nth[listed]]
         return row, bucket, nth == 0
+
+    def save(self, folder: Path) -> None:
+        """Leave them for all workers."""
+        _save(folder, "routes", self.token, self.bucket)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` left, read from the disk as it is needed."""
+        return cls(*_loaded(folder, "routes"))
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,12 @@ class Pairs:
         fresh = np.ones(len(card), dtype=np.bool_)
         fresh[1:] = (card[1:] != card[:-1]) | (home[1:] != home[:-1])
         return cls(card[fresh], home[fresh])
+
+    @classmethod
+    def together(cls, parts: Iterable[Pairs]) -> Pairs:
+        """The pairs of all buckets."""
+        cards, homes = zip(*((part.card, part.home) for part in parts), strict=True)
+        return cls(np.concatenate(cards), np.concatenate(homes))
 
     def routes(self, buckets: int) -> Routes:
         """Every bucket in which some transaction has the card."""
@@ -125,6 +150,11 @@ class Moves:
     home: Ints
     bucket: Buckets
 
+    @classmethod
+    def nowhere(cls) -> Moves:
+        """None at all."""
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint16))
+
     def of(self, homes: Ints, buckets: int) -> Buckets:
         """The bucket of each home."""
         bucket = bucket_of(homes, buckets)
@@ -133,9 +163,19 @@ class Moves:
         at = np.minimum(np.searchsorted(self.home, homes), len(self.home) - 1)
         return np.where(self.home[at] == homes, self.bucket[at], bucket)
 
+    def save(self, folder: Path) -> None:
+        """Leave them for all workers."""
+        _save(folder, "moves", self.home, self.bucket)
 
-def moves(left: Ints, right: Ints, buckets: int) -> Moves:
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` left, read from the disk as it is needed."""
+        return cls(*_loaded(folder, "moves"))
+
+
+def moves(links: Sequence[tuple[Ints, Ints]], buckets: int) -> Moves:
     """Put all homes that these edges join into one bucket, that of the smallest."""
+    left, right = (np.concatenate(ends) for ends in zip(*links, strict=True))
     home, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
     one, other = ends[: len(left)], ends[len(left) :]
     root = np.arange(len(home))
@@ -170,3 +210,13 @@ def _distinct(token: Ints, bucket: Buckets) -> tuple[Ints, Buckets]:
 def _mixed(one: Ints, other: Ints) -> Ints:
     mixed = (one.view(np.uint64) ^ (other.view(np.uint64) * _MIX)) * _MIX
     return (mixed ^ (mixed >> np.uint64(29))).view(np.int64)
+
+
+def _save(folder: Path, name: str, tokens: Ints, buckets: Buckets) -> None:
+    np.save(folder / f"{name}-tokens.npy", tokens)
+    np.save(folder / f"{name}-buckets.npy", buckets)
+
+
+def _loaded(folder: Path, name: str) -> list[NDArray[Any]]:
+    files = (folder / f"{name}-tokens.npy", folder / f"{name}-buckets.npy")
+    return [np.load(file, mmap_mode="r") for file in files]

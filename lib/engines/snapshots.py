@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def held(settings: Settings) -> Iterator[dict[Side, str]]:
+def held(settings: Settings, user: str | None) -> Iterator[dict[Side, str]]:
     """The names under which other sessions adopt the snapshots; both are taken on entering.
 
     One connection a database is busy with it until the block ends. Raises ExtractionError.
@@ -22,7 +22,7 @@ def held(settings: Settings) -> Iterator[dict[Side, str]]:
     with ExitStack() as open_sessions:
         names: dict[Side, str] = {}
         for side in sources.SIDES:
-            cursor = open_sessions.enter_context(sources.session(settings, side))
+            cursor = open_sessions.enter_context(sources.session(settings, side, user))
             cursor.execute("SELECT pg_export_snapshot()")
             (names[side],) = cursor.fetchone()
         yield names

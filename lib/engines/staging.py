@@ -68,14 +68,14 @@ def held(parent: Path, fingerprint: str) -> Iterator[Staging]:
             shutil.rmtree(staging.folder, ignore_errors=True)
 
 
-def fingerprint(settings: Settings, asked: Request, clear: bool) -> str:
+def fingerprint(settings: Settings, asked: Request, user: str | None, clear: bool) -> str:
     """What must be the same for staged records to be of use to another process."""
     where = [
         [s.host, s.port, s.database, s.user, sources.query(settings, side)]
         for side in sources.SIDES
         for s in [sources.source(settings, side)]
     ]
-    told = [__version__, repr(asked), clear, settings.virtual_prefix_length, where]
+    told = [__version__, repr(asked), user, clear, settings.virtual_prefix_length, where]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

@@ -39,6 +39,7 @@ _EMPTY: Final = {
     c.HORA_TRANSA: pa.time32("s"),
     c.HORA: pa.time32("s"),
     c.VLR_TOTAL: pa.decimal128(18, 2),
+    c.DIF_SEGUNDOS: pa.int64(),
     c.TOKEN_CARTAO: pa.int64(),
     c.TOKEN_VIRTUAL: pa.int64(),
     c.TOKEN_CPF: pa.int64(),
@@ -71,6 +72,17 @@ def arranged(name: str, table: pa.Table) -> pa.Table:
     frame = pd.DataFrame(data, copy=False)
     order = ordering.arrange(keys.instants(frame, *_clock(name)).sheet, _ties(name, frame))
     return table.take(pa.array(order))
+
+
+def columns(name: str, clear: bool) -> tuple[str, ...]:
+    """A table's columns; a clear extraction has its raw line among the divergences."""
+    if name == CONSOLIDATED:
+        return c.CONSOLIDATED
+    if name == DIVERGENCES:
+        return (*c.DIVERGENCES, *([c.DES_LINHA_RECEBIMENTO] if clear else []), c.DIF_SEGUNDOS)
+    if name == WITHOUT_LOG:
+        return (*c.TRANSACTIONS_QUERY, explanations.MOTIVO_SEM_LOG)
+    return (*c.TRANSACTIONS_QUERY, explanations.SOBREVIVENTE_VIRTUAL, explanations.POR_QUE)
 
 
 def empty(names: Sequence[str]) -> pa.Table:

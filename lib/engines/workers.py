@@ -6,6 +6,7 @@ ends by itself when its driver does. Knows neither databases nor rules.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import threading
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lib.engines.job import Job
 
 _DEATHS: Final = 3
-_job: Job
+_NEEDED: Final = ("lib.engines.reading", "lib.engines.bucket", "lib.engines.arranging")
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -35,16 +36,15 @@ class WorkerError(AggregatorError):
 
 
 class Workers:
-    """So many processes that know the job."""
+    """So many processes, started at once, so that they are ready when there is work."""
 
-    def __init__(self, job: Job, count: int) -> None:
-        self._job = job
+    def __init__(self, count: int) -> None:
         self._count = count
         self._deaths = 0
         self._pool = self._made()
 
     def each(
-        self, work: Callable[[Job, _Task], _Result], tasks: Iterable[_Task]
+        self, job: Job, work: Callable[[Job, _Task], _Result], tasks: Iterable[_Task]
     ) -> Iterator[tuple[_Task, _Result]]:
         """Do all the tasks, in any order; gives (task, result) as each is done.
 
@@ -56,7 +56,8 @@ class Workers:
             try:
                 # No more than run: each task should find the memory of the one before it free.
                 while waiting and len(running) < self._count:
-                    running[self._pool.submit(_run, work, waiting[-1])] = waiting.pop()
+                    future = self._pool.submit(work, job, waiting[-1])
+                    running[future] = waiting.pop()
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     result = future.result()
@@ -84,38 +85,33 @@ class Workers:
         self._pool = self._made()
 
     def _made(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._count,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
-            initargs=(self._job,),
-        )
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
+        for _ in range(self._count):
+            pool.submit(os.getpid)
+        return pool
 
 
 @contextmanager
-def started(job: Job, count: int) -> Iterator[Workers]:
+def started(count: int) -> Iterator[Workers]:
     """Workers that end with the block."""
-    workers = Workers(job, count)
+    workers = Workers(count)
     try:
         yield workers
     finally:
         workers.close()
 
 
-def _begin(job: Job) -> None:
-    global _job
-    _job = job
+def _begin() -> None:
     # Otherwise every worker has as many threads as the machine has processors.
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    for module in _NEEDED:
+        importlib.import_module(module)
 
 
 def _end_with(sentinel: int) -> None:
     wait_for([sentinel])
     os._exit(1)
-
-
-def _run(work: Callable[[Job, _Task], _Result], task: _Task) -> _Result:
-    return work(_job, task)

@@ -5,13 +5,16 @@ The finished file is downloaded without a second click; the download button that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib import delivery
+from lib import audit, delivery
+from lib.errors import AggregatorError
 from lib.exports import Export, Exports, file_name
-from lib.ui import loading
+from lib.report import Written
+from lib.ui import guard, loading
 from lib.ui.format import plain, size, whole
 from lib.ui.i18n import t
 
@@ -38,7 +41,7 @@ _CLICK: Final = f"""<script>
 
 def show(site: Site, dataset: Dataset) -> None:
     """Draw the button, then the progress, then the download, of what the page shows."""
-    asked: dict[str, object] = st.session_state.get(_ASKED, {})
+    asked: dict[str, Any] = st.session_state.get(_ASKED, {})
     export = EXPORTS.find(dataset) if asked.get("version") == dataset.version else None
     running = export is not None and not export.future.done()
     st.button(
@@ -49,12 +52,14 @@ def show(site: Site, dataset: Dataset) -> None:
         on_click=_start,
         args=(site, dataset),
     )
+    if isinstance(asked.get("problem"), AggregatorError):
+        st.error(plain(loading.explanation(asked["problem"])))
     if export is None:
         return
     if running:
         st.fragment(_progress, run_every=_EVERY_SECONDS)(export)
         return
-    problem = export.future.exception()
+    problem = export.future.exception() or _end(asked, export)
     if problem is not None:
         st.error(plain(loading.explanation(problem)))
         return
@@ -62,14 +67,37 @@ def show(site: Site, dataset: Dataset) -> None:
 
 
 def _start(site: Site, dataset: Dataset) -> None:
-    export = EXPORTS.start(dataset)
-    reader = dataset.key.rights.reader or t("sem identificação")
-    delivery.record_export(site.settings, dataset.outcome, reader, export.future)
-    st.session_state[_ASKED] = {
-        "version": dataset.version,
-        "name": file_name(dataset),
-        "handed": False,
-    }
+    admission = guard.admission()
+    if admission is None:
+        return  # the page says why
+    asked: dict[str, object] = {"version": dataset.version, "name": file_name(dataset)}
+    st.session_state[_ASKED] = asked | {"handed": False}
+    question = audit.question(dataset.key.request, clear=False)
+    try:
+        deed = audit.Deed(site.settings, "export", admission.actor, question)
+    except AggregatorError as problem:
+        st.session_state[_ASKED] = {"problem": problem}
+        return
+    deed.learn(dataset.outcome)
+    st.session_state[_ASKED]["deed"] = deed
+    export = EXPORTS.start(dataset, deed.marks)
+    who = admission.actor.who
+    delivery.record_export(site.settings, dataset.outcome, who, export.future)
+
+
+def _end(asked: dict[str, Any], export: Export) -> AggregatorError | None:
+    """Write down the finished file, once, before anybody gets it; or say why that failed."""
+    deed = asked.get("deed")
+    if deed is None:
+        return None
+    workbook = export.future.result()
+    name = Path(str(asked["name"]))
+    try:
+        deed.approve(Written(name, {}, workbook.size_bytes, workbook.sha256))
+    except AggregatorError as problem:
+        return problem
+    del asked["deed"]
+    return None
 
 
 def _progress(export: Export) -> None:
@@ -91,7 +119,7 @@ def _stage(export: Export) -> str:
     return t("Preparando a planilha…")
 
 
-def _hand_over(workbook: Workbook, asked: dict[str, object]) -> None:
+def _hand_over(workbook: Workbook, asked: dict[str, Any]) -> None:
     st.download_button(
         t("Baixar de novo ({size})", size=size(workbook.size_bytes)),
         data=workbook.path.read_bytes(),

@@ -6,6 +6,7 @@ who the guard turns away, and a failure or an empty period is told here, never i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,18 @@ import streamlit as st
 from lib.datasets import Dataset, Key, Rights
 from lib.errors import AggregatorError
 from lib.reconciliation import Period
-from lib.ui import export, filters, format, freshness, guard, loading, navigation, runs, upkeep
+from lib.ui import (
+    clear,
+    export,
+    filters,
+    format,
+    freshness,
+    guard,
+    loading,
+    navigation,
+    runs,
+    upkeep,
+)
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
@@ -23,6 +35,7 @@ if TYPE_CHECKING:
     from lib.ui.guard import Admission
     from lib.ui.site import Site
 
+Admit = Callable[["Site"], "Admission"]
 _WIDER_DAYS: Final = 30
 _STYLE: Final = """<style>
 .stMainBlockContainer { padding: 3rem clamp(1rem, 3vw, 3rem) 4rem; }
@@ -59,7 +72,7 @@ class View:
         return running.future.result()
 
 
-def enter(name: str) -> tuple[Site, Admission]:
+def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admission]:
     """Set a page up that shows no data set; stops it for who the guard turns away."""
     st.set_page_config(page_title=_title(name), page_icon=navigation.ICON, layout="wide")
     navigation.ensure_entered()
@@ -68,7 +81,7 @@ def enter(name: str) -> tuple[Site, Admission]:
     st.logo(navigation.LOGO, size="large")
     st.title(navigation.titles()[name], anchor=False)
     site = loading.site()
-    return site, guard.admit(site)
+    return site, admit(site)
 
 
 def open_page(name: str) -> View:
@@ -82,12 +95,16 @@ def open_page(name: str) -> View:
             asked = filters.show(site.settings, admission.merchants, site.today)
     except AggregatorError as problem:
         loading.failure(problem)
+    if asked.merchant not in admission.merchants:
+        guard.turn_away(site)
     subtitle.caption(_subject(admission.merchants[asked.merchant], asked))
     key = Key(asked, admission.rights)
     dataset = site.store.find(key) or loading.watch(site, key)
     with st.sidebar:
         freshness.show(site, dataset)
         export.show(site, dataset)
+        clear.show(site, admission, asked)
+    guard.note_view(site, name, dataset)
     _tell_emptiness(dataset)
     return View(dataset, site, admission.rights)
 

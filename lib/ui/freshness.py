@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib.ui import format, loading
+from lib.ui import format, guard, loading
 from lib.ui.format import plain
 from lib.ui.i18n import t
 
@@ -43,6 +43,8 @@ def show(site: Site, dataset: Dataset) -> None:
 
 
 def _refresh(site: Site, dataset: Dataset) -> None:
+    if not guard.holds():
+        return  # the page says why
     st.session_state[_ASKED] = (dataset.key, site.store.load(site.settings, dataset.key))
 
 

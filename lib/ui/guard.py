@@ -1,28 +1,202 @@
 """Who may see what: asked by the frame on every run of every page, before anything is computed.
 
-There is no sign-in yet: whoever reaches the server sees masked data of every merchant.
+Nothing of the data is read for who is turned away. `holds` asks again where no whole page runs:
+in fragments and callbacks. Sign-ins and refusals are written down, once a session and reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
+import streamlit as st
+
+from lib import access, audit
+from lib.access import Permission
+from lib.audit import Actor
 from lib.datasets import Rights
+from lib.errors import AggregatorError
+from lib.ui import identity
+from lib.ui import site as sites
+from lib.ui.format import plain
+from lib.ui.i18n import sentence, t
 
 if TYPE_CHECKING:
+    from lib.datasets import Dataset
     from lib.ui.site import Site
+
+_ADMITTED: Final = "_admitted"
+_VIEWED: Final = "_viewed"
+_TOLD: Final = "_told"
+
+Reason = Literal["no_sign_in", "signed_out", "expired", "no_role"]
 
 
 @dataclass(frozen=True)
 class Admission:
-    """The reader's rights, and the merchants (CNPJ = name) they may choose from."""
+    """The reader's rights, the merchants (CNPJ = name) they may choose from, and who they are.
+
+    ``clear`` are the merchants whose data they may export in clear.
+    """
 
     rights: Rights
     merchants: Mapping[str, str]
+    actor: Actor
+    clear: tuple[str, ...] = ()
+    auditor: bool = False
 
 
 def admit(site: Site) -> Admission:
     """The reader's admission; stops the page for who has none."""
-    return Admission(Rights(), site.settings.merchants)
+    found = _decide(site)
+    if not isinstance(found, Admission):
+        st.session_state.pop(_ADMITTED, None)
+        _refuse(site, found)
+    st.session_state[_ADMITTED] = found
+    if identity.sign_in_configured():
+        _tell_once(site, "sign_in", found.actor, "")
+        with st.sidebar:
+            st.caption(plain(found.actor.who))
+            st.button(t("Sair"), on_click=_leave, args=(site, found.actor), width="stretch")
+    return found
+
+
+def admit_to_data(site: Site) -> Admission:
+    """The admission of who may see some merchant's data; an auditor alone may not."""
+    found = admit(site)
+    if not found.merchants:
+        st.session_state.pop(_ADMITTED, None)
+        _refuse(site, "no_role")
+    return found
+
+
+def turn_away(site: Site) -> NoReturn:
+    """Stop a page that was asked for what its reader may not see."""
+    _refuse(site, "no_role")
+
+
+def admit_auditor(site: Site) -> Admission:
+    """The admission of who may read the audit; stops the page for others."""
+    found = admit(site)
+    if not found.auditor:
+        _tell_once(site, "refusal", found.actor, "auditor")
+        st.error(t("Esta página é só para quem tem o papel de auditor."))
+        st.stop()
+    return found
+
+
+def holds() -> bool:
+    """Whether this session's admission is still what it was."""
+    site = sites.find()
+    return site is not None and _decide(site) == st.session_state.get(_ADMITTED)
+
+
+def admission() -> Admission | None:
+    """This session's admission, None where it holds no more; for callbacks."""
+    found = st.session_state.get(_ADMITTED)
+    return found if isinstance(found, Admission) and holds() else None
+
+
+def recheck() -> None:
+    """Run the whole page again, which says why, where the admission holds no more."""
+    if not holds():
+        st.rerun()
+
+
+def note_view(site: Site, page: str, dataset: Dataset, **search: object) -> None:
+    """Write down what this person is about to see; the same thing once a session in a row."""
+    found = admission()
+    if found is None:
+        return
+    shown = (page, dataset.version, *search.items())
+    if st.session_state.get(_VIEWED) == shown:
+        return
+    question = audit.question(dataset.key.request, clear=False)
+    rows = audit.rows(dataset.outcome)
+    try:
+        audit.record(site.settings, "view", found.actor, page=page, rows=rows, **question, **search)
+    except AggregatorError as problem:
+        st.error(plain(sentence(problem)))
+        st.stop()
+    st.session_state[_VIEWED] = shown
+
+
+def is_auditor() -> bool:
+    """Whether the navigation offers the audit."""
+    site = sites.find()
+    found = _decide(site) if site else None
+    return isinstance(found, Admission) and found.auditor
+
+
+def _decide(site: Site) -> Admission | Reason:
+    settings = site.settings
+    if not identity.sign_in_configured():
+        if not (site.demo or (settings.access.without_sign_in and identity.at_this_machine())):
+            return "no_sign_in"
+        actor = Actor(audit.account().who, identity.address())
+        return Admission(Rights(), settings.merchants, actor)
+    if not identity.signed_in():
+        return "signed_out"
+    if identity.expired():
+        return "expired"
+    who = identity.person(settings.access.groups_claim)
+    may = access.permission(settings.access, settings.merchants, who)
+    if not may.anything:
+        return "no_role"
+    return _admission(site, who.email.strip().lower() or identity.name(), may)
+
+
+def _admission(site: Site, name: str, may: Permission) -> Admission:
+    settings = site.settings
+    merchants = {cnpj: settings.merchants[cnpj] for cnpj in may.merchants}
+    # Where the databases keep rows apart, no data set is anybody else's.
+    rights = Rights(name if settings.row_level_security else "")
+    actor = Actor(name, identity.address())
+    return Admission(rights, merchants, actor, may.clear, may.auditor)
+
+
+def _refuse(site: Site, reason: Reason) -> NoReturn:
+    if reason == "no_sign_in":
+        st.error(
+            t(
+                "Sem [auth] na configuração, este painel só mostra a demonstração; configure o "
+                "acesso, ou [aggregator.access] without_sign_in para usá-lo neste computador."
+            )
+        )
+        st.stop()
+    if reason == "no_role":
+        actor = Actor(identity.name(), identity.address())
+        _tell_once(site, "refusal", actor, reason)
+        st.error(
+            plain(t("{name} não tem acesso a este painel; peça-o ao responsável.", name=actor.who))
+        )
+        st.button(t("Sair"), on_click=st.logout)
+        st.stop()
+    if reason == "expired":
+        _tell_once(site, "refusal", Actor(identity.name(), identity.address()), reason)
+        st.warning(t("O seu acesso expirou; entre de novo."))
+    else:
+        st.info(t("Entre com a sua conta para ver o painel."))
+    st.button(t("Entrar"), type="primary", on_click=st.login)
+    st.stop()
+
+
+def _leave(site: Site, actor: Actor) -> None:
+    st.session_state.clear()
+    try:
+        audit.record(site.settings, "sign_out", actor)
+    finally:
+        st.logout()
+
+
+def _tell_once(site: Site, kind: Literal["sign_in", "refusal"], actor: Actor, reason: str) -> None:
+    told: set[tuple[str, str, str]] = st.session_state.setdefault(_TOLD, set())
+    if (kind, actor.who, reason) in told:
+        return
+    try:
+        audit.record(site.settings, kind, actor, why=reason or None)
+    except AggregatorError as problem:
+        st.error(plain(sentence(problem)))
+        st.stop()
+    told.add((kind, actor.who, reason))

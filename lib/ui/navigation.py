@@ -6,11 +6,12 @@ address is opened first. A page finds that out by `entered` and has the entry ru
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import streamlit as st
 
 from lib.settings import ROOT
+from lib.ui import guard
 from lib.ui.i18n import t
 
 NAME: Final = "Marketing Data Aggregator"
@@ -54,6 +55,7 @@ def titles() -> dict[str, str]:
         "charts": t("Gráficos"),
         "customers": t("Clientes"),
         "runs": t("Execuções"),
+        "audit": t("Auditoria"),
     }
 
 
@@ -62,13 +64,21 @@ def path(name: str) -> str:
     return str(ROOT / "pages" / f"{name}.py")
 
 
+def _visibility(name: str) -> Literal["visible", "hidden"]:
+    """The audit is only offered to auditors; the page itself turns others away."""
+    return "hidden" if name == "audit" and not guard.is_auditor() else "visible"
+
+
 def _declare() -> st.Page:
     landing, *others = titles().items()
     return st.navigation(
         [
             # At the root of the address, and for who types its name as well.
             st.Page(path(landing[0]), title=landing[1], url_path="inicio", default=True),
-            *(st.Page(path(name), title=title, url_path=name) for name, title in others),
+            *(
+                st.Page(path(name), title=title, url_path=name, visibility=_visibility(name))
+                for name, title in others
+            ),
             st.Page(path(landing[0]), title=landing[1], url_path=landing[0], visibility="hidden"),
         ]
     )

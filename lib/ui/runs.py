@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from lib import history, unusual
+from lib import audit, history, unusual
 from lib.errors import HistoryError
 from lib.ui import format
 from lib.ui.format import plain, whole
@@ -42,7 +42,7 @@ def banner(site: Site, admission: Admission) -> None:
     path, zone = history.of(site.settings).path, site.settings.timezone
     for template, values in _concerns(str(path), zone):
         if values["cnpj"] in admission.merchants:
-            st.warning(plain(t(template, **values)))
+            st.warning(plain(t(template).format(**values)))
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)
@@ -101,7 +101,7 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
     for text, tell in ((run.message, st.error), (run.note, st.warning)):
         if text:
             tell(plain(text))
-    if run.clear and not admission.rights.clear:
+    if run.clear and run.merchant not in admission.clear:
         st.caption(t("O relatório desta execução tem dados em claro, que o seu papel não vê."))
         return
     if run.file is None or not _is_kept(str(run.file), run.sha256 or ""):
@@ -109,11 +109,18 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
         return
     st.download_button(
         t("Baixar o relatório desta execução"),
-        data=partial(run.file.read_bytes),
+        data=partial(_hand_over, run.file, run, site, admission),
         file_name=run.file.name,
         mime=_MIME,
         on_click="ignore",
     )
+
+
+def _hand_over(file: Path, run: Run, site: Site, admission: Admission) -> bytes:
+    """The report's bytes, once it is written down who takes them."""
+    taken = {"merchant": run.merchant, "file": str(file), "sha256": run.sha256, "clear": run.clear}
+    audit.record(site.settings, "export", admission.actor, **taken)
+    return file.read_bytes()
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=100, show_spinner=False)

@@ -1,7 +1,7 @@
 """Where the dashboard's data come from: the configuration, or the demonstration without one.
 
 The data sets belong to it, so that none is ever shown for another configuration's.
-Read once a process; a failure is told and tried again at the next question.
+Read once a process and file; a failure is told and tried again at the next question.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
-from lib import config, demo, pipeline
+from lib import config, demo, pipeline, row_security
 from lib.datasets import Store
 from lib.history import history_of_demo
 from lib.settings import Settings
@@ -26,6 +26,7 @@ class Site:
     demo: bool
     day: date
     store: Store = field(default_factory=Store)
+    stamp: object = field(default_factory=config.stamp)
 
     @property
     def today(self) -> date:
@@ -41,9 +42,12 @@ class _Kept:
 
 
 def find() -> Site | None:
-    """The site where it is ready, None where `prepare` has yet to run or the demo's day is over."""
+    """The site where it is ready; None where `prepare` has yet to run, the demo's day is over or
+    the configuration's file has changed: a role that was taken away is gone at once."""
     site = _Kept.site
-    return None if site is None or (site.demo and site.day != site.today) else site
+    if site is None or (site.demo and site.day != site.today) or site.stamp != config.stamp():
+        return None
+    return site
 
 
 def prepare() -> Site:
@@ -61,10 +65,12 @@ def forget() -> None:
 
 
 def _read() -> Site:
+    stamp = config.stamp()
     without = not config.exists()
     settings = (
         config.from_values(demo.start() | history_of_demo(), "demonstração")
         if without
         else config.load()
     )
-    return Site(settings, without, pipeline.local_today(settings))
+    row_security.prove(settings)
+    return Site(settings, without, pipeline.local_today(settings), stamp=stamp)

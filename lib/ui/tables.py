@@ -17,7 +17,7 @@ import streamlit as st
 from lib import browsing, listings
 from lib import columns as c
 from lib.browsing import Query
-from lib.ui import address, cells, format
+from lib.ui import address, cells, format, guard
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class _Keys:
 
 
 def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Detail) -> None:
+    guard.recheck()  # only this fragment runs again where somebody searches or turns a page
     key = _Keys(table.name)
     result = dataset.outcome.reconciliation
     words = {name: _words(dataset, table, name) for name in filtered}

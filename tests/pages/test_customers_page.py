@@ -9,7 +9,8 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.dashboard import BULK, CPF, MERCHANT, PHYSICAL, TWICE, Dashboard, texts, today
+from tests.pages.dashboard import Dashboard, texts
+from tests.pages.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
 from tests.servers import Servers
 
 TITLES = [

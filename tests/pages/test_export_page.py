@@ -13,7 +13,8 @@ from lib import cli, config, exports
 from lib.ui import export
 from lib.ui.export import EXPORTS
 from tests.command import Sheets, sheets
-from tests.pages.dashboard import MERCHANT, Dashboard, texts, today
+from tests.pages.dashboard import Dashboard, texts
+from tests.pages.scenario import MERCHANT, today
 
 
 def press_export(at: AppTest) -> None:

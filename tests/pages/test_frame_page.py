@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 from lib import config, demo
 from lib.settings import ROOT
 from lib.ui import filters, site
-from tests.pages.dashboard import BULK, MERCHANT, Dashboard, texts, today
+from tests.pages import scenario
+from tests.pages.dashboard import Dashboard, texts
+from tests.pages.scenario import BULK, MERCHANT, today
 from tests.servers import MERCHANTS, Servers
 
 PAGES = {
@@ -344,10 +346,8 @@ def test_a_link_means_the_same_in_another_language(morning: Dashboard) -> None:
 def test_values_of_the_configuration_are_shown_as_text(
     morning: Dashboard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from tests.command import configured
-
     names = {MERCHANT: "<b>Loja</b> **e** $x$ [y](z)"}
-    file = configured(tmp_path, morning.databases.values, merchants=names)
+    file = scenario.site(tmp_path, morning.databases.values, merchants=names)
     monkeypatch.setenv(config.FILE_VARIABLE, str(file))
     site.forget()
     at = morning.open()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.dashboard import (
+from tests.pages.dashboard import Dashboard, texts
+from tests.pages.scenario import (
     BULK,
     DECLINED,
     LONELY,
@@ -16,9 +17,7 @@ from tests.pages.dashboard import (
     TWICE,
     UNKNOWN,
     VIRTUAL,
-    Dashboard,
     masked,
-    texts,
     today,
 )
 

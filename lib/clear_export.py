@@ -1,0 +1,182 @@
+"""A workbook with card numbers and CPFs in clear: extracted and written by a process of its own.
+
+The dashboard's process never holds a clear record: the worker reads the databases, writes into a
+private folder and ends. The audit has the export, its person and its reason before anything is
+read, and the file's digest before anybody gets it. `python -m lib.clear_export FOLDER` is the
+worker; its job, passwords among it, comes over standard input and is on no disk and no list.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import Future
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from lib import audit, config, export_worker, pipeline, scrubber
+from lib.errors import AggregatorError, ReportError
+from lib.pipeline import Request
+from lib.reconciliation import Period, Rule
+from lib.report import Written
+from lib.settings import ROOT
+
+if TYPE_CHECKING:
+    from lib.audit import Actor
+    from lib.settings import Settings
+
+FOLDER: Final = "agregador-claro-"
+SHORTEST_REASON: Final = 10
+LONGEST_REASON: Final = 500
+
+_NO_REASON: Final = (
+    "Uma exportação em claro pede um motivo por escrito, com {least} a {most} caracteres."
+)
+_DIED: Final = (
+    "A exportação em claro parou antes do fim: tente de novo; se persistir, o registro do servidor "
+    "diz o motivo."
+)
+
+
+class ClearExport:
+    """One clear export under way or finished; its future is the workbook's bytes."""
+
+    def __init__(self) -> None:
+        self.future: Future[bytes] = Future()
+        self.stage = "queued"
+        self.rows = 0
+
+
+def start(settings: Settings, asked: Request, actor: Actor, reason: str) -> ClearExport:
+    """Begin a clear export of what was asked, as this person's rows.
+
+    Whether the person may is the caller's to know. Raises ReportError without a reason; an audit
+    that cannot be written fails the export before anything is read.
+    """
+    reason = " ".join(reason.split())
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise ReportError(_NO_REASON, least=SHORTEST_REASON, most=LONGEST_REASON)
+    export = ClearExport()
+    arguments = (export, settings, asked, actor, scrubber.scrub(reason))
+    threading.Thread(target=_run, args=arguments, name="clear-export", daemon=True).start()
+    return export
+
+
+def _run(
+    export: ClearExport, settings: Settings, asked: Request, actor: Actor, reason: str
+) -> None:
+    try:
+        export.future.set_result(_exported(export, settings, asked, actor, reason))
+    except AggregatorError as problem:
+        export.future.set_exception(problem)
+    except BaseException as problem:
+        export.future.set_exception(problem)
+        raise
+
+
+def _exported(
+    export: ClearExport, settings: Settings, asked: Request, actor: Actor, reason: str
+) -> bytes:
+    with audit.deed(settings, "export", actor, asked, clear=True, reason=reason) as deed:
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER))
+        try:
+            job = {
+                "settings": _values(settings),
+                "request": asdict(asked),
+                "user": actor.who if settings.row_level_security else None,
+                "marks": deed.marks,
+            }
+            answer = _ask(export, folder, json.dumps(job, default=str))
+            path = folder / export_worker.WORKBOOK
+            deed.learn_rows(answer["rows"])
+            deed.approve(Written(path, {}, int(answer["size_bytes"]), str(answer["sha256"])))
+            return path.read_bytes()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    """What `[aggregator]` holds, its secrets with it."""
+    values: dict[str, Any] = settings.model_dump(mode="json")
+    for side in ("transactions", "auth_logs"):
+        secret = getattr(settings, side).password
+        values[side]["password"] = secret and secret.get_secret_value()
+    return values
+
+
+def _ask(export: ClearExport, folder: Path, job: str) -> dict[str, Any]:
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        [sys.executable, "-m", __name__, str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    with process:
+        if process.stdin is None or process.stdout is None:
+            raise ReportError(_DIED)
+        try:
+            process.stdin.write(job)
+            process.stdin.close()
+            answer = _listen(export, process.stdout)
+        except BaseException:
+            process.kill()
+            raise
+    if "template" in answer:
+        raise ReportError(answer["template"], **answer["values"])
+    if process.returncode != export_worker.DONE or "sha256" not in answer:
+        raise ReportError(_DIED)
+    return answer
+
+
+def _listen(export: ClearExport, lines: IO[str]) -> dict[str, Any]:
+    message: dict[str, Any] = {}
+    for line in lines:
+        message = json.loads(line)
+        if "stage" in message:
+            export.stage, export.rows = str(message["stage"]), int(message["rows"])
+    return message
+
+
+def main(folder: Path, job: dict[str, Any]) -> int:
+    """Extract and publish the job's workbook in the folder and return the exit code."""
+    try:
+        settings = config.from_values(job["settings"], "painel", {})
+        period = {name: date.fromisoformat(day) for name, day in job["request"]["period"].items()}
+        rule = job["request"]["rule"]
+        codes = tuple(rule["approved_codes"])
+        asked = Request(
+            job["request"]["merchant"], Period(**period), Rule(**rule | {"approved_codes": codes})
+        )
+        outcome = pipeline.run(settings, asked, clear=True, user=job["user"], progress=_progress)
+        target = folder / export_worker.WORKBOOK
+        written = pipeline.publish(outcome, target, progress=_progress, marks=job["marks"])
+    except AggregatorError as problem:
+        values = {name: str(value) for name, value in problem.values.items()}
+        # Formats such as {start:%d/%m} want the values themselves; the sentence is made here.
+        _tell({"template": "{sentence}", "values": {"sentence": str(problem)}, "said": values})
+        return export_worker.FAILED
+    rows = audit.rows(outcome)
+    _tell({"size_bytes": written.size_bytes, "sha256": written.sha256, "rows": rows})
+    return export_worker.DONE
+
+
+def _progress(stage: str, rows: int) -> None:
+    _tell({"stage": stage, "rows": rows})
+
+
+def _tell(message: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    scrubber.install()
+    sys.exit(main(Path(sys.argv[1]), json.load(sys.stdin)))

@@ -1,0 +1,106 @@
+"""Adds up what all parts counted, and holds it against what was read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lib.errors import BalanceError
+from lib.summary import Books
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Read:
+    """What both sides held inside the period, counted while reading.
+
+    ``newest`` is `matching.newest_instant` of all transactions.
+    """
+
+    transactions: int
+    auth_logs: int
+    cents: int
+    newest: int
+    extracted_at: str
+    buckets: int
+
+
+class Part(Protocol):
+    """The books and counts of one part (`summary`'s)."""
+
+    @property
+    def books(self) -> Books: ...
+    @property
+    def days(self) -> pd.DataFrame: ...
+    @property
+    def codes(self) -> pd.DataFrame: ...
+    @property
+    def motivos(self) -> dict[str, int]: ...
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The same of all parts; ``days`` and ``codes`` are rows of plain values."""
+
+    books: Books
+    days: list[dict[str, Any]]
+    codes: list[dict[str, Any]]
+    motivos: dict[str, int]
+
+    def plain(self) -> dict[str, Any]:
+        """For a manifest."""
+        return {
+            "books": asdict(self.books),
+            "days": self.days,
+            "codes": self.codes,
+            "motivos": self.motivos,
+        }
+
+
+def totals_of(parts: Iterable[Part]) -> Totals:
+    """The sums; days in their order with the undated last, codes as `summary.by_response_code`."""
+    parts = list(parts)
+    books = Books(
+        **{f.name: sum(getattr(part.books, f.name) for part in parts) for f in fields(Books)}
+    )
+    days = _added((part.days for part in parts), "day")
+    codes = _added((part.codes for part in parts), "code")
+    return Totals(
+        books=books,
+        days=sorted(days, key=lambda row: (row["day"] is None, row["day"] or date.min)),
+        codes=sorted(codes, key=lambda row: (-row["matched"] - row["divergences"], row["code"])),
+        motivos={name: sum(part.motivos[name] for part in parts) for name in parts[0].motivos},
+    )
+
+
+def require_all(read: Read, books: Books) -> None:
+    """Raise BalanceError unless every record read is in the books, once."""
+    for side, there, counted in (
+        ("transactions", read.transactions, books.transactions),
+        ("auth_logs", read.auth_logs, books.logs),
+        ("transactions", Decimal(read.cents) / 100, books.amount),
+    ):
+        if there != counted:
+            raise BalanceError(
+                "{side}: a conta não fecha: lido {there}, conciliado {counted}; "
+                "nada foi publicado.",
+                side=side,
+                there=there,
+                counted=counted,
+            )
+
+
+def _added(frames: Iterable[pd.DataFrame], key: str) -> list[dict[str, Any]]:
+    sums: dict[Any, dict[str, Any]] = {}
+    for frame in frames:
+        for row in frame.to_dict("records"):
+            into = sums.setdefault(row[key], {key: row[key]})
+            for name, value in row.items():
+                if name != key:
+                    into[str(name)] = into.get(str(name), 0) + value
+    return list(sums.values())

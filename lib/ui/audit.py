@@ -1,0 +1,81 @@
+"""What auditors see: the newest records, what the check of the whole trail found, the file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from lib import audit_trail
+from lib.errors import AggregatorError
+from lib.ui import loading
+from lib.ui.format import plain, whole
+from lib.ui.i18n import t
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lib.audit_trail import Fields
+    from lib.ui.site import Site
+
+_SHOWN: Final = 500
+_COMMON: Final = ("seq", "at", "kind", "who", "from", "outcome", "merchant")
+_SEALS: Final = ("prev", "seal", "torn")
+
+
+def files(site: Site) -> tuple[Path, Path]:
+    """The trail and its key; stops the page where no audit is kept."""
+    path, key = site.settings.audit.path, site.settings.audit.key
+    if path is None or key is None:
+        st.info(t("Esta configuração não guarda auditoria."))
+        st.stop()
+    return path, key
+
+
+def check(path: Path, key: Path) -> None:
+    """The button that checks every seal, and what it found."""
+    if not st.button(t("Conferir a auditoria inteira"), type="primary"):
+        return
+    try:
+        found = audit_trail.verify(path, key)
+    except AggregatorError as problem:
+        st.error(plain(loading.explanation(problem)))
+        return
+    for damage in found.problems[:_SHOWN]:
+        st.error(plain(damage))
+    if not found.problems:
+        st.success(
+            t(
+                "Íntegra: {count} registros. Só uma planilha mostra se o fim foi cortado "
+                "(aggregator.py audit verify --workbook).",
+                count=whole(found.records),
+            )
+        )
+
+
+def records(path: Path) -> None:
+    """The newest records as a table, the newest first."""
+    try:
+        found = audit_trail.read(path, _SHOWN)
+    except AggregatorError as problem:
+        st.error(plain(loading.explanation(problem)))
+        return
+    st.caption(t("Os {count} registros mais novos; horários em UTC.", count=whole(len(found))))
+    st.dataframe(pd.DataFrame([_row(record) for record in found]), hide_index=True)
+
+
+def _row(record: Fields) -> dict[str, Any]:
+    names = {
+        "seq": t("Número"),
+        "at": t("Momento"),
+        "kind": t("Ato"),
+        "who": t("Quem"),
+        "from": t("De onde"),
+        "outcome": t("Resultado"),
+        "merchant": t("Estabelecimento"),
+    }
+    rest = {k: v for k, v in record.items() if k not in (*_COMMON, *_SEALS, "settings")}
+    shown = {names[name]: str(record.get(name, "")) for name in _COMMON}
+    return shown | {t("Detalhes"): json.dumps(rest, ensure_ascii=False, sort_keys=True)}

@@ -1,0 +1,87 @@
+"""The export in clear: for who has the role, with a written reason, once a reason."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from lib import clear_export
+from lib.errors import AggregatorError
+from lib.ui import guard, loading
+from lib.ui.format import plain, whole
+from lib.ui.i18n import t
+
+if TYPE_CHECKING:
+    from lib.clear_export import ClearExport
+    from lib.pipeline import Request
+    from lib.ui.guard import Admission
+    from lib.ui.site import Site
+
+_EVERY_SECONDS: Final = 0.5
+_REASON: Final = "motivo_em_claro"
+# The export this session began, of what, and the problem that kept one from beginning.
+_ASKED: Final = "_clear_export"
+_MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def show(site: Site, admission: Admission, asked: Request) -> None:
+    """Draw the reason, the progress and the download, where this merchant's may be exported."""
+    if asked.merchant not in admission.clear:
+        return
+    with st.popover(t("Exportar em claro"), width="stretch"):
+        st.caption(
+            t(
+                "A planilha terá números de cartão e CPFs completos. O motivo, o seu nome e o "
+                "arquivo ficam na auditoria."
+            )
+        )
+        st.text_area(t("Motivo"), key=_REASON, max_chars=clear_export.LONGEST_REASON)
+        st.button(t("Exportar em claro"), on_click=_start, args=(site, asked), key="em_claro")
+        state = st.session_state.get(_ASKED)
+        if state is None or state[0] != asked:
+            return
+        _tell(state[1], asked)
+
+
+def _start(site: Site, asked: Request) -> None:
+    admission = guard.admission()
+    if admission is None or asked.merchant not in admission.clear:
+        return  # the page says why
+    reason = st.session_state.get(_REASON, "")
+    try:
+        found: ClearExport | AggregatorError = clear_export.start(
+            site.settings, asked, admission.actor, reason
+        )
+    except AggregatorError as problem:
+        found = problem
+    st.session_state[_ASKED] = (asked, found)
+
+
+def _tell(found: ClearExport | AggregatorError, asked: Request) -> None:
+    if isinstance(found, AggregatorError):
+        st.error(plain(loading.explanation(found)))
+    elif not found.future.done():
+        st.fragment(_progress, run_every=_EVERY_SECONDS)(found)
+    elif problem := found.future.exception():
+        st.error(plain(loading.explanation(problem)))
+    else:
+        days = f"{asked.period.start:%Y%m%d}_{asked.period.end:%Y%m%d}"
+        st.download_button(
+            t("Baixar a planilha em claro"),
+            data=found.future.result(),
+            file_name=f"em_claro_{asked.merchant}_{days}_{secrets.token_hex(16)}.xlsx",
+            mime=_MIME,
+            on_click=_forget,
+        )
+
+
+def _progress(export: ClearExport) -> None:
+    if export.future.done():
+        st.rerun()
+    st.caption(t("Lendo e gravando… {rows} linhas", rows=whole(export.rows)))
+
+
+def _forget() -> None:
+    st.session_state.pop(_ASKED, None)

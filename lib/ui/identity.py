@@ -1,0 +1,67 @@
+"""Who sits at the browser: the signed-in person's claims, the address, and what is wrong with them.
+
+The only reader of Streamlit's sign-in. Decides nothing about rights (`lib.access` does).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import streamlit as st
+
+from lib.access import Person
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded")
+
+
+def sign_in_configured() -> bool:
+    """Whether there is an [auth] table for `st.login`."""
+    return st.secrets.load_if_toml_exists() and "auth" in st.secrets
+
+
+def signed_in() -> bool:
+    """Whether the browser brought the cookie of a sign-in."""
+    return bool(st.user.get("is_logged_in"))
+
+
+def expired() -> bool:
+    """Whether the identity token is over, or says of no end; Streamlit's cookie lasts 30 days."""
+    end = st.user.get("exp")
+    return not isinstance(end, int | float) or end <= time.time()
+
+
+def person(groups_claim: str) -> Person:
+    """The signed-in person; an e-mail that its provider calls unverified is none."""
+    claims: Any = st.user
+    email = claims.get("email") if claims.get("email_verified") is not False else None
+    groups = claims.get(groups_claim)
+    named = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
+    return Person(str(email or ""), tuple(map(str, named)))
+
+
+def name() -> str:
+    """The signed-in person's e-mail, else the provider's own name for them."""
+    return str(st.user.get("email") or st.user.get("sub") or "?")
+
+
+def address() -> str:
+    """Where the browser is."""
+    return st.context.ip_address or "127.0.0.1"
+
+
+def at_this_machine() -> bool:
+    """Whether server and browser are on this machine, with nothing in between.
+
+    The server listens to no other address, the address was not asked for by another name (DNS
+    rebinding), and no proxy passed the request on.
+    """
+    headers = st.context.headers
+    host = (headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")
+    return (
+        st.get_option("server.address") in _LOOPBACK
+        and st.context.ip_address is None
+        and host in _LOOPBACK
+        and not any(name in headers for name in _FORWARDED)
+    )

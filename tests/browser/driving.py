@@ -1,0 +1,187 @@
+"""A real server and a real Chromium: how to start both, and how to read a page when it is done."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request
+
+from lib import config
+from lib.settings import ROOT
+
+NOT_FOUND: Final = "Chromium was not found: no browser test ran"
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+_PATIENCE_SECONDS: Final = 60.0
+_ROW, _MARK = 35, 17
+# Streamlit's own client looks for its server below the page's address first.
+_PROBE: Final = re.compile(r"/_stcore/(health|host-config)$")
+
+
+def chromium() -> str | None:
+    """The browser's program, from CHROMIUM or the path."""
+    named = os.environ.get("CHROMIUM")
+    return named or next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """A headless browser that asks no one anything."""
+    return playwright.chromium.launch(
+        executable_path=chromium(), headless=True, args=list(_ARGUMENTS)
+    )
+
+
+class Server:
+    """`streamlit run streamlit_app.py` on a free port of this machine, by this configuration."""
+
+    def __init__(self, folder: Path, configuration: Path | None) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = folder / "server.log"
+        environment = {
+            k: v for k, v in os.environ.items() if not k.upper().startswith("AGGREGATOR")
+        }
+        if configuration is not None:
+            environment[config.FILE_VARIABLE] = str(configuration)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+                + ["--server.address", "127.0.0.1", "--server.port", str(port)],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not self._healthy():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self.log())
+            time.sleep(0.1)
+
+    def log(self) -> str:
+        """What the server wrote so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _healthy(self) -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}/_stcore/health") as answer:  # noqa: S310
+            return bool(answer.status == 200)
+        return False
+
+
+@dataclass
+class Visit:
+    """A page in a browser of its own profile, and what it did that a reader does not see."""
+
+    page: Page
+    server: Server
+    errors: list[str] = field(default_factory=list)
+    elsewhere: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda problem: self.errors.append(str(problem)))
+        self.page.on("request", self._watch)
+
+    def open(self, address: str = "/") -> Visit:
+        """Go to an address of the server, or a whole one, and wait until the page is done."""
+        self.page.goto(address if address.startswith("http") else self.server.url + address)
+        return self.settle()
+
+    def settle(self) -> Visit:
+        """Wait until the script has ended and what it drew is there."""
+        self.page.wait_for_timeout(250)
+        self.page.wait_for_function(
+            """() => document.querySelector("[data-testid=stApp]")
+                       ?.getAttribute("data-test-script-state") === "notRunning"
+                   && !document.querySelector("[data-testid=stSkeleton], [data-stale=true]")""",
+            timeout=_PATIENCE_SECONDS * 1000,
+        )
+        return self
+
+    def table(self, number: int = 0) -> Locator:
+        """A table, once it is drawn."""
+        table = self.page.get_by_test_id("stDataFrame").nth(number)
+        table.locator("canvas").first.wait_for()
+        table.locator("td").first.wait_for(state="attached")
+        return table
+
+    def cells(self, column: str, number: int = 0) -> list[str]:
+        """A column of the rows that a table has drawn, out of what it keeps for screen readers."""
+        table = self.table(number)
+        headers = [text.split(" ")[0] for text in table.locator("th").all_text_contents()]
+        texts = table.locator("td").all_text_contents()
+        return texts[headers.index(column) :: len(headers)]
+
+    def mark(self, row: int) -> Visit:
+        """Tick a row of the first table."""
+        return self._click(_MARK, _ROW * row + _ROW + _MARK)
+
+    def click_first_header(self) -> Visit:
+        """Click the header of the first table's first column."""
+        return self._click(80, _MARK)
+
+    def press(self, label: str | re.Pattern[str]) -> Visit:
+        """Click a button."""
+        self.page.get_by_role("button", name=label).first.click()
+        return self.settle()
+
+    def text(self) -> str:
+        """What the page says."""
+        return self.page.get_by_test_id("stApp").inner_text()
+
+    def _click(self, x: float, y: float) -> Visit:
+        box = self.table().bounding_box()
+        assert box is not None
+        self.page.mouse.click(box["x"] + x, box["y"] + y)
+        return self.settle()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        address = str(message.location.get("url", ""))
+        if message.type == "error" and not _PROBE.search(address):
+            self.errors.append(message.text)
+
+    def _watch(self, request: Request) -> None:
+        if not request.url.startswith((self.server.url, "data:", "blob:")):
+            self.elsewhere.add(request.url)
+
+
+def new_page(browser: Browser, **options: Any) -> Page:
+    """A page of a fresh profile, as a Brazilian analyst's browser presents itself."""
+    usual = {
+        "locale": "pt-BR",
+        "timezone_id": "America/Sao_Paulo",
+        "accept_downloads": True,
+        "viewport": {"width": 1280, "height": 900},
+    }
+    return browser.new_context(**{**usual, **options}).new_page()

@@ -1,0 +1,281 @@
+"""What an analyst does in the morning, in Chromium, against a real server and real databases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lib import cli
+from tests.browser.conftest import Opened
+from tests.browser.driving import Server, Visit
+from tests.command import sheets
+from tests.pages import scenario
+from tests.pages.scenario import BULK, LONELY, PHYSICAL, TWICE, UNKNOWN, masked, today
+from tests.servers import Databases, Servers
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "/": "Resumo",
+    "/overview": "Resumo",
+    "/consolidated": "Transações consolidadas",
+    "/divergences": "Divergências",
+    "/charts": "Gráficos",
+    "/customers": "Clientes",
+}
+EVERYTHING = f"{BULK + 3} linhas"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Callable[[Path], Server]]:
+    """Starts a server that no one has opened yet."""
+    running: list[Server] = []
+
+    def start(configuration: Path) -> Server:
+        running.append(Server(tmp_path, configuration))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_deep_link_opens_its_page_on_a_fresh_server(
+    fresh: Callable[[Path], Server], configuration: Path, visit: Opened, address: str
+) -> None:
+    seen = visit(address, at=fresh(configuration))
+    assert seen.page.get_by_role("heading", level=1).inner_text() == PAGES[address]
+    # Guarded and filtered: the frame ran, and so did the entry, which knows the titles.
+    assert seen.page.get_by_label("Estabelecimento").count() > 0
+    assert seen.page.get_by_role("link", name="Divergências").count() == 1
+    assert seen.errors == []
+    assert "Traceback" not in seen.server.log()
+
+
+@pytest.mark.parametrize("address", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_request_leaves_the_machine_and_the_console_has_no_errors(
+    visit: Opened, address: str, scheme: str
+) -> None:
+    seen = visit(address, color_scheme=scheme)
+    seen.page.wait_for_timeout(1_000)
+    assert seen.elsewhere == set()
+    assert seen.errors == []
+
+
+def test_a_preset_and_a_typed_range_change_the_period(visit: Opened) -> None:
+    seen = visit("/consolidated")
+    assert EVERYTHING in seen.text()
+    seen.page.get_by_role("radio", name="Ontem").or_(
+        seen.page.get_by_role("button", name="Ontem")
+    ).first.click()
+    seen.settle()
+    assert "3 linhas" in seen.text()
+    assert f"periodo={today() - timedelta(days=1)}" in seen.page.url
+
+    day = today() - timedelta(days=2)
+    dates = seen.page.get_by_test_id("stDateInput")
+    dates.get_by_role("spinbutton").first.click()
+    seen.page.keyboard.type(f"{day:%d%m%Y}{day:%d%m%Y}")
+    seen.page.keyboard.press("Enter")
+    seen.settle()
+    assert f"{BULK} linhas" in seen.text()
+    assert seen.page.url.count(f"periodo={day}") == 2
+
+
+def test_a_shared_link_opens_the_same_view_in_another_browser(visit: Opened) -> None:
+    first = visit("/consolidated")
+    first.page.get_by_label("Buscar").fill("simples")
+    first.page.keyboard.press("Enter")
+    first.settle()
+    first.page.get_by_role("button", name="Page 2").click()
+    first.settle()
+    second = visit(first.page.url)
+    assert second.page.url == first.page.url
+    assert second.cells("num_cartao") == first.cells("num_cartao")
+    assert f"{BULK} linhas de {BULK + 3}" in second.text()
+
+
+def test_back_and_forward_go_through_the_views(visit: Opened) -> None:
+    seen = visit("/consolidated")
+    first = seen.cells("num_cartao")
+    seen.page.get_by_role("button", name="Page 3").click()
+    seen.settle()
+    third = seen.cells("num_cartao")
+    assert third != first
+    seen.page.go_back()
+    seen.settle()
+    assert seen.cells("num_cartao") == first
+    seen.page.go_forward()
+    seen.settle()
+    assert seen.cells("num_cartao") == third
+
+
+def test_the_filters_stay_when_the_page_changes(visit: Opened) -> None:
+    seen = visit("/overview?regra=card_time&tolerancia=9")
+    seen.page.get_by_role("link", name="Divergências").click()
+    seen.settle()
+    assert seen.page.get_by_role("heading", level=1).inner_text() == "Divergências"
+    assert "regra=card_time" in seen.page.url
+    assert "tolerancia=9" in seen.page.url
+
+
+def test_pages_of_fifty_rows(visit: Opened) -> None:
+    seen = visit("/consolidated")
+    first = seen.cells("num_cartao")
+    seen.page.get_by_role("button", name="Next page").click()
+    seen.settle()
+    assert set(seen.cells("num_cartao")).isdisjoint(first)
+    seen.page.get_by_role("button", name="Page 3").click()
+    seen.settle()
+    assert seen.cells("num_cartao")[-1] == masked(TWICE)
+
+
+def test_a_header_sorts_up_and_then_down(visit: Opened) -> None:
+    seen = visit("/consolidated")
+    seen.click_first_header()
+    assert "consolidated_ordem=num_cpf" in seen.page.url
+    assert seen.cells("num_cpf")[0] == "***.222.333-**"
+    seen.click_first_header()
+    assert "consolidated_ordem=-num_cpf" in seen.page.url
+    seen.click_first_header()
+    assert "consolidated_ordem=num_cpf" in seen.page.url
+
+
+def test_a_search_and_its_total(visit: Opened) -> None:
+    seen = visit("/consolidated")
+    seen.page.get_by_label("Buscar").fill("cartao virtual")
+    seen.page.keyboard.press("Enter")
+    seen.settle()
+    assert seen.cells("des_log") == ["Compra aprovada com cartão virtual"] or seen.cells(
+        "num_cartao"
+    ) == [masked(PHYSICAL)]
+    assert "1 linha de 123 · total R$ 10,00" in seen.text().replace("\xa0", " ")
+
+
+def test_a_marked_match_opens_the_pair(visit: Opened) -> None:
+    seen = visit("/consolidated?consolidated_busca=cartao+virtual")
+    seen.mark(0)
+    dialog = seen.page.get_by_role("dialog")
+    said = dialog.inner_text().replace("\xa0", " ")
+    assert "Encontrados pelo cartão virtual; o log veio 3 s antes." in said
+    assert masked(PHYSICAL) in said
+    assert "R$ 10,00" in said
+    assert "2 outros logs do cartão" in said
+    seen.page.keyboard.press("Escape")
+    seen.settle()
+    assert dialog.count() == 0
+    seen.mark(0)
+    assert "o log veio 3 s antes" in dialog.inner_text()
+
+
+def test_a_marked_divergence_says_whether_its_card_has_a_transaction(visit: Opened) -> None:
+    seen = visit("/divergences?divergences_busca=sem+registro")
+    assert seen.cells("num_cartao") == [masked(UNKNOWN)]
+    seen.mark(0)
+    said = seen.page.get_by_role("dialog").inner_text()
+    assert "Nenhuma transação lida usa este cartão" in said
+
+
+def test_tabs_for_transactions_without_log_and_removed_duplicates(visit: Opened) -> None:
+    seen = visit("/divergences")
+    for tab, card in (("Transações sem log", LONELY), ("Duplicatas removidas", TWICE)):
+        seen.page.get_by_role("tab", name=tab).click()
+        seen.settle()
+        assert seen.cells("num_cartao") == [masked(card)]
+    assert "aba=duplicatas" in seen.page.url
+
+
+def test_a_click_downloads_the_command_lines_workbook(
+    visit: Opened, configuration: Path, tmp_path: Path
+) -> None:
+    seen = visit("/overview")
+    with seen.page.expect_download(timeout=60_000) as waiting:
+        seen.page.get_by_role("button", name="Exportar Excel").click()
+    name = waiting.value.suggested_filename
+    assert re.fullmatch(r"resultado_12345678000190_\d{8}_\d{8}_[0-9a-f]{16}\.xlsx", name)
+    waiting.value.save_as(tmp_path / name)
+    target = tmp_path / "command.xlsx"
+    words = ["--config", str(configuration), "--output", str(target)]
+    assert cli.main(words) == cli.DONE
+    assert sheets(tmp_path / name) == sheets(target)
+    # And once more, without another export.
+    with seen.page.expect_download(timeout=60_000) as again:
+        seen.page.get_by_role("button", name="Baixar de novo").click()
+    again.value.save_as(tmp_path / "again.xlsx")
+    assert (tmp_path / "again.xlsx").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_an_english_browser_reads_english(visit: Opened) -> None:
+    seen = visit("/overview", locale="en-US")
+    said = seen.text()
+    assert seen.page.get_by_role("heading", level=1).inner_text() == "Overview"
+    for word in ("Consolidated transactions", "The books balance", "R$8,474.56", "Last month"):
+        assert word in said
+    assert "Transações" not in said
+
+
+def test_a_stopped_database_is_a_sentence_and_the_button_recovers(
+    fresh: Callable[[Path], Server],
+    visit: Opened,
+    databases: Databases,
+    servers: Servers,
+    tmp_path: Path,
+) -> None:
+    scenario.fill(databases)
+    server = fresh(scenario.site(tmp_path, databases.values))
+    servers.stop("auth_logs")
+    try:
+        seen = visit("/divergences", at=server)
+        alert = seen.page.get_by_test_id("stAlert").inner_text()
+        assert alert.startswith("auth_logs: não foi possível conectar")
+        assert "Nenhuma divergência" not in seen.text()
+    finally:
+        servers.start("auth_logs")
+    seen.press("Tentar de novo")
+    assert seen.cells("num_cartao")[-1] == masked(UNKNOWN)
+    assert "Traceback" not in server.log()
+
+
+def test_a_phone_can_read_and_mark(visit: Opened) -> None:
+    seen = visit("/consolidated", viewport={"width": 390, "height": 844}, has_touch=True)
+    assert EVERYTHING in seen.text()
+    width = seen.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+    seen.mark(0)
+    assert "Encontrados pelo cartão" in seen.page.get_by_role("dialog").inner_text()
+
+
+def test_stages_are_seen_while_the_data_are_read(
+    fresh: Callable[[Path], Server], visit: Opened, databases: Databases, tmp_path: Path
+) -> None:
+    from tests.command import slow_query, with_query
+
+    scenario.fill(databases)
+    values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs", 4))
+    seen = Visit(visit("/overview").page, fresh(scenario.site(tmp_path, values)))
+    seen.page.goto(seen.server.url)
+    seen.page.get_by_text("Transações (banco A): 125 lidos").wait_for(timeout=20_000)
+    assert "Logs de autenticação (banco B)" in seen.text()
+    seen.settle()
+    assert "5 logs" in seen.text() or "logs = " in seen.text()
+
+
+def test_a_refresh_shows_new_records_without_hiding_the_old(
+    fresh: Callable[[Path], Server], visit: Opened, databases: Databases, tmp_path: Path
+) -> None:
+    scenario.fill(databases)
+    seen = visit("/consolidated", at=fresh(scenario.site(tmp_path, databases.values)))
+    card, day = "4000009999990000", today()
+    databases.fill(
+        transactions=[(card, day, None, scenario.MERCHANT, None, 1)],
+        auth_logs=[(card, day, None, "00", "nova", scenario.FIELD)],
+    )
+    seen.press("Atualizar")
+    seen.page.get_by_text(f"{BULK + 4} linhas").wait_for(timeout=20_000)
+    assert seen.errors == []

@@ -1,0 +1,102 @@
+"""What the tests of the engines share: made-up purchases in a database, and results compared."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lib import config, pipeline
+from lib.engines import tables
+from lib.engines.result import Result
+from lib.reconciliation import Reconciliation
+from lib.settings import Settings
+
+if TYPE_CHECKING:
+    from lib.pipeline import Request
+    from tests.servers import Databases
+
+MERCHANT = "12345678000190"
+START, END = date(2026, 2, 10), date(2026, 2, 16)
+
+# Card numbers come from small ranges, so that there are hot cards, ties in one second, copies of
+# purchases, virtual cards shared by two physical ones and virtual cards that are physical too.
+_TRANSACTIONS = """
+INSERT INTO transactions
+SELECT CASE WHEN i % 997 = 0 THEN NULL WHEN i % 3 = 0 THEN '400000' || lpad((i % 50)::text, 8, '0')
+            ELSE '400000' || lpad((i % {cards})::text, 8, '0') END,
+       date '2026-02-10' + (i * 7 % 7), time '12:00' + (i * 7919 % 3600) * interval '1 second',
+       '{merchant}',
+       CASE i % 11 WHEN 0 THEN '409999' || lpad((i % {cards} / 2)::text, 8, '0')
+                   WHEN 1 THEN 'VC0001' || '5099990000' || lpad((i % {cards})::text, 8, '0')
+                   WHEN 2 THEN '400000' || lpad(((i + 1) % {cards})::text, 8, '0') END,
+       (i % 5)::numeric
+FROM (SELECT i / (CASE WHEN i % 50 = 49 THEN 2 ELSE 1 END) AS i
+      FROM generate_series(1::bigint, {rows}) AS i) AS s
+"""
+_CARDS = """
+INSERT INTO customer_cards
+SELECT lpad((i / 2)::text, 11, '0'), '400000' || lpad(i::text, 8, '0')
+FROM generate_series(0::bigint, {cards}) AS i
+"""
+_LOGS = """
+INSERT INTO authentication.transaction_logs
+SELECT CASE WHEN i % 991 = 0 THEN '' WHEN i % 3 = 0 THEN '400000' || lpad((i % 50)::text, 8, '0')
+            WHEN i % 11 = 1 THEN '5099990000' || lpad((i % {cards})::text, 8, '0')
+            WHEN i % 11 = 0 THEN '409999' || lpad((i % {cards} / 2)::text, 8, '0')
+            WHEN i % 13 = 0 THEN '411111' || lpad((i % {cards})::text, 8, '0')
+            ELSE '400000' || lpad((i % {cards})::text, 8, '0') END,
+       date '2026-02-10' + (i * 7 % 7),
+       CASE WHEN i % 500 = 3 THEN NULL
+            ELSE time '12:00' + ((i * 7919 % 3600) + i % 9) * interval '1 second' END,
+       CASE WHEN i % 10 = 0 THEN '51' WHEN i % 1000 = 7 THEN NULL ELSE '00' END,
+       CASE WHEN i % 2 = 0 THEN 'Aprovada' ELSE 'Aprovada com senha' END,
+       '0' || '{merchant}'
+FROM generate_series(1::bigint, {rows}) AS i
+"""
+
+
+def fill(databases: Databases, rows: int) -> None:
+    """So many purchases and so many logs."""
+    values = {"rows": rows, "cards": max(rows // 5, 60), "merchant": MERCHANT}
+    databases.execute("transactions", _CARDS.format(**values))
+    databases.execute("transactions", _TRANSACTIONS.format(**values))
+    databases.execute("auth_logs", _LOGS.format(**values))
+
+
+def settings(databases: Databases, folder: Path, **engine: Any) -> Settings:
+    """The configuration of an engine that stages in this folder."""
+    engine = {"workers": 2, "memory_limit": "200 MB", "staging_dir": str(folder)} | engine
+    return config.from_values({**databases.values, "engine": engine}, "teste", {})
+
+
+def request(found: Settings, rule: str, *, today: date = END) -> Request:
+    """The whole period, by this rule."""
+    return pipeline.request(found, today, start=START, end=END, rule=rule)
+
+
+def table_of(found: Reconciliation | Result, name: str) -> pa.Table:
+    """A table in sheet order, texts as plain texts."""
+    if isinstance(found, Result):
+        table = found.page(name, 0, found.rows(name))
+    else:
+        frame = tables.rows_of(found, name)
+        table = pa.table({n: pa.chunked_array(pa.array(frame[n])) for n in frame.columns})
+    plain = {
+        n: table[n].cast(pa.string()) if pa.types.is_dictionary(table[n].type) else table[n]
+        for n in table.column_names
+    }
+    return pa.table(plain).combine_chunks()
+
+
+def digest(found: Reconciliation | Result) -> dict[str, str]:
+    """Every cell of every table, whatever the order of the rows."""
+    return {
+        name: hashlib.sha256(
+            "\n".join(sorted(map(repr, table_of(found, name).to_pylist()))).encode()
+        ).hexdigest()
+        for name in tables.NAMES
+    }

@@ -1,0 +1,133 @@
+"""The page of the runs, and the banner about scheduled ones that every page carries."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib import config, history
+from lib.history import History
+from tests.faults import MERCHANT
+from tests.pages.dashboard import Dashboard, texts
+
+NOW = datetime.now(UTC).replace(tzinfo=None)
+BOOKS = {"transactions": 1200, "logs": 1000, "divergences": 50, "consolidated": 900}
+
+
+@pytest.fixture
+def record(dashboard: Dashboard) -> History:
+    """The history that this dashboard reads, empty."""
+    return history.of(config.load())
+
+
+def ran(record: History, outcome: str = history.DONE, hours: float = 1, **fields: Any) -> None:
+    begun = {
+        "origin": history.SCHEDULED,
+        "merchant": MERCHANT,
+        "merchant_name": "Loja Exemplo",
+        "period_start": date(2026, 11, 13),
+        "period_end": date(2026, 11, 23),
+        "rule": "card",
+        "tolerance_seconds": 300,
+        "clear": False,
+        "began_at": NOW - timedelta(hours=hours),
+    }
+    ended = {"message", "note", "file", "sha256"}
+    number = record.begin(**begun | {k: v for k, v in fields.items() if k not in ended})
+    books = {"books": BOOKS, "seconds": {"extract": 2.5}} if outcome == history.DONE else {}
+    rest = {name: value for name, value in fields.items() if name in ended}
+    record.end(number, outcome, **books, **rest)
+
+
+def banners(dashboard: Dashboard, page: str) -> list[str]:
+    said = [str(warning.value) for warning in dashboard.open(page).warning]
+    return [text for text in said if "execução agendada" in text]
+
+
+def test_without_any_run_the_page_says_so(dashboard: Dashboard, record: History) -> None:
+    at = dashboard.open("runs")
+    assert not at.exception
+    assert "Nenhuma execução registrada ainda." in texts(at)
+    assert banners(dashboard, "overview") == []
+
+
+def test_the_page_shows_the_runs_and_their_trend(dashboard: Dashboard, record: History) -> None:
+    ran(record, hours=26)
+    ran(record, history.FAILED, hours=2, message="auth_logs: sem conexão.")
+    ran(record, hours=1)
+    at = dashboard.open("runs")
+    assert not at.exception
+    [table] = at.dataframe
+    shown = table.value
+    assert list(shown["Resultado"]) == ["concluída", "falhou", "concluída"]
+    assert list(shown["Taxa de divergência"]) == ["5,0%", "–", "5,0%"]
+    figures = {metric.label: metric.value for metric in at.metric}
+    assert figures == {
+        "Registros lidos": "2.200",
+        "Taxa de divergência": "5,0%",
+        "Duração": "2,5 s",
+    }
+
+
+@pytest.mark.parametrize("page", ["runs", "overview"])
+def test_a_failed_last_run_is_told_on_every_page(
+    dashboard: Dashboard, record: History, page: str
+) -> None:
+    ran(record, history.FAILED, message="auth_logs: sem conexão.")
+    [banner] = banners(dashboard, page)
+    assert banner.endswith("não terminou bem (falhou): auth_logs: sem conexão.")
+
+
+def test_a_last_run_older_than_a_day_is_told(dashboard: Dashboard, record: History) -> None:
+    ran(record, hours=25)
+    [banner] = banners(dashboard, "overview")
+    assert "há mais de um dia" in banner
+
+
+def test_runs_of_merchants_that_are_not_the_readers_are_not_shown(
+    dashboard: Dashboard, record: History
+) -> None:
+    ran(record, history.FAILED, merchant="99999999999999", merchant_name="Outra")
+    at = dashboard.open("runs")
+    assert "Nenhuma execução registrada ainda." in texts(at)
+    assert "Outra" not in texts(at)
+
+
+def test_a_kept_report_can_be_downloaded_and_a_changed_one_cannot(
+    dashboard: Dashboard, record: History, tmp_path: Path
+) -> None:
+    kept, changed = tmp_path / "kept.xlsx", tmp_path / "changed.xlsx"
+    for path in (kept, changed):
+        path.write_bytes(b"report")
+    digest = hashlib.sha256(b"report").hexdigest()
+    ran(record, file=str(changed), sha256=digest)
+    ran(record, file=str(kept), sha256=digest, hours=0.5, note="longe do comum")
+    changed.write_bytes(b"another")
+    at = dashboard.open("runs")
+
+    def select(row: int) -> None:
+        chosen = {"selection": {"rows": [row], "columns": [], "cells": []}}
+        at.session_state["execucoes"] = chosen
+        at.run()
+
+    select(0)
+    [button] = at.get("download_button")
+    assert button.proto.label == "Baixar o relatório desta execução"
+    assert "longe do comum" in texts(at)
+    select(1)
+    assert at.get("download_button") == []
+    assert "não está mais guardado" in texts(at)
+
+
+def test_a_history_that_cannot_be_read_is_one_sentence(
+    dashboard: Dashboard, record: History
+) -> None:
+    record.path.parent.mkdir(parents=True)
+    record.path.write_bytes(b"isto nao e um banco" * 100)
+    at = dashboard.open("runs")
+    assert not at.exception
+    assert "Não foi possível usar o histórico de execuções" in texts(at)

