@@ -15,7 +15,7 @@ import platform
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -45,10 +45,13 @@ _OFF: Final = (
 
 @dataclass(frozen=True)
 class Actor:
-    """Who does something, and from where: an address, or a machine's name."""
+    """Who does something, and from where: an address, or a machine's name.
+
+    A person who moves on to another address stays the same.
+    """
 
     who: str
-    origin: str
+    origin: str = field(compare=False)
 
 
 def account() -> Actor:

@@ -13,17 +13,21 @@ from typing import Final
 
 import fasteners  # type: ignore[import-untyped]
 
+from lib import scaffold
 from lib.errors import ReportError
 from lib.report import refusal
 
-_TAKEN: Final = (
+TAKEN: Final = (
     "Outra execução está gravando {target} neste momento: espere ela terminar e rode de novo."
 )
 
 
 @contextmanager
 def exclusively(target: Path) -> Iterator[None]:
-    """Be the only one who is writing this file, or raise ReportError at once."""
+    """Be the only one who is writing this file, or raise ReportError at once.
+
+    What killed runs of the same report left beside it is cleared away.
+    """
     path = target.with_name(f".{target.name}.lock")
     lock = fasteners.InterProcessLock(path)
     try:
@@ -31,6 +35,7 @@ def exclusively(target: Path) -> Iterator[None]:
     except OSError as problem:
         raise refusal(problem, target) from problem
     try:
+        scaffold.clear_away(target)
         yield
     finally:
         # Who has opened it meanwhile finds out that it is not in its place any more.
@@ -44,7 +49,7 @@ def _acquire(lock: fasteners.InterProcessLock, path: Path, target: Path) -> None
     while True:
         if not lock.acquire(blocking=False):
             lock.lockfile.close()
-            raise ReportError(_TAKEN, target=target)
+            raise ReportError(TAKEN, target=target)
         if _is_in_place(lock, path):
             return
         lock.release()

@@ -7,13 +7,14 @@ below does not have to. Shows nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lib import __version__, config, extraction, matching, report, retries, summary
-from lib.errors import ConfigError
+from lib.errors import ConfigError, ExtractionError
 from lib.keys import DAY_SECONDS
 from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lib.settings import Settings
+
+_NO_MEMORY: Final = (
+    "A memória deste computador não basta para o período pedido: reduza o período, ou use "
+    'kind = "chunked" em [aggregator.engine].'
+)
 
 Progress = Callable[[str, int], None]
 """Called with a stage (transactions, auth_logs, matching, writing) and its rows so far."""
@@ -103,6 +109,15 @@ def window_of(asked: Request) -> extraction.Window:
     return extraction.Window(asked.merchant, start, end)
 
 
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as problem:
+        raise ExtractionError(_NO_MEMORY) from problem
+
+
+@_within_memory()
 def run(
     settings: Settings,
     asked: Request,

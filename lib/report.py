@@ -10,17 +10,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import html
 import os
 import shutil
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,7 @@ import xlsxturbo
 from xlsxturbo.types import SheetOptions
 
 from lib import columns as c
+from lib import scaffold
 from lib.errors import ReportError
 from lib.reconciliation import Reconciliation
 from lib.verify import SUBJECT, Cover, Verification, describe, sheet_title, verify
@@ -41,8 +41,6 @@ CELL_UNITS: Final = 32_767
 CUT_MARK: Final = " […cortado]"
 
 _CORE: Final = "docProps/core.xml"
-_STAGING: Final = (".relatorio-", ".tmp")
-_STALE_SECONDS: Final = 3600.0
 # Level 6 takes 1.3 to 1.8 times as long for a fifth less, level 1 a tenth less for a third more.
 _COMPRESSION: Final = 2
 # Cautiously low (58 measured): what a cell takes in the sheet that grows in the temporary folder.
@@ -108,7 +106,7 @@ def write(
     if os.path.exists(target) and not os.path.isfile(target):
         raise ReportError("{target} já existe e não é um arquivo: escolha outro.", target=target)
     try:
-        with _staged(target.parent) as folder:
+        with scaffold.beside(target) as folder:
             path = folder / "planilha.xlsx"
             rows = _fill(path, list(_sheets(reconciliation, rows_per_sheet)))
             _sign(path, _core_properties(reconciliation, cover))
@@ -241,7 +239,7 @@ def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:
         'xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
         'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '
         'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
-        + "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in texts.items())
+        + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for tag, text in texts.items())
         + f"{dates}</cp:coreProperties>"
     )
 
@@ -258,18 +256,6 @@ def _sign(path: Path, core: str) -> None:
         archive.start_dir = start
         for name, content in parts.items():
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-
-
-@contextlib.contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
-    """A private folder beside the target, so that whatever a killed run leaves is in one place."""
-    prefix, suffix = _STAGING
-    for leftover in folder.glob(f"{prefix}*{suffix}"):
-        with contextlib.suppress(OSError):
-            if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
-                shutil.rmtree(leftover)
-    with tempfile.TemporaryDirectory(suffix, prefix, folder, ignore_cleanup_errors=True) as name:
-        yield Path(name)
 
 
 def _flush_folder(folder: Path) -> None:

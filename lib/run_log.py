@@ -50,6 +50,7 @@ def kept(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
         spoken.setFormatter(formatter)
     else:
         spoken.setLevel(logging.WARNING)
+        spoken.setFormatter(logging.Formatter("Atenção: %(message)s"))
     handlers.append(spoken)
     logger = logging.getLogger(_PRODUCT)
     level = logger.level

@@ -156,8 +156,12 @@ class History(BaseModel):
 
 
 def _bytes(value: object) -> int | None:
-    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?([MG])B", value) if isinstance(value, str) else None
-    return int(found[1]) * 1000 ** (2 + "MG".index(found[2])) if found else None
+    if value is None:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?([MG])B", str(value))
+    if found is None:
+        raise ValueError
+    return int(found[1]) * {"M": 10**6, "G": 10**9}[found[2]]
 
 
 class Engine(BaseModel):

@@ -28,14 +28,6 @@ _ABOUT: Final = {
     "divergence_rate": "A taxa de divergência desta execução ({value}) está longe da comum às "
     "{weekday} ({usual}, mediana de {runs} execuções; escore z robusto {score}).",
 }
-_FAILED: Final = (
-    "A última execução agendada de {merchant}, em {moment}, não terminou bem ({outcome}): {message}"
-)
-_OLD: Final = (
-    "A última execução agendada de {merchant} é de {moment}, há mais de um dia: "
-    "confira o agendador."
-)
-_NO_MESSAGE: Final = "veja o registro dela."
 _A_DAY: Final = timedelta(days=1)
 _WEEKDAYS: Final = (
     *("segundas-feiras", "terças-feiras", "quartas-feiras", "quintas-feiras", "sextas-feiras"),
@@ -75,29 +67,17 @@ def notices(outcome: Outcome, earlier: Sequence[Run], zone: tzinfo) -> list[Noti
     ]
 
 
-def concerns(runs: Sequence[Run], now: datetime, zone: tzinfo) -> list[Notice]:
-    """What to worry about in scheduled runs, the newest first: by merchant, the last one only.
+def concerns(runs: Sequence[Run], now: datetime) -> list[Run]:
+    """The scheduled runs to worry about, given the newest first: by merchant, the last one only.
 
-    A merchant without any scheduled run is not worried about, nor is a run that is under way.
+    One that did not end well, or is older than a day. A merchant without any scheduled run is not
+    worried about, nor is a run that is under way.
     """
     last: dict[str, Run] = {}
     for run in runs:
         if run.outcome != history.RUNNING:
             last.setdefault(run.merchant, run)
-    found = []
-    for run in last.values():
-        moment = f"{run.began_at.astimezone(zone):%d/%m/%Y %H:%M}"
-        values: dict[str, object] = {
-            "cnpj": run.merchant,
-            "merchant": run.merchant_name,
-            "moment": moment,
-        }
-        if run.outcome != history.DONE:
-            said = {"outcome": run.outcome, "message": run.message or _NO_MESSAGE}
-            found.append(Notice(_FAILED, values | said))
-        elif now - run.began_at > _A_DAY:
-            found.append(Notice(_OLD, values))
-    return found
+    return [r for r in last.values() if r.outcome != history.DONE or now - r.began_at > _A_DAY]
 
 
 def _figures(books: dict[str, Any]) -> dict[str, float]:

@@ -18,7 +18,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -172,13 +171,19 @@ def _verified(path: Path, file: IO[bytes]) -> Verification:
     with zipfile.ZipFile(file) as archive:
         if archive.testzip():
             raise zipfile.BadZipFile
-    with closing(openpyxl.load_workbook(file, read_only=True)) as workbook:
+    with _opened(file) as workbook:
         return _tallied(path, workbook, _said(path, workbook))
 
 
 def _introduced(path: Path, file: IO[bytes]) -> dict[str, str]:
-    with closing(openpyxl.load_workbook(file, read_only=True)) as workbook:
+    with _opened(file) as workbook:
         return _said(path, workbook)
+
+
+def _opened(file: IO[bytes]) -> closing[Any]:
+    import openpyxl  # a run writes without it, and starts sooner
+
+    return closing(openpyxl.load_workbook(file, read_only=True))
 
 
 def _said(path: Path, workbook: Any) -> dict[str, str]:

@@ -99,7 +99,7 @@ class Sheets:
 
 def sheets(path: Path) -> Sheets:
     """Both sheets of a report, which has no others and the contract's columns."""
-    workbook = openpyxl.load_workbook(path)
+    workbook = openpyxl.load_workbook(path, read_only=True)
     assert workbook.sheetnames == [c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED]
     tables = [list(workbook[name].iter_rows(values_only=True)) for name in workbook.sheetnames]
     clear = "em claro" in workbook.properties.description

@@ -67,10 +67,15 @@ def fill(databases: Databases, rows: int) -> None:
     databases.execute("auth_logs", _LOGS.format(**values))
 
 
-def settings(databases: Databases, folder: Path, **engine: Any) -> Settings:
+def settings(
+    databases: Databases, folder: Path, transactions_query: Path | None = None, **engine: Any
+) -> Settings:
     """The configuration of an engine that stages in this folder."""
     engine = {"workers": 2, "memory_limit": "200 MB", "staging_dir": str(folder)} | engine
-    return config.from_values({**databases.values, "engine": engine}, "teste", {})
+    found = {**databases.values, "engine": engine}
+    if transactions_query is not None:
+        found["transactions"] = found["transactions"] | {"query_file": str(transactions_query)}
+    return config.from_values(found, "teste", {})
 
 
 def request(found: Settings, rule: str, *, today: date = END) -> Request:

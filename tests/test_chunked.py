@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import pipeline
+from lib import pipeline, summary
 from lib.engines import bucket, chunked, estimate, reading, tables
 from lib.engines import result as results
 from lib.engines.job import Job, Slice, slices
@@ -25,7 +25,7 @@ from lib.engines.totals import Read, require_all, totals_of
 from lib.errors import BalanceError, ConfigError, ReportError
 from lib.extraction import Window
 from lib.matching import reconcile
-from lib.reconciliation import Period, Reconciliation, Rule
+from lib.reconciliation import Period, Rule
 from tests import engine_data
 from tests.frames import Log, Transaction, logs_frame, transactions_frame
 from tests.test_matching_property import LOGS, TRANSACTIONS
@@ -72,12 +72,12 @@ def test_any_number_of_buckets_gives_the_answer_of_one_matching(
     try:
         found, read = in_buckets(folder, transactions, logs, period, asked, buckets)
         for name in tables.NAMES:
-            expected = visible(engine_data.table_of(whole, name))
-            rows = [visible(parquet_like(folder, part, name)) for part in range(buckets)]
-            assert sorted(map(repr, sum(rows, []))) == sorted(map(repr, expected)), name
+            parts = [matched(folder, part, name) for part in range(buckets)]
+            rows = [row for part in parts for row in visible(part)]
+            assert sorted(rows) == sorted(visible(engine_data.table_of(whole, name))), name
         totals = totals_of(found)
         require_all(read, totals.books)
-        assert totals.books == summary_of(whole)
+        assert totals.books == summary.books(whole)
     finally:
         shutil.rmtree(folder)
 
@@ -115,3 +115,206 @@ def in_buckets(
     found = [bucket.match(job, (number, newest, 1)) for number in range(buckets)]
     cents = sum(s.cents for s in staged)
     return found, Read(sum(s.inside for s in staged), logged.inside, cents, newest, "", buckets)
+
+
+def as_read(frame: pd.DataFrame) -> pa.Table:
+    return pa.table({name: pa.array(frame[name]) for name in frame.columns})
+
+
+def matched(folder: Path, part: int, name: str) -> pa.Table:
+    with pa.memory_map(str(folder / "matched" / str(part) / f"{name}.arrow")) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+def visible(table: pa.Table) -> list[str]:
+    """The rows as a sheet shows them: NULL and empty text look alike."""
+    return [str([v if v != "" else None for v in row.values()]) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("rule", ["card", "card_time"])
+def test_the_chunked_engine_gives_every_cell_of_the_answer_in_memory(
+    databases: Databases, tmp_path: Path, rule: str
+) -> None:
+    engine_data.fill(databases, 100_000)
+    settings = engine_data.settings(databases, tmp_path / "staging", memory_limit="40 MB")
+    asked = engine_data.request(settings, rule)
+
+    found = chunked.run(settings, asked, tmp_path / "resultado")
+
+    whole = pipeline.run(settings, asked)
+    assert found.books == whole.books
+    assert found.books.duplicates > 0
+    assert found.books.divergences > 0
+    assert found.books.without_log > 0
+    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    for name in (tables.CONSOLIDATED, tables.DIVERGENCES):
+        clock = slice(3, 5) if name == tables.CONSOLIDATED else slice(1, 3)
+        for column in engine_data.table_of(found, name).column_names[clock]:
+            ours = engine_data.table_of(found, name)[column]
+            assert ours.equals(engine_data.table_of(whole.reconciliation, name)[column])
+    pd.testing.assert_frame_equal(found.days, whole.by_day, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        found.codes, summary.by_response_code(whole.reconciliation), check_dtype=False
+    )
+    assert found.motivos == summary.by_motivo(whole.reconciliation)
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_records_that_arrive_while_it_reads_are_in_no_table(
+    databases: Databases, tmp_path: Path
+) -> None:
+    engine_data.fill(databases, 1_000)
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    asked = engine_data.request(settings, "card")
+    before = engine_data.digest(pipeline.run(settings, asked).reconciliation)
+
+    def arrive(stage: str, rows: int) -> None:
+        if stage in ("transactions", "auth_logs"):
+            engine_data.fill(databases, 200)
+
+    found = chunked.run(settings, asked, tmp_path / "resultado", progress=arrive)
+
+    assert engine_data.digest(found) == before
+
+
+def test_a_single_day_is_read_in_shares_of_hours(databases: Databases, tmp_path: Path) -> None:
+    engine_data.fill(databases, 2_000)
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    asked = pipeline.request(settings, engine_data.END, start=DAY, end=DAY)
+    shares = slices("transactions", pipeline.window_of(asked), 4)
+    assert [share.until for share in shares] == [
+        (DAY, 6 * 3600 - 1),
+        (DAY, 12 * 3600 - 1),
+        (DAY, 18 * 3600 - 1),
+        None,
+    ]
+
+    found = chunked.run(settings, asked, tmp_path / "resultado")
+
+    whole = pipeline.run(settings, asked)
+    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+
+
+def test_a_query_that_gives_undated_records_has_each_once(
+    databases: Databases, tmp_path: Path
+) -> None:
+    engine_data.fill(databases, 500)
+    undated = f"('4000001234560001', NULL, NULL, '{engine_data.MERCHANT}', NULL, 1)"
+    databases.execute("transactions", f"INSERT INTO transactions VALUES {undated}, {undated}")
+    query = tmp_path / "undated.sql"
+    query.write_text(
+        "SELECT NULL AS num_cpf, card_number AS num_cartao, virtual_card_number AS"
+        " num_cartao_virtual, transaction_date AS data_transa, transaction_time AS hora_transa,"
+        " amount AS vlr_total, merchant_id AS des_cnpj_reduzido FROM transactions"
+        " WHERE transaction_date BETWEEN :start AND :end OR transaction_date IS NULL"
+    )
+    settings = engine_data.settings(databases, tmp_path / "staging", transactions_query=query)
+    asked = engine_data.request(settings, "card")
+
+    found = chunked.run(settings, asked, tmp_path / "resultado")
+
+    whole = pipeline.run(settings, asked)
+    assert found.books == whole.books
+    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    assert found.pieces[tables.WITHOUT_LOG][-1].day is None
+
+
+def test_a_clear_result_has_the_raw_line_of_every_divergence(
+    databases: Databases, tmp_path: Path
+) -> None:
+    engine_data.fill(databases, 500)
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    asked = engine_data.request(settings, "card")
+
+    found = chunked.run(settings, asked, tmp_path / "resultado", clear=True)
+
+    whole = pipeline.run(settings, asked, clear=True)
+    assert found.clear
+    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+
+
+def test_a_period_without_records_has_tables_without_rows(
+    databases: Databases, tmp_path: Path
+) -> None:
+    settings = engine_data.settings(databases, tmp_path / "staging")
+
+    found = chunked.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+
+    assert found.books.transactions == 0
+    whole = pipeline.run(settings, engine_data.request(settings, "card"))
+    for name in tables.NAMES:
+        page = found.page(name, 0, 50)
+        assert len(page) == 0
+        assert page.column_names == list(tables.rows_of(whole.reconciliation, name).columns)
+
+
+def test_pages_and_filters_are_read_without_the_rest(databases: Databases, tmp_path: Path) -> None:
+    engine_data.fill(databases, 2_000)
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    found = chunked.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+    everything = engine_data.table_of(found, tables.CONSOLIDATED)
+
+    page = found.page(tables.CONSOLIDATED, 700, 50)
+    wanted = pc.field("tipo_match") == "virtual"
+    some = found.found(tables.CONSOLIDATED, wanted, 10, 20)
+
+    assert page.to_pylist() == everything.slice(700, 50).to_pylist()
+    virtual = everything.filter(pc.equal(everything["tipo_match"], "virtual"))
+    assert some.to_pylist() == virtual.slice(10, 20).to_pylist()
+    assert found.dataset(tables.CONSOLIDATED).count_rows(filter=wanted) == len(virtual)
+    assert len(found.page(tables.CONSOLIDATED, 10**9, 50)) == 0
+
+
+def test_a_new_result_replaces_the_old_one_whole(databases: Databases, tmp_path: Path) -> None:
+    engine_data.fill(databases, 300)
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    target = tmp_path / "resultado"
+    old = chunked.run(settings, engine_data.request(settings, "card"), target)
+
+    new = chunked.run(settings, engine_data.request(settings, "card_time"), target)
+
+    assert {entry.name for entry in target.iterdir()} == {results.MANIFEST, new.version}
+    assert new.version != old.version
+    assert results.open_result(target).rule.name == "card_time"
+
+
+def test_a_folder_without_a_manifest_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="não tem um resultado completo"):
+        results.open_result(tmp_path)
+    (tmp_path / results.MANIFEST).write_text("{")
+    with pytest.raises(ReportError, match="gere-o de novo"):
+        results.open_result(tmp_path)
+
+
+def test_books_that_do_not_hold_what_was_read_are_refused(
+    databases: Databases, tmp_path: Path
+) -> None:
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    outcome = pipeline.run(settings, engine_data.request(settings, "card"))
+
+    with pytest.raises(BalanceError, match="lido 1, conciliado 0"):
+        require_all(Read(1, 0, 0, 0, "", 1), outcome.books)
+
+
+def test_what_does_not_fit_the_memory_limit_is_chunked(
+    databases: Databases, tmp_path: Path
+) -> None:
+    engine_data.fill(databases, 20_000)
+    databases.execute("transactions", "ANALYZE")
+    databases.execute("auth_logs", "ANALYZE")
+    small = engine_data.settings(databases, tmp_path, memory_limit="1 MB")
+    large = engine_data.settings(databases, tmp_path, memory_limit="4 GB")
+    told = engine_data.settings(databases, tmp_path, memory_limit="1 MB", kind="memory")
+    window = pipeline.window_of(engine_data.request(small, "card"))
+
+    assert estimate.kind(small, window) == "chunked"
+    assert estimate.kind(large, window) == "memory"
+    assert estimate.kind(told, window) == "memory"
+    assert estimate.buckets(large, 16_000_000) == 8
+    assert estimate.buckets(large, 10) == 2
+
+
+@pytest.mark.parametrize("limit", ["4", 4, "4 TB", "0 GB", "-1 GB"])
+def test_a_memory_limit_needs_a_unit(databases: Databases, tmp_path: Path, limit: object) -> None:
+    with pytest.raises(ConfigError, match="memory_limit"):
+        engine_data.settings(databases, tmp_path, memory_limit=limit)

@@ -90,6 +90,7 @@ def test_a_run_killed_at_twenty_random_moments_leaves_a_whole_report_or_the_prev
     assert killed >= KILLS // 2
     assert finish(start(*words)).code == cli.DONE
     assert sheets(command.target) == expected
+    assert leftovers(command.folder) == []
 
 
 def test_a_killed_run_is_found_in_the_history_and_its_lock_is_free(command: Command) -> None:

@@ -118,7 +118,7 @@ def keep(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Matched
 def _write(path: Path, table: pa.Table, slots: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Write the rows, which are in the order of their slots; (slot, rows) of every batch."""
     present, starts = np.unique(slots, return_index=True)
-    ends = np.append(starts[1:], len(slots))
+    ends = np.append(starts, len(slots))[1:]
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
         pa.OSFile(str(path), "wb") as file,

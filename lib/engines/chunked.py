@@ -96,7 +96,7 @@ def _staged(job: Job, pool: Workers, count: int, progress: Progress) -> Read:
     moment = datetime.now(job.settings.zone).replace(microsecond=0)
     shares = _SHARES_PER_WORKER * count
     transactions = _read(job, pool, reading.stage_transactions, "transactions", shares, progress)
-    _route(job, pool)
+    route(job, pool)
     auth_logs = _read(job, pool, reading.stage_auth_logs, "auth_logs", shares, progress)
     return Read(
         transactions=sum(share.inside for share in transactions),
@@ -124,7 +124,7 @@ def _read(
     return staged
 
 
-def _route(job: Job, pool: Workers) -> None:
+def route(job: Job, pool: Workers) -> None:
     """Leave the routes of the logs, and move transactions whose cards hang together."""
     found = list(pool.each(job, bucket.pairs, range(job.buckets)))
     moved = Moves.nowhere()

@@ -135,7 +135,7 @@ class Streams:
         order = np.argsort(bucket, kind="stable")
         table = table.take(pa.array(order))
         present, starts = np.unique(bucket[order], return_index=True)
-        ends = np.append(starts[1:], len(order))
+        ends = np.append(starts, len(order))[1:]
         for number, start, end in zip(present.tolist(), starts, ends, strict=True):
             self._writer(number, table.schema).write_table(table.slice(start, end - start))
 

@@ -48,7 +48,7 @@ def name() -> str:
 
 def address() -> str:
     """Where the browser is."""
-    return st.context.ip_address or "127.0.0.1"
+    return str(st.context.ip_address or "127.0.0.1")
 
 
 def at_this_machine() -> bool:

@@ -39,21 +39,42 @@ _MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.shee
 
 def banner(site: Site, admission: Admission) -> None:
     """Say where the last scheduled run failed or is older than a day."""
-    path, zone = history.of(site.settings).path, site.settings.timezone
-    for template, values in _concerns(str(path), zone):
-        if values["cnpj"] in admission.merchants:
-            st.warning(plain(t(template).format(**values)))
+    for cnpj, values in _concerns(str(history.of(site.settings).path), site.settings.timezone):
+        if cnpj not in admission.merchants:
+            continue
+        if values["outcome"] == history.DONE:
+            text = t(
+                "A última execução agendada de {merchant} é de {moment}, há mais de um dia: "
+                "confira o agendador.",
+                **values,
+            )
+        else:
+            text = t(
+                "A última execução agendada de {merchant}, em {moment}, não terminou bem; a "
+                "página Execuções diz por quê.",
+                **values,
+            )
+        st.warning(plain(text))
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)
-def _concerns(path: str, zone: str) -> list[tuple[str, dict[str, object]]]:
-    """The notices about scheduled runs; whom they are for is decided outside."""
+def _concerns(path: str, zone: str) -> list[tuple[str, dict[str, str]]]:
+    """The scheduled runs to worry about; whom they are told to is decided outside."""
     try:
         runs = history.History(Path(path)).runs(_SEARCHED, origin=history.SCHEDULED)
     except HistoryError:
         return []  # the page of the runs says so
-    found = unusual.concerns(runs, datetime.now(UTC), ZoneInfo(zone))
-    return [(notice.template, dict(notice.values)) for notice in found]
+    return [
+        (
+            run.merchant,
+            {
+                "merchant": run.merchant_name,
+                "moment": f"{run.began_at.astimezone(ZoneInfo(zone)):%d/%m/%Y %H:%M}",
+                "outcome": run.outcome,
+            },
+        )
+        for run in unusual.concerns(runs, datetime.now(UTC))
+    ]
 
 
 def read(site: Site, admission: Admission) -> list[Run]:

@@ -33,6 +33,13 @@ _ARGUMENTS: Final = (
     "--disable-dev-shm-usage",
 )
 _PATIENCE_SECONDS: Final = 60.0
+_ACTION_SECONDS: Final = 15.0
+_QUIET_MILLISECONDS: Final = 700
+_WATCH_MOVES: Final = """
+  window.lastMove = performance.now();
+  new MutationObserver(() => { window.lastMove = performance.now(); })
+    .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
+"""
 _ROW, _MARK = 35, 17
 # Streamlit's own client looks for its server below the page's address first.
 _PROBE: Final = re.compile(r"/_stcore/(health|host-config)$")
@@ -51,13 +58,20 @@ def launch(playwright: Playwright) -> Browser:
     )
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """`streamlit run streamlit_app.py` on a free port of this machine, by this configuration."""
 
-    def __init__(self, folder: Path, configuration: Path | None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    def __init__(
+        self, folder: Path, configuration: Path | None, *words: str, port: int | None = None
+    ) -> None:
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._log = folder / "server.log"
         environment = {
@@ -68,7 +82,7 @@ class Server:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
-                + ["--server.address", "127.0.0.1", "--server.port", str(port)],
+                + ["--server.address", "127.0.0.1", "--server.port", str(port), *words],
                 cwd=ROOT,
                 env=environment,
                 stdout=log,
@@ -119,12 +133,13 @@ class Visit:
         return self.settle()
 
     def settle(self) -> Visit:
-        """Wait until the script has ended and what it drew is there."""
-        self.page.wait_for_timeout(250)
+        """Wait until the script has ended and nothing on the page has moved for a while."""
         self.page.wait_for_function(
-            """() => document.querySelector("[data-testid=stApp]")
-                       ?.getAttribute("data-test-script-state") === "notRunning"
-                   && !document.querySelector("[data-testid=stSkeleton], [data-stale=true]")""",
+            f"""() => document.querySelector("[data-testid=stApp]")
+                        ?.getAttribute("data-test-script-state") === "notRunning"
+                   && document.querySelector("h1")
+                   && !document.querySelector("[data-testid=stSkeleton], [data-stale=true]")
+                   && performance.now() - window.lastMove > {_QUIET_MILLISECONDS}""",
             timeout=_PATIENCE_SECONDS * 1000,
         )
         return self
@@ -184,4 +199,7 @@ def new_page(browser: Browser, **options: Any) -> Page:
         "accept_downloads": True,
         "viewport": {"width": 1280, "height": 900},
     }
-    return browser.new_context(**{**usual, **options}).new_page()
+    page = browser.new_context(**{**usual, **options}).new_page()
+    page.add_init_script(_WATCH_MOVES)
+    page.set_default_timeout(_ACTION_SECONDS * 1000)
+    return page

@@ -152,9 +152,7 @@ def test_a_search_and_its_total(visit: Opened) -> None:
     seen.page.get_by_label("Buscar").fill("cartao virtual")
     seen.page.keyboard.press("Enter")
     seen.settle()
-    assert seen.cells("des_log") == ["Compra aprovada com cartão virtual"] or seen.cells(
-        "num_cartao"
-    ) == [masked(PHYSICAL)]
+    assert seen.cells("num_cartao") == [masked(PHYSICAL)]
     assert "1 linha de 123 · total R$ 10,00" in seen.text().replace("\xa0", " ")
 
 
@@ -232,8 +230,8 @@ def test_a_stopped_database_is_a_sentence_and_the_button_recovers(
     servers.stop("auth_logs")
     try:
         seen = visit("/divergences", at=server)
-        alert = seen.page.get_by_test_id("stAlert").inner_text()
-        assert alert.startswith("auth_logs: não foi possível conectar")
+        alerts = seen.page.get_by_test_id("stAlert").all_inner_texts()
+        assert alerts[-1].startswith("auth_logs: não foi possível conectar")
         assert "Nenhuma divergência" not in seen.text()
     finally:
         servers.start("auth_logs")

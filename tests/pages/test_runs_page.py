@@ -79,7 +79,7 @@ def test_a_failed_last_run_is_told_on_every_page(
 ) -> None:
     ran(record, history.FAILED, message="auth_logs: sem conexão.")
     [banner] = banners(dashboard, page)
-    assert banner.endswith("não terminou bem (falhou): auth_logs: sem conexão.")
+    assert "não terminou bem; a página Execuções diz por quê" in banner
 
 
 def test_a_last_run_older_than_a_day_is_told(dashboard: Dashboard, record: History) -> None:

@@ -1,0 +1,221 @@
+"""Who gets in, in Chromium with an OpenID provider of the tests' own, and who sees nothing."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from playwright.sync_api import Browser
+
+from lib import verify
+from tests.browser.driving import Server, Visit, free_port, new_page
+from tests.browser.provider import CLIENT, SECRET, Claims, Provider
+from tests.command import configured
+from tests.pages import scenario
+from tests.servers import MERCHANTS, Databases
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+FIRST, SECOND = MERCHANTS
+ANA, RUI, EVA = "ana@example.com", "rui@example.com", "eva@example.com"
+PEOPLE: dict[str, Any] = {
+    ANA: {"roles": ["analyst"], "merchants": [FIRST]},
+    RUI: {"roles": ["analyst", "clear_data"], "merchants": ["*"]},
+    EVA: {"roles": ["auditor"]},
+}
+GROUPS = {"Marketing": {"roles": ["analyst"], "merchants": [SECOND]}}
+PAGES = ["", "overview", "consolidated", "divergences", "charts", "customers", "runs", "audit"]
+SIGN_IN = "Entre com a sua conta para ver o painel."
+Enter = Callable[..., Visit]
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    running = Provider()
+    yield running
+    running.close()
+
+
+class Site:
+    """The configuration that the tests change, and the dashboard that reads it."""
+
+    def __init__(self, folder: Path, databases: Databases, provider: Provider) -> None:
+        self.folder, self.databases = folder, databases
+        self.audit = folder / "audit.jsonl"
+        self.grant(PEOPLE)
+        port = free_port()
+        auth = {
+            "redirect_uri": f"http://127.0.0.1:{port}/oauth2callback",
+            "cookie_secret": secrets.token_hex(32),
+            "client_id": CLIENT,
+            "client_secret": SECRET,
+            "server_metadata_url": f"{provider.issuer}/.well-known/openid-configuration",
+        }
+        file = folder / "auth.toml"
+        file.write_text("[auth]\n" + "\n".join(f'{k} = "{v}"' for k, v in auth.items()))
+        self.server = Server(
+            folder, folder / "aggregator.toml", "--secrets.files", str(file), port=port
+        )
+
+    def grant(self, people: dict[str, Any]) -> None:
+        """Let these people in from now on."""
+        access = {"people": people, "groups": GROUPS}
+        values = {**self.databases.values, "audit": {"path": str(self.audit)}}
+        configured(self.folder, values, access=access)
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        lines = self.audit.read_text().splitlines() if self.audit.exists() else []
+        return [r for r in map(json.loads, lines) if r["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def site(
+    filled: Databases, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"), filled, provider)
+    yield made
+    made.server.stop()
+
+
+@pytest.fixture
+def visit(chromium: Browser, site: Site) -> Iterator[Visit]:
+    site.grant(PEOPLE)
+    page = new_page(chromium)
+    yield Visit(page, site.server)
+    page.context.close()
+
+
+@pytest.fixture
+def enter(visit: Visit, provider: Provider) -> Enter:
+    def go(email: str, seconds: float = 3600, **more: Any) -> Visit:
+        provider.claims = Claims(email, seconds, more)
+        visit.open("/")
+        visit.page.get_by_role("button", name="Entrar").click()
+        visit.page.wait_for_function("() => !location.search.includes('code=')")
+        visit.page.get_by_text(SIGN_IN).wait_for(state="detached")
+        return visit.settle()
+
+    return go
+
+
+def shows_data(visit: Visit) -> bool:
+    text = visit.text()
+    return any(word in text for word in ("R$", "Exportar", "Consolidadas", "Estabelecimento"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_direct_link_without_sign_in_shows_nothing(visit: Visit, page: str) -> None:
+    visit.open(f"/{page}")
+    assert SIGN_IN in visit.text()
+    assert not shows_data(visit)
+
+
+def test_a_stranger_who_signs_in_is_refused_and_written_down(enter: Enter, site: Site) -> None:
+    visit = enter("nobody@example.com")
+    assert "nobody@example.com não tem acesso a este painel" in visit.text()
+    assert not shows_data(visit)
+    assert {"nobody@example.com"} == {r["who"] for r in site.records("refusal")}
+
+
+def test_an_unverified_address_is_nobodys(enter: Enter) -> None:
+    assert "não tem acesso" in enter(ANA, email_verified=False).text()
+
+
+def test_an_analyst_sees_the_own_merchant_and_neither_clear_data_nor_the_audit(
+    enter: Enter, site: Site
+) -> None:
+    visit = enter(ANA)
+    assert shows_data(visit)
+    assert MERCHANTS[FIRST] in visit.text()
+    assert "Exportar em claro" not in visit.text()
+    assert visit.page.get_by_role("link", name="Auditoria").count() == 0
+    visit.open(f"/consolidated?estabelecimento={SECOND}")
+    assert MERCHANTS[SECOND] not in visit.text()
+    visit.open("/audit")
+    assert "só para quem tem o papel de auditor" in visit.text()
+    seen = [r for r in site.records("view") if r["who"] == ANA]
+    assert {r["merchant"] for r in seen} == {FIRST}
+    assert [r["who"] for r in site.records("sign_in")].count(ANA) >= 1
+
+
+def test_a_group_gives_what_the_person_was_not_given(enter: Enter) -> None:
+    visit = enter("new@example.com", groups=["marketing", "other"])
+    assert MERCHANTS[SECOND] in visit.text()
+    assert MERCHANTS[FIRST] not in visit.text()
+
+
+def test_an_expired_sign_in_shows_no_further_row(enter: Enter) -> None:
+    visit = enter(ANA, seconds=9)
+    visit.open("/consolidated")
+    assert shows_data(visit)
+    time.sleep(9)
+    visit.page.get_by_role("button", name="2", exact=True).click()
+    visit.page.get_by_text("O seu acesso expirou; entre de novo.").wait_for()
+    visit.settle()
+    assert not shows_data(visit)
+
+
+def test_who_signed_out_sees_nothing_not_even_by_a_direct_link(enter: Enter, site: Site) -> None:
+    visit = enter(ANA).press("Sair")
+    visit.page.get_by_text(SIGN_IN).wait_for()
+    visit.open("/divergences")
+    assert SIGN_IN in visit.text()
+    assert not shows_data(visit)
+    assert site.records("sign_out")[-1]["who"] == ANA
+
+
+def test_a_role_that_is_taken_away_is_gone_at_the_next_click(enter: Enter, site: Site) -> None:
+    visit = enter(ANA).open("/consolidated")
+    assert shows_data(visit)
+    site.grant({RUI: PEOPLE[RUI]})
+    visit.page.get_by_role("button", name="2", exact=True).click()
+    visit.page.get_by_text("não tem acesso a este painel").wait_for()
+    visit.settle()
+    assert not shows_data(visit)
+
+
+def test_clear_data_need_a_reason_and_are_marked_and_written_down(
+    enter: Enter, site: Site, tmp_path: Path
+) -> None:
+    visit = enter(RUI)
+    visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Exportar em claro").click()
+    visit.page.get_by_test_id("stPopoverBody").get_by_role("button").click()
+    visit.page.get_by_text("pede um motivo por escrito").wait_for()
+    body = visit.page.get_by_test_id("stPopoverBody")
+    body.get_by_label("Motivo").fill("Auditoria interna 12/2026, pedido 77")
+    body.get_by_label("Motivo").press("Tab")
+    visit.settle()
+    body.get_by_role("button", name="Exportar em claro").click()
+    button = body.get_by_role("button", name="Baixar a planilha em claro")
+    button.wait_for(timeout=30_000)
+    with visit.page.expect_download() as download:
+        button.click()
+    file = tmp_path / "clear.xlsx"
+    download.value.save_as(file)
+    assert len(download.value.suggested_filename) > 60, "nobody guesses it"
+    said = verify.properties(file)
+    assert said[verify.DADOS] == "em claro"
+    assert said[verify.RESPONSAVEL] == RUI
+    assert said[verify.MOTIVO] == "Auditoria interna 12/2026, pedido 77"
+    sheet = openpyxl.load_workbook(file)["Transacoes Consolidadas"]
+    assert scenario.PHYSICAL in {row[1] for row in sheet.iter_rows(values_only=True)}
+    began, ended = site.records("export")[-2:]
+    assert (began["outcome"], ended["outcome"]) == ("started", "done")
+    assert said[verify.AUDITORIA] == f"{began['seq']}:{began['seal']}"
+    assert {began["who"], began["reason"], began["clear"]} == {RUI, said[verify.MOTIVO], True}
+    assert scenario.PHYSICAL not in site.audit.read_text()
+
+
+def test_an_auditor_reads_the_trail_and_no_data(enter: Enter) -> None:
+    visit = enter(EVA).open("/audit")
+    visit.press("Conferir a auditoria inteira")
+    assert "Íntegra" in visit.text()
+    visit.open("/consolidated")
+    assert "não tem acesso" in visit.text()
+    assert not shows_data(visit)

@@ -1,0 +1,144 @@
+"""Nothing that a masked run says or leaves behind holds a card number or a CPF."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib import config, demo, extraction, pipeline
+from lib.settings import ROOT
+from tests.command import Said, configured, finish, start, with_query
+from tests.servers import Databases, Servers, new_folder
+
+WORDS = ("--days", "30")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A demonstration's databases, and what must never be seen outside them."""
+
+    databases: Databases
+    secrets: frozenset[str]
+
+    def found_in(self, text: str) -> set[str]:
+        """Which of the secrets the text holds, also as part of a longer run of digits."""
+        runs = re.findall(r"\d{11,}", text)
+        pieces = {
+            run[at : at + size]
+            for run in runs
+            for size in {len(secret) for secret in self.secrets}
+            for at in range(len(run) - size + 1)
+        }
+        return pieces & self.secrets
+
+
+@pytest.fixture(scope="module")
+def planted() -> Iterator[Planted]:
+    root = new_folder()
+    values = demo.start(root, rows=1_500)
+    hidden = demo.planted(values)
+    # Shorter numbers could turn up in a hash or a moment by chance.
+    secrets = {number for number in hidden.cards | hidden.cpfs if len(number) >= 11}
+    assert len(secrets) > 500
+    yield Planted(Databases(values), frozenset(secrets))
+    demo.stop(root)
+
+
+def run(planted: Planted, folder: Path, *words: str, **keys: Any) -> Said:
+    """A run that leaves all it leaves in the folder."""
+    folder.mkdir(exist_ok=True)
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    audit = {"path": str(folder / "audit.jsonl")}
+    file = configured(folder, planted.databases.values, audit=audit, **keys)
+    output = ("--output", str(folder / "a.xlsx"), "--log-file", str(folder / "run.log"))
+    environment = {"TMPDIR": str(temporary), "XDG_STATE_HOME": str(folder / "state")}
+    said = finish(start("--config", str(file), *output, *WORDS, *words, env=environment))
+    assert said.code == 0, said.err
+    return said
+
+
+def everything_in(folder: Path) -> dict[str, str]:
+    """Every file of the folder, and every part of every workbook, as text."""
+    texts = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            texts[str(path)] = path.read_bytes().decode("utf-8", "replace")
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    for name in archive.namelist():
+                        texts[f"{path}/{name}"] = archive.read(name).decode("utf-8", "replace")
+    return texts
+
+
+@pytest.mark.parametrize("rule", ["card", "card_time"])
+def test_a_masked_run_says_writes_and_leaves_nothing_clear(
+    planted: Planted, tmp_path: Path, rule: str
+) -> None:
+    said = run(planted, tmp_path, "--rule", rule)
+    left = everything_in(tmp_path)
+    assert {Path(name).suffix for name in left} >= {".log", ".xlsx", ".jsonl", ".xml"}
+    for name, text in {**left, "output": said.out, "errors": said.err}.items():
+        assert planted.found_in(text) == set(), name
+    assert "******" in "".join(left.values())
+
+
+def test_a_clear_run_shows_them_in_the_workbook_and_nowhere_else(
+    planted: Planted, tmp_path: Path
+) -> None:
+    said = run(planted, tmp_path, privacy={"report": "clear"})
+    left = everything_in(tmp_path)
+    shown = {
+        name for name, text in {**left, "": said.out + said.err}.items() if planted.found_in(text)
+    }
+    assert shown
+    assert all("a.xlsx/xl/" in name for name in shown)
+    sheets = "".join(text for name, text in left.items() if name in shown)
+    assert len(planted.found_in(sheets)) > 300
+
+
+def test_the_frames_of_a_masked_run_hold_masks_and_tokens_only(planted: Planted) -> None:
+    settings = config.from_values(planted.databases.values, "teste", {})
+    asked = pipeline.request(settings, pipeline.local_today(settings), days=30)
+    masked = pipeline.run(settings, asked).reconciliation
+    for frame in (masked.transactions, masked.auth_logs):
+        assert planted.found_in(frame.to_csv()) == set()
+    clear = pipeline.run(settings, asked, clear=True).reconciliation
+    assert planted.found_in(clear.transactions.to_csv())
+
+
+@pytest.mark.parametrize("side", ["transactions", "auth_logs"])
+def test_a_server_that_objects_to_a_value_is_not_quoted(
+    servers: Servers, tmp_path: Path, side: str
+) -> None:
+    card = "4000001234561234"
+    databases = servers.fresh()
+    names = extraction.required_columns(side)
+    nulls = ", ".join(f"NULL AS {name}" for name in names if name != "num_cartao")
+    sql = f"SELECT {nulls}, ('{card}x' || random())::bigint AS num_cartao"
+    values = with_query(databases.values, side, tmp_path, sql)
+    file, log = configured(tmp_path, values), tmp_path / "run.log"
+    words = ("--output", str(tmp_path / "a.xlsx"), "--log-file", str(log))
+    said = finish(start("--config", str(file), *words))
+    servers.drop(databases)
+    assert said.code == 2
+    assert said.sentence.startswith(f"{side}: um valor não tem o tipo do contrato")
+    assert card not in said.out + said.err + log.read_text()
+
+
+def test_each_process_makes_its_tokens_with_a_key_of_its_own() -> None:
+    code = "from lib import extraction; print(extraction.KEY.hex())"
+    keys = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+        for _ in range(2)
+    ]
+    assert len({extraction.KEY.hex(), *(key.stdout.strip() for key in keys)}) == 3
+    assert all(len(key.stdout.strip()) == 64 for key in keys)

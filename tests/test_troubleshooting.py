@@ -1,0 +1,181 @@
+"""What the README's "When something is wrong" says the program says, said by the program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib import config, history, locks, matching, pipeline, retries
+from lib.report import refusal
+from lib.settings import ROOT
+from tests.command import Command, slow_query, with_query, with_source
+from tests.faults import DAY, PERIOD, Line, fill
+from tests.servers import NEEDS_PASSWORD, Databases
+
+_DRAFT = ROOT / "docs" / "troubleshooting-draft.md"
+DOCUMENT = _DRAFT if _DRAFT.exists() else ROOT / "README.md"
+
+
+@pytest.fixture
+def command(
+    databases: Databases,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
+    fill(databases, 5)
+    return Command(databases, tmp_path, capsys)
+
+
+def section() -> str:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    found = re.search(r"^## When something is wrong\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    assert found
+    return found[1]
+
+
+def said() -> list[str]:
+    """The first cell of each row of the tables."""
+    rows = re.findall(r"^\| ([^|]+) \|", section(), re.M)
+    return [row for row in rows if row not in ("what it says", "---")]
+
+
+def unreachable(command: Command, _: pytest.MonkeyPatch) -> str:
+    with Line(command.databases.values["auth_logs"]) as gone:
+        source = gone.source
+    values = with_source(command.databases.values, "auth_logs", **source)
+    sentence = command.refused(*PERIOD, values=values)
+    return sentence.replace(f"127.0.0.1, porta {source['port']}", "10.0.0.2, porta 5432")
+
+
+def cut(command: Command, _: pytest.MonkeyPatch) -> str:
+    with Line(command.databases.values["auth_logs"], limits=[1000] * 9) as line:
+        values = with_source(command.databases.values, "auth_logs", **line.source)
+        return command.refused(*PERIOD, values=values)
+
+
+def full(command: Command, _: pytest.MonkeyPatch) -> str:
+    command.databases.execute("auth_logs", "CREATE ROLE sem_vaga LOGIN CONNECTION LIMIT 0")
+    try:
+        values = with_source(command.databases.values, "auth_logs", user="sem_vaga")
+        return command.refused(*PERIOD, values=values)
+    finally:
+        command.databases.execute("auth_logs", "DROP ROLE sem_vaga")
+
+
+def too_slow(command: Command, _: pytest.MonkeyPatch) -> str:
+    query = slow_query("auth_logs", 30)
+    values = with_query(command.databases.values, "auth_logs", command.folder, query)
+    return command.refused(*PERIOD, values=with_source(values, "auth_logs", statement_timeout=1))
+
+
+def wrong_password(command: Command, _: pytest.MonkeyPatch) -> str:
+    login = {"user": NEEDS_PASSWORD, "password": "errada"}
+    return command.refused(
+        *PERIOD, values=with_source(command.databases.values, "auth_logs", **login)
+    )
+
+
+def no_permission(command: Command, _: pytest.MonkeyPatch) -> str:
+    table = "authentication.transaction_logs"
+    command.databases.execute("auth_logs", f"REVOKE SELECT ON {table} FROM aggregator")
+    return command.refused(*PERIOD)
+
+
+def no_memory(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
+    def exhausted(*_: Any) -> None:
+        raise MemoryError
+
+    # The real thing takes the machine's memory with it.
+    monkeypatch.setattr(matching, "reconcile", exhausted)
+    return command.refused(*PERIOD)
+
+
+def no_space(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
+    # With a disk that is really full: test_faults_of_the_machine.
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108
+    return str(refusal(OSError(28, ""), Path("/srv/reports/resultado.xlsx")))
+
+
+def twice(command: Command, _: pytest.MonkeyPatch) -> str:
+    table = "transactions"
+    command.databases.execute(
+        "transactions",
+        f"INSERT INTO {table} SELECT * FROM {table} WHERE amount = 0.01",
+    )
+    return next(
+        line for line in command.run(*PERIOD).out.splitlines() if line.startswith("Transações")
+    )
+
+
+def two_runs(command: Command, _: pytest.MonkeyPatch) -> str:
+    # In a process of its own: test_faults_of_the_machine.
+    return locks.TAKEN.format(target="/srv/reports/resultado.xlsx")
+
+
+def no_logs(command: Command, _: pytest.MonkeyPatch) -> str:
+    command.databases.execute("auth_logs", "DELETE FROM authentication.transaction_logs")
+    return command.run(*PERIOD).err
+
+
+def no_logs_of_some_days(command: Command, _: pytest.MonkeyPatch) -> str:
+    last = date.fromisoformat(DAY)
+    command.databases.execute(
+        "transactions",
+        "INSERT INTO transactions SELECT card_number, transaction_date + n, transaction_time,"
+        " merchant_id, NULL, amount FROM transactions, generate_series(-1, 1, 2) AS n",
+    )
+    around = (str(last - timedelta(days=1)), str(last + timedelta(days=1)))
+    return command.run("--start", around[0], "--end", around[1]).err
+
+
+def wrong_prefix(command: Command, _: pytest.MonkeyPatch) -> str:
+    command.databases.execute(
+        "transactions", "UPDATE transactions SET virtual_card_number = 'VC' || card_number"
+    )
+    return command.run(*PERIOD).err
+
+
+def unusual(command: Command, _: pytest.MonkeyPatch) -> str:
+    settings = config.from_values(command.databases.values, "teste", {})
+    today = pipeline.local_today(settings)
+    for week in range(1, 9):
+        day = today - timedelta(weeks=week)
+        number = history.of(settings).begin(
+            origin=history.SCHEDULED,
+            merchant=settings.default_merchant,
+            merchant_name="Loja Exemplo",
+            period_start=day,
+            period_end=day,
+            rule="card",
+            tolerance_seconds=300,
+            clear=False,
+            began_at=datetime(day.year, day.month, day.day, 15),  # noqa: DTZ001
+        )
+        books = {"transactions": 1000 + week, "logs": 5, "divergences": 0}
+        history.of(settings).end(number, history.DONE, books=books)
+    return command.run(*PERIOD).err
+
+
+SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
+    *(unreachable, cut, full, too_slow, wrong_password, no_permission),
+    *(no_memory, no_space, twice, two_runs),
+    *(no_logs, no_logs_of_some_days, wrong_prefix, unusual),
+)
+
+
+@pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=[s.__name__ for s in SCENARIOS])
+def test_what_the_readme_says_the_program_says_is_said(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    assert said()[number] in SCENARIOS[number](command, monkeypatch)
+
+
+def test_every_message_of_the_readme_has_its_scenario() -> None:
+    assert len(said()) == len(SCENARIOS)
