@@ -44,6 +44,7 @@ DemoOption = Annotated[bool, typer.Option("--demo", help="Use the built-in demo 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
+    unexpected = sys.excepthook
     try:
         with _stoppable():
             code = app(
@@ -55,6 +56,8 @@ def main(arguments: list[str]) -> int:
         return _fail(_usage_sentence(problem))
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    finally:
+        sys.excepthook = unexpected  # typer's own would show a driver's message as it is
     if code == INTERRUPTED:  # typer makes this of an interruption
         _fail("Interrompido; a planilha anterior continua intacta.")
         return INTERRUPTED

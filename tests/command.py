@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,10 +100,10 @@ class Sheets:
 
 def sheets(path: Path) -> Sheets:
     """Both sheets of a report, which has no others and the contract's columns."""
-    workbook = openpyxl.load_workbook(path, read_only=True)
-    assert workbook.sheetnames == [c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED]
-    tables = [list(workbook[name].iter_rows(values_only=True)) for name in workbook.sheetnames]
-    clear = "em claro" in workbook.properties.description
+    with closing(openpyxl.load_workbook(path, read_only=True)) as workbook:
+        assert workbook.sheetnames == [c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED]
+        tables = [list(workbook[name].iter_rows(values_only=True)) for name in workbook.sheetnames]
+        clear = "em claro" in workbook.properties.description
     assert tables[0][0] == (*c.DIVERGENCES, *([c.DES_LINHA_RECEBIMENTO] if clear else []))
     assert tables[1][0] == c.CONSOLIDATED
     return Sheets(tables[0][1:], tables[1][1:])
@@ -187,7 +188,7 @@ def _toml(name: str, table: Mapping[str, Any]) -> list[str]:
     plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
     lines = [f"[{name}]", *(f"{json.dumps(k)} = {_value(v)}" for k, v in plain.items())]
     for key in table.keys() - plain.keys():
-        lines += _toml(f"{name}.{key}", table[key])
+        lines += _toml(f"{name}.{json.dumps(key)}", table[key])
     return lines
 
 

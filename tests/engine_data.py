@@ -28,7 +28,7 @@ _TRANSACTIONS = """
 INSERT INTO transactions
 SELECT CASE WHEN i % 997 = 0 THEN NULL WHEN i % 3 = 0 THEN '400000' || lpad((i % 50)::text, 8, '0')
             ELSE '400000' || lpad((i % {cards})::text, 8, '0') END,
-       date '2026-02-10' + (i * 7 % 7), time '12:00' + (i * 7919 % 3600) * interval '1 second',
+       date '2026-02-10' + (i % 7)::int, time '12:00' + (i * 7919 % 3600) * interval '1 second',
        '{merchant}',
        CASE i % 11 WHEN 0 THEN '409999' || lpad((i % {cards} / 2)::text, 8, '0')
                    WHEN 1 THEN 'VC0001' || '5099990000' || lpad((i % {cards})::text, 8, '0')
@@ -49,7 +49,7 @@ SELECT CASE WHEN i % 991 = 0 THEN '' WHEN i % 3 = 0 THEN '400000' || lpad((i % 5
             WHEN i % 11 = 0 THEN '409999' || lpad((i % {cards} / 2)::text, 8, '0')
             WHEN i % 13 = 0 THEN '411111' || lpad((i % {cards})::text, 8, '0')
             ELSE '400000' || lpad((i % {cards})::text, 8, '0') END,
-       date '2026-02-10' + (i * 7 % 7),
+       date '2026-02-10' + (i % 7)::int,
        CASE WHEN i % 500 = 3 THEN NULL
             ELSE time '12:00' + ((i * 7919 % 3600) + i % 9) * interval '1 second' END,
        CASE WHEN i % 10 = 0 THEN '51' WHEN i % 1000 = 7 THEN NULL ELSE '00' END,
@@ -71,7 +71,7 @@ def settings(
     databases: Databases, folder: Path, transactions_query: Path | None = None, **engine: Any
 ) -> Settings:
     """The configuration of an engine that stages in this folder."""
-    engine = {"workers": 2, "memory_limit": "200 MB", "staging_dir": str(folder)} | engine
+    engine = {"workers": 1, "memory_limit": "200 MB", "staging_dir": str(folder)} | engine
     found = {**databases.values, "engine": engine}
     if transactions_query is not None:
         found["transactions"] = found["transactions"] | {"query_file": str(transactions_query)}

@@ -141,7 +141,7 @@ def aggregator() -> tuple[str, str]:
 
 
 def as_root(*tools: str) -> None:
-    """Skip, and say so, where the machine does not let a test have what it needs."""
+    """Skip, and say so, where a test may not change the machine, or lacks a tool for it."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     for tool in tools:

@@ -297,7 +297,7 @@ def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
     tables = (Settings, Source, Privacy, Access, Audit)
     keys = {key for table in tables for key in table.model_fields}
     sign_in = {"redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"}
-    keys -= {"merchants", "transactions", "auth_logs", "privacy", "access", "audit"}
+    keys -= {"merchants", "transactions", "auth_logs", "privacy", "access", "audit", "history"}
     assert shown - sign_in == keys - {"people", "groups"}
     without_default = "password_file|sslrootcert|sslcert|sslkey|query_file|key_file"
     without_default += f"|{'|'.join(sign_in)}"

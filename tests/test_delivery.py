@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+import sys
+import threading
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lib import cli, config, delivery, history, pipeline, run_log
+from lib import cli, config, delivery, history, matching, pipeline, run_log, scrubber
 from lib.errors import ConfigError
 from tests.command import PREVIOUS, Command, configured, sheets
 from tests.faults import DAY, MERCHANT, PERIOD, fill
@@ -195,6 +200,39 @@ def test_the_log_is_rotated(command: Command, monkeypatch: pytest.MonkeyPatch) -
     files = sorted(command.folder.glob("execucoes.log*"))
     assert len(files) == run_log.FILES + 1
     assert all(file.stat().st_size <= 1_000 for file in files)
+
+
+@pytest.fixture
+def scrubbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process as the command's own, whose log and tracebacks are scrubbed."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    before = logging.getLogRecordFactory()
+    scrubber.install()
+    yield
+    logging.setLogRecordFactory(before)
+
+
+@pytest.mark.usefixtures("scrubbed")
+def test_an_unexpected_failure_is_a_scrubbed_traceback_in_the_log_and_after_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = sys.excepthook
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("password=segredo")
+
+    monkeypatch.setattr(matching, "reconcile", broken)
+    log = command.folder / "execucoes.jsonl"
+    with pytest.raises(RuntimeError):
+        command.run("--log-file", str(log), "--json-log", *PERIOD)
+    last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    assert "RuntimeError" in last["traceback"]
+    assert "segredo" not in log.read_text(encoding="utf-8")
+    assert sys.excepthook is hook
+    [run] = history.of(config.from_values(command.databases.values, "teste", {})).runs()
+    assert (run.outcome, run.message) == (history.FAILED, "erro inesperado (RuntimeError)")
+    assert command.target.read_bytes() == PREVIOUS
 
 
 def test_a_log_that_cannot_be_written_is_said_before_anything_is_read(command: Command) -> None:

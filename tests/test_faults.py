@@ -167,7 +167,6 @@ def test_a_process_of_the_server_that_an_administrator_ends_is_asked_again(
 def test_a_process_of_the_server_that_stands_still_is_left_alone_in_time(
     command: Command, attempts: Callable[[], list[str]]
 ) -> None:
-    faults.as_root()
     expected = undisturbed(command, rows=100)
     with while_reading(command.databases, "auth_logs", lambda pid: os.kill(pid, signal.SIGSTOP)):
         said = command.run(*PERIOD, values=slow(command))
@@ -177,7 +176,6 @@ def test_a_process_of_the_server_that_stands_still_is_left_alone_in_time(
 
 
 def test_a_failing_side_does_not_wait_for_one_that_stands_still(command: Command) -> None:
-    faults.as_root()
     values = with_source(slow(command, seconds=30), "auth_logs", statement_timeout=60)
     broken = "SELECT 1 / (n - 3) FROM pg_sleep(2), generate_series(1, 9) AS n"
     columns = "NULL AS num_cpf, NULL AS num_cartao, NULL AS num_cartao_virtual, NULL AS data_transa"
@@ -194,7 +192,6 @@ def test_a_failing_side_does_not_wait_for_one_that_stands_still(command: Command
 def test_a_connection_that_died_or_froze_in_the_pool_is_replaced(
     command: Command, signal_number: signal.Signals
 ) -> None:
-    faults.as_root()
     values = command.databases.values
     for side in sources.SIDES:
         values = with_source(values, side, connect_timeout=1)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 IN_MEMORY_BYTES: Final = 600
 """What a record takes at the peak of a reconciliation in one process, as measured."""
 _IN_BUCKET_BYTES: Final = 450
-_BUCKET_SHARE: Final = 0.45
+_WORKER_BYTES: Final = 250_000_000
+_BUCKET_SHARE: Final = 0.6
+_LEAST_SHARE: Final = 0.2
 _MOST_BUCKETS: Final = 256
 
 
@@ -44,6 +46,7 @@ def kind(settings: Settings, window: Window) -> str:
 def buckets(settings: Settings, count: int) -> int:
     """Into how many parts to cut so many records, few and as large as a worker's memory allows."""
     engine = settings.engine
-    room = engine.memory_bytes / engine.worker_count * _BUCKET_SHARE
+    share = engine.memory_bytes / engine.worker_count
+    room = max(share - _WORKER_BYTES, share * _LEAST_SHARE) * _BUCKET_SHARE
     wanted = -(-count * _IN_BUCKET_BYTES // int(room))
     return int(min(max(wanted, engine.worker_count), _MOST_BUCKETS))

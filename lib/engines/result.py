@@ -204,7 +204,7 @@ def open_result(folder: Path) -> Result:
 
 def _opened(folder: Path, told: dict[str, Any]) -> Result:
     days = pd.DataFrame(told["days"])
-    days["day"] = pd.Series([_date(day) for day in days["day"]], dtype=object)
+    days["day"] = pd.Series([_date(row["day"]) for row in told["days"]], dtype=object)
     for name in [n for n in days.columns if n.startswith("amount")]:
         days[name] = pd.Series([Decimal(value) for value in days[name]], dtype=object)
     books: dict[str, Any] = {

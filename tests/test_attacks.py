@@ -1,0 +1,176 @@
+"""Planted card numbers and CPFs, looked for wherever the masked way could have left them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import zipfile
+from collections.abc import Iterator
+from datetime import date, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lib import clear_export, cli, config, export_worker, pipeline, scrubber, verify
+from lib.audit import Actor
+from lib.errors import AuditError, ReportError
+from tests.command import Command, with_query
+from tests.servers import Databases
+
+PHYSICAL, VIRTUAL, CPF = "4539578763621486", "5500005555555559", "52998224725"
+PLANTED = (PHYSICAL, VIRTUAL, CPF)
+TODAY = date(2026, 11, 20)
+REASON = "Auditoria interna, pedido 77"
+RUI = Actor("rui@example.com", "10.1.2.3")
+
+
+def values_of(databases: Databases) -> dict[str, Any]:
+    return databases.values  # noqa: PD011  # no frame's
+
+
+@pytest.fixture
+def planted(databases: Databases) -> Databases:
+    merchant = next(iter(values_of(databases)["merchants"]))
+    day = date.today() - timedelta(days=2)  # noqa: DTZ011  # any day of the default period
+    databases.fill(
+        customer_cards=[(CPF, PHYSICAL)],
+        transactions=[(PHYSICAL, day, time(10), merchant, f"VC0001{VIRTUAL}", 10)],
+        auth_logs=[
+            (
+                VIRTUAL,
+                day,
+                time(10),
+                "00",
+                f"cartão {PHYSICAL} CPF {CPF}",
+                f"0200{PHYSICAL}0{merchant}",
+            ),
+            (PHYSICAL[:-1] + "0", day, time(11), "00", "sem transação", f"0200{CPF}0{merchant}"),
+        ],
+    )
+    return databases
+
+
+@pytest.fixture
+def command(planted: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(planted, tmp_path, capsys)
+
+
+@pytest.fixture
+def scrubbed() -> Iterator[None]:
+    factory = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(scrubber._clean_record)
+    yield
+    logging.setLogRecordFactory(factory)
+
+
+def leaked(text: str | bytes) -> list[str]:
+    content = text if isinstance(text, bytes) else text.encode()
+    return [value for value in PLANTED if value.encode() in content]
+
+
+def contents(folder: Path) -> bytes:
+    """Every file below a folder, workbooks unpacked."""
+    found = b""
+    for path in folder.rglob("*"):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                found += b"".join(map(archive.read, archive.namelist()))
+        elif path.is_file():
+            found += path.read_bytes()
+    return found
+
+
+def test_a_masked_run_leaves_no_card_in_workbook_audit_output_or_logs(
+    command: Command, planted: Databases, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    said = command.run()
+    assert said.code == cli.DONE
+    assert leaked(said.out + said.err + caplog.text) == []
+    assert leaked(contents(command.folder)) == []
+    assert leaked(Path(values_of(planted)["audit"]["path"]).read_bytes()) == []
+
+
+def test_no_frame_in_memory_holds_a_clear_value(planted: Databases) -> None:
+    settings = config.from_values(values_of(planted), "teste", {})
+    asked = pipeline.request(settings, pipeline.local_today(settings))
+    outcome = pipeline.run(settings, asked)
+    assert outcome.books.consolidated == 1
+    frames = [found for found in gc.get_objects() if isinstance(found, pd.DataFrame)]
+    assert any(frame is outcome.reconciliation.transactions for frame in frames)
+    assert leaked("".join(frame.astype(str).to_csv() for frame in frames)) == []
+
+
+def test_what_the_export_leaves_in_its_folder_is_masked(planted: Databases, tmp_path: Path) -> None:
+    settings = config.from_values(values_of(planted), "teste", {})
+    asked = pipeline.request(settings, pipeline.local_today(settings))
+    export_worker.spool(pipeline.run(settings, asked), tmp_path)
+    assert export_worker.main(tmp_path) == export_worker.DONE
+    assert leaked(contents(tmp_path)) == []
+
+
+ERRORS = {
+    "a cast": "SELECT q.* FROM ({default}) AS q, {table} AS d"
+    " WHERE (d.card_number || 'x')::bigint > 0",
+    "a raise": "SELECT q.*, query_to_xml('SELECT ''' || d.card_number || '''::int', true, true, '')"
+    " FROM ({default}) AS q, {table} AS d",
+}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_of_the_database_with_values_in_it_shows_none_of_them(
+    command: Command,
+    planted: Databases,
+    caplog: pytest.LogCaptureFixture,
+    scrubbed: None,
+    error: str,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    default = (Path(__file__).parent.parent / "lib" / "sql" / "transactions.sql").read_text()
+    sql = ERRORS[error].format(default=default, table="transactions")
+    said = command.run(values=with_query(values_of(planted), "transactions", command.folder, sql))
+    assert said.code == cli.FAILED
+    assert leaked(said.out + said.err + caplog.text) == []
+    assert leaked(Path(values_of(planted)["audit"]["path"]).read_bytes()) == []
+
+
+def asked_of(planted: Databases) -> tuple[config.Settings, pipeline.Request]:
+    settings = config.from_values(values_of(planted), "teste", {})
+    return settings, pipeline.request(settings, pipeline.local_today(settings))
+
+
+def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
+    planted: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    settings, asked = asked_of(planted)
+    content = clear_export.start(settings, asked, RUI, f"{REASON} {CPF}").future.result(60)
+    assert list(tmp_path.iterdir()) == []
+    trail = Path(values_of(planted)["audit"]["path"]).read_text()
+    assert leaked(trail) == []
+    assert trail.count('"outcome":"started"') == trail.count('"outcome":"done"') == 1
+    file = tmp_path / "clear.xlsx"
+    file.write_bytes(content)
+    assert leaked(contents(tmp_path)) != []
+    said = verify.properties(file)
+    assert (said[verify.DADOS], said[verify.RESPONSAVEL]) == ("em claro", RUI.who)
+    assert said[verify.MOTIVO] == f"{REASON} ******"
+    assert verify.verify(file).clear
+
+
+@pytest.mark.parametrize("reason", ["", "  \n ", "curto", "x" * 501])
+def test_a_clear_export_without_a_written_reason_is_refused(
+    planted: Databases, reason: str
+) -> None:
+    with pytest.raises(ReportError, match="pede um motivo por escrito"):
+        clear_export.start(*asked_of(planted), RUI, reason)
+
+
+def test_a_clear_export_that_cannot_be_recorded_reads_nothing(planted: Databases) -> None:
+    values = values_of(planted) | {"audit": {"path": ""}}
+    settings = config.from_values(values, "teste", {})
+    asked = pipeline.request(settings, TODAY)
+    problem = clear_export.start(settings, asked, RUI, REASON).future.exception(60)
+    assert isinstance(problem, AuditError)
