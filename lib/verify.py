@@ -37,10 +37,7 @@ CONSOLIDADAS: Final = "transações consolidadas"
 SEM_LOG: Final = "transações sem log"
 DUPLICADAS: Final = "duplicadas removidas"
 TOTAL: Final = "total consolidado"
-AUDITORIA: Final = "auditoria"
-"""Where the properties have the anchor of the report's audit record."""
-RESPONSAVEL: Final = "exportado por"
-MOTIVO: Final = "motivo da exportação em claro"
+AUDITORIA, RESPONSAVEL, MOTIVO = "auditoria", "exportado por", "motivo da exportação em claro"
 
 _Read = TypeVar("_Read")
 _MASKED, _CLEAR = "mascarados", "em claro"
@@ -57,10 +54,7 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True)
 class Cover:
-    """What the document properties say beyond the reconciliation; ``extracted_at`` is aware.
-
-    ``marks`` are more lines for the end, such as who exported it and its audit record's anchor.
-    """
+    """What the document properties say beyond the reconciliation, ``marks`` last; aware moment."""
 
     merchant: str
     merchant_name: str

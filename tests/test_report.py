@@ -297,7 +297,7 @@ def child(target: Path, setup: str = "") -> Iterator[subprocess.Popen[str]]:
     code = (
         "import sys, resource; from pathlib import Path\n"
         f"from tests.test_report import COVER, ReportError, built, report\n{setup}\n"
-        "try: report.write(built([{}] * 30_000), COVER, Path(sys.argv[1]))\n"
+        "try: report.write(built([{}] * 120_000), COVER, Path(sys.argv[1]))\n"
         "except ReportError as error: print(error)"
     )
     command = [sys.executable, "-c", code, str(target)]

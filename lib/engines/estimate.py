@@ -48,5 +48,5 @@ def buckets(settings: Settings, count: int) -> int:
     engine = settings.engine
     share = engine.memory_bytes / engine.worker_count
     room = max(share - _WORKER_BYTES, share * _LEAST_SHARE) * _BUCKET_SHARE
-    wanted = -(-count * _IN_BUCKET_BYTES // int(room))
-    return int(min(max(wanted, engine.worker_count), _MOST_BUCKETS))
+    rounds = -(-count * _IN_BUCKET_BYTES // int(room * engine.worker_count))
+    return int(min(max(rounds, 1) * engine.worker_count, _MOST_BUCKETS))
