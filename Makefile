@@ -2,17 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types fmt bench screenshots nightly clean
+.PHONY: run test lint types fmt bench screenshots nightly advisories clean
 .DEFAULT_GOAL := test
 
-.venv/run: requirements.txt
+.venv/run: requirements.txt requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock
 	touch $@
 
-.venv/dev: requirements.txt requirements-dev.txt
+.venv/dev: requirements.txt requirements-dev.txt requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c requirements.lock
 	touch .venv/run $@
 
 run: .venv/run
@@ -41,6 +41,11 @@ screenshots: .venv/dev
 
 nightly: .venv/dev
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto tests/test_matching_property.py
+
+# Known advisories against the locked versions; needs the network.
+advisories: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit -r requirements.lock --no-deps --disable-pip
 
 clean:
 	rm -rf .venv .demo

@@ -6,7 +6,6 @@ ends by itself when its driver does. Knows neither databases nor rules.
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import threading
@@ -24,7 +23,7 @@ from lib.errors import AggregatorError
 if TYPE_CHECKING:
     from lib.engines.job import Job
 
-_DEATHS: Final = 3
+DEATHS: Final = 3
 _NEEDED: Final = ("lib.engines.reading", "lib.engines.bucket", "lib.engines.arranging")
 
 _Task = TypeVar("_Task")
@@ -76,7 +75,7 @@ class Workers:
     def _replace(self) -> None:
         self._deaths += 1
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._deaths > _DEATHS:
+        if self._deaths > DEATHS:
             raise WorkerError(
                 "Os processos de trabalho morreram {deaths} vezes seguidas; confira se falta "
                 "memória e diminua workers ou aumente memory_limit em [aggregator.engine].",
@@ -85,7 +84,10 @@ class Workers:
         self._pool = self._made()
 
     def _made(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
+        # What workers need is loaded once, by a process that has no threads and no connections.
+        ways = multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
+        context.set_forkserver_preload(list(_NEEDED))
         pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
         for _ in range(self._count):
             pool.submit(os.getpid)
@@ -108,8 +110,6 @@ def _begin() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    for module in _NEEDED:
-        importlib.import_module(module)
 
 
 def _end_with(sentinel: int) -> None:

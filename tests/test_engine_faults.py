@@ -1,0 +1,238 @@
+"""Killed workers and drivers: the answer is the same, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from lib import pipeline
+from lib.engines import chunked, workers
+from lib.engines import result as results
+from lib.engines.workers import WorkerError
+from lib.errors import ReportError
+from lib.settings import ROOT
+from tests import engine_data
+
+if TYPE_CHECKING:
+    from tests.servers import Databases
+
+# Says each stage it reaches, and waits there for a line before it goes on.
+_DRIVER = """
+import json, sys
+from pathlib import Path
+from lib import config
+from lib.engines import chunked
+from tests import engine_data
+
+def tell(stage, rows):
+    print(stage, flush=True)
+    sys.stdin.readline()
+
+if __name__ == "__main__":
+    settings = config.from_values(json.loads(sys.argv[1]), "teste", {})
+    found = chunked.run(
+        settings, engine_data.request(settings, "card"), Path(sys.argv[2]), progress=tell
+    )
+    print("done", json.dumps(engine_data.digest(found)), flush=True)
+"""
+
+
+class Killer:
+    """Kills one worker each time a stage begins."""
+
+    def __init__(self) -> None:
+        self.killed: list[str] = []
+
+    def __call__(self, stage: str, rows: int) -> None:
+        if stage in self.killed:
+            return
+        victims = [p for p in psutil.Process().children(recursive=True) if _is_worker(p)]
+        if victims:
+            self.killed.append(stage)
+            victims[0].send_signal(signal.SIGKILL)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    parent = process.parent()
+    return parent is not None and any("forkserver" in part for part in parent.cmdline())
+
+
+def test_a_worker_killed_in_each_phase_changes_nothing(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "DEATHS", 10)
+    engine_data.fill(databases, 20_000)
+    settings = engine_data.settings(
+        databases, tmp_path / "staging", workers=2, memory_limit="40 MB"
+    )
+    asked = engine_data.request(settings, "card")
+    killer = Killer()
+
+    found = chunked.run(settings, asked, tmp_path / "resultado", progress=killer)
+
+    assert killer.killed == ["transactions", "auth_logs", "matching", "writing"]
+    whole = pipeline.run(settings, asked)
+    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    assert left_behind(tmp_path, found) == []
+
+
+def test_workers_that_keep_dying_end_the_run_in_one_sentence(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "DEATHS", 0)
+    engine_data.fill(databases, 2_000)
+    settings = engine_data.settings(databases, tmp_path / "staging")
+
+    with pytest.raises(WorkerError, match="morreram 1 vezes.*memory_limit"):
+        chunked.run(
+            settings,
+            engine_data.request(settings, "card"),
+            tmp_path / "resultado",
+            progress=Killer(),
+        )
+
+    assert list((tmp_path / "staging").iterdir()) == []
+    with pytest.raises(ReportError):
+        results.open_result(tmp_path / "resultado")
+
+
+@pytest.fixture
+def driver(databases: Databases, tmp_path: Path) -> Iterator[Driver]:
+    """A run in a process of its own, on 5,000 records."""
+    engine_data.fill(databases, 5_000)
+    found = Driver(databases, tmp_path)
+    yield found
+    found.kill()
+
+
+class Driver:
+    """Another process that runs the engine, stage by stage."""
+
+    def __init__(self, databases: Databases, folder: Path) -> None:
+        self._folder = folder
+        engine = {"workers": 2, "memory_limit": "40 MB", "staging_dir": str(folder / "staging")}
+        self._values = json.dumps(databases.values | {"engine": engine})
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Begin; the run stands at its first stage."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", _DRIVER, self._values, str(self.target)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def target(self) -> Path:
+        return self._folder / "resultado"
+
+    def until(self, stage: str) -> str:
+        """Let it go on up to this stage and return what it says there."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.split()[0] == stage:
+                return line
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+        raise AssertionError(f"ended before {stage}")
+
+    def kill(self) -> None:
+        """End it with -9, and wait until its workers have noticed."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        family = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        self._process.wait()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == []
+
+
+def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(
+    driver: Driver, databases: Databases, tmp_path: Path
+) -> None:
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    whole = pipeline.run(settings, engine_data.request(settings, "card")).reconciliation
+    driver.start()
+    driver.until("matching")
+    driver.kill()
+    databases.execute("transactions", "TRUNCATE transactions")
+
+    driver.start()
+    first = driver.until("matching")
+    said = driver.until("done")
+
+    assert first == "matching\n"
+    assert json.loads(said.removeprefix("done ")) == engine_data.digest(whole)
+    assert left_behind(tmp_path, results.open_result(driver.target)) == []
+
+
+@pytest.mark.parametrize("stage", ["transactions", "auth_logs", "writing"])
+def test_a_run_killed_elsewhere_is_swept_and_done_anew(
+    driver: Driver, databases: Databases, tmp_path: Path, stage: str
+) -> None:
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    driver.start()
+    driver.until(stage)
+    driver.kill()
+    assert not (driver.target / results.MANIFEST).exists()
+
+    driver.start()
+    said = driver.until("done")
+
+    whole = pipeline.run(settings, engine_data.request(settings, "card")).reconciliation
+    assert json.loads(said.removeprefix("done ")) == engine_data.digest(whole)
+    assert left_behind(tmp_path, results.open_result(driver.target)) == []
+
+
+def test_what_another_request_staged_is_swept_and_never_used(
+    driver: Driver, databases: Databases, tmp_path: Path
+) -> None:
+    driver.start()
+    driver.until("matching")
+    driver.kill()
+    (staged,) = (tmp_path / "staging").iterdir()
+    assert staged.stat().st_mode & 0o777 == 0o700
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    asked = engine_data.request(settings, "card_time")
+
+    found = chunked.run(settings, asked, tmp_path / "outro")
+
+    whole = pipeline.run(settings, asked)
+    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_the_folder_of_a_living_run_is_left_alone(
+    driver: Driver, databases: Databases, tmp_path: Path
+) -> None:
+    driver.start()
+    driver.until("auth_logs")
+    settings = engine_data.settings(databases, tmp_path / "staging")
+
+    chunked.run(settings, engine_data.request(settings, "card"), tmp_path / "outro")
+
+    assert len(list((tmp_path / "staging").iterdir())) == 1
+    driver.until("done")
+
+
+def left_behind(folder: Path, found: results.Result) -> list[Any]:
+    """Everything that is there and does not belong to the finished result."""
+    time.sleep(0.1)
+    expected = {found.folder / piece.path for all_ in found.pieces.values() for piece in all_}
+    expected.add(found.folder / results.MANIFEST)
+    return [path for path in folder.rglob("*") if path.is_file() and path not in expected]
