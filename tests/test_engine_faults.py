@@ -123,9 +123,11 @@ class Driver:
         engine = {"workers": 2, "memory_limit": "40 MB", "staging_dir": str(folder / "staging")}
         self._values = json.dumps(databases.values | {"engine": engine})
         self._process: subprocess.Popen[str] | None = None
+        self._standing = False
 
     def start(self) -> None:
         """Begin; the run stands at its first stage."""
+        self._standing = False
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", _DRIVER, self._values, str(self.target)],
             cwd=ROOT,
@@ -140,26 +142,32 @@ class Driver:
         return self._folder / "resultado"
 
     def until(self, stage: str) -> str:
-        """Let it go on up to this stage and return what it says there."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.split()[0] == stage:
-                return line
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
-        raise AssertionError(f"ended before {stage}")
+        """Let it go on to this stage and return what it says there."""
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while True:
+            if self._standing:
+                process.stdin.write("\n")
+                process.stdin.flush()
+            said = process.stdout.readline()
+            assert said, f"ended before {stage}"
+            self._standing = not said.startswith("done")
+            if said.split()[0] == stage:
+                return said
 
     def kill(self) -> None:
         """End it with -9, and wait until its workers have noticed."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None:
             return
-        family = psutil.Process(self._process.pid).children(recursive=True)
-        self._process.kill()
-        self._process.wait()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        assert alive == []
+        with self._process as process:
+            if process.poll() is None:
+                family = psutil.Process(process.pid).children(recursive=True)
+                process.kill()
+                _, alive = psutil.wait_procs(family, timeout=10)
+                assert alive == []
+        self._process = None
 
 
 def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(

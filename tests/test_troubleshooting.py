@@ -17,8 +17,7 @@ from tests.command import Command, slow_query, with_query, with_source
 from tests.faults import DAY, PERIOD, Line, fill
 from tests.servers import NEEDS_PASSWORD, Databases
 
-_DRAFT = ROOT / "docs" / "troubleshooting-draft.md"
-DOCUMENT = _DRAFT if _DRAFT.exists() else ROOT / "README.md"
+DOCUMENT = ROOT / "README.md"
 
 
 @pytest.fixture

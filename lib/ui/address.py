@@ -9,15 +9,28 @@ leaves out whatever equals the default, which for a period is another one tomorr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+_PAGE: Final = "_page"
+_ARRIVED: Final = "_arrived"
+
+
+def arrive(page: str) -> None:
+    """Begin a run of this page; every page does, before anything is restored."""
+    st.session_state[_ARRIVED] = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
 
 
 def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
     """Bring the session's value up from the address; ``parse`` gives None for what is no value."""
     if key in st.session_state and not _moved_in_history():
+        if st.session_state[_ARRIVED]:
+            # A widget of the same key on the page before hands its value on only when this run
+            # is over; assigned, it is there at once.
+            st.session_state[key] = st.session_state[key]
         return
     texts = st.query_params.get_all(name)
     value = parse(texts) if texts else None

@@ -17,6 +17,7 @@ from lib.datasets import Dataset, Key, Rights
 from lib.errors import AggregatorError
 from lib.reconciliation import Period
 from lib.ui import (
+    address,
     clear,
     export,
     filters,
@@ -76,6 +77,7 @@ def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admissio
     """Set a page up that shows no data set; stops it for who the guard turns away."""
     st.set_page_config(page_title=_title(name), page_icon=navigation.ICON, layout="wide")
     navigation.ensure_entered()
+    address.arrive(name)
     upkeep.start()
     st.html(_STYLE)
     st.logo(navigation.LOGO, size="large")

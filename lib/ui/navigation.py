@@ -1,7 +1,7 @@
 """The pages of the dashboard, their titles and addresses, and the one way to run them.
 
 On a freshly started server Streamlit runs a page of the `pages` folder without the entry when its
-address is opened first. A page finds that out by `entered` and has the entry run instead.
+address is opened first. A page finds that out by `ensure_entered`, which has the entry run instead.
 """
 
 from __future__ import annotations

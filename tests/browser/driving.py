@@ -134,6 +134,7 @@ class Visit:
 
     def settle(self) -> Visit:
         """Wait until the script has ended and nothing on the page has moved for a while."""
+        self.page.evaluate("window.lastMove = performance.now()")
         self.page.wait_for_function(
             f"""() => document.querySelector("[data-testid=stApp]")
                         ?.getAttribute("data-test-script-state") === "notRunning"
@@ -167,8 +168,9 @@ class Visit:
         return self._click(80, _MARK)
 
     def press(self, label: str | re.Pattern[str]) -> Visit:
-        """Click a button."""
-        self.page.get_by_role("button", name=label).first.click()
+        """Click a button, or a pill."""
+        button = self.page.get_by_role("button", name=label)
+        button.or_(self.page.get_by_role("radio", name=label)).first.click()
         return self.settle()
 
     def text(self) -> str:
@@ -178,6 +180,8 @@ class Visit:
     def _click(self, x: float, y: float) -> Visit:
         box = self.table().bounding_box()
         assert box is not None
+        # The canvas wants to see the pointer come before it is pressed.
+        self.page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
         self.page.mouse.click(box["x"] + x, box["y"] + y)
         return self.settle()
 
