@@ -29,7 +29,8 @@ from tests.faults import PERIOD, Line
 from tests.servers import NEEDS_PASSWORD, Databases, Servers
 
 ROWS = 500
-QUICK = {"connect_timeout": 1, "statement_timeout": 20}
+HELD_SECONDS = 90
+QUICK = {"connect_timeout": 2, "statement_timeout": 120}
 KILLED = -signal.SIGKILL
 
 
@@ -71,8 +72,16 @@ class Bench:
         )
 
     def start(self, values: dict[str, Any]) -> subprocess.Popen[str]:
-        file = configured(self.folder.parent, values)
+        # A folder of its own: two runs at once have two configurations.
+        file = configured(Path(tempfile.mkdtemp(dir=self.folder.parent)), values)
         return command.start("--config", str(file), "--output", str(self.target), *PERIOD)
+
+    def wait_until_reading(self, process: subprocess.Popen[str]) -> None:
+        """Wait until this run reads; AssertionError, with what it said, where it never does."""
+        reads = soon(lambda: command.statements(self.databases, "auth_logs") == 1, 60)
+        if not reads:
+            process.kill()
+        assert reads, ("the run never came to read", command.finish(process))
 
     def slow(self, seconds: int) -> dict[str, Any]:
         query = slow_query("auth_logs", seconds)
@@ -163,21 +172,25 @@ def killed(bench: Bench) -> Said:
 
 
 def told_to_stop(bench: Bench) -> Said:
-    process = bench.start(bench.slow(30))
-    soon(lambda: command.statements(bench.databases, "auth_logs") == 1)
+    process = bench.start(bench.slow(HELD_SECONDS))
+    bench.wait_until_reading(process)
     process.send_signal(bench.random.choice([signal.SIGTERM, signal.SIGINT]))
     return command.finish(process)
 
 
 def two_at_once(bench: Bench) -> Said:
-    first = bench.start(bench.slow(30))
-    soon(lambda: command.statements(bench.databases, "auth_logs") == 1)
+    first = bench.start(bench.slow(HELD_SECONDS))
+    bench.wait_until_reading(first)
     before = bench.target.read_bytes()
     second = none(bench)
-    assert (second.code, bench.target.read_bytes()) == (cli.FAILED, before), second
-    assert second.sentence.startswith("Outra execução está gravando"), second
+    held = first.poll() is None and command.statements(bench.databases, "auth_logs") == 1
     first.terminate()
-    return command.finish(first)
+    ended = command.finish(first)
+    # Without this, a first run that had ended would pass for a lock that does not hold.
+    assert held, ("the first run did not last as long as the second", ended, second)
+    assert (second.code, bench.target.read_bytes()) == (cli.FAILED, before), (ended, second)
+    assert second.sentence.startswith("Outra execução está gravando"), second
+    return ended
 
 
 FAULTS: tuple[Fault, ...] = (

@@ -97,18 +97,23 @@ def _taken_up(parent: Path, fingerprint: str, locks: ExitStack) -> Staging | Non
 
 def _new(parent: Path, fingerprint: str, locks: ExitStack) -> Staging:
     folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
-    folder.mkdir(mode=0o700)
-    lock = _locked(folder)
+    # Locked before it has the name that others sweep.
+    draft = folder.with_name(f"_{folder.name}")
+    draft.mkdir(mode=0o700)
+    lock = _locked(draft)
     if lock is None:
-        raise OSError
+        raise BlockingIOError
     locks.callback(lock.release)
-    return Staging(folder, fingerprint, None)
+    return Staging(draft.rename(folder), fingerprint, None)
 
 
 def _locked(folder: Path) -> Any:
     """The folder's lock, None where a living process has it."""
     lock = fasteners.InterProcessLock(folder / _LOCK)
-    return lock if lock.acquire(blocking=False) else None
+    if lock.acquire(blocking=False):
+        return lock
+    lock.lockfile.close()
+    return None
 
 
 def _staged(folder: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -23,7 +23,13 @@ _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     c.DES_CNPJ_REDUZIDO: format.cnpj,
 }
 _TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
-_WIDTHS: Final = {c.DES_LOG: 320, c.NUM_CARTAO: 142, c.NUM_CARTAO_VIRTUAL: 150, c.VLR_TOTAL: 115}
+_WIDTHS: Final = {
+    c.NUM_CPF: 105,
+    c.DES_LOG: 320,
+    c.NUM_CARTAO: 142,
+    c.NUM_CARTAO_VIRTUAL: 150,
+    c.VLR_TOTAL: 115,
+}
 _SHORT: Final = 500
 
 

@@ -79,7 +79,7 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
         if len(at):
             st.caption(t("Marque uma linha, à esquerda, para ver os detalhes."))
         if pages > 1:
-            st.pagination(pages, key=key["pagina"], persist_state="session")
+            st.pagination(pages, key=key["pagina"], width=340, persist_state="session")
     if not len(at):
         st.info(
             t("Nenhuma linha com esta busca e estes filtros.") if _asks(query) else _none(table)

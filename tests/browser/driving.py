@@ -165,7 +165,7 @@ class Visit:
 
     def click_first_header(self) -> Visit:
         """Click the header of the first table's first column."""
-        return self._click(80, _MARK)
+        return self._click(60, _MARK)
 
     def press(self, label: str | re.Pattern[str]) -> Visit:
         """Click a button, or a pill."""
