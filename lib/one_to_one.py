@@ -124,9 +124,11 @@ def _choice_of_purchase(entries: Entries, best: Nearest, near: Bools) -> Ints:
     """The entry through which each purchase has its best pair: nearer, earlier log, better."""
     at = np.flatnonzero(near)
     rank = (best.distance[at] * 2 + best.later[at]) * entries.choices + entries.choice[at]
-    order = np.lexsort((rank, entries.purchase[at]))
-    at = at[order]
-    return at[np.flatnonzero(np.diff(entries.purchase[at], prepend=-1))]
+    purchase = entries.purchase[at]
+    least = np.full(purchase.max(initial=-1) + 1, _FAR)
+    np.minimum.at(least, purchase, rank)
+    chosen: Ints = at[rank == least[purchase]]
+    return chosen
 
 
 def _sweep(entries: Entries, logs: Ints, tolerance: int) -> tuple[list[int], list[int]]:

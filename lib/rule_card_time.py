@@ -32,6 +32,14 @@ _SEM_LOG, _FORA, _USADO = (
 )
 
 
+class _Held(NamedTuple):
+    """The number of each record's card, -1 where it is none that a log has."""
+
+    physical: Ints
+    virtual: Ints
+    logged: Ints
+
+
 class Within(NamedTuple):
     """Which rows of each frame the rule looks at."""
 
@@ -73,8 +81,13 @@ def pair(
 ) -> Pairing:
     """Match one to one the records ``within`` the widened period; ``tolerance`` in seconds."""
     cards = _cards(auth_logs, bought, logged, within, tolerance)
-    entries = _entries(transactions, bought, within, cards)
-    logs = _logs(auth_logs, logged, within, cards)
+    held = _Held(
+        physical=cards.of(keys.column(transactions, c.TOKEN_CARTAO)),
+        virtual=cards.of(keys.column(transactions, c.TOKEN_VIRTUAL)),
+        logged=cards.of(keys.column(auth_logs, c.TOKEN_CARTAO)),
+    )
+    entries = _entries(transactions, bought, within, cards, held)
+    logs = _logs(auth_logs, logged, within, cards, held.logged)
 
     pairs = _Pairs([], [])
     free = np.ones(len(entries.row), dtype=np.bool_)
@@ -101,9 +114,9 @@ def pair(
         log=taken,
         virtual=virtual,
         survivor=_survivors(transactions, entries.copies, taken >= 0),
-        reason=_reasons(transactions, entries, logs, cards, tolerance),
+        reason=_reasons(held, entries, logs, tolerance),
         matched=matched,
-        known=_known(transactions, auth_logs, within, cards),
+        known=_known(held, within, cards),
         nearest=closest,
     )
 
@@ -150,7 +163,11 @@ class _Entries:
 
 
 def _entries(
-    transactions: pd.DataFrame, bought: keys.Instants, within: Within, cards: _Cards
+    transactions: pd.DataFrame,
+    bought: keys.Instants,
+    within: Within,
+    cards: _Cards,
+    held: _Held,
 ) -> _Entries:
     copies = purchases.copies(transactions, bought)
     purchase = np.arange(len(transactions))
@@ -158,8 +175,7 @@ def _entries(
         copies.purchase
     ]
     rows, places = [], []
-    for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
-        card = cards.of(keys.column(transactions, name))
+    for card in (held.physical, held.virtual):
         row = np.flatnonzero((card >= 0) & bought.known & within.transactions)
         rows.append(row)
         places.append(cards.place(card[row], bought.seconds[row]))
@@ -194,8 +210,9 @@ class _Logs(NamedTuple):
     place: Ints
 
 
-def _logs(auth_logs: pd.DataFrame, logged: keys.Instants, within: Within, cards: _Cards) -> _Logs:
-    card = cards.of(keys.column(auth_logs, c.TOKEN_CARTAO))
+def _logs(
+    auth_logs: pd.DataFrame, logged: keys.Instants, within: Within, cards: _Cards, card: Ints
+) -> _Logs:
     row = np.flatnonzero((card >= 0) & logged.known & within.logs)
     place = cards.place(card[row], logged.seconds[row])
     texts = purchases.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)
@@ -214,30 +231,26 @@ def _survivors(transactions: pd.DataFrame, copies: purchases.Copies, paired: Boo
     return purchases.first_of_each(copies, order, len(transactions))
 
 
-def _reasons(
-    transactions: pd.DataFrame, entries: _Entries, logs: _Logs, cards: _Cards, tolerance: int
-) -> NDArray[np.int8]:
+def _reasons(held: _Held, entries: _Entries, logs: _Logs, tolerance: int) -> NDArray[np.int8]:
     """Why each transaction would be without log; a purchase's cards are those of all its copies."""
     purchase = entries.purchase_of_row
-    has_log = np.zeros(len(transactions), dtype=np.bool_)
-    for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
-        has_log[purchase[cards.of(keys.column(transactions, name)) >= 0]] = True
+    has_log = np.zeros(len(purchase), dtype=np.bool_)
+    for card in (held.physical, held.virtual):
+        has_log[purchase[card >= 0]] = True
     near = one_to_one.nearest(entries.line.place, logs.place).distance <= tolerance
-    had_near = np.zeros(len(transactions), dtype=np.bool_)
+    had_near = np.zeros(len(purchase), dtype=np.bool_)
     had_near[entries.line.purchase[near]] = True
 
-    reason = np.full(len(transactions), _SEM_LOG, dtype=np.int8)
+    reason = np.full(len(purchase), _SEM_LOG, dtype=np.int8)
     reason[has_log[purchase]] = _FORA
     reason[had_near[purchase]] = _USADO
     return reason
 
 
-def _known(
-    transactions: pd.DataFrame, auth_logs: pd.DataFrame, within: Within, cards: _Cards
-) -> Bools:
+def _known(held: _Held, within: Within, cards: _Cards) -> Bools:
     """Which logs carry a card of some transaction read, also one without a time."""
     seen = np.zeros(len(cards.numbers) + 1, dtype=np.bool_)
-    for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
-        seen[cards.of(keys.column(transactions, name))[within.transactions]] = True
+    for card in (held.physical, held.virtual):
+        seen[card[within.transactions]] = True
     seen[-1] = False
-    return seen[cards.of(keys.column(auth_logs, c.TOKEN_CARTAO))]
+    return seen[held.logged]

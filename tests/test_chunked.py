@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import pipeline, summary
-from lib.engines import bucket, chunked, estimate, reading, tables
+from lib.engines import bucket, chunked, estimate, reading, tables, workbooks
 from lib.engines import result as results
 from lib.engines.job import Job, Slice, slices
 from lib.engines.totals import Read, require_all, totals_of
@@ -26,6 +26,7 @@ from lib.errors import BalanceError, ConfigError, ReportError
 from lib.extraction import Window
 from lib.matching import reconcile
 from lib.reconciliation import Period, Rule
+from lib.verify import verify
 from tests import engine_data
 from tests.frames import Log, Transaction, logs_frame, transactions_frame
 from tests.test_matching_property import LOGS, TRANSACTIONS
@@ -281,6 +282,45 @@ def test_a_new_result_replaces_the_old_one_whole(databases: Databases, tmp_path:
     assert {entry.name for entry in target.iterdir()} == {results.MANIFEST, new.version}
     assert new.version != old.version
     assert results.open_result(target).rule.name == "card_time"
+
+
+def test_the_workbook_of_a_result_is_the_one_of_the_answer_in_memory(
+    databases: Databases, tmp_path: Path
+) -> None:
+    engine_data.fill(databases, 2_000)
+    configured = engine_data.settings(databases, tmp_path / "staging")
+    asked = engine_data.request(configured, "card")
+    found = chunked.run(configured, asked, tmp_path / "resultado")
+    whole = pipeline.run(configured, asked)
+    pipeline.publish(whole, tmp_path / "memoria.xlsx")
+
+    (written,) = workbooks.write(found, tmp_path / "resultado.xlsx")
+
+    ours, theirs = verify(written.path), verify(tmp_path / "memoria.xlsx")
+    times = {"extraído em": ""}
+    assert {**ours.properties, **times} == {**theirs.properties, **times}
+    for sheet in ours.rows:
+        left, right = (pd.read_excel(at, sheet_name=sheet) for at in (ours.path, theirs.path))
+        pd.testing.assert_frame_equal(left, right)
+
+
+def test_what_no_sheet_holds_has_a_workbook_a_day(databases: Databases, tmp_path: Path) -> None:
+    engine_data.fill(databases, 2_000)
+    configured = engine_data.settings(databases, tmp_path / "staging")
+    found = chunked.run(
+        configured, engine_data.request(configured, "card_time"), tmp_path / "resultado"
+    )
+
+    written = workbooks.write(found, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
+
+    days = [engine_data.START + timedelta(days=number) for number in range(7)]
+    assert [book.path.name for book in written] == [f"saida_{day}.xlsx" for day in days]
+    checked = [verify(book.path) for book in written]
+    assert all(not book.problems for book in checked)
+    assert sum(book.total for book in checked) == found.books.amount_consolidated
+    assert sum(sum(book.rows.values()) for book in checked) == (
+        found.books.consolidated + found.books.divergences
+    )
 
 
 def test_a_folder_without_a_manifest_is_no_result(tmp_path: Path) -> None:

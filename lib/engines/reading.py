@@ -84,8 +84,8 @@ def keep_transactions(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Stag
             home = homes(frame)
             rows.add(table, bucket_of(home, job.buckets))
             card, present = keys.token(frame, c.TOKEN_VIRTUAL)
-            both = np.unique(np.stack([card[present], home[present]]), axis=1)
-            pairs.add(pa.table(list(both), schema=PAIR), bucket_of(both[0], job.buckets))
+            card, home = card[present], home[present]
+            pairs.add(pa.table([card, home], schema=PAIR), bucket_of(card, job.buckets))
 
             bought = keys.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
             newest = max(newest, matching.newest_instant(bought, job.period, job.rule))

@@ -77,8 +77,11 @@ class Routes:
     def of(self, tokens: Ints, present: Bools, buckets: int) -> tuple[Ints, Buckets, Bools]:
         """(row, bucket, first) of every copy of the rows; exactly one copy of each is the first."""
         left = np.searchsorted(self.token, tokens, side="left")
-        copies = np.searchsorted(self.token, tokens, side="right") - left
-        copies[~present] = 0
+        copies = np.zeros(len(tokens), dtype=np.int64)
+        if len(self.token):
+            found = self.token[np.minimum(left, len(self.token) - 1)] == tokens
+            found = np.flatnonzero(found & present)
+            copies[found] = np.searchsorted(self.token, tokens[found], side="right") - left[found]
         own = copies == 0
         times = np.where(own, 1, copies)
         row = np.repeat(np.arange(len(tokens)), times)

@@ -14,18 +14,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 
 from lib.errors import AggregatorError
 
-if TYPE_CHECKING:
-    from lib.engines.job import Job
-
 DEATHS: Final = 3
 _NEEDED: Final = ("lib.engines.reading", "lib.engines.bucket", "lib.engines.arranging")
 
+_Job = TypeVar("_Job")
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
@@ -43,9 +41,9 @@ class Workers:
         self._pool = self._made()
 
     def each(
-        self, job: Job, work: Callable[[Job, _Task], _Result], tasks: Iterable[_Task]
+        self, job: _Job, work: Callable[[_Job, _Task], _Result], tasks: Iterable[_Task]
     ) -> Iterator[tuple[_Task, _Result]]:
-        """Do all the tasks, in any order; gives (task, result) as each is done.
+        """Do all the tasks of a job, in any order; gives (task, result) as each is done.
 
         Raises what a task raises, or WorkerError when workers keep dying.
         """

@@ -1,0 +1,144 @@
+"""The workbooks of a result: the two-sheet one where its rows fit, else one for every day.
+
+Cells and covers are `lib.report`'s; each workbook is made of the rows of its own days, by a worker.
+Undated rows, where there are several workbooks, have one of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lib import __version__, report
+from lib import columns as c
+from lib.engines import result, tables, workers
+from lib.engines.reading import as_frame
+from lib.reconciliation import Period, Reconciliation
+
+if TYPE_CHECKING:
+    from lib.engines.result import Result
+
+_SHEETS: Final = (tables.DIVERGENCES, tables.CONSOLIDATED)
+
+
+@dataclass(frozen=True)
+class Workbook:
+    """One workbook to write: a day of the result (None: the undated), or all of it."""
+
+    path: Path
+    whole: bool
+    day: date | None = None
+
+
+def write(
+    found: Result, target: Path, *, count: int = 1, rows_per_sheet: int = report.SHEET_ROWS
+) -> list[report.Written]:
+    """Write them under ``target``, or beside it with the day in the name, ``count`` at a time.
+
+    Raises ReportError.
+    """
+    if all(found.rows(name) <= rows_per_sheet for name in _SHEETS):
+        wanted = [Workbook(target, whole=True)]
+    else:
+        days = {piece.day for name in _SHEETS for piece in found.pieces[name]}
+        ordered = sorted(days, key=lambda day: (day is None, day or date.min))
+        wanted = [Workbook(_named(target, day), whole=False, day=day) for day in ordered]
+    with workers.started(min(count, len(wanted))) as pool:
+        written = dict(pool.each(found.folder, write_one, wanted))
+    return [written[workbook] for workbook in wanted]
+
+
+def write_one(folder: Path, wanted: Workbook) -> report.Written:
+    """Write one workbook of the result in this folder."""
+    found = result.open_result(folder)
+    cover = report.Cover(
+        merchant=found.merchant,
+        merchant_name=found.merchant_name,
+        clear=found.clear,
+        extracted_at=found.extracted_at,
+        version=__version__,
+    )
+    return report.write(reconciliation(found, wanted), cover, wanted.path)
+
+
+def reconciliation(found: Result, wanted: Workbook) -> Reconciliation:
+    """The sheets' rows as `lib.report` takes them.
+
+    Of the records in no sheet only the counts are there, as row numbers that lead nowhere.
+    """
+    consolidated = _rows(found, wanted, tables.CONSOLIDATED)
+    divergent = _rows(found, wanted, tables.DIVERGENCES)
+    pairs, logs = len(consolidated), len(divergent)
+    books = vars(found.books) if wanted.whole else _of_day(found, wanted.day)
+    period = found.period
+    if wanted.day is not None:
+        period = Period(wanted.day, wanted.day, period.today)
+    seconds = consolidated[c.DIF_SEGUNDOS].combine_chunks()
+    nothing = np.zeros(0, dtype=np.int64)
+    return Reconciliation(
+        period=period,
+        rule=replace(found.rule),
+        transactions=as_frame(consolidated.select(c.TRANSACTIONS_QUERY)),
+        auth_logs=as_frame(_logs(found, consolidated, divergent)),
+        transaction_rows=nothing,
+        log_rows=nothing,
+        consolidated_rows=np.arange(pairs),
+        pair_rows=np.arange(pairs),
+        pair_virtual=_codes(consolidated[c.TIPO_MATCH], (c.FISICO, c.VIRTUAL)) == 1,
+        pair_seconds=np.ma.array(
+            seconds.fill_null(0).to_numpy(), mask=seconds.is_null().to_numpy(zero_copy_only=False)
+        ),
+        matched_log_rows=np.zeros(books["logs_matched"], dtype=np.int64),
+        divergent_rows=np.arange(pairs, pairs + logs),
+        motivo=_codes(divergent[c.MOTIVO], c.MOTIVOS),
+        nearest_rows=np.full(logs, -1, dtype=np.int64),
+        without_log_rows=np.zeros(books["without_log"], dtype=np.int64),
+        without_log_reason=np.zeros(books["without_log"], dtype=np.int8),
+        duplicate_rows=np.zeros(books["duplicates"], dtype=np.int64),
+        survivor_rows=np.zeros(books["duplicates"], dtype=np.int64),
+    )
+
+
+def _rows(found: Result, wanted: Workbook, name: str) -> pa.Table:
+    if wanted.whole:
+        return found.page(name, 0, found.rows(name)).combine_chunks()
+    pieces = {name: tuple(p for p in found.pieces[name] if p.day == wanted.day)}
+    part = replace(found, pieces=pieces)
+    return part.page(name, 0, part.rows(name)).combine_chunks()
+
+
+def _of_day(found: Result, day: date | None) -> dict[str, Any]:
+    for row in found.days.to_dict("records"):
+        if row["day"] == day:
+            return {str(name): value for name, value in row.items()}
+    return dict.fromkeys(("logs_matched", "without_log", "duplicates"), 0)
+
+
+def _logs(found: Result, consolidated: pa.Table, divergent: pa.Table) -> pa.Table:
+    """The logs of the pairs, of which a sheet shows code and text only, then the divergences."""
+    names = (c.AUTH_LOGS_CLEAR if found.clear else c.AUTH_LOGS)[:-1]
+    whole = divergent.select(names)
+    shown = {
+        name: consolidated[name]
+        if name in (c.COD_RESPOSTA, c.DES_LOG)
+        else pa.nulls(len(consolidated), whole.schema.field(name).type)
+        for name in names
+    }
+    both = [pa.table(shown, schema=whole.schema), whole]
+    return pa.concat_tables(both).combine_chunks()
+
+
+def _codes(values: pa.ChunkedArray, labels: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.int8]]:
+    found = pc.index_in(values.cast(pa.string()), value_set=pa.array(labels, pa.string()))
+    return np.asarray(found.to_numpy(), dtype=np.int8)
+
+
+def _named(target: Path, day: date | None) -> Path:
+    """The target with the day in its name."""
+    return target.with_name(f"{target.stem}_{day or 'sem-data'}{target.suffix}")
