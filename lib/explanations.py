@@ -72,11 +72,13 @@ def duplicates(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.Dat
     frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(rows).reset_index(drop=True)
     kept = result.transactions[c.NUM_CARTAO_VIRTUAL].take(survivors)
     frame[SOBREVIVENTE_VIRTUAL] = kept.array
-    frame[POR_QUE] = _labels(_why(result, rows, survivors), c.DUPLICATE_REASONS)
+    frame[POR_QUE] = _labels(why(result, at), c.DUPLICATE_REASONS)
     return frame
 
 
-def _why(result: Reconciliation, rows: Rows, survivors: Rows) -> NDArray[np.int8]:
+def why(result: Reconciliation, at: slice | Rows = slice(None)) -> NDArray[np.int8]:
+    """Why each removed copy's survivor survived, as an index into `columns.DUPLICATE_REASONS`."""
+    rows, survivors = result.duplicate_rows[at], result.survivor_rows[at]
     token, present = keys.token(result.transactions, c.TOKEN_VIRTUAL)
     merchant = result.transactions[c.DES_CNPJ_REDUZIDO]
     same_number = (token[rows] == token[survivors]) & (present[rows] == present[survivors])
@@ -84,13 +86,13 @@ def _why(result: Reconciliation, rows: Rows, survivors: Rows) -> NDArray[np.int8
     by_virtual = np.zeros(len(result.transactions), dtype=np.bool_)
     by_virtual[result.consolidated_rows[result.pair_virtual]] = True
 
-    why = np.full(len(rows), c.DUPLICATE_REASONS.index(c.DESEMPATE), dtype=np.int8)
-    why[same_number & same_merchant] = c.DUPLICATE_REASONS.index(c.COPIA_IGUAL)
+    found = np.full(len(rows), c.DUPLICATE_REASONS.index(c.DESEMPATE), dtype=np.int8)
+    found[same_number & same_merchant] = c.DUPLICATE_REASONS.index(c.COPIA_IGUAL)
     bare = present[survivors] & ~present[rows]
-    why[bare] = c.DUPLICATE_REASONS.index(c.SEM_NUMERO_VIRTUAL)
+    found[bare] = c.DUPLICATE_REASONS.index(c.SEM_NUMERO_VIRTUAL)
     through = by_virtual[survivors] & ~same_number
-    why[through] = c.DUPLICATE_REASONS.index(c.PAR_PELO_VIRTUAL)
-    return why
+    found[through] = c.DUPLICATE_REASONS.index(c.PAR_PELO_VIRTUAL)
+    return found
 
 
 def _labels(codes: NDArray[np.int8], labels: tuple[str, ...]) -> pd.api.extensions.ExtensionArray:

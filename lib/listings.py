@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lib import columns as c
+from lib import explanations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,6 +146,7 @@ DUPLICATES: Final = Table(
         **_transactions("duplicate_rows"),
         VIRTUAL_MANTIDO: Stored("transactions", c.NUM_CARTAO_VIRTUAL, "survivor_rows"),
         MANTIDA: Made(_survivor_is_without_log, (CONSOLIDADA, SEM_LOG)),
+        explanations.POR_QUE: Made(explanations.why, c.DUPLICATE_REASONS),
     },
     _CARDS,
 )

@@ -12,7 +12,7 @@ view = frame.open_page("divergences")
 with st.grid(4):
     for motivo, count in cached.overview(view.dataset).motivos.items():
         if count or motivo != c.FORA_DA_TOLERANCIA:
-            st.metric(motivo, whole(count), border=True)
+            st.metric(motivo, whole(count), border=True, help=details.meaning(motivo))
 
 tab = tabs.show(
     "aba",

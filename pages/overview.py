@@ -5,6 +5,7 @@ from lib.ui import frame, headline
 
 view = frame.open_page("overview")
 figures, books = cached.overview(view.dataset), view.dataset.outcome.books
+headline.notices(view.dataset.outcome.reconciliation)
 headline.metrics(figures, books)
 headline.balance(books)
 headline.attention(figures, view.dataset.outcome.reconciliation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,3 +106,12 @@ def digest(found: Reconciliation | Result) -> dict[str, str]:
         ).hexdigest()
         for name in tables.NAMES
     }
+
+
+def write_config(databases: Databases, path: Path) -> None:
+    """The databases as a configuration file, for processes that load it by themselves."""
+    lines = ["[aggregator.merchants]", f'{MERCHANT} = "Loja Exemplo"']
+    for side in ("transactions", "auth_logs"):
+        source: dict[str, Any] = databases.values[side]
+        lines += [f"[aggregator.{side}]", *(f"{k} = {json.dumps(v)}" for k, v in source.items())]
+    path.write_text("\n".join(lines))

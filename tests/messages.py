@@ -23,16 +23,15 @@ def on_screen() -> set[tuple[str, ...]]:
 
 
 def of_errors() -> set[str]:
-    """The sentences that AggregatorErrors are made with, in the modules below the screens."""
+    """The sentences that AggregatorErrors and notices are made with, below the screens."""
     found: set[str] = set()
-    for file in ROOT.glob("lib/*.py"):
+    for file in ROOT.glob("lib/**/*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        calls = [node for node in ast.walk(tree) if _is_error(node)]
-        for call in calls:
-            found |= {text for text in _texts(call.args[0]) if " " in text} if call.args else set()
-        # Other sentences of such a module reach an error through a name or a table.
-        if calls and file.name not in ("cli.py", "scheduled.py"):
-            found |= {text for text in _texts(tree) if text.endswith(".") and " " in text}
+        named = _named(tree)
+        for call in filter(_is_error, ast.walk(tree)):
+            if call.args:
+                texts = _texts(call.args[0], named, set())
+                found |= {x for x in texts if " " in x and (x.endswith(".") or "{" in x)}
     return found
 
 
@@ -45,17 +44,42 @@ _ERRORS = (
     "ReportError",
     "HistoryError",
     "TransientError",
+    "Notice",
 )
 
 
+# A name that an error's kind is chosen into.
+_CHOSEN = "kind"
+
+
 def _is_error(node: ast.AST) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in _ERRORS
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in (*_ERRORS, _CHOSEN)
 
 
-def _texts(node: ast.AST) -> Iterator[str]:
-    """Every text below this node that is not documentation."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-        for child in ast.iter_child_nodes(node):
-            yield from _texts(child)
+def _named(tree: ast.AST) -> dict[str, list[ast.expr]]:
+    """What every name of a module is given, wherever it is given something."""
+    named: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For):
+            targets, value = [node.target], node.iter
+        elif isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value = [node.target], node.value
+        else:
+            continue
+        for part in (part for target in targets for part in ast.walk(target)):
+            if isinstance(part, ast.Name):
+                named.setdefault(part.id, []).append(value)
+    return named
+
+
+def _texts(node: ast.AST, named: dict[str, list[ast.expr]], seen: set[str]) -> Iterator[str]:
+    """Every text in an expression, those behind its names included."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
+        elif isinstance(part, ast.Name) and part.id not in seen:
+            seen.add(part.id)
+            for value in named.get(part.id, []):
+                yield from _texts(value, named, seen)

@@ -28,7 +28,7 @@ def gather(job: Job, asked: Gathering) -> int:
     """Write the file and return its rows."""
     found = []
     for bucket, number in asked.batches:
-        with pa.memory_map(str(job.matched(bucket, asked.table))) as file:
+        with pa.OSFile(str(job.matched(bucket, asked.table))) as file:
             found.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(number)]))
     table = pa.concat_tables(found).combine_chunks()
     del found

@@ -137,7 +137,7 @@ def _frame(paths: list[Path], names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pa.Table:
-    with pa.memory_map(str(path)) as file:
+    with pa.OSFile(str(path)) as file:
         return pa.ipc.open_stream(file).read_all()
 
 
@@ -152,7 +152,7 @@ def _columns(paths: list[Path], names: list[str]) -> list[NDArray[Any]]:
 
 
 def _projected(path: Path, names: list[str]) -> pa.Table:
-    with pa.memory_map(str(path)) as file:
+    with pa.OSFile(str(path)) as file:
         fields = pa.ipc.open_stream(file).schema.names
         file.seek(0)
         options = pa.ipc.IpcReadOptions(included_fields=[fields.index(name) for name in names])

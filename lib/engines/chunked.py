@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,16 +20,16 @@ from lib.engines import (
     arranging,
     bucket,
     estimate,
+    publishing,
     reading,
     result,
     snapshots,
     staging,
-    tables,
     workers,
 )
 from lib.engines.job import Job, Slice, slices
 from lib.engines.routing import Moves, Pairs, Routes, bucket_of, joined_routes, moves
-from lib.engines.totals import Read, require_all, totals_of
+from lib.engines.totals import Read, totals_of
 from lib.reconciliation import CARD
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from lib.sources import Side
 
 _SHARES_PER_WORKER: Final = 2
-_SLOT_ROWS: Final = 400_000
 
 
 def run(
@@ -143,30 +142,17 @@ def route(job: Job, pool: Workers) -> None:
 def _published(
     job: Job, asked: Request, read: Read, target: Path, pool: Workers, progress: Progress
 ) -> result.Result:
-    target.mkdir(parents=True, exist_ok=True)
     progress("matching", read.transactions + read.auth_logs)
-    days = (job.period.end - job.period.start).days + 1
-    per_day = -(-max(read.transactions, read.auth_logs, 1) // (days * _SLOT_ROWS))
+    per_day = publishing.slots_a_day(job.period, read)
     tasks = [(number, read.newest, per_day) for number in range(job.buckets)]
     found = {task[0]: matched for task, matched in pool.each(job, bucket.match, tasks)}
     totals = totals_of(found.values())
-    require_all(read, totals.books)
-
-    progress("writing", totals.books.consolidated + totals.books.divergences)
-    with result.drafted(target) as draft:
-        pieces: dict[str, list[tuple[int, Path, int]]] = {name: [] for name in tables.NAMES}
-        for asked_for, rows in pool.each(job, arranging.gather, _gatherings(found, draft, per_day)):
-            pieces[asked_for.table].append((asked_for.slot, asked_for.path, rows))
-        told = {
-            "merchant": asked.merchant,
-            "merchant_name": job.settings.merchants[asked.merchant],
-            "period": asdict(job.period),
-            "rule": asdict(job.rule),
-            "clear": job.clear,
-            "extracted_at": read.extracted_at,
-            **totals.plain(),
-        }
-        draft.finish(told, pieces)
+    with publishing.published(
+        job.settings, asked, job.clear, read, totals, target, progress
+    ) as draft:
+        wanted = _gatherings(found, draft, per_day)
+        for gathering, rows in pool.each(job, arranging.gather, wanted):
+            draft.add(gathering.table, gathering.slot, gathering.path, rows)
     return result.open_result(target)
 
 

@@ -89,7 +89,7 @@ def keep_transactions(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Stag
 
             bought = keys.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
             newest = max(newest, matching.newest_instant(bought, job.period, job.rule))
-            counted = _inside(job, bought)
+            counted = inside_period(job, bought)
             inside += int(counted.sum())
             amount = keys.cents(frame, c.VLR_TOTAL)[counted]
             cents += int(amount[amount != keys.NEVER].sum())
@@ -106,7 +106,7 @@ def keep_auth_logs(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Staged:
             row, bucket, first = routes.of(*log_homes(frame), job.buckets)
             copies = table if len(row) == len(table) else table.take(pa.array(row))
             rows.add(copies.append_column(FIRST, pa.array(first)), bucket)
-            inside += int(_inside(job, keys.instants(frame, c.DATA, c.HORA)).sum())
+            inside += int(inside_period(job, keys.instants(frame, c.DATA, c.HORA)).sum())
     return Staged(inside)
 
 
@@ -116,7 +116,8 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(data, copy=False)
 
 
-def _inside(job: Job, instants: keys.Instants) -> NDArray[np.bool_]:
+def inside_period(job: Job, instants: keys.Instants) -> NDArray[np.bool_]:
+    """Which records the books count; under rule `card` all that were read."""
     if job.rule.name == CARD:
         return np.ones(len(instants.seconds), dtype=np.bool_)
     return matching.inside(instants, job.period, 0)
@@ -173,9 +174,9 @@ def _piles(folder: Path, part: Slice, *names: str) -> Iterator[list[Streams]]:
         draft.rename(target)
 
 
-def _read(
-    job: Job, part: Slice, keep: Callable[[Job, Slice, Iterable[pa.Table]], Staged]
-) -> Staged:
+@contextmanager
+def opened(job: Job, part: Slice) -> Iterator[Iterator[pa.Table]]:
+    """The rows of a share in pieces, while the connection is open. Raises ExtractionError."""
     where, snapshot = sources.source(job.settings, part.side), job.snapshots.get(part.side)
     with (
         sources.session(job.settings, part.side, job.window.user, snapshot) as cursor,
@@ -187,7 +188,14 @@ def _read(
                 dog.alive()
                 yield table
 
-        return keep(job, part, pieces())
+        yield pieces()
+
+
+def _read(
+    job: Job, part: Slice, keep: Callable[[Job, Slice, Iterable[pa.Table]], Staged]
+) -> Staged:
+    with opened(job, part) as pieces:
+        return keep(job, part, pieces)
 
 
 def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1
+_UNDATED: Final = "sem-data"
 _GROUP_ROWS: Final = 65_536
 
 
@@ -116,43 +117,43 @@ class Draft:
         self.version = secrets.token_hex(8)
         self._draft = folder / f"_{self.version}"
         self._draft.mkdir(parents=True, mode=0o700)
+        self._pieces: dict[str, list[tuple[int, Path, int]]] = {n: [] for n in tables.NAMES}
 
     def path(self, table: str, slot: int, per_day: int) -> Path:
         """Where the rows of this slot go."""
         undated = slot == tables.UNDATED
-        day = "sem-data" if undated else day_of(slot // per_day).isoformat()
+        day = _UNDATED if undated else day_of(slot // per_day).isoformat()
         folder = self._draft / table / f"dia={day}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{0 if undated else slot % per_day:04}.parquet"
 
-    def finish(
-        self, manifest: dict[str, Any], pieces: dict[str, list[tuple[int, Path, int]]]
-    ) -> None:
-        """Publish: ``pieces`` are (slot, path, rows); then remove what was published before."""
-        final = self.folder / self.version
-        listed = {
-            table: [
-                {
-                    "path": str(self.version / path.relative_to(self._draft)),
-                    "day": path.parent.name.removeprefix("dia=").replace("sem-data", ""),
-                    "rows": rows,
-                }
-                for _, path, rows in sorted(found)
-            ]
-            for table, found in pieces.items()
+    def add(self, table: str, slot: int, path: Path, rows: int) -> None:
+        """A file is written."""
+        self._pieces[table].append((slot, path, rows))
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Publish what was added, then remove what was published before."""
+        pieces = {
+            table: [self._told(path, rows) for _, path, rows in sorted(found)]
+            for table, found in self._pieces.items()
         }
-        self._draft.rename(final)
-        text = json.dumps(
-            {"format": _FORMAT, "version": self.version, **manifest, "pieces": listed},
-            default=_plain,
-        )
+        self._draft.rename(self.folder / self.version)
+        told = {"format": _FORMAT, "version": self.version, **manifest, "pieces": pieces}
         temporary = self.folder / f"_{MANIFEST}"
         with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(as_json(told))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.folder / MANIFEST)
         sweep(self.folder, self.version)
+
+    def _told(self, path: Path, rows: int) -> dict[str, Any]:
+        day = path.parent.name.removeprefix("dia=")
+        return {
+            "path": str(self.version / path.relative_to(self._draft)),
+            "day": None if day == _UNDATED else day,
+            "rows": rows,
+        }
 
     def discard(self) -> None:
         """Remove what was written so far."""
@@ -202,7 +203,18 @@ def open_result(folder: Path) -> Result:
         ) from exc
 
 
-def _opened(folder: Path, told: dict[str, Any]) -> Result:
+@dataclass(frozen=True)
+class Counts:
+    """The books and counts of a result or of a part of one."""
+
+    books: Books
+    days: pd.DataFrame
+    codes: pd.DataFrame
+    motivos: dict[str, int]
+
+
+def counts(told: dict[str, Any]) -> Counts:
+    """What `Totals.plain` said, read back from JSON."""
     days = pd.DataFrame(told["days"])
     days["day"] = pd.Series([_date(row["day"]) for row in told["days"]], dtype=object)
     for name in [n for n in days.columns if n.startswith("amount")]:
@@ -211,6 +223,16 @@ def _opened(folder: Path, told: dict[str, Any]) -> Result:
         name: Decimal(value) if name.startswith("amount") else value
         for name, value in told["books"].items()
     }
+    codes = pd.DataFrame(told["codes"], columns=["code", "matched", "divergences"])
+    return Counts(Books(**books), days, codes, told["motivos"])
+
+
+def as_json(told: dict[str, Any]) -> str:
+    """Dates and decimals as text."""
+    return json.dumps(told, default=_plain)
+
+
+def _opened(folder: Path, told: dict[str, Any]) -> Result:
     rule = told["rule"]
     return Result(
         folder=folder,
@@ -221,10 +243,7 @@ def _opened(folder: Path, told: dict[str, Any]) -> Result:
         clear=told["clear"],
         extracted_at=datetime.fromisoformat(told["extracted_at"]),
         version=told["version"],
-        books=Books(**books),
-        days=days,
-        codes=pd.DataFrame(told["codes"], columns=["code", "matched", "divergences"]),
-        motivos=told["motivos"],
+        **vars(counts(told)),
         pieces={
             table: tuple(Piece(p["path"], _date(p["day"]), p["rows"]) for p in found)
             for table, found in told["pieces"].items()

@@ -179,6 +179,14 @@ class Moves:
 def moves(links: Sequence[tuple[Ints, Ints]], buckets: int) -> Moves:
     """Put all homes that these edges join into one bucket, that of the smallest."""
     left, right = (np.concatenate(ends) for ends in zip(*links, strict=True))
+    home, root = joined(left, right)
+    bucket = bucket_of(root, buckets)
+    moved = bucket != bucket_of(home, buckets)
+    return Moves(home[moved], bucket[moved])
+
+
+def joined(left: Ints, right: Ints) -> tuple[Ints, Ints]:
+    """Every home at an edge, sorted, and the smallest of all that hang together with it."""
     home, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
     one, other = ends[: len(left)], ends[len(left) :]
     root = np.arange(len(home))
@@ -188,9 +196,7 @@ def moves(links: Sequence[tuple[Ints, Ints]], buckets: int) -> Moves:
         np.minimum.at(root, root[other], low)
         while (root[root] != root).any():
             root = root[root]
-    bucket = bucket_of(home[root], buckets)
-    moved = bucket != bucket_of(home, buckets)
-    return Moves(home[moved], bucket[moved])
+    return home, home[root]
 
 
 def joined_routes(pairs: Pairs, moved: Moves, buckets: int) -> Routes:

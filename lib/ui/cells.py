@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from lib import columns as c
-from lib import listings
+from lib import explanations, listings
 from lib.ui import format
 from lib.ui.i18n import t
 
@@ -54,6 +54,7 @@ def label(name: str) -> str:
         listings.MOTIVO_SEM_LOG: t("motivo"),
         listings.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
         listings.MANTIDA: t("situação da mantida"),
+        explanations.POR_QUE: t("por que a outra ficou"),
     }.get(name, name)
 
 
@@ -71,7 +72,7 @@ def configuration(frame: pd.DataFrame, order: str) -> dict[str, Any]:
     }
 
 
-def explanation(name: str) -> str:
+def explanation(name: str) -> str | None:
     """What a column holds, for the reader who meets it first."""
     return {
         c.NUM_CPF: t("CPF do titular; só os seis dígitos do meio aparecem."),
@@ -91,4 +92,6 @@ def explanation(name: str) -> str:
         listings.MOTIVO_SEM_LOG: t("Por que a transação não tem log."),
         listings.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
         listings.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
-    }[name]
+        explanations.POR_QUE: t("O que a transação que ficou tem e esta não."),
+        explanations.POR_QUE: t("Por que a outra transação é que ficou."),
+    }.get(name)

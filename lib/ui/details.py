@@ -48,7 +48,7 @@ def divergence(result: Reconciliation, at: int) -> None:
     """A divergent log beside the transaction of its card that is nearest in time, if any."""
     log = int(result.divergent_rows[at])
     motivo = c.MOTIVOS[int(result.motivo[at])]
-    st.text(f"{motivo}: {_meaning(motivo)}")
+    st.text(f"{motivo}: {meaning(motivo)}")
     nearest = related.nearest_transaction(result, log)
     left, right = st.columns(2)
     with left:
@@ -136,7 +136,8 @@ def _distance(seconds: int | None) -> Any:
     return t("{span} depois", span=span) if seconds > 0 else t("{span} antes", span=span)
 
 
-def _meaning(motivo: str) -> str:
+def meaning(motivo: str) -> str:
+    """What a divergence's motivo says, in a few words."""
     return {
         c.NEGADA: t("a compra foi recusada, por isso não há transação."),
         c.RECENTE: t("é mais novo que a última transação lida; ela ainda pode chegar."),

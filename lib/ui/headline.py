@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import streamlit as st
 
-from lib import browsing, listings
+from lib import browsing, diagnosis, listings
 from lib import columns as c
 from lib.browsing import Query
 from lib.ui import cells, format, navigation, tables
@@ -61,8 +61,7 @@ def metrics(figures: Overview, books: Books) -> None:
 
 
 def balance(books: Books) -> None:
-    """The balance of the books; it was proved before anything is shown."""
-    st.subheader(t("As contas fecham"), anchor=False)
+    """The balance of the books in one line; it was proved before anything is shown."""
     transactions = t(
         "{total} transações = {consolidated} consolidadas + {without} sem log + "
         "{duplicates} duplicatas removidas",
@@ -77,7 +76,13 @@ def balance(books: Books) -> None:
         matched=whole(books.logs_matched),
         divergences=whole(books.divergences),
     )
-    st.text(f"✓ {transactions}\n✓ {logs}")
+    st.success(format.plain(f"✓ {transactions} · {logs}"))
+
+
+def notices(result: Reconciliation) -> None:
+    """What is likely wrong, where the result itself gives it away."""
+    for notice in diagnosis.notices(result):
+        st.warning(format.plain(t(notice.template, **notice.values)))
 
 
 def reach(figures: Overview) -> None:
@@ -86,7 +91,8 @@ def reach(figures: Overview) -> None:
     transaction, log = _written(figures.transactions_reach), _written(figures.logs_reach)
     first = t("Banco A: última transação em {instant}", instant=transaction)
     second = t("Banco B: último log em {instant}", instant=log)
-    st.text(f"{first}\n{second}")
+    st.markdown(format.plain(first))
+    st.markdown(format.plain(second))
     for side, days in (
         (t("Banco A: nenhuma transação em {days}"), figures.days_without_transactions),
         (t("Banco B: nenhum log em {days}"), figures.days_without_logs),

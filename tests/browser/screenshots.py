@@ -48,7 +48,7 @@ def _render(browser: Browser, server: Server, scheme: str) -> None:
         )
     for suffix, viewport in (("wide", _WIDE), ("phone", _PHONE)):
         page = new_page(browser, color_scheme=scheme, viewport=viewport)
-        _shoot(Visit(page, server), "/overview", f"overview-{suffix}-{scheme}")
+        _shoot(Visit(page, server), "/", f"overview-{suffix}-{scheme}")
     seen = Visit(new_page(browser, color_scheme=scheme), server).open("/consolidated")
     seen.mark(0).page.screenshot(path=TARGET / f"pair-{scheme}.png")
     seen.page.context.close()

@@ -1,0 +1,246 @@
+"""The whole job on a Spark cluster, by the functions of the chunked engine.
+
+Spark moves, spills and repeats; what is done to a share, a bucket or a slot is the same. Readers
+are as few as the configured workers, whatever the number of executors. Workers load the
+configuration by themselves (AGGREGATOR_CONFIG in their environment) and find the tokens' key in
+their environment too, so that neither is in a task or a plan: what Spark is told as an executor's
+environment would be in every task. The folder of the result must be the same for all machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from lib import columns as c
+from lib import config, extraction, keys, pipeline
+from lib.engines import estimate, publishing, result, snapshots, spark_tasks
+from lib.engines.job import slices
+from lib.engines.reading import FIRST
+from lib.engines.routing import joined
+from lib.engines.spark_tasks import BUCKET, HOME, INSIDE, KEY_VARIABLE, NEWEST, PRESENT, Plan
+from lib.engines.totals import Read, totals_of
+from lib.errors import ConfigError
+from lib.reconciliation import CARD
+
+if TYPE_CHECKING:
+    from lib.pipeline import Progress, Request
+    from lib.settings import Settings
+    from lib.sources import Side
+
+_KINDS: Final = {
+    c.DATA_TRANSA: "date",
+    c.DATA: "date",
+    c.HORA_TRANSA: "int",
+    c.HORA: "int",
+    c.VLR_TOTAL: "decimal(18,2)",
+    c.TOKEN_CARTAO: "bigint",
+    c.TOKEN_VIRTUAL: "bigint",
+    c.TOKEN_CPF: "bigint",
+}
+_TRANSACTIONS: Final = {HOME: "bigint", INSIDE: "boolean", NEWEST: "bigint"}
+_AUTH_LOGS: Final = {HOME: "bigint", INSIDE: "boolean", PRESENT: "boolean"}
+_BODIES: Final = "tabela string, slot bigint, corpo binary"
+_WRITTEN: Final = "tabela string, slot bigint, caminho string, linhas bigint"
+_OPTIONS: Final = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.speculation": "false",  # a second reader of one share would be one connection more
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def run(
+    settings: Settings,
+    asked: Request,
+    target: Path,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
+) -> result.Result:
+    """Read, match, balance the books and publish the result in the folder ``target``.
+
+    Raises AggregatorError; an older result then stays as it was.
+    """
+    window = pipeline.window_of(asked)
+    buckets = estimate.buckets(settings, estimate.records(settings, window))
+    mark = spark_tasks.mark_of(_key(settings))
+    moment = datetime.now(settings.zone).replace(microsecond=0)
+    with snapshots.held(settings, window.user) as names, _session(settings) as spark:
+        plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark)
+        progress("transactions", 0)
+        transactions = _read(spark, plan, "transactions", settings.engine.worker_count).persist()
+        counted = _counted(transactions, cents=True)
+        progress("transactions", counted["inside"])
+        auth_logs = _read(spark, plan, "auth_logs", settings.engine.worker_count).persist()
+        logged = _counted(auth_logs, cents=False)
+        progress("auth_logs", logged["inside"])
+        read = Read(
+            transactions=counted["inside"],
+            auth_logs=logged["inside"],
+            cents=counted["cents"],
+            newest=counted["newest"],
+            extracted_at=moment.isoformat(),
+            buckets=buckets,
+        )
+        progress("matching", read.transactions + read.auth_logs)
+        route = _copied if asked.rule.name == CARD else _joined
+        left, right = route(spark, transactions, auth_logs, buckets)
+        per_day = publishing.slots_a_day(asked.period, read)
+        bodies = (
+            left.groupBy(BUCKET)
+            .cogroup(right.groupBy(BUCKET))
+            .applyInArrow(partial(spark_tasks.match, plan, read.newest, per_day), _BODIES)
+            .persist()
+        )
+        told = [row.corpo for row in bodies.filter("tabela = ''").collect()]
+        totals = totals_of(result.counts(json.loads(body)) for body in told)
+        with publishing.published(settings, asked, clear, read, totals, target, progress) as draft:
+
+            def gathered(bodies: pa.Table) -> pa.Table:
+                return spark_tasks.gather(draft, per_day, bodies)
+
+            written = (
+                bodies.filter("tabela <> ''")
+                .groupBy("tabela", "slot")
+                .applyInArrow(gathered, _WRITTEN)
+                .collect()
+            )
+            for row in written:
+                draft.add(row.tabela, row.slot, Path(row.caminho), row.linhas)
+    return result.open_result(target)
+
+
+@contextmanager
+def _session(settings: Settings) -> Iterator[Any]:
+    """A session on the configured master, ended with the block."""
+    try:
+        from pyspark.sql import SparkSession  # type: ignore[import-not-found]
+    except ImportError as exc:
+        raise ConfigError(
+            "O motor spark precisa de pyspark e de Java 17; instale requirements-spark.txt."
+        ) from exc
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.master(settings.engine.master).appName("conciliacao")
+    for name, value in _OPTIONS.items():
+        builder = builder.config(name, value)
+    with warnings.catch_warnings():
+        # It is handed Arrow tables only.
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        spark = builder.getOrCreate()
+        try:
+            yield spark
+        finally:
+            spark.stop()
+
+
+def _key(settings: Settings) -> bytes:
+    """The tokens' key: this process's own for its own machine, the cluster's for a cluster."""
+    if settings.engine.master.startswith("local"):
+        os.environ[KEY_VARIABLE] = extraction.KEY.hex()
+        return extraction.KEY
+    try:
+        key = bytes.fromhex(os.environ.get(KEY_VARIABLE, ""))
+    except ValueError:
+        key = b""
+    if len(key) < 32:
+        raise ConfigError(
+            "Num cluster, a variável {name} deve ter a mesma chave, de 64 algarismos "
+            "hexadecimais, no ambiente desta máquina e no de cada máquina do cluster.",
+            name=KEY_VARIABLE,
+        )
+    return key
+
+
+def _read(spark: Any, plan: Plan, side: Side, readers: int) -> Any:
+    """A side's rows, each beside its home, by so many tasks that have a connection each."""
+    shares = slices(side, plan.window, readers)
+    numbers = spark.range(0, len(shares), 1, len(shares))
+    names = spark_tasks.columns(side, plan.clear)
+    more = _TRANSACTIONS if side == "transactions" else _AUTH_LOGS
+    schema = {name: _KINDS.get(name, "string") for name in names} | more
+    told = ", ".join(f"{name} {kind}" for name, kind in schema.items())
+    return numbers.mapInArrow(partial(spark_tasks.read, plan, shares), told)
+
+
+def _counted(rows: Any, *, cents: bool) -> dict[str, int]:
+    """The records inside the period, their amount and how far they go; reads the databases."""
+    amount = f"sum(CASE WHEN {INSIDE} THEN {c.VLR_TOTAL} END)" if cents else "NULL"
+    newest = f"max({NEWEST})" if cents else "NULL"
+    (row,) = rows.selectExpr(
+        f"count_if({INSIDE}) AS inside", f"{amount} AS amount", f"{newest} AS newest"
+    ).collect()
+    return {
+        "inside": row.inside,
+        "cents": int((row.amount or 0) * 100),
+        "newest": keys.BEFORE if row.newest is None else row.newest,
+    }
+
+
+def _copied(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tuple[Any, Any]:
+    """Rule `card`: every log in each bucket that has a transaction with its card."""
+    from pyspark.sql import functions as f
+
+    pairs = transactions.where(f"{c.TOKEN_VIRTUAL} IS NOT NULL").selectExpr(
+        f"{c.TOKEN_VIRTUAL} AS token", f"pmod({HOME}, {buckets}) AS place"
+    )
+    physical = transactions.selectExpr(f"{c.TOKEN_CARTAO} AS token").distinct()
+    own = pairs.join(physical, "token", "leftsemi").selectExpr(
+        "token", f"pmod(token, {buckets}) AS place"
+    )
+    places = pairs.union(own).groupBy("token").agg(f.collect_set("place").alias("places"))
+    copies = auth_logs.join(
+        places, f.col(PRESENT) & (f.col(HOME) == f.col("token")), "left"
+    ).withColumn("places", f.expr(f"coalesce(places, array(pmod({HOME}, {buckets})))"))
+    names = [name for name in auth_logs.columns if name not in _AUTH_LOGS]
+    right = copies.selectExpr(*names, f"posexplode(places) AS (nth, {BUCKET})").withColumn(
+        FIRST, f.expr("nth = 0")
+    )
+    left = transactions.withColumn(BUCKET, f.expr(f"pmod({HOME}, {buckets})"))
+    return left, right.drop("nth")
+
+
+def _joined(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tuple[Any, Any]:
+    """Rule `card_time`: cards that a purchase joins in one bucket, and every log there once."""
+    from pyspark.sql import functions as f
+
+    pairs = transactions.where(f"{c.TOKEN_VIRTUAL} IS NOT NULL").selectExpr(
+        f"{c.TOKEN_VIRTUAL} AS token", HOME
+    )
+    physical = transactions.selectExpr(f"{c.TOKEN_CARTAO} AS token").distinct()
+    own = pairs.join(physical, "token", "leftsemi").selectExpr("token", f"token AS {HOME}")
+    cards = pairs.union(own).groupBy("token").agg(f.collect_set(HOME).alias("homes")).persist()
+    # Only cards of several homes come to the driver: edges between those homes.
+    links = (
+        cards.where("size(homes) > 1")
+        .selectExpr("array_min(homes) AS one", "explode(homes) AS other")
+        .toArrow()
+    )
+    home, root = joined(links["one"].to_numpy(), links["other"].to_numpy())
+    roots = spark.createDataFrame(pa.table({"node": home, "root": root}))
+    moved = f.broadcast(roots)
+    left = transactions.join(moved, f.col(HOME) == f.col("node"), "left").withColumn(
+        BUCKET, f.expr(f"pmod(coalesce(root, {HOME}), {buckets})")
+    )
+    lead = (
+        cards.selectExpr("token", "array_min(homes) AS first")
+        .join(moved, f.expr("first = node"), "left")
+        .selectExpr("token", "coalesce(root, first) AS lead")
+        .union(roots.selectExpr("node AS token", "root AS lead"))
+        .distinct()
+    )
+    names = [name for name in auth_logs.columns if name not in _AUTH_LOGS]
+    right = auth_logs.join(
+        lead, f.col(PRESENT) & (f.col(HOME) == f.col("token")), "left"
+    ).selectExpr(*names, f"pmod(coalesce(lead, {HOME}), {buckets}) AS {BUCKET}", f"true AS {FIRST}")
+    return left.drop("node", "root"), right

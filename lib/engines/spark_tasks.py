@@ -1,0 +1,172 @@
+"""What a Spark worker does: reads shares, matches a bucket, writes a slot.
+
+Times travel as seconds, for Spark has no time of day. Needs no Spark itself.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from lib import columns as c
+from lib import config, keys, matching, summary
+from lib.engines import reading, result, tables
+from lib.engines.bucket import counted_once
+from lib.engines.job import Job, Slice
+from lib.engines.reading import FIRST, as_frame
+from lib.engines.routing import homes, log_homes
+from lib.engines.totals import totals_of
+from lib.errors import ConfigError
+from lib.reconciliation import Period, Rule
+
+if TYPE_CHECKING:
+    from lib.extraction import Window
+    from lib.sources import Side
+
+KEY_VARIABLE: Final = "AGGREGATOR_TOKEN_KEY"
+HOME: Final = "home"
+INSIDE: Final = "inside"
+NEWEST: Final = "newest"
+PRESENT: Final = "present"
+BUCKET: Final = "bucket"
+
+_BODIES: Final = pa.schema({"tabela": pa.string(), "slot": pa.int64(), "corpo": pa.binary()})
+_TIMES: Final = (c.HORA_TRANSA, c.HORA)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What tasks are told: nothing secret. ``mark`` tells whether a worker has the same key."""
+
+    window: Window
+    period: Period
+    rule: Rule
+    clear: bool
+    snapshots: dict[Side, str]
+    buckets: int
+    mark: str
+
+    def job(self) -> Job:
+        """In a worker: the job, with what its environment knows. Raises ConfigError."""
+        key = bytes.fromhex(os.environ.get(KEY_VARIABLE, ""))
+        if mark_of(key) != self.mark:
+            raise ConfigError(
+                "Uma máquina do cluster não tem em {name} a mesma chave; nada foi publicado.",
+                name=KEY_VARIABLE,
+            )
+        told = {name: value for name, value in vars(self).items() if name != "mark"}
+        return Job(settings=config.load(), folder=Path(), key=key, **told)
+
+
+def mark_of(key: bytes) -> str:
+    """By what two keys can be told apart, and neither be found."""
+    return hmac.digest(key, b"marketing-data-aggregator", "sha256").hex()
+
+
+def columns(side: Side, clear: bool) -> tuple[str, ...]:
+    """The extracted columns of a side."""
+    if side == "transactions":
+        return c.TRANSACTIONS
+    return c.AUTH_LOGS_CLEAR if clear else c.AUTH_LOGS
+
+
+def read(
+    plan: Plan, shares: list[Slice], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The rows of the shares whose numbers come in, with where they belong and whether they
+    count."""
+    job = plan.job()
+    for batch in batches:
+        for number in batch.column(0).to_pylist():
+            share = shares[number]
+            with reading.opened(job, share) as pieces:
+                for table in pieces:
+                    yield from _marked(job, share.side, table).to_batches()
+
+
+def match(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table) -> pa.Table:
+    """Match a bucket: its rows by table and slot as Arrow streams, and its counts as JSON."""
+    transactions = as_frame(_timed(left.select(c.TRANSACTIONS)))
+    names = columns("auth_logs", plan.clear)
+    auth_logs = as_frame(_timed(right.select(names)))
+    result_ = matching.reconcile(transactions, auth_logs, plan.period, plan.rule, newest)
+    first = np.asarray(right[FIRST].to_numpy(), dtype=np.bool_)
+    found = counted_once(result_, first)
+    counts = result.Counts(
+        books=summary.books(found),
+        days=summary.balance_by_day(found),
+        codes=summary.by_response_code(found),
+        motivos=summary.by_motivo(found),
+    )
+    told = result.as_json(totals_of([counts]).plain()).encode()
+    bodies: list[tuple[str, int, bytes]] = [("", 0, told)]
+    for name in tables.NAMES:
+        frame = tables.rows_of(found, name)
+        table = pa.table({n: pa.chunked_array(pa.array(frame[n])) for n in frame.columns})
+        bodies += [(name, slot, _written(part)) for slot, part in _cut(name, table, per_day)]
+    return pa.table(list(map(list, zip(*bodies, strict=True))), schema=_BODIES)
+
+
+def gather(draft: result.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
+    """Write one slot of one table; its name, slot, path and rows."""
+    name, slot = bodies["tabela"][0].as_py(), bodies["slot"][0].as_py()
+    parts = [pa.ipc.open_stream(body.as_buffer()).read_all() for body in bodies["corpo"]]
+    table = tables.arranged(name, pa.concat_tables(parts).combine_chunks())
+    path = draft.path(name, slot, per_day)
+    result.write_piece(path, table)
+    return pa.table(
+        {"tabela": [name], "slot": [slot], "caminho": [str(path)], "linhas": [len(table)]}
+    )
+
+
+def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
+    """The rows with the columns that say where they belong and whether they count."""
+    frame = as_frame(table)
+    if side == "transactions":
+        instants = keys.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
+        newest = matching.newest_instant(instants, job.period, job.rule)
+        known = None if newest == keys.BEFORE else newest
+        home, more = homes(frame), {NEWEST: pa.array([known] * len(table), pa.int64())}
+    else:
+        instants = keys.instants(frame, c.DATA, c.HORA)
+        home, present = log_homes(frame)
+        more = {PRESENT: pa.array(present)}
+    inside = pa.array(reading.inside_period(job, instants))
+    extra = {HOME: pa.array(home), INSIDE: inside} | more
+    data: dict[str, Any] = {
+        name: table[name].cast(pa.int32()) if name in _TIMES else table[name]
+        for name in columns(side, job.clear)
+    }
+    return pa.table(data | extra)
+
+
+def _timed(table: pa.Table) -> pa.Table:
+    data = {
+        name: table[name].cast(pa.time32("s")) if name in _TIMES else table[name]
+        for name in table.column_names
+    }
+    return pa.table(data).combine_chunks()
+
+
+def _cut(name: str, table: pa.Table, per_day: int) -> Iterator[tuple[int, pa.Table]]:
+    slots = tables.slots(name, table, per_day)
+    present, starts = np.unique(slots, return_index=True)
+    ends = np.append(starts, len(slots))[1:]
+    for slot, start, end in zip(present.tolist(), starts, ends, strict=True):
+        yield slot, table.slice(start, end - start)
+
+
+def _written(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table.combine_chunks())
+    body: bytes = sink.getvalue().to_pybytes()
+    return body
