@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lib import columns as c
-from lib import config, extraction, keys, pipeline
+from lib import extraction, keys, pipeline
 from lib.engines import estimate, publishing, result, snapshots, spark_tasks
 from lib.engines.job import slices
 from lib.engines.reading import FIRST
