@@ -93,5 +93,4 @@ def explanation(name: str) -> str | None:
         listings.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
         listings.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
         explanations.POR_QUE: t("O que a transação que ficou tem e esta não."),
-        explanations.POR_QUE: t("Por que a outra transação é que ficou."),
     }.get(name)
