@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -24,7 +25,7 @@ from lib.errors import AggregatorError, ContractError, ExtractionError, Transien
 from lib.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from lib.settings import Settings, Source
 
@@ -36,6 +37,7 @@ SIDES: Final[tuple[Side, Side]] = ("transactions", "auth_logs")
 
 _AS_USER: Final = "SELECT set_config('app.user', %s, true)"
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
+_SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
 _DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
 
 
@@ -60,7 +62,7 @@ def session(
     ``snapshot`` names one that another session exported, and still holds.
     """
     try:
-        with engine(settings, side).connect() as connection:
+        with _open(engine(settings, side)) as connection:
             driver: Any = connection.connection.driver_connection
             try:
                 with closing(driver.cursor()) as cursor:
@@ -126,6 +128,16 @@ def query(settings: Settings, side: Side) -> str:
         ) from problem
 
 
+def _open(pool: Engine) -> Connection:
+    """A connection of the pool; setting up a new one is under a time limit until it is here."""
+    with ExitStack() as limits:
+        token = _SETTING_UP.set(limits)
+        try:
+            return pool.connect()
+        finally:
+            _SETTING_UP.reset(token)
+
+
 @lru_cache(maxsize=16)
 def _engine(where: Source, password: str | None) -> Engine:
     url = URL.create(
@@ -162,8 +174,17 @@ def _engine(where: Source, password: str | None) -> Engine:
         pool_recycle=1800,
         pool_size=5,
         hide_parameters=True,
+        use_native_hstore=False,
         connect_args=arguments,
     )
+
+    @event.listens_for(made, "do_connect")
+    def connect(dialect: Any, _: object, words: Any, options: Any) -> Any:
+        # The pool asks a new connection questions of its own, which no time limit of libpq covers.
+        driver = dialect.connect(*words, **options)
+        if limits := _SETTING_UP.get():
+            limits.enter_context(Watchdog(driver.fileno(), where.connect_timeout))
+        return driver
 
     @event.listens_for(made, "checkout")
     def ping(driver: Any, *_: object) -> None:
