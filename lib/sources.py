@@ -172,7 +172,6 @@ def _engine(where: Source, password: str | None) -> Engine:
     made = create_engine(
         url,
         pool_recycle=1800,
-        pool_size=5,
         hide_parameters=True,
         use_native_hstore=False,
         connect_args=arguments,
