@@ -87,11 +87,8 @@ def lacks_permission(problem: BaseException) -> bool:
 
 
 def cancel(settings: Settings, side: Side, process: int) -> None:
-    """Ask the side's server to end the statement of this process of its own.
-
-    Over a connection of its own, as the driver's way has no time limit and holds up the whole
-    program; where that connection fails, so does the request. Raises ExtractionError.
-    """
+    """Ask the side's server to end this process's statement. Raises ExtractionError."""
+    # Over a connection of its own: the driver's way has no time limit and holds up the program.
     with session(settings, side) as cursor:
         cursor.execute("SELECT pg_cancel_backend(%s)", (process,))
 
