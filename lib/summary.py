@@ -104,22 +104,23 @@ def by_day(result: Reconciliation) -> pd.DataFrame:
 def balance_by_day(result: Reconciliation) -> pd.DataFrame:
     """The books day by day: ``day`` and the counts and amounts of `Books`, exact decimals.
 
-    Records without a date stand in a last row whose day is None, where there are any. Raises
-    BalanceError where a day does not tie, or the days do not add up to the period.
+    Records of no day of the period (a site's query may return them) stand in a last row whose day
+    is None, where there are any. Raises BalanceError where a day does not tie.
     """
     bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
     logged = keys.instants(result.auth_logs, c.DATA, c.HORA).day
     cents = keys.cents(result.transactions, c.VLR_TOTAL)
     first, days = (result.period.start - EPOCH).days, _days(result)
 
+    def slot(day: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.where((day >= first) & (day < first + days), day - first, days)
+
     def counted(day: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
-        slot = np.where(day[rows] == keys.NEVER, days, day[rows] - first)
-        return np.bincount(slot, minlength=days + 1)
+        return np.bincount(slot(day[rows]), minlength=days + 1)
 
     def summed(rows: Rows) -> list[Decimal]:
-        slot = np.where(bought[rows] == keys.NEVER, days, bought[rows] - first)
         total = np.zeros(days + 1, dtype=np.int64)
-        np.add.at(total, slot, np.where(cents[rows] == keys.NEVER, 0, cents[rows]))
+        np.add.at(total, slot(bought[rows]), np.where(cents[rows] == keys.NEVER, 0, cents[rows]))
         return [Decimal(int(amount)) / 100 for amount in total]
 
     dates = [result.period.start + timedelta(days=i) for i in range(days)]

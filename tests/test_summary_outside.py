@@ -1,0 +1,28 @@
+"""Records that a site's own query returns from outside the period."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+
+from lib import matching, summary
+from lib.reconciliation import Period, Rule
+from tests.frames import Log, Transaction, logs_frame, transactions_frame
+
+
+def test_records_outside_the_period_stand_in_the_row_of_no_day() -> None:
+    day, before, after = date(2026, 2, 15), date(2026, 2, 14), date(2026, 2, 20)
+    bought = [
+        Transaction("1", "4000001", None, at, time(12), Decimal("1.00"))
+        for at in (before, day, after, None)
+    ]
+    logs = [Log("4000009", at, time(12)) for at in (before, day, after)]
+    result = matching.reconcile(
+        transactions_frame(bought), logs_frame(logs), Period(day, day, day), Rule()
+    )
+
+    days = summary.balance_by_day(result)
+
+    assert days["day"].tolist() == [day, None]
+    assert days["transactions"].tolist() == [1, 3]
+    assert days["divergences"].tolist() == [1, 2]
