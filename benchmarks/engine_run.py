@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import resource
 import threading
@@ -45,6 +46,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
 
+    # Spark's workers load it by themselves.
+    os.environ[config.FILE_VARIABLE] = str(options.config)
     table = tomllib.loads(options.config.read_text())["aggregator"]
     engine = {
         "memory_limit": options.memory_limit,

@@ -124,7 +124,8 @@ def extract(
         frames = {futures[f].side: f.result() for f in done}
         return Extracted(frames["transactions"], frames["auth_logs"])
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # A read that has not begun ends by itself: a future the pool cancels is never `done`.
+        pool.shutdown(wait=False)
         for read in reads.values():
             read.cancel()
         # A cancellation that reaches a server between two statements is lost on it.

@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import pipeline, summary
-from lib.engines import bucket, chunked, estimate, reading, tables, workbooks
-from lib.engines import result as results
+from lib.engines import bucket, chunked, estimate, reading, tables
 from lib.engines.job import Job, Slice, slices
 from lib.engines.totals import Read, require_all, totals_of
-from lib.errors import BalanceError, ConfigError, ReportError
+from lib.errors import BalanceError, ConfigError
 from lib.extraction import Window
 from lib.matching import reconcile
 from lib.reconciliation import Period, Rule
-from lib.verify import verify
 from tests import engine_data
 from tests.frames import Log, Transaction, logs_frame, transactions_frame
 from tests.test_matching_property import LOGS, TRANSACTIONS
@@ -252,83 +249,6 @@ def test_a_period_without_records_has_tables_without_rows(
         page = found.page(name, 0, 50)
         assert len(page) == 0
         assert page.column_names == list(tables.rows_of(whole.reconciliation, name).columns)
-
-
-def test_pages_and_filters_are_read_without_the_rest(databases: Databases, tmp_path: Path) -> None:
-    engine_data.fill(databases, 2_000)
-    configured = engine_data.settings(databases, tmp_path / "staging")
-    found = chunked.run(configured, engine_data.request(configured, "card"), tmp_path / "resultado")
-    everything = engine_data.table_of(found, tables.CONSOLIDATED)
-
-    page = found.page(tables.CONSOLIDATED, 700, 50)
-    wanted = pc.field("tipo_match") == "virtual"
-    some = found.found(tables.CONSOLIDATED, wanted, 10, 20)
-
-    assert page.to_pylist() == everything.slice(700, 50).to_pylist()
-    virtual = everything.filter(pc.equal(everything["tipo_match"], "virtual"))
-    assert some.to_pylist() == virtual.slice(10, 20).to_pylist()
-    assert found.dataset(tables.CONSOLIDATED).count_rows(filter=wanted) == len(virtual)
-    assert len(found.page(tables.CONSOLIDATED, 10**9, 50)) == 0
-
-
-def test_a_new_result_replaces_the_old_one_whole(databases: Databases, tmp_path: Path) -> None:
-    engine_data.fill(databases, 300)
-    configured = engine_data.settings(databases, tmp_path / "staging")
-    target = tmp_path / "resultado"
-    old = chunked.run(configured, engine_data.request(configured, "card"), target)
-
-    new = chunked.run(configured, engine_data.request(configured, "card_time"), target)
-
-    assert {entry.name for entry in target.iterdir()} == {results.MANIFEST, new.version}
-    assert new.version != old.version
-    assert results.open_result(target).rule.name == "card_time"
-
-
-def test_the_workbook_of_a_result_is_the_one_of_the_answer_in_memory(
-    databases: Databases, tmp_path: Path
-) -> None:
-    engine_data.fill(databases, 2_000)
-    configured = engine_data.settings(databases, tmp_path / "staging")
-    asked = engine_data.request(configured, "card")
-    found = chunked.run(configured, asked, tmp_path / "resultado")
-    whole = pipeline.run(configured, asked)
-    pipeline.publish(whole, tmp_path / "memoria.xlsx")
-
-    (written,) = workbooks.write(found, tmp_path / "resultado.xlsx")
-
-    ours, theirs = verify(written.path), verify(tmp_path / "memoria.xlsx")
-    times = {"extraído em": ""}
-    assert {**ours.properties, **times} == {**theirs.properties, **times}
-    for sheet in ours.rows:
-        left, right = (pd.read_excel(at, sheet_name=sheet) for at in (ours.path, theirs.path))
-        pd.testing.assert_frame_equal(left, right)
-
-
-def test_what_no_sheet_holds_has_a_workbook_a_day(databases: Databases, tmp_path: Path) -> None:
-    engine_data.fill(databases, 2_000)
-    configured = engine_data.settings(databases, tmp_path / "staging")
-    found = chunked.run(
-        configured, engine_data.request(configured, "card_time"), tmp_path / "resultado"
-    )
-
-    written = workbooks.write(found, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
-
-    days = [engine_data.START + timedelta(days=number) for number in range(7)]
-    assert [book.path.name for book in written] == [f"saida_{day}.xlsx" for day in days]
-    checked = [verify(book.path) for book in written]
-    assert all(not book.problems for book in checked)
-    assert sum(book.total for book in checked) == found.books.amount_consolidated
-    assert sum(sum(book.rows.values()) for book in checked) == (
-        found.books.consolidated + found.books.divergences
-    )
-
-
-def test_a_folder_without_a_manifest_is_no_result(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match="não tem um resultado completo"):
-        results.open_result(tmp_path)
-    (tmp_path / results.MANIFEST).write_text("{")
-    with pytest.raises(ReportError, match="gere-o de novo"):
-        results.open_result(tmp_path)
 
 
 def test_books_that_do_not_hold_what_was_read_are_refused(

@@ -260,6 +260,16 @@ def test_what_does_not_fit_one_block_arrives_whole_and_what_is_committed_meanwhi
         )
 
 
+@pytest.mark.timeout(60)
+def test_two_sides_that_fail_at_once_end_the_read_every_time(tmp_path: Path) -> None:
+    """The second read may not have begun when the first one fails."""
+    nowhere = {"host": str(tmp_path), "database": "banco", "user": "aggregator"}
+    values = {"merchants": {MERCHANT: "Loja"}, "transactions": nowhere, "auth_logs": nowhere}
+    for _ in range(200):
+        with pytest.raises(ExtractionError, match="não foi possível conectar"):
+            extraction.extract(settings_of(values), WINDOW)
+
+
 @pytest.mark.parametrize("failing", sources.SIDES)
 def test_a_side_that_fails_cancels_the_other_and_is_named(
     databases: Databases, tmp_path: Path, failing: sources.Side

@@ -130,6 +130,21 @@ def test_a_line_that_falls_silent_in_the_middle_is_shut_and_read_again(
     ]
 
 
+@pytest.mark.parametrize("limit", [300, 500, 600, 900])
+def test_a_server_that_falls_silent_while_a_connection_is_set_up_is_given_up_in_time(
+    command: Command, limit: int
+) -> None:
+    """Behind the handshake the pool asks questions of its own; 500 and 600 bytes once hung."""
+    fill(command.databases, 3)
+    with Line(command.databases.values["auth_logs"], limits=[limit], silent=True) as line:
+        source = {**line.source, "connect_timeout": 1, "statement_timeout": 1}
+        values = with_source(command.databases.values, "auth_logs", **source)
+        begun = time.monotonic()
+        assert command.run(*PERIOD, values=values).code == cli.DONE
+    assert time.monotonic() - begun < 15
+    assert len(sheets(command.target).consolidated) == 3
+
+
 def test_a_server_that_crashes_and_restarts_in_the_middle_is_read_again(
     command: Command, servers: Servers, attempts: Callable[[], list[str]]
 ) -> None:
