@@ -306,7 +306,7 @@ def child(target: Path, setup: str = "") -> Iterator[subprocess.Popen[str]]:
         yield run
 
 
-def test_a_temporary_folder_that_fills_up_is_a_full_disk_too(target: Path) -> None:
+def test_a_file_that_may_not_grow_is_a_full_disk_too(target: Path) -> None:
     with child(target, "resource.setrlimit(resource.RLIMIT_FSIZE, (99_999, 99_999))") as run:
         assert run.communicate()[0].startswith("Acabou o espaço em disco")
     assert list(target.parent.iterdir()) == []

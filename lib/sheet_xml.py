@@ -1,0 +1,191 @@
+"""Rows of a table as the XML of a worksheet: the cells, their escapes and their limits.
+
+Cells are put together by Arrow for a block of rows at a time, texts once a distinct value, so
+that a row costs no Python. A NULL is an empty cell. Knows no file and no sheet but its rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+CELL_UNITS: Final = 32_767
+CUT_MARK: Final = " […cortado]"
+
+_EXCEL_EPOCH_DAYS: Final = 25_569
+_EXCEL_FIRST_DAY: Final = date(1900, 3, 1)
+_TEXT: Final = pa.large_string()
+# What a cell takes besides its text, more or less: `<c r="K1048576" s="6" t="inlineStr">` ...
+_CELL_BYTES: Final = 60
+_BLOCK_BYTES: Final = 4 << 20
+
+_CONTROL: Final = "\x00-\x08\x0b-\x1f\ufffe\uffff"
+_LOOKS_ESCAPED: Final = "_x[0-9A-Fa-f]{4}_"
+_ODD: Final = rf"^\s|\s$|[{_CONTROL}]|{_LOOKS_ESCAPED}"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows below the header of one sheet; ``styles`` are its columns' cell formats."""
+
+    table: pa.Table
+    styles: Sequence[int]
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def size(self) -> int:
+        """The bytes of the XML of all rows, more or less."""
+        texts = sum(_text_bytes(values) for values in self.table.columns)
+        return texts + len(self) * len(self.styles) * _CELL_BYTES
+
+    @property
+    def blocks(self) -> list[range]:
+        """The rows cut so that the XML of each part is of a size to work with."""
+        step = max(1, len(self) * _BLOCK_BYTES // max(self.size, 1))
+        return [range(at, min(at + step, len(self))) for at in range(0, len(self), step)]
+
+    @cached_property
+    def _columns(self) -> list[_Column]:
+        pairs = zip(self.table.columns, self.styles, strict=True)
+        return [_Column.of(values, style) for values, style in pairs]
+
+    def xml(self, block: range) -> memoryview:
+        """The XML of these rows; from any thread, once `prepare` has been called."""
+        number = pa.array(np.arange(block.start, block.stop) + 2).cast(_TEXT)
+        pieces: list[Any] = ['<row r="', number, '">']
+        for at, column in enumerate(self._columns):
+            pieces += [f'<c r="{_letters(at)}', number, column.cells(block)]
+        rows = _joined(*pieces, "</row>")
+        ends = np.frombuffer(rows.buffers()[1], np.int64)
+        return memoryview(rows.buffers()[2])[: ends[len(rows)]]
+
+    def prepare(self) -> None:
+        """Make what all blocks share."""
+        _ = self._columns
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Values, or codes into the ready cells of the distinct ones, the last of them empty."""
+
+    values: pa.Array
+    style: int
+    ready: pa.Array | None
+
+    @classmethod
+    def of(cls, values: pa.ChunkedArray, style: int) -> _Column:
+        array = values.unify_dictionaries().combine_chunks()
+        if isinstance(array, pa.ChunkedArray):
+            array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+        if not pa.types.is_dictionary(array.type):
+            return cls(array, style, None)
+        cells = _text_cells(array.dictionary, style)
+        ready = pa.concat_arrays([cells, pa.array([_empty(style)], _TEXT)])
+        return cls(array.indices.fill_null(len(cells)), style, ready)
+
+    def cells(self, block: range) -> pa.Array:
+        """These rows' cells, from the end of their reference on."""
+        values = self.values.slice(block.start, len(block))
+        if self.ready is not None:
+            return self.ready.take(values)
+        cells = _value_cells(values, self.style)
+        return cells.fill_null(_empty(self.style)) if cells.null_count else cells
+
+
+def _value_cells(values: pa.Array, style: int) -> pa.Array:
+    kind = values.type
+    if pa.types.is_date32(kind):
+        days = pc.add(values.cast(pa.int32()), _EXCEL_EPOCH_DAYS)
+        cells = _number_cells(days, style)
+        old = pc.less(values, pa.scalar(_EXCEL_FIRST_DAY, kind))
+        if pc.any(old).as_py():
+            # Excel has no such day.
+            return pc.if_else(old, _text_cells(values.cast(_TEXT), style), cells)
+        return cells
+    if pa.types.is_time32(kind):
+        seconds = values.cast(pa.int32()).cast(pa.float64())
+        return _number_cells(pc.divide(seconds, 86_400.0), style)
+    if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
+        return _number_cells(values, style)
+    return _text_cells(values, style)
+
+
+def _number_cells(values: pa.Array, style: int) -> pa.Array:
+    return _joined(f'" s="{style}"><v>', values.cast(_TEXT), "</v></c>")
+
+
+def _text_cells(texts: pa.Array, style: int) -> pa.Array:
+    texts = _cut(texts.cast(_TEXT))
+    plain = texts
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        plain = pc.replace_substring(plain, character, entity)
+    opening, closing = f'" s="{style}" t="inlineStr"><is><t', "</t></is></c>"
+    cells = _joined(f"{opening}>", plain, closing)
+    odd = pc.match_substring_regex(texts, _ODD).fill_null(False)
+    if not pc.any(odd).as_py():
+        return cells
+    rare = [
+        f'{opening} xml:space="preserve">{escape(_escaped(text))}{closing}'
+        for text in texts.filter(odd).to_pylist()
+    ]
+    return pc.replace_with_mask(cells, odd, pa.array(rare, _TEXT))
+
+
+def _joined(*pieces: Any) -> pa.Array:
+    """The pieces of each row, arrays and constants, after each other."""
+    typed = [pa.scalar(piece, _TEXT) if isinstance(piece, str) else piece for piece in pieces]
+    return pc.binary_join_element_wise(*typed, pa.scalar("", _TEXT))
+
+
+def _empty(style: int) -> str:
+    return f'" s="{style}"/>'
+
+
+def _escaped(text: str) -> str:
+    """Excel's own escapes for what XML cannot hold, and for what looks like one of them."""
+    text = re.sub(f"_(?={_LOOKS_ESCAPED[1:]})", "_x005F_", text)
+    return re.sub(f"[{_CONTROL}]", lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def _cut(texts: pa.Array) -> pa.Array:
+    """The texts, none longer than a cell holds; Excel counts in UTF-16 units."""
+    long = pc.greater(pc.binary_length(texts), CELL_UNITS).fill_null(False)
+    if not pc.any(long).as_py():
+        return texts
+    cut = [_shortened(text) for text in texts.filter(long).to_pylist()]
+    return pc.replace_with_mask(texts, long, pa.array(cut, _TEXT))
+
+
+def _shortened(text: str) -> str:
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * CELL_UNITS:
+        return text
+    return units[: 2 * (CELL_UNITS - len(CUT_MARK))].decode("utf-16-le", "ignore") + CUT_MARK
+
+
+def _text_bytes(values: pa.ChunkedArray) -> int:
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return 0
+    lengths = [
+        pc.binary_length(part.dictionary).take(part.indices)
+        if pa.types.is_dictionary(values.type)
+        else pc.binary_length(part)
+        for part in values.chunks
+    ]
+    return sum(pc.sum(part).as_py() or 0 for part in lengths)
+
+
+def _letters(at: int) -> str:
+    return chr(ord("A") + at)
