@@ -152,10 +152,10 @@ def start(*words: str, prefix: Sequence[str] = (), **options: Any) -> subprocess
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Said:
-    """What the process said until its end."""
+def finish(process: subprocess.Popen[str], seconds: float = 60) -> Said:
+    """What the process said until its end, which comes within so many seconds."""
     with process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=seconds)
     return Said(process.returncode, out, err)
 
 

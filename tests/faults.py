@@ -101,7 +101,9 @@ def backends(databases: Databases, side: str) -> list[int]:
 
 
 @contextmanager
-def while_reading(databases: Databases, side: str, strike: Callable[[int], None]) -> Iterator[None]:
+def while_reading(
+    databases: Databases, side: str, strike: Callable[[int], None], patience: float = 20.0
+) -> Iterator[None]:
     """Strike once, at the server's process that works on the first statement of this side."""
     struck: list[int] = []
 
@@ -110,7 +112,7 @@ def while_reading(databases: Databases, side: str, strike: Callable[[int], None]
             struck[:] = backends(databases, side)
             return bool(struck)
 
-        if soon(found):
+        if soon(found, patience):
             strike(struck[0])
 
     thread = threading.Thread(target=work)

@@ -29,7 +29,9 @@ from tests.faults import PERIOD, Line
 from tests.servers import NEEDS_PASSWORD, Databases, Servers
 
 ROWS = 500
-HELD_SECONDS = 90
+HELD_SECONDS = 120
+PATIENCE_SECONDS = 90
+LONGEST_RUN_SECONDS = 300
 QUICK = {"connect_timeout": 2, "statement_timeout": 120}
 KILLED = -signal.SIGKILL
 
@@ -78,10 +80,10 @@ class Bench:
 
     def wait_until_reading(self, process: subprocess.Popen[str]) -> None:
         """Wait until this run reads; AssertionError, with what it said, where it never does."""
-        reads = soon(lambda: command.statements(self.databases, "auth_logs") == 1, 60)
+        reads = soon(lambda: command.statements(self.databases, "auth_logs") == 1, PATIENCE_SECONDS)
         if not reads:
             process.kill()
-        assert reads, ("the run never came to read", command.finish(process))
+        assert reads, ("the run never came to read", _finish(process))
 
     def slow(self, seconds: int) -> dict[str, Any]:
         query = slow_query("auth_logs", seconds)
@@ -92,13 +94,13 @@ Fault = Callable[[Bench], Said]
 
 
 def none(bench: Bench) -> Said:
-    return command.finish(bench.start(bench.values()))
+    return _finish(bench.start(bench.values()))
 
 
 def refused(bench: Bench) -> Said:
     with Line(bench.databases.values["auth_logs"]) as gone:
         source = gone.source
-    return command.finish(bench.start(with_source(bench.values(), "auth_logs", **source)))
+    return _finish(bench.start(with_source(bench.values(), "auth_logs", **source)))
 
 
 def silent(bench: Bench) -> Said:
@@ -121,7 +123,7 @@ def terminated(bench: Bench) -> Said:
 
 
 def stopped(bench: Bench) -> Said:
-    values = with_source(bench.slow(1), "auth_logs", statement_timeout=2)
+    values = with_source(bench.slow(2), "auth_logs", statement_timeout=4)
     return _while_reading(bench, lambda pid: os.kill(pid, signal.SIGSTOP), values)
 
 
@@ -135,7 +137,7 @@ def wrong_password(bench: Bench) -> Said:
     login = {"user": NEEDS_PASSWORD, "password": "errada"}
     with Line(bench.databases.values["auth_logs"]) as line:
         values = with_source(bench.values(), "auth_logs", **line.source, **login)
-        return command.finish(bench.start(values))
+        return _finish(bench.start(values))
 
 
 def no_permission(bench: Bench) -> Said:
@@ -175,7 +177,7 @@ def told_to_stop(bench: Bench) -> Said:
     process = bench.start(bench.slow(HELD_SECONDS))
     bench.wait_until_reading(process)
     process.send_signal(bench.random.choice([signal.SIGTERM, signal.SIGINT]))
-    return command.finish(process)
+    return _finish(process)
 
 
 def two_at_once(bench: Bench) -> Said:
@@ -185,7 +187,7 @@ def two_at_once(bench: Bench) -> Said:
     second = none(bench)
     held = first.poll() is None and command.statements(bench.databases, "auth_logs") == 1
     first.terminate()
-    ended = command.finish(first)
+    ended = _finish(first)
     # Without this, a first run that had ended would pass for a lock that does not hold.
     assert held, ("the first run did not last as long as the second", ended, second)
     assert (second.code, bench.target.read_bytes()) == (cli.FAILED, before), (ended, second)
@@ -248,17 +250,21 @@ def main(runs: int, seed: int) -> None:
     print(f"Lock files left: {len(locks)}.")
 
 
+def _finish(process: subprocess.Popen[str]) -> Said:
+    return command.finish(process, LONGEST_RUN_SECONDS)
+
+
 def _over_a_line(bench: Bench, **how: Any) -> Said:
     with Line(bench.databases.values["auth_logs"], **how) as line:
         values = with_source(bench.values(), "auth_logs", **line.source)
-        return command.finish(bench.start(values))
+        return _finish(bench.start(values))
 
 
 def _while_reading(
     bench: Bench, strike: Callable[[int], None], values: dict[str, Any] | None = None
 ) -> Said:
-    with faults.while_reading(bench.databases, "auth_logs", strike):
-        return command.finish(bench.start(values or bench.slow(1)))
+    with faults.while_reading(bench.databases, "auth_logs", strike, PATIENCE_SECONDS):
+        return _finish(bench.start(values or bench.slow(2)))
 
 
 @contextmanager
