@@ -42,10 +42,10 @@ screenshots: .venv/dev
 nightly: .venv/dev
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto tests/test_matching_property.py
 
-# Known advisories against the locked versions; needs the network.
+# Known advisories against the locked versions; fails where one could not be looked up.
 advisories: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit -r requirements.lock --no-deps --disable-pip
+	$(BIN)/pip-audit --strict -r requirements.lock --no-deps --disable-pip
 
 clean:
 	rm -rf .venv .demo

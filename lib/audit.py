@@ -36,7 +36,7 @@ STARTED: Final = "started"
 DONE: Final = "done"
 FAILED: Final = "failed"
 
-_TYPED: Final = frozenset({"reason", "search", "message"})
+_TYPED: Final = frozenset({"reason", "search", "filters", "message"})
 _LONGEST: Final = 1_000
 _OFF: Final = (
     "Uma exportação em claro só é feita com auditoria: dê um caminho em [aggregator.audit]."
@@ -121,6 +121,10 @@ class Deed:
         """The file is finished: once this is written down, it may take its place."""
         file = {"file": str(written.path), "sha256": written.sha256, "bytes": written.size_bytes}
         self._fields |= file
+        self.end()
+
+    def end(self) -> None:
+        """It came to what it was to come to."""
         self._record(DONE)
         self._ended = True
 
@@ -145,10 +149,10 @@ def deed(
     asked: Request,
     *,
     clear: bool,
-    reason: str | None = None,
+    **fields: Any,
 ) -> Iterator[Deed]:
     """A run or an export from its beginning to whichever end it has. Raises AuditError."""
-    done = Deed(settings, kind, actor, question(asked, clear=clear) | {"reason": reason})
+    done = Deed(settings, kind, actor, question(asked, clear=clear) | fields)
     try:
         yield done
     except BaseException as problem:

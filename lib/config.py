@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from lib import secret_values
 from lib.errors import ConfigError
 from lib.secret_files import is_exposed, read_text
 from lib.settings import ROOT, Settings, Source
@@ -35,7 +36,7 @@ _INSECURE: Final = (
     "do risco, allow_insecure = true)."
 )
 _EXPOSED: Final = (
-    "{file} tem senhas e outras contas podem ler o arquivo; rode chmod 600 nele, ou use "
+    "{file} tem senhas e outras contas podem ler o arquivo: rode chmod 600 nele, ou use "
     "password_file."
 )
 _NO_MERCHANT: Final = "O CNPJ pedido não é um dos configurados: {merchants}."
@@ -71,10 +72,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     if file is None:
         return from_values({}, "ambiente", environ)
     table = _table(file)
-    settings = from_values(table, str(file), environ)
-    if is_exposed(file) and any("password" in table.get(side, ()) for side in _SIDES):
-        settings.note(_EXPOSED.format(file=file))
-    return settings
+    if is_exposed(file) and any(_has_password(table.get(side)) for side in _SIDES):
+        raise ConfigError(_EXPOSED, file=file)
+    return from_values(table, str(file), environ)
 
 
 def from_values(
@@ -130,6 +130,12 @@ def _table(file: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ConfigError(_MISSING, origin=file, key="[aggregator]", expected="uma tabela")
     return table
+
+
+def _has_password(table: object) -> bool:
+    """Whether a side's table says a password, and not only where one is kept."""
+    said = table.get("password") if isinstance(table, dict) else None
+    return bool(said) and not str(said).startswith((secret_values.VAULT, secret_values.SERVICE))
 
 
 def _said(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_Place, str]]:

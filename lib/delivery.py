@@ -104,6 +104,22 @@ def deliver(
         return Delivery(outcome, written, record.notes)
 
 
+def rehearse(
+    settings: Settings,
+    asked: Request,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
+) -> Outcome:
+    """Run and write nothing but the audit, which has what was read. Raises AggregatorError."""
+    who = audit.account()
+    with audit.deed(settings, "run", who, asked, clear=clear, dry_run=True) as deed:
+        outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
+        deed.learn(outcome)
+        deed.end()
+        return outcome
+
+
 def record_export(settings: Settings, outcome: Outcome, who: str, workbook: Future[Any]) -> None:
     """Record an export of the dashboard, complete once its workbook is written or has failed.
 

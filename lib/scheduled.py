@@ -78,7 +78,7 @@ def _one(settings: Settings, asked: Request, job: Job) -> None:
     clear = settings.privacy.report == "clear"
     with progress.tell(silent=job.silent) as show, run_log.stages(show) as told:
         if job.dry_run:
-            outcome = pipeline.run(settings, asked, clear=clear, progress=told)
+            outcome = delivery.rehearse(settings, asked, clear=clear, progress=told)
         else:
             delivered = delivery.deliver(settings, asked, job.output, clear=clear, progress=told)
             outcome = delivered.outcome

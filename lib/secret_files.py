@@ -20,9 +20,14 @@ _ROOTS: Final = 0o640
 
 def read_secret(file: Path, what: str) -> str:
     """The text of a file that only its owner may read; ConfigError where others may as well."""
+    require_private(file, what)
+    return read_text(file, what)
+
+
+def require_private(file: Path, what: str) -> None:
+    """Raise ConfigError, which calls the file ``what``, where other accounts may read it."""
     if is_exposed(file):
         raise ConfigError(_EXPOSED, what=what, file=file)
-    return read_text(file, what)
 
 
 def is_exposed(file: Path) -> bool:

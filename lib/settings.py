@@ -18,7 +18,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -228,7 +227,6 @@ class Settings(BaseSettings):
     engine: Engine = Field(default=Engine(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")
     allow_insecure: bool = Field(default=False, description="true ou false")
-    _notes: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
     def settings_customise_sources(
@@ -250,11 +248,7 @@ class Settings(BaseSettings):
     def warnings(self) -> list[str]:
         """What is allowed but looks like a mistake, a Portuguese sentence each."""
         digits = [_BAD_DIGITS.format(cnpj=c) for c in self.merchants if not check_digits_ok(c)]
-        return [*self._notes, *self._insecure(), *digits]
-
-    def note(self, warning: str) -> None:
-        """Add what was noticed while reading the configuration to the warnings."""
-        self._notes.append(warning)
+        return [*self._insecure(), *digits]
 
     def _insecure(self) -> list[str]:
         sides = {"transactions": self.transactions, "auth_logs": self.auth_logs}

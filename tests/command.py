@@ -114,6 +114,7 @@ def configured(folder: Path, values: Mapping[str, Any], **keys: Any) -> Path:
     file = folder / "aggregator.toml"
     merged = {**values, **keys}
     file.write_text("\n".join(_toml("aggregator", merged)), encoding="utf-8")
+    file.chmod(0o600)  # it may have passwords
     return file
 
 

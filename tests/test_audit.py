@@ -302,6 +302,17 @@ def test_a_failed_run_is_recorded_with_its_sentence(command: Command, databases:
     assert records(trail)[-1]["message"] == sentence
 
 
+def test_a_dry_run_is_recorded_as_one_with_what_it_read(
+    command: Command, databases: Databases
+) -> None:
+    assert command.run("--dry-run").code == cli.DONE
+    _, began, ended = records(Path(databases.values["audit"]["path"]))
+    assert (began["outcome"], ended["outcome"]) == ("started", "done")
+    assert began["dry_run"] is ended["dry_run"] is True
+    assert ended["rows"]["transactions"] == 0
+    assert "file" not in ended
+
+
 def test_where_the_audit_cannot_be_written_no_report_is(
     command: Command, databases: Databases, tmp_path: Path
 ) -> None:

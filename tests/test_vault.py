@@ -88,7 +88,10 @@ def refusal(reference: str = REFERENCE) -> str:
 
 def logged_in(values: Mapping[str, Any]) -> str:
     """The login that both sides see."""
-    settings = config.from_values(values, "teste", {})
+    return logged_in_with(config.from_values(values, "teste", {}))
+
+
+def logged_in_with(settings: Settings) -> str:
     users = set()
     for side in sources.SIDES:
         with sources.session(settings, side) as cursor:
@@ -186,15 +189,28 @@ def test_a_password_file_that_others_can_read_is_refused(
     assert logged_in(values) == NEEDS_PASSWORD
 
 
-def test_a_configuration_with_passwords_that_others_can_read_is_told_at_every_start(
-    databases: Databases, tmp_path: Path
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o620])
+def test_a_configuration_with_passwords_that_others_can_read_is_refused(
+    databases: Databases, tmp_path: Path, mode: int
 ) -> None:
     file = configured(tmp_path, databases.values_for(NEEDS_PASSWORD, PASSWORD))
-    file.chmod(0o644)
-    (warning,) = [w for w in config.load(file, {}).warnings() if "chmod" in w]
-    assert warning.startswith(f"{file} tem senhas e outras contas podem ler o arquivo")
+    file.chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        config.load(file, {})
+    assert str(caught.value) == (
+        f"{file} tem senhas e outras contas podem ler o arquivo: rode chmod 600 nele, ou use "
+        "password_file."
+    )
     file.chmod(0o600)
-    assert not [w for w in config.load(file, {}).warnings() if "chmod" in w]
+    assert logged_in_with(config.load(file, {})) == NEEDS_PASSWORD
+
+
+def test_a_configuration_that_only_says_where_its_passwords_are_may_be_read(
+    vault: Vault, databases: Databases, tmp_path: Path
+) -> None:
+    file = configured(tmp_path, databases.values_for(NEEDS_PASSWORD, REFERENCE))
+    file.chmod(0o644)
+    assert logged_in_with(config.load(file, {})) == NEEDS_PASSWORD
 
 
 def test_the_service_file_of_libpq_may_have_the_password(

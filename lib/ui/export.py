@@ -5,6 +5,8 @@ The finished file is downloaded without a second click; the download button that
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,8 +83,16 @@ def _start(site: Site, dataset: Dataset) -> None:
     deed.learn(dataset.outcome)
     st.session_state[_ASKED]["deed"] = deed
     export = EXPORTS.start(dataset, deed.marks)
+    export.future.add_done_callback(partial(_note_failure, deed))
     who = admission.actor.who
     delivery.record_export(site.settings, dataset.outcome, who, export.future)
+
+
+def _note_failure(deed: audit.Deed, workbook: Future[Any]) -> None:
+    """Write down that nothing came of it, also where nobody looks at the page any more."""
+    problem = workbook.exception()
+    if problem is not None:
+        deed.fail(problem)
 
 
 def _end(asked: dict[str, Any], export: Export) -> AggregatorError | None:

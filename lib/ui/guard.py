@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _ADMITTED: Final = "_admitted"
 _VIEWED: Final = "_viewed"
+_SEARCHED: Final = "_searched_"
 _TOLD: Final = "_told"
 
 Reason = Literal["no_sign_in", "signed_out", "expired", "no_role"]
@@ -104,22 +105,33 @@ def recheck() -> None:
         st.rerun()
 
 
-def note_view(site: Site, page: str, dataset: Dataset, **search: object) -> None:
+def note_view(site: Site, page: str, dataset: Dataset) -> None:
     """Write down what this person is about to see; the same thing once a session in a row."""
+    _note(site, _VIEWED, page, dataset, {})
+
+
+def note_search(table: str, dataset: Dataset, search: str, filters: str) -> None:
+    """Write down which of a table's rows this person picks out; likewise."""
+    site = sites.find()
+    if site is not None:
+        _note(site, f"{_SEARCHED}{table}", table, dataset, {"search": search, "filters": filters})
+
+
+def _note(site: Site, kept: str, page: str, dataset: Dataset, asked: dict[str, str]) -> None:
     found = admission()
     if found is None:
         return
-    shown = (page, dataset.version, *search.items())
-    if st.session_state.get(_VIEWED) == shown:
+    shown = (page, dataset.version, *asked.values())
+    if st.session_state.get(kept) == shown:
         return
     question = audit.question(dataset.key.request, clear=False)
     rows = audit.rows(dataset.outcome)
     try:
-        audit.record(site.settings, "view", found.actor, page=page, rows=rows, **question, **search)
+        audit.record(site.settings, "view", found.actor, page=page, rows=rows, **question, **asked)
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
-    st.session_state[_VIEWED] = shown
+    st.session_state[kept] = shown
 
 
 def is_auditor() -> bool:

@@ -6,19 +6,29 @@ The only reader of Streamlit's sign-in. Decides nothing about rights (`lib.acces
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
 
 from lib.access import Person
+from lib.secret_files import require_private
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_AUTH: Final = "os segredos de [auth]"
 _FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded")
 
 
 def sign_in_configured() -> bool:
     """Whether there is an [auth] table for `st.login`."""
     return st.secrets.load_if_toml_exists() and "auth" in st.secrets
+
+
+def require_private_secrets() -> None:
+    """Raise ConfigError where others may read the cookie's and the client's secret."""
+    if sign_in_configured():
+        for file in st.get_option("secrets.files"):
+            require_private(Path(file), _AUTH)
 
 
 def signed_in() -> bool:

@@ -15,6 +15,7 @@ from lib import config, demo, pipeline, row_security
 from lib.datasets import Store
 from lib.history import history_of_demo
 from lib.settings import Settings
+from lib.ui import identity
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def forget() -> None:
 
 
 def _read() -> Site:
+    identity.require_private_secrets()
     stamp = config.stamp()
     without = not config.exists()
     settings = (

@@ -68,6 +68,9 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
         (table.name, query),
         lambda: browsing.positions(result, table, query, dataset.derived.get),
     )
+    if _asks(query):
+        filters = "; ".join(f"{name} = {', '.join(values)}" for name, values in query.wanted)
+        guard.note_search(table.name, dataset, query.search, filters)
     pages = max(1, -(-len(at) // PAGE_ROWS))
     number = min(st.session_state.get(key["pagina"], 1), pages)
     if number != st.session_state.get(key["pagina"]):

@@ -58,11 +58,11 @@ class Site:
             "client_secret": SECRET,
             "server_metadata_url": f"{provider.issuer}/.well-known/openid-configuration",
         }
-        file = folder / "auth.toml"
-        file.write_text("[auth]\n" + "\n".join(f'{k} = "{v}"' for k, v in auth.items()))
-        self.server = Server(
-            folder, folder / "aggregator.toml", "--secrets.files", str(file), port=port
-        )
+        self.secrets = folder / "auth.toml"
+        self.secrets.write_text("[auth]\n" + "\n".join(f'{k} = "{v}"' for k, v in auth.items()))
+        self.secrets.chmod(0o600)
+        words = ("--secrets.files", str(self.secrets))
+        self.server = Server(folder, folder / "aggregator.toml", *words, port=port)
 
     def grant(self, people: dict[str, Any]) -> None:
         """Let these people in from now on."""
@@ -170,7 +170,8 @@ def test_an_expired_sign_in_shows_no_further_row(enter: Enter) -> None:
 
 
 def test_who_signed_out_sees_nothing_not_even_by_a_direct_link(enter: Enter, site: Site) -> None:
-    visit = enter(ANA).press("Sair")
+    visit = enter(ANA)
+    visit.page.get_by_role("button", name="Sair").click()  # and away to the provider and back
     visit.page.get_by_text(SIGN_IN).wait_for()
     visit.open("/divergences")
     assert SIGN_IN in visit.text()
@@ -186,6 +187,15 @@ def test_a_role_that_is_taken_away_is_gone_at_the_next_click(enter: Enter, site:
     visit.page.get_by_text("não tem acesso a este painel").wait_for()
     visit.settle()
     assert not shows_data(visit)
+
+
+def test_secrets_of_the_sign_in_that_others_can_read_are_refused(visit: Visit, site: Site) -> None:
+    site.secrets.chmod(0o644)
+    site.grant(PEOPLE)
+    assert "Outras contas podem ler os segredos de [auth]" in visit.open("/").text()
+    site.secrets.chmod(0o600)
+    site.grant(PEOPLE)
+    assert SIGN_IN in visit.open("/").text()
 
 
 def test_clear_data_need_a_reason_and_are_marked_and_written_down(

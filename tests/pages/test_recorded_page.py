@@ -1,0 +1,73 @@
+"""What the audit keeps of a reader's questions: views, searches, filters, exports that failed."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib import audit_trail, exports
+from lib.errors import AuditError
+from tests.pages.dashboard import Dashboard, texts
+from tests.pages.scenario import PHYSICAL, masked
+
+
+def records(dashboard: Dashboard, kind: str) -> list[dict[str, Any]]:
+    trail = Path(dashboard.databases.values["audit"]["path"])
+    lines = trail.read_text().splitlines() if trail.exists() else []
+    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+def asked(dashboard: Dashboard) -> list[tuple[str, str, str]]:
+    """Page, search and filters of each view in which rows were picked out."""
+    views = records(dashboard, "view")
+    return [(v["page"], v["search"], v["filters"]) for v in views if "search" in v]
+
+
+def test_a_search_and_a_filter_are_recorded_once_each_and_without_a_card(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("consolidated")
+    assert asked(morning) == []
+    at.text_input(key="consolidated_busca").set_value(PHYSICAL).run()
+    at.run()
+    at.multiselect(key="consolidated_tipo_match").set_value(["virtual", "físico"]).run()
+    found = masked(PHYSICAL)
+    assert asked(morning) == [
+        ("consolidated", found, ""),
+        ("consolidated", found, "tipo_match = físico, virtual"),
+    ]
+    at.run()
+    assert len(asked(morning)) == 2
+    assert [v["page"] for v in records(morning, "view") if "search" not in v] == ["consolidated"]
+
+
+def test_a_search_that_cannot_be_recorded_shows_no_row(
+    morning: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = morning.open("consolidated")
+
+    def full(*_: object) -> None:
+        raise AuditError("A auditoria não pôde ser gravada.")
+
+    monkeypatch.setattr(audit_trail, "append", full)
+    at.text_input(key="consolidated_busca").set_value("simples").run()
+    assert "A auditoria não pôde ser gravada" in texts(at)
+    assert not at.dataframe
+
+
+def test_an_export_that_fails_is_recorded_though_nobody_looks(
+    morning: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "ROOT", tmp_path)  # where there is no worker to run
+    at = morning.open()
+    next(b for b in at.button if b.label == "Exportar Excel").click().run()
+    deadline = time.monotonic() + 30
+    while len(records(morning, "export")) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    began, ended = records(morning, "export")
+    assert (began["outcome"], ended["outcome"]) == ("started", "failed")
+    assert ended["message"].startswith("A exportação parou antes do fim")
