@@ -89,7 +89,7 @@ def text_rank(frame: pd.DataFrame, name: str, rows: Ints) -> Ints:
     words = values.dictionary
     rank = pc.rank(words, tiebreaker="dense").to_numpy(zero_copy_only=False).astype(np.int64)
     rank[pc.equal(words, "").to_numpy(zero_copy_only=False)] = 0
-    codes, present = _integers(values.indices, pa.int32())
+    codes, present = _integers(values.indices.cast(pa.int32()), pa.int32())
     if not len(rank):
         return np.zeros(len(codes), dtype=np.int64)
     return np.where(present, rank[codes], 0)

@@ -8,7 +8,7 @@ The answer depends on the records' values only, never on the order in which they
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
+
+# Rows are in order of what is read in them, which is not the order in which motives apply.
+_MOTIVO_ORDER: Final = np.argsort(np.argsort(c.MOTIVOS))
+_REASON_ORDER: Final = np.argsort(np.argsort(c.WITHOUT_LOG_REASONS))
 
 
 def reconcile(
@@ -69,13 +73,18 @@ def reconcile(
     )
     visible = purchases.visible(transactions)
     without_log = _arranged(
-        bought, np.flatnonzero(inside_transactions & survives & ~paired), visible
+        bought,
+        np.flatnonzero(inside_transactions & survives & ~paired),
+        [*visible, *ordering.by(_REASON_ORDER[pairing.reason])],
     )
     duplicates = _arranged(bought, np.flatnonzero(inside_transactions & ~survives), visible)
-    divergent = _arranged(
-        logged, np.flatnonzero(inside_logs & ~pairing.matched), _visible_logs(auth_logs)
-    )
     newest = newest_instant(bought, period, rule) if latest is None else latest
+    left = np.flatnonzero(inside_logs & ~pairing.matched)
+    motivo = np.zeros(len(auth_logs), dtype=np.int8)
+    motivo[left] = _motivo(left, logged, approved, pairing, newest, period)
+    divergent = _arranged(
+        logged, left, [*_visible_logs(auth_logs), lambda at: _MOTIVO_ORDER[motivo[at]]]
+    )
 
     pair_rows = pairing.log[consolidated]
     timed = logged.known[pair_rows] & bought.known[consolidated]
@@ -94,7 +103,7 @@ def reconcile(
         ),
         matched_log_rows=np.flatnonzero(inside_logs & pairing.matched),
         divergent_rows=divergent,
-        motivo=_motivo(divergent, logged, approved, pairing, newest, period),
+        motivo=motivo[divergent],
         nearest_rows=pairing.nearest[divergent],
         without_log_rows=without_log,
         without_log_reason=pairing.reason[without_log],

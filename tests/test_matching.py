@@ -275,6 +275,16 @@ def test_rows_of_one_second_are_in_order_of_their_visible_values() -> None:
     assert result.divergent_rows.tolist() == [3, 1, 2, 0]
 
 
+def test_logs_that_look_alike_are_in_order_of_their_motives() -> None:
+    """Two cards may share a mask; only one of them has a transaction."""
+    logs = [log(A, 1_600), log("9", 1_600)]
+    for arrived in (logs, logs[::-1]):
+        frame = logs_frame(arrived).assign(num_cartao=logs_frame([log(A)] * 2)[c.NUM_CARTAO])
+        result = matching.reconcile(transactions_frame([buy(A)]), frame, LONG_AGO, FIVE_MINUTES)
+        motives = result.divergences()[c.MOTIVO].tolist()
+        assert motives == [c.APROVADA_SEM_TRANSACAO, c.FORA_DA_TOLERANCIA]
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_the_frames_are_left_as_they_were(rule: Rule) -> None:
     transactions = transactions_frame([buy(A), buy(A), buy(B)])

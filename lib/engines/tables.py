@@ -99,23 +99,16 @@ def _ties(name: str, frame: pd.DataFrame) -> list[ordering.Key]:
     if name == CONSOLIDATED:
         return [
             *purchases.visible(frame),
-            *purchases.texts(frame, c.COD_RESPOSTA, c.DES_LOG),
-            _label(frame, c.TIPO_MATCH),
+            *purchases.texts(frame, c.COD_RESPOSTA, c.DES_LOG, c.TIPO_MATCH),
             _whole(frame, c.DIF_SEGUNDOS),
         ]
     if name == DIVERGENCES:
         seen = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in frame and n not in (c.DATA, c.HORA)]
-        more = [_label(frame, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
-        return [*purchases.texts(frame, *seen), *more]
+        return [*purchases.texts(frame, *seen, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
     if name == WITHOUT_LOG:
-        return [*purchases.visible(frame), _label(frame, explanations.MOTIVO_SEM_LOG)]
-    kept = purchases.texts(frame, explanations.SOBREVIVENTE_VIRTUAL)
-    return [*purchases.visible(frame), *kept, _label(frame, explanations.POR_QUE)]
-
-
-def _label(frame: pd.DataFrame, name: str) -> ordering.Key:
-    codes = keys.column(frame, name).indices.to_numpy()
-    return lambda at: codes[at]
+        return [*purchases.visible(frame), *purchases.texts(frame, explanations.MOTIVO_SEM_LOG)]
+    kept = purchases.texts(frame, explanations.SOBREVIVENTE_VIRTUAL, explanations.POR_QUE)
+    return [*purchases.visible(frame), *kept]
 
 
 def _whole(frame: pd.DataFrame, name: str) -> ordering.Key:

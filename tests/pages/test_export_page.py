@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -35,6 +36,34 @@ def exported(at: AppTest, target: Path) -> Sheets:
     return sheets(target)
 
 
+def read(dashboard: Dashboard, name: str, address: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of all pages of a table, one page after the other, as the reader sees them."""
+    at = dashboard.open(name, **address)
+    rows: list[tuple[str, ...]] = []
+    for number in range(1, 99):
+        if number > 1:
+            at.get("pagination")[0].set_value(number).run()
+        rows += at.dataframe[0].value.fillna("").itertuples(index=False, name=None)
+        if not at.get("pagination") or number == at.get("pagination")[0].num_pages:
+            return rows
+    raise AssertionError("the table has no end")
+
+
+def as_shown(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """A workbook's row as the page writes it."""
+    return tuple(map(_shown, row))
+
+
+def _shown(cell: Any) -> str:
+    if isinstance(cell, datetime):
+        return f"{cell:%d/%m/%Y}"
+    if isinstance(cell, float):
+        return f"R$\xa0{cell:,.2f}".translate(str.maketrans(",.", ".,"))
+    if cell == MERCHANT:
+        return "12.345.678/0001-90"
+    return "" if cell is None else str(cell)
+
+
 def version(at: AppTest) -> str:
     return str(at.session_state["_export"]["version"])
 
@@ -52,6 +81,9 @@ def test_the_workbook_is_the_command_lines_cell_by_cell(
     theirs = sheets(target)
     assert mine == theirs
     assert len(theirs.consolidated) > 100
+    address = {"periodo": [day.isoformat(), today().isoformat()], "regra": rule}
+    assert read(morning, "consolidated", address) == [as_shown(row) for row in mine.consolidated]
+    assert read(morning, "divergences", address) == [as_shown(row) for row in mine.divergences]
 
 
 def test_zero_rows_make_a_workbook_with_headers(dashboard: Dashboard, tmp_path: Path) -> None:
