@@ -26,7 +26,7 @@ from lib.verify import AUDITORIA, MOTIVO, RESPONSAVEL
 
 if TYPE_CHECKING:
     from lib.audit_trail import Anchor, Fields
-    from lib.pipeline import Outcome, Request
+    from lib.pipeline import Finished, Request
     from lib.report import Written
     from lib.settings import Settings
 
@@ -109,7 +109,7 @@ class Deed:
         if fields.get("reason"):
             self.marks[MOTIVO] = str(fields["reason"])
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: Finished) -> None:
         """The rows read of each side and those of the result."""
         self.learn_rows(rows(outcome))
 
@@ -172,7 +172,7 @@ def question(asked: Request, *, clear: bool) -> dict[str, Any]:
     }
 
 
-def rows(outcome: Outcome) -> dict[str, int]:
+def rows(outcome: Finished) -> dict[str, int]:
     """How many rows were read of each side, and how many the result has."""
     books = outcome.books
     return {

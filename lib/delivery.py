@@ -7,31 +7,28 @@ never stands in the way: a report is written whether or not the history can be. 
 from __future__ import annotations
 
 import logging
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lib import audit, history, pipeline, unusual
+from lib import audit, history, pipeline, shelf, unusual
+from lib.engines import estimate
 from lib.errors import AggregatorError, ConfigError, HistoryError
 from lib.locks import exclusively
-from lib.pipeline import Outcome, Progress, Request
+from lib.pipeline import Finished, Outcome, Progress, Request
 
 if TYPE_CHECKING:
+    from lib.engines.estimate import Kind
     from lib.report import Written
     from lib.settings import Settings
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
-_DAY: Final = r"\d{4}-\d{2}-\d{2}"
-_ASIDE: Final = "_%Y%m%d-%H%M%S"
-_ASIDE_PATTERN: Final = r"(_\d{8}-\d{6})?"
 _UNKNOWN: Final = (
     "O nome do arquivo de saída usa {{{name}}}, que não existe; há {{date}}, {{start}}, {{end}} "
     "e {{merchant}}."
@@ -42,10 +39,10 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """A run that reached its file; ``notes`` are sentences about what is unusual in it."""
+    """A run that reached its files; ``notes`` are sentences about what is unusual in it."""
 
-    outcome: Outcome
-    written: Written
+    outcome: Finished
+    written: tuple[Written, ...]
     notes: tuple[str, ...]
 
 
@@ -82,25 +79,12 @@ def deliver(
         audit.deed(settings, "run", audit.account(), asked, clear=clear) as deed,
     ):
         with exclusively(path):
-            outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
-            record.learn(outcome)
-            deed.learn(outcome)
-            older = _put_aside(path) if settings.keep else None
-            begun = time.perf_counter()
-            try:
-                written = pipeline.publish(
-                    outcome, path, progress=progress, marks=deed.marks, approve=deed.approve
-                )
-            except BaseException:
-                if older:
-                    older.unlink(missing_ok=True)
-                raise
-            outcome.seconds["write"] = time.perf_counter() - begun
-            if older:
-                record.moved(path, older)
+            kind = estimate.kind(settings, pipeline.window_of(asked))
+            make = _in_memory if kind == estimate.MEMORY else partial(_by_engine, kind)
+            outcome, written = make(settings, asked, path, clear, progress, record, deed)
             record.wrote(written, outcome)
             if settings.keep:
-                _forget_older(template, path, asked, settings.keep)
+                shelf.clear(template, written, asked.merchant, settings.keep)
         return Delivery(outcome, written, record.notes)
 
 
@@ -110,14 +94,26 @@ def rehearse(
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
-) -> Outcome:
+) -> Finished:
     """Run and write nothing but the audit, which has what was read. Raises AggregatorError."""
     who = audit.account()
     with audit.deed(settings, "run", who, asked, clear=clear, dry_run=True) as deed:
-        outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
+        kind = estimate.kind(settings, pipeline.window_of(asked))
+        if kind == estimate.MEMORY:
+            outcome: Finished = pipeline.run(settings, asked, clear=clear, progress=progress)
+        else:
+            from lib.engines import produce
+
+            outcome = produce.rehearse(settings, asked, kind, clear=clear, progress=progress)
         deed.learn(outcome)
         deed.end()
         return outcome
+
+
+def result_folder(settings: Settings, asked: Request, workbook: Path) -> Path:
+    """Where an engine's result goes beside this workbook, if no other folder is configured."""
+    configured = settings.engine.result_dir
+    return target(configured, asked) if configured else workbook.with_suffix("")
 
 
 def record_export(settings: Settings, outcome: Outcome, who: str, workbook: Future[Any]) -> None:
@@ -167,7 +163,7 @@ class Record:
                 **fields,
             )
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: Finished) -> None:
         """The run is matched and its books tie; what is unusual about it becomes its notes."""
         books = {name: _plain(value) for name, value in vars(outcome.books).items()}
         self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
@@ -186,14 +182,14 @@ class Record:
         with self._tolerantly():
             self._history.moved(old, new)
 
-    def wrote(self, written: Written, outcome: Outcome) -> None:
-        """The report is in its place."""
+    def wrote(self, written: tuple[Written, ...], outcome: Finished) -> None:
+        """The report is in its place; of one that is several workbooks only the size is kept."""
         self._fields |= {
             "seconds": dict(outcome.seconds),
-            "file": str(written.path),
-            "size_bytes": written.size_bytes,
-            "sha256": written.sha256,
+            "size_bytes": sum(book.size_bytes for book in written),
         }
+        if len(written) == 1:
+            self._fields |= {"file": str(written[0].path), "sha256": written[0].sha256}
 
     def end(self, outcome: str, message: str | None = None, found: Any = None) -> None:
         """The run is over; ``found`` is the workbook it made, where it has none of its own."""
@@ -227,6 +223,75 @@ def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Re
     record.end(history.DONE)
 
 
+def _in_memory(
+    settings: Settings,
+    asked: Request,
+    path: Path,
+    clear: bool,
+    progress: Progress,
+    record: Record,
+    deed: audit.Deed,
+) -> tuple[Finished, tuple[Written, ...]]:
+    outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
+    record.learn(outcome)
+    deed.learn(outcome)
+    begun = time.perf_counter()
+    with _older_kept(settings, record, path):
+        written = pipeline.publish(
+            outcome, path, progress=progress, marks=deed.marks, approve=deed.approve
+        )
+    outcome.seconds["write"] = time.perf_counter() - begun
+    return outcome, (written,)
+
+
+def _by_engine(
+    kind: Kind,
+    settings: Settings,
+    asked: Request,
+    path: Path,
+    clear: bool,
+    progress: Progress,
+    record: Record,
+    deed: audit.Deed,
+) -> tuple[Finished, tuple[Written, ...]]:
+    # Only what does not fit in memory pays for loading it.
+    from lib.engines import produce
+
+    def learn(outcome: Finished) -> None:
+        record.learn(outcome)
+        deed.learn(outcome)
+
+    def place(made: Path, written: Written) -> None:
+        with _older_kept(settings, record, written.path):
+            deed.approve(written)
+            made.replace(written.path)
+
+    places = produce.Places(path, result_folder(settings, asked, path))
+    steps = produce.Steps(learn, deed.marks, deed.approve, place)
+    outcome, written = produce.produce(
+        settings, asked, kind, places, steps, clear=clear, progress=progress
+    )
+    if all(book.path != path for book in written) and path.exists():
+        # Its place was taken by a workbook a day.
+        with _older_kept(settings, record, path):
+            path.unlink()
+    return outcome, written
+
+
+@contextmanager
+def _older_kept(settings: Settings, record: Record, path: Path) -> Iterator[None]:
+    """Where older reports are kept, this one has another name once the block has replaced it."""
+    older = shelf.put_aside(path) if settings.keep else None
+    try:
+        yield
+    except BaseException:
+        if older:
+            older.unlink(missing_ok=True)
+        raise
+    if older:
+        record.moved(path, older)
+
+
 def _message(problem: BaseException) -> str:
     expected = isinstance(problem, AggregatorError)
     return str(problem) if expected else f"erro inesperado ({type(problem).__name__})"
@@ -239,39 +304,6 @@ def _values(asked: Request) -> dict[str, str]:
         "end": f"{asked.period.end:%Y-%m-%d}",
         "merchant": asked.merchant,
     }
-
-
-def _put_aside(path: Path) -> Path | None:
-    """Give the report in this place a second name that says when it was written."""
-    with suppress(FileNotFoundError):
-        written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-        aside = path.with_name(f"{path.stem}{written:{_ASIDE}}{path.suffix}")
-        if not aside.exists():
-            try:
-                os.link(path, aside)
-            except OSError:  # a file system without links
-                shutil.copy2(path, aside)
-        return aside
-    return None
-
-
-def _forget_older(template: Path, current: Path, asked: Request, keep: int) -> None:
-    """Remove this merchant's reports beyond the newest ``keep`` older ones."""
-    name = re.escape(template.stem)
-    for placeholder in ("date", "start", "end"):
-        name = name.replace(re.escape(f"{{{placeholder}}}"), _DAY)
-    name = name.replace(re.escape("{merchant}"), re.escape(asked.merchant))
-    pattern = re.compile(name + _ASIDE_PATTERN + re.escape(template.suffix))
-    older = [
-        path
-        for path in current.parent.iterdir()
-        if pattern.fullmatch(path.name) and path.name != current.name and path.is_file()
-    ]
-    older.sort(key=lambda path: (path.stat().st_mtime, path.name), reverse=True)
-    for path in older[keep:]:
-        with suppress(OSError):
-            path.unlink()
-            _log.info("relatório antigo removido: %s", path.name)
 
 
 def _plain(value: object) -> object:

@@ -18,6 +18,10 @@ from lib import keys, pipeline, sources, summary, survey
 from lib.notices import Notice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from lib.pipeline import Finished
     from lib.reconciliation import Reconciliation
     from lib.settings import Settings
     from lib.survey import Survey
@@ -63,6 +67,17 @@ _CONNECTED: Final = (
     "{side}: PostgreSQL {version}; consulta, colunas e permissões em ordem; {rows} registros no "
     "período; relógio {drift:+.0f} s em relação a este computador."
 )
+
+
+def of_run(run: Finished) -> list[Notice]:
+    """The same of a finished run; what only its rows tell is left out where they are elsewhere."""
+    if isinstance(run, pipeline.Outcome):
+        return notices(run.reconciliation)
+    days = run.by_day[run.by_day["day"].notna()]
+    counts = {"transactions": run.books.transactions, "auth_logs": run.books.logs}
+    names = {"transactions": "transactions", "auth_logs": "logs"}
+    found = [Notice(_EMPTY[side]) for side, rows in counts.items() if not rows]
+    return found or _missing({s: list(days["day"][days[n] == 0]) for s, n in names.items()})
 
 
 def notices(result: Reconciliation) -> list[Notice]:
@@ -118,6 +133,10 @@ def _missing_days(result: Reconciliation) -> list[Notice]:
         "transactions": reached.days_without_transactions,
         "auth_logs": reached.days_without_logs,
     }
+    return _missing(days)
+
+
+def _missing(days: Mapping[str, Sequence[date]]) -> list[Notice]:
     return [
         Notice(_NO_DAY[side], {"days": len(missing), "first": missing[0]})
         for side, missing in days.items()

@@ -43,9 +43,9 @@ class Request:
     rule: Rule
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A finished, balanced reconciliation and how it came about.
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What is known of a finished, balanced run, wherever its rows are.
 
     ``by_day`` is `summary.balance_by_day`; ``seconds`` is by stage.
     """
@@ -54,10 +54,16 @@ class Outcome:
     merchant_name: str
     clear: bool
     extracted_at: datetime
-    reconciliation: Reconciliation
     books: summary.Books
     by_day: pd.DataFrame
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Finished):
+    """A finished run whose rows are in memory."""
+
+    reconciliation: Reconciliation
 
 
 def local_today(settings: Settings) -> date:

@@ -7,7 +7,7 @@ fails does not stop the others. Parses nothing and owns no exit code.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from lib import delivery, diagnosis, pipeline, progress, row_security, run_log
 from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
-    from lib.pipeline import Outcome, Request
+    from lib.pipeline import Finished, Request
+    from lib.report import Written
     from lib.settings import Settings
 
 
@@ -44,7 +45,7 @@ def run(settings: Settings, job: Job) -> None:
         pipeline.request(settings, today, merchant=merchant, **job.period, **job.rule)
         for merchant in job.merchants
     ]
-    _require_names(asked, job)
+    _require_names(settings, asked, job)
     row_security.prove(settings)
     failed = []
     for request in asked:
@@ -82,37 +83,48 @@ def _one(settings: Settings, asked: Request, job: Job) -> None:
         else:
             delivered = delivery.deliver(settings, asked, job.output, clear=clear, progress=told)
             outcome = delivered.outcome
-    for notice in diagnosis.notices(outcome.reconciliation):
+    for notice in diagnosis.of_run(outcome):
         sys.stderr.write(f"Atenção: {notice}\n")
     if job.dry_run:
         _print_outcome(outcome)
         typer.echo("Ensaio concluído; nenhuma planilha foi gravada.")
         return
-    written = delivered.written
     run_log.event(
-        f"concluída: {written.path}, {written.size_bytes} bytes, sha256 {written.sha256}",
+        f"concluída: {', '.join(map(_told, delivered.written))}",
         merchant=asked.merchant,
         outcome="concluída",
-        file=written.path,
-        sha256=written.sha256,
+        file=delivered.written[0].path,
+        sha256=delivered.written[0].sha256,
         **{name: getattr(outcome.books, name) for name in vars(outcome.books)},
     )
-    _print_outcome(outcome, written.path)
-    typer.echo(f"Planilha '{written.path.name}' gerada com sucesso.")
+    _print_outcome(outcome, [written.path for written in delivered.written])
+    for written in delivered.written:
+        typer.echo(f"Planilha '{written.path.name}' gerada com sucesso.")
 
 
-def _require_names(asked: list[Request], job: Job) -> None:
+def _told(written: Written) -> str:
+    return f"{written.path}, {written.size_bytes} bytes, sha256 {written.sha256}"
+
+
+def _require_names(settings: Settings, asked: list[Request], job: Job) -> None:
     """No two merchants of one run under one name."""
     names = {delivery.target(job.output, request) for request in asked}
-    if len(names) < len(asked) and not job.dry_run:
+    folders = {delivery.result_folder(settings, r, delivery.target(job.output, r)) for r in asked}
+    if job.dry_run:
+        return
+    if len(names) < len(asked):
         raise ConfigError(
             "Com --all-merchants o nome do arquivo precisa de {{merchant}}, como em "
             "{example}: ajuste output_path ou --output.",
             example=f"{job.output.stem}_{{merchant}}{job.output.suffix}",
         )
+    if len(folders) < len(asked):
+        raise ConfigError(
+            "Com --all-merchants o result_dir de [aggregator.engine] precisa de {{merchant}}."
+        )
 
 
-def _print_outcome(outcome: Outcome, path: Path | None = None) -> None:
+def _print_outcome(outcome: Finished, paths: Sequence[Path] = ()) -> None:
     books, period, thousands = outcome.books, outcome.request.period, progress.thousands
     lines = {
         "Estabelecimento": f"{outcome.merchant_name} ({outcome.request.merchant})",
@@ -123,7 +135,7 @@ def _print_outcome(outcome: Outcome, path: Path | None = None) -> None:
         "Logs": f"{thousands(books.logs)} = {thousands(books.logs_matched)} conciliados + "
         f"{thousands(books.divergences)} divergentes",
     }
-    if path:
-        lines["Arquivo"] = str(path)
     for name, value in lines.items():
         typer.echo(f"{name}: {value}")
+    for path in paths:
+        typer.echo(f"Arquivo: {path}")

@@ -15,7 +15,7 @@ from lib.notices import Notice
 
 if TYPE_CHECKING:
     from lib.history import Run
-    from lib.pipeline import Outcome
+    from lib.pipeline import Finished
 
 SEARCHED: Final = 1_000
 """How many runs back the same weekday is looked for: twelve weeks of ten runs a day."""
@@ -35,7 +35,7 @@ _WEEKDAYS: Final = (
 )
 
 
-def notices(outcome: Outcome, earlier: Sequence[Run], zone: tzinfo) -> list[Notice]:
+def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Notice]:
     """A notice for each figure that is far from those of earlier runs of the same kind.
 
     Of the same merchant, rule, length of period and weekday; a day that was run several times

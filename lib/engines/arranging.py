@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lib.engines import result, tables
+from lib.engines import draft, tables
 
 if TYPE_CHECKING:
     from lib.engines.job import Job
@@ -33,5 +33,5 @@ def gather(job: Job, asked: Gathering) -> int:
     table = pa.concat_tables(found).combine_chunks()
     del found
     table = tables.arranged(asked.table, table)
-    result.write_piece(asked.path, table)
+    draft.write_piece(asked.path, table)
     return len(table)

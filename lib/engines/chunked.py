@@ -8,8 +8,8 @@ Orchestrates only: what is done to a share, a bucket or a slot is its own module
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ from lib.engines.totals import Read, totals_of
 from lib.reconciliation import CARD
 
 if TYPE_CHECKING:
+    from lib.engines.draft import Draft
+    from lib.engines.publishing import Matching
     from lib.engines.workers import Workers
     from lib.pipeline import Progress, Request
     from lib.settings import Settings
@@ -41,17 +43,17 @@ if TYPE_CHECKING:
 _SHARES_PER_WORKER: Final = 2
 
 
-def run(
+@contextmanager
+def matched(
     settings: Settings,
     asked: Request,
-    target: Path,
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
-) -> result.Result:
-    """Read, match, balance the books and publish the result in the folder ``target``.
+) -> Iterator[Matching]:
+    """Read, match and balance the books; the matching can be filled in until the block ends.
 
-    Raises AggregatorError; an older result then stays as it was.
+    Raises AggregatorError.
     """
     count = settings.engine.worker_count
     with ExitStack() as stack:
@@ -63,13 +65,28 @@ def run(
         if stage.staged is None:
             held = snapshots.held(settings, job.window.user)
             job = replace(job, snapshots=moment.enter_context(held))
-        if stage.staged is None:
             read = _staged(job, pool, count, progress)
             stage.complete(vars(read))
             moment.close()
         else:
             read = Read(**{field.name: stage.staged[field.name] for field in fields(Read)})
-        return _published(job, asked, read, target, pool, progress)
+        yield _matching(job, asked, read, pool, progress)
+
+
+def run(
+    settings: Settings,
+    asked: Request,
+    target: Path,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
+) -> result.Result:
+    """Publish the result alone in the folder ``target``.
+
+    Raises AggregatorError; an older result then stays as it was.
+    """
+    with matched(settings, asked, clear=clear, progress=progress) as found:
+        return publishing.publish(found, target, progress)
 
 
 def _job(settings: Settings, asked: Request, clear: bool, stage: staging.Staging) -> Job:
@@ -139,25 +156,23 @@ def route(job: Job, pool: Workers) -> None:
         pass
 
 
-def _published(
-    job: Job, asked: Request, read: Read, target: Path, pool: Workers, progress: Progress
-) -> result.Result:
+def _matching(job: Job, asked: Request, read: Read, pool: Workers, progress: Progress) -> Matching:
     progress("matching", read.transactions + read.auth_logs)
     per_day = publishing.slots_a_day(job.period, read)
     tasks = [(number, read.newest, per_day) for number in range(job.buckets)]
     found = {task[0]: matched for task, matched in pool.each(job, bucket.match, tasks)}
-    totals = totals_of(found.values())
-    with publishing.published(
-        job.settings, asked, job.clear, read, totals, target, progress
-    ) as draft:
+
+    def fill(draft: Draft, per_day: int) -> None:
         wanted = _gatherings(found, draft, per_day)
         for gathering, rows in pool.each(job, arranging.gather, wanted):
             draft.add(gathering.table, gathering.slot, gathering.path, rows)
-    return result.open_result(target)
+
+    totals = totals_of(found.values())
+    return publishing.balanced(job.settings, asked, job.clear, read, totals, fill)
 
 
 def _gatherings(
-    found: dict[int, bucket.Matched], draft: result.Draft, per_day: int
+    found: dict[int, bucket.Matched], draft: Draft, per_day: int
 ) -> list[arranging.Gathering]:
     batches: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for number, matched in sorted(found.items()):

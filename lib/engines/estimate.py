@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
-from lib import extraction, sources
+from lib import retries, sources
+from lib.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from lib.extraction import Window
     from lib.settings import Settings
+    from lib.sources import Side
+
+Kind = Literal["memory", "chunked", "spark"]
+
+MEMORY: Final = "memory"
+CHUNKED: Final = "chunked"
+SPARK: Final = "spark"
 
 IN_MEMORY_BYTES: Final = 600
 """What a record takes at the peak of a reconciliation in one process, as measured."""
@@ -17,30 +27,43 @@ _WORKER_BYTES: Final = 250_000_000
 _BUCKET_SHARE: Final = 0.6
 _LEAST_SHARE: Final = 0.2
 _MOST_BUCKETS: Final = 256
+_SILENCE_SECONDS: Final = 5.0
+
+_log: Final = logging.getLogger(__name__)
 
 
 def records(settings: Settings, window: Window) -> int:
     """How many records both sides may have; twice the larger, as a server guesses what it cannot
-    know of a text's content. Checks the columns too. Raises ExtractionError.
+    know of a text's content. Reads none. Raises ExtractionError.
     """
-    rows = []
-    for side in sources.SIDES:
-        with sources.session(settings, side, window.user) as cursor:
-            extraction.check_columns(cursor, settings, side, window)
-            select = extraction.masked_select(cursor, settings, side, window, clear=False)
-            cursor.execute(b"EXPLAIN (FORMAT JSON) " + select)
-            (plan,) = cursor.fetchone()
-            rows.append(int(plan[0]["Plan"]["Plan Rows"]))
-    return 2 * max(rows)
+    return 2 * max(retries.persist(partial(_rows, settings, s, window)) for s in sources.SIDES)
 
 
-def kind(settings: Settings, window: Window) -> str:
-    """The configured engine; where none is, chunked for what does not fit the memory limit."""
+def kind(settings: Settings, window: Window) -> Kind:
+    """The configured engine; where none is, chunked for what does not fit the memory limit.
+
+    Raises ExtractionError where a server does not answer.
+    """
     engine = settings.engine
     if engine.kind is not None:
         return engine.kind
-    fits = records(settings, window) * IN_MEMORY_BYTES <= engine.memory_bytes
-    return "memory" if fits else "chunked"
+    count = records(settings, window)
+    if count * IN_MEMORY_BYTES <= engine.memory_bytes:
+        return MEMORY
+    _log.info("motor chunked: os servidores esperam %d registros", count)
+    return CHUNKED
+
+
+def _rows(settings: Settings, side: Side, window: Window) -> int:
+    sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sources.query(settings, side)}\n) AS q"
+    limit = sources.source(settings, side).statement_timeout + _SILENCE_SECONDS
+    with (
+        sources.session(settings, side, window.user) as cursor,
+        Watchdog(cursor.connection.fileno(), limit),
+    ):
+        cursor.execute(sources.render(cursor, side, sql, window.parameters))
+        (plan,) = cursor.fetchone()
+        return int(plan[0]["Plan"]["Plan Rows"])
 
 
 def buckets(settings: Settings, count: int) -> int:

@@ -1,55 +1,114 @@
-"""A run by an engine, from the request to the published result and its workbooks."""
+"""A run by an engine, from the request to the published result and its workbooks.
+
+Everything is written aside, and takes its place together once it is complete.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lib.engines import chunked, workbooks
+from lib import scaffold
+from lib.engines import draft, estimate, publishing, workbooks
+from lib.locks import exclusively
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lib.engines.result import Result
-    from lib.pipeline import Progress, Request
+    from lib.engines.estimate import Kind
+    from lib.engines.publishing import Matching
+    from lib.pipeline import Finished, Progress, Request
     from lib.report import Written
     from lib.settings import Settings
 
 
 @dataclass(frozen=True)
-class Produced:
-    """The opened result, its workbooks in the order of their days, and seconds by stage."""
+class Places:
+    """Where the workbook and the result go; several workbooks stand beside the one's place."""
 
-    result: Result
-    workbooks: list[Written]
-    seconds: dict[str, float] = field(default_factory=dict)
+    workbook: Path
+    result: Path
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is to be done on the way.
+
+    ``learn`` is told the balanced books before anything is written. ``marks`` go into every
+    workbook's properties. ``approve`` sees the finished manifest, and ``place`` puts a finished
+    workbook from a path where it belongs; what either raises ends the run.
+    """
+
+    learn: Callable[[Finished], object] = lambda finished: None
+    marks: Mapping[str, str] = field(default_factory=dict)
+    approve: Callable[[Written], object] = lambda written: None
+    place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
+
+
+def rehearse(
+    settings: Settings, asked: Request, kind: Kind, *, clear: bool, progress: Progress
+) -> Finished:
+    """Read, match and balance the books, and write nothing. Raises AggregatorError."""
+    began = time.perf_counter()
+    with _matched(settings, asked, kind, clear, progress) as found:
+        finished = found.finished()
+    finished.seconds["reconcile"] = time.perf_counter() - began
+    return finished
 
 
 def produce(
     settings: Settings,
     asked: Request,
-    kind: str,
-    target: Path,
+    kind: Kind,
+    places: Places,
+    steps: Steps | None = None,
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
-) -> Produced:
-    """Run the engine of this kind (`estimate.kind`, but not memory), and write the workbooks.
+) -> tuple[Finished, tuple[Written, ...]]:
+    """Run the engine of this kind (but not memory), and put the result and its workbooks in place.
 
-    The result is in the configured folder, by default the workbook's name without its ending.
-    Raises AggregatorError.
+    Returns the workbooks in the order of their days. Raises AggregatorError; what was there before
+    then stays.
     """
-    folder = settings.engine.result_dir or target.with_suffix("")
+    steps = steps or Steps()
     began = time.perf_counter()
-    if kind == "spark":
+    with ExitStack() as stack:
+        stack.enter_context(exclusively(places.result))
+        with _matched(settings, asked, kind, clear, progress) as found:
+            finished = found.finished()
+            finished.seconds["reconcile"] = time.perf_counter() - began
+            steps.learn(finished)
+            began = time.perf_counter()
+            drafted = stack.enter_context(publishing.sealed(found, places.result, progress))
+        # The engine has ended and what it staged is gone before workbooks need room.
+        books = workbooks.wanted(drafted.sealed, places.workbook)
+        aside = stack.enter_context(scaffold.beside(places.workbook))
+        written = workbooks.write(
+            drafted.sealed, draft.SEALED, books, aside, steps.marks, settings.engine.worker_count
+        )
+        drafted.publish(steps.approve)
+        for book in written:
+            steps.place(aside / book.path.name, book)
+    finished.seconds["write"] = time.perf_counter() - began
+    return finished, tuple(written)
+
+
+@contextmanager
+def _matched(
+    settings: Settings, asked: Request, kind: Kind, clear: bool, progress: Progress
+) -> Iterator[Matching]:
+    if kind == estimate.SPARK:
         # Only who asks for it pays for loading it.
         from lib.engines import spark
 
-        found = spark.run(settings, asked, folder, clear=clear, progress=progress)
+        matched = spark.matched
     else:
-        found = chunked.run(settings, asked, folder, clear=clear, progress=progress)
-    matched = time.perf_counter()
-    written = workbooks.write(found, target, count=settings.engine.worker_count)
-    seconds = {"reconcile": matched - began, "write": time.perf_counter() - matched}
-    return Produced(found, written, seconds)
+        from lib.engines import chunked
+
+        matched = chunked.matched
+    with matched(settings, asked, clear=clear, progress=progress) as found:
+        yield found

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lib import pipeline
 from lib.engines import result
+from lib.engines.draft import Draft, drafted
 from lib.engines.totals import Read, Totals, require_all
+from lib.report import refusal
 
 if TYPE_CHECKING:
     from lib.pipeline import Progress, Request
@@ -19,6 +24,46 @@ if TYPE_CHECKING:
 _SLOT_ROWS: Final = 400_000
 
 
+@dataclass(frozen=True)
+class Matching:
+    """A matched and balanced reconciliation; ``fill`` writes its files, so many slots a day.
+
+    It can be filled as long as the engine that gave it is open.
+    """
+
+    settings: Settings
+    asked: Request
+    clear: bool
+    read: Read
+    totals: Totals
+    fill: Callable[[Draft, int], None]
+
+    def finished(self) -> pipeline.Finished:
+        """What is known of the run before anything is written."""
+        counts = result.counts(json.loads(result.as_json(self.totals.plain())))
+        return pipeline.Finished(
+            request=self.asked,
+            merchant_name=self.settings.merchants[self.asked.merchant],
+            clear=self.clear,
+            extracted_at=datetime.fromisoformat(self.read.extracted_at),
+            books=counts.books,
+            by_day=counts.days,
+        )
+
+
+def balanced(
+    settings: Settings,
+    asked: Request,
+    clear: bool,
+    read: Read,
+    totals: Totals,
+    fill: Callable[[Draft, int], None],
+) -> Matching:
+    """The matching, once its books hold what was read. Raises BalanceError."""
+    require_all(read, totals.books)
+    return Matching(settings, asked, clear, read, totals, fill)
+
+
 def slots_a_day(period: Period, read: Read) -> int:
     """Into how many files to cut a day, so that each can be sorted in a worker's memory."""
     days = (period.end - period.start).days + 1
@@ -26,32 +71,31 @@ def slots_a_day(period: Period, read: Read) -> int:
 
 
 @contextmanager
-def published(
-    settings: Settings,
-    asked: Request,
-    clear: bool,
-    read: Read,
-    totals: Totals,
-    target: Path,
-    progress: Progress,
-) -> Iterator[result.Draft]:
-    """A draft for the files of the result, published when the block ends well.
+def sealed(found: Matching, target: Path, progress: Progress) -> Iterator[Draft]:
+    """A complete result, which the block may read and publish. Raises ReportError."""
+    books, asked = found.totals.books, found.asked
+    progress("writing", books.consolidated + books.divergences)
+    try:
+        with drafted(target) as draft:
+            found.fill(draft, slots_a_day(asked.period, found.read))
+            draft.seal(
+                {
+                    "merchant": asked.merchant,
+                    "merchant_name": found.settings.merchants[asked.merchant],
+                    "period": asdict(asked.period),
+                    "rule": asdict(asked.rule),
+                    "clear": found.clear,
+                    "extracted_at": found.read.extracted_at,
+                    **found.totals.plain(),
+                }
+            )
+            yield draft
+    except OSError as problem:
+        raise refusal(problem, target) from problem
 
-    Raises BalanceError where the books do not hold what was read.
-    """
-    require_all(read, totals.books)
-    progress("writing", totals.books.consolidated + totals.books.divergences)
-    target.mkdir(parents=True, exist_ok=True)
-    with result.drafted(target) as draft:
-        yield draft
-        draft.finish(
-            {
-                "merchant": asked.merchant,
-                "merchant_name": settings.merchants[asked.merchant],
-                "period": asdict(asked.period),
-                "rule": asdict(asked.rule),
-                "clear": clear,
-                "extracted_at": read.extracted_at,
-                **totals.plain(),
-            }
-        )
+
+def publish(found: Matching, target: Path, progress: Progress) -> result.Result:
+    """Publish the result alone, without a workbook. Raises ReportError."""
+    with sealed(found, target, progress) as draft:
+        draft.publish()
+    return result.open_result(target)

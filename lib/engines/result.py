@@ -4,18 +4,12 @@
     <version>/<table>/dia=<date>/<n>.parquet in sheet order, undated rows last
 
 The manifest is written last and names the version, so that a reader never meets half a result.
-Names beginning with ``_`` are unfinished; readers of Parquet folders pass over them. Knows no
-database and no screen.
+Reads; `lib.engines.draft` writes. Knows no database and no screen.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,7 +22,6 @@ import pyarrow as pa
 from pyarrow import dataset, parquet
 
 from lib.engines import tables
-from lib.engines.job import day_of
 from lib.errors import ReportError
 from lib.reconciliation import Period, Rule
 from lib.summary import Books
@@ -37,9 +30,7 @@ if TYPE_CHECKING:
     from pyarrow.compute import Expression
 
 MANIFEST: Final = "manifest.json"
-_FORMAT: Final = 1
-_UNDATED: Final = "sem-data"
-_GROUP_ROWS: Final = 65_536
+FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
@@ -109,90 +100,11 @@ class Result:
         return _in_seconds(schema.empty_table())
 
 
-class Draft:
-    """A result being written; `finish` publishes it, anything else leaves the old one."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.version = secrets.token_hex(8)
-        self._draft = folder / f"_{self.version}"
-        self._draft.mkdir(parents=True, mode=0o700)
-        self._pieces: dict[str, list[tuple[int, Path, int]]] = {n: [] for n in tables.NAMES}
-
-    def path(self, table: str, slot: int, per_day: int) -> Path:
-        """Where the rows of this slot go."""
-        undated = slot == tables.UNDATED
-        day = _UNDATED if undated else day_of(slot // per_day).isoformat()
-        folder = self._draft / table / f"dia={day}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{0 if undated else slot % per_day:04}.parquet"
-
-    def add(self, table: str, slot: int, path: Path, rows: int) -> None:
-        """A file is written."""
-        self._pieces[table].append((slot, path, rows))
-
-    def finish(self, manifest: dict[str, Any]) -> None:
-        """Publish what was added, then remove what was published before."""
-        pieces = {
-            table: [self._told(path, rows) for _, path, rows in sorted(found)]
-            for table, found in self._pieces.items()
-        }
-        self._draft.rename(self.folder / self.version)
-        told = {"format": _FORMAT, "version": self.version, **manifest, "pieces": pieces}
-        temporary = self.folder / f"_{MANIFEST}"
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(as_json(told))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / MANIFEST)
-        sweep(self.folder, self.version)
-
-    def _told(self, path: Path, rows: int) -> dict[str, Any]:
-        day = path.parent.name.removeprefix("dia=")
-        return {
-            "path": str(self.version / path.relative_to(self._draft)),
-            "day": None if day == _UNDATED else day,
-            "rows": rows,
-        }
-
-    def discard(self) -> None:
-        """Remove what was written so far."""
-        shutil.rmtree(self._draft, ignore_errors=True)
-
-
-@contextmanager
-def drafted(folder: Path) -> Iterator[Draft]:
-    """A draft in this folder, cleared of what killed runs left; gone unless it was finished."""
-    sweep(folder)
-    draft = Draft(folder)
-    try:
-        yield draft
-    finally:
-        draft.discard()
-
-
-def write_piece(path: Path, table: pa.Table) -> None:
-    """One file, complete under its name or not there."""
-    temporary = path.with_name(f"_{path.name}-{os.getpid()}")
-    parquet.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
-    temporary.replace(path)
-
-
-def sweep(folder: Path, version: str | None = None) -> None:
-    """Remove what killed runs and replaced versions left; for one writer at a time."""
-    if version is None and (folder / MANIFEST).exists():
-        version = open_result(folder).version
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        ours = len(entry.name.removeprefix("_")) == 16 and entry.is_dir()
-        if (ours and entry.name != version) or entry.name == f"_{MANIFEST}":
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def open_result(folder: Path) -> Result:
+def open_result(folder: Path, manifest: str = MANIFEST) -> Result:
     """The result in this folder. Raises ReportError where there is none that can be read."""
     try:
-        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if told["format"] != _FORMAT:
+        told = json.loads((folder / manifest).read_text(encoding="utf-8"))
+        if told["format"] != FORMAT:
             raise ValueError
         return _opened(folder, told)
     except FileNotFoundError as exc:

@@ -34,6 +34,8 @@ from lib.errors import ConfigError
 from lib.reconciliation import CARD
 
 if TYPE_CHECKING:
+    from lib.engines.draft import Draft
+    from lib.engines.publishing import Matching
     from lib.pipeline import Progress, Request
     from lib.settings import Settings
     from lib.sources import Side
@@ -60,17 +62,17 @@ _OPTIONS: Final = {
 }
 
 
-def run(
+@contextmanager
+def matched(
     settings: Settings,
     asked: Request,
-    target: Path,
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
-) -> result.Result:
-    """Read, match, balance the books and publish the result in the folder ``target``.
+) -> Iterator[Matching]:
+    """Read, match and balance the books; the matching can be filled in until the block ends.
 
-    Raises AggregatorError; an older result then stays as it was.
+    Raises AggregatorError.
     """
     window = pipeline.window_of(asked)
     buckets = estimate.buckets(settings, estimate.records(settings, window))
@@ -105,20 +107,35 @@ def run(
         )
         told = [row.corpo for row in bodies.filter("tabela = ''").collect()]
         totals = totals_of(result.counts(json.loads(body)) for body in told)
-        with publishing.published(settings, asked, clear, read, totals, target, progress) as draft:
+        fill = partial(_fill, bodies.filter("tabela <> ''"))
+        yield publishing.balanced(settings, asked, clear, read, totals, fill)
 
-            def gathered(bodies: pa.Table) -> pa.Table:
-                return spark_tasks.gather(draft, per_day, bodies)
 
-            written = (
-                bodies.filter("tabela <> ''")
-                .groupBy("tabela", "slot")
-                .applyInArrow(gathered, _WRITTEN)
-                .collect()
-            )
-            for row in written:
-                draft.add(row.tabela, row.slot, Path(row.caminho), row.linhas)
-    return result.open_result(target)
+def run(
+    settings: Settings,
+    asked: Request,
+    target: Path,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
+) -> result.Result:
+    """Publish the result alone in the folder ``target``.
+
+    Raises AggregatorError; an older result then stays as it was.
+    """
+    with matched(settings, asked, clear=clear, progress=progress) as found:
+        return publishing.publish(found, target, progress)
+
+
+def _fill(bodies: Any, draft: Draft, per_day: int) -> None:
+    """Have the workers write every slot."""
+
+    def gathered(bodies: pa.Table) -> pa.Table:
+        return spark_tasks.gather(draft, per_day, bodies)
+
+    written = bodies.groupBy("tabela", "slot").applyInArrow(gathered, _WRITTEN).collect()
+    for row in written:
+        draft.add(row.tabela, row.slot, Path(row.caminho), row.linhas)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lib import columns as c
 from lib import config, keys, matching, summary
-from lib.engines import reading, result, tables
+from lib.engines import draft, reading, result, tables
 from lib.engines.bucket import counted_once
 from lib.engines.job import Job, Slice
 from lib.engines.reading import FIRST, as_frame
@@ -114,13 +114,13 @@ def match(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table
     return pa.table(list(map(list, zip(*bodies, strict=True))), schema=_BODIES)
 
 
-def gather(draft: result.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
+def gather(into: draft.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
     """Write one slot of one table; its name, slot, path and rows."""
     name, slot = bodies["tabela"][0].as_py(), bodies["slot"][0].as_py()
     parts = [pa.ipc.open_stream(body.as_buffer()).read_all() for body in bodies["corpo"]]
     table = tables.arranged(name, pa.concat_tables(parts).combine_chunks())
-    path = draft.path(name, slot, per_day)
-    result.write_piece(path, table)
+    path = into.path(name, slot, per_day)
+    draft.write_piece(path, table)
     return pa.table(
         {"tabela": [name], "slot": [slot], "caminho": [str(path)], "linhas": [len(table)]}
     )

@@ -6,6 +6,7 @@ Undated rows, where there are several workbooks, have one of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,7 @@ from lib import columns as c
 from lib.engines import result, tables, workers
 from lib.engines.reading import as_frame
 from lib.reconciliation import Period, Reconciliation
+from lib.report import Written
 
 if TYPE_CHECKING:
     from lib.engines.result import Result
@@ -36,35 +38,57 @@ class Workbook:
     day: date | None = None
 
 
-def write(
-    found: Result, target: Path, *, count: int = 1, rows_per_sheet: int = report.SHEET_ROWS
-) -> list[report.Written]:
-    """Write them under ``target``, or beside it with the day in the name, ``count`` at a time.
-
-    Raises ReportError.
-    """
+def wanted(
+    found: Result, target: Path, *, rows_per_sheet: int = report.SHEET_ROWS
+) -> list[Workbook]:
+    """The one under ``target``, or those beside it with the day in the name."""
     if all(found.rows(name) <= rows_per_sheet for name in _SHEETS):
-        wanted = [Workbook(target, whole=True)]
-    else:
-        days = {piece.day for name in _SHEETS for piece in found.pieces[name]}
-        ordered = sorted(days, key=lambda day: (day is None, day or date.min))
-        wanted = [Workbook(_named(target, day), whole=False, day=day) for day in ordered]
-    with workers.started(min(count, len(wanted))) as pool:
-        written = dict(pool.each(found.folder, write_one, wanted))
-    return [written[workbook] for workbook in wanted]
+        return [Workbook(target, whole=True)]
+    days = {piece.day for name in _SHEETS for piece in found.pieces[name]}
+    ordered = sorted(days, key=lambda day: (day is None, day or date.min))
+    return [Workbook(_named(target, day), whole=False, day=day) for day in ordered]
 
 
-def write_one(folder: Path, wanted: Workbook) -> report.Written:
-    """Write one workbook of the result in this folder."""
-    found = result.open_result(folder)
+def write(
+    found: Result,
+    manifest: str,
+    books: list[Workbook],
+    folder: Path,
+    marks: Mapping[str, str],
+    count: int,
+) -> list[Written]:
+    """Write these workbooks of a result into a folder, ``count`` at a time. Raises ReportError.
+
+    What is returned has the path that each is to have at the end.
+    """
+    task = Task(found.folder, manifest, folder, dict(marks))
+    with workers.started(min(count, len(books))) as pool:
+        written = dict(pool.each(task, write_one, books))
+    return [replace(written[book], path=book.path) for book in books]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every worker is told: the result, where to write, and what else the covers say."""
+
+    result: Path
+    manifest: str
+    folder: Path
+    marks: dict[str, str]
+
+
+def write_one(task: Task, wanted: Workbook) -> Written:
+    """Write one workbook of the result."""
+    found = result.open_result(task.result, task.manifest)
     cover = report.Cover(
         merchant=found.merchant,
         merchant_name=found.merchant_name,
         clear=found.clear,
         extracted_at=found.extracted_at,
         version=__version__,
+        marks=task.marks,
     )
-    return report.write(reconciliation(found, wanted), cover, wanted.path)
+    return report.write(reconciliation(found, wanted), cover, task.folder / wanted.path.name)
 
 
 def reconciliation(found: Result, wanted: Workbook) -> Reconciliation:
