@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -244,3 +245,19 @@ def left_behind(folder: Path, found: results.Result) -> list[Any]:
     expected = {found.folder / piece.path for all_ in found.pieces.values() for piece in all_}
     expected.add(found.folder / results.MANIFEST)
     return [path for path in folder.rglob("*") if path.is_file() and path not in expected]
+
+
+def test_a_full_disk_under_the_staged_records_is_one_sentence(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = engine_data.settings(databases, tmp_path / "staging")
+
+    def fill_up(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(chunked, "_staged", fill_up)
+
+    with pytest.raises(ReportError, match="staging.* confira o espaço livre"):
+        chunked.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+
+    assert list((tmp_path / "staging").iterdir()) == []

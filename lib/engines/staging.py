@@ -56,16 +56,16 @@ def held(parent: Path, fingerprint: str) -> Iterator[Staging]:
         try:
             parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             staging = _taken_up(parent, fingerprint, locks) or _new(parent, fingerprint, locks)
+            try:
+                yield staging
+            finally:
+                shutil.rmtree(staging.folder, ignore_errors=True)
         except OSError as exc:
             raise ReportError(
-                "Não foi possível usar a pasta {folder} para os dados temporários: confira "
-                "staging_dir em [aggregator.engine].",
+                "Não foi possível usar a pasta {folder} para os dados temporários: confira o "
+                "espaço livre, a permissão e staging_dir em [aggregator.engine].",
                 folder=parent,
             ) from exc
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging.folder, ignore_errors=True)
 
 
 def fingerprint(settings: Settings, asked: Request, user: str | None, clear: bool) -> str:

@@ -1,0 +1,220 @@
+"""The command line by an engine: the same files, records and sentences as in memory."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lib import cli, history
+from lib.engines import chunked, workbooks
+from lib.engines import result as results
+from lib.verify import AUDITORIA, verify
+from tests import engine_data
+from tests.command import PREVIOUS, Command, with_source
+from tests.servers import MERCHANTS, Databases
+
+PERIOD = ("--start", f"{engine_data.START}", "--end", f"{engine_data.END}")
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    engine_data.fill(databases, 2_000)
+    folder = tmp_path / "saida"
+    folder.mkdir()
+    return Command(databases, folder, capsys)
+
+
+def engine(command: Command, **keys: Any) -> dict[str, Any]:
+    """The keys of a configuration with an engine, and records of what it does."""
+    staging = command.folder.parent / "staging"
+    told = {"workers": 1, "memory_limit": "200 MB", "staging_dir": str(staging), **keys}
+    return {
+        "engine": told,
+        "history": {"path": str(command.folder.parent / "history.sqlite")},
+        "audit": {"path": str(command.folder.parent / "audit.jsonl")},
+    }
+
+
+def recorded(command: Command) -> list[history.Run]:
+    return history.History(command.folder.parent / "history.sqlite").runs()
+
+
+def audited(command: Command) -> list[dict[str, Any]]:
+    lines = (command.folder.parent / "audit.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines if '"run"' in line]
+
+
+def test_a_run_by_an_engine_says_and_writes_what_one_in_memory_does(command: Command) -> None:
+    by_memory = command.run(*PERIOD, **engine(command, kind="memory"))
+    expected = {name: pd.read_excel(command.target, sheet_name=name) for name in workbooks_of()}
+
+    by_engine = command.run(*PERIOD, **engine(command, kind="chunked"))
+
+    assert (by_engine.code, by_engine.out) == (cli.DONE, by_memory.out)
+    assert by_engine.out.splitlines()[-1] == (
+        f"Planilha '{command.target.name}' gerada com sucesso."
+    )
+    for stage in ("Lendo transações", "Lendo logs", "Conciliando", "Gravando a planilha"):
+        assert stage in by_engine.err
+    for name, frame in expected.items():
+        pd.testing.assert_frame_equal(pd.read_excel(command.target, sheet_name=name), frame)
+    assert results.open_result(command.target.with_suffix("")).books.transactions > 0
+    assert list((command.folder.parent / "staging").iterdir()) == []
+    assert {p.name for p in command.folder.iterdir()} == {
+        *("aggregator.toml", command.target.name, command.target.stem)
+    }
+
+    newest, older = recorded(command)
+    assert (newest.outcome, newest.books) == (history.DONE, older.books)
+    assert newest.file == command.target
+    done = [line for line in audited(command) if line["outcome"] == "done"]
+    assert done[-1]["file"] == str(command.target)
+    assert done[-1]["rows"] == done[0]["rows"]
+    assert done[-2]["file"] == str(command.target.with_suffix("") / results.MANIFEST)
+    started = [line for line in audited(command) if line["outcome"] == "started"]
+    anchor = verify(command.target).properties[AUDITORIA]
+    assert anchor == f"{started[-1]['seq']}:{started[-1]['seal']}"
+
+
+def workbooks_of() -> tuple[str, str]:
+    return ("Divergentes", "Transacoes Consolidadas")
+
+
+def test_what_does_not_fit_the_memory_limit_is_run_by_the_engine(command: Command) -> None:
+    for side in ("transactions", "auth_logs"):
+        command.databases.execute(side, "ANALYZE")
+
+    small = command.reported(*PERIOD, **engine(command, memory_limit="1 MB"))
+
+    assert (command.target.with_suffix("") / results.MANIFEST).exists()
+    assert len(small.consolidated) == recorded(command)[0].books["consolidated"]
+
+
+def test_what_fits_leaves_no_result(command: Command) -> None:
+    command.reported(*PERIOD, **engine(command))
+
+    assert not command.target.with_suffix("").exists()
+
+
+def test_a_rehearsal_by_an_engine_writes_nothing(command: Command) -> None:
+    by_memory = command.run(*PERIOD, "--dry-run", **engine(command, kind="memory"))
+
+    said = command.run(*PERIOD, "--dry-run", **engine(command, kind="chunked"))
+
+    assert (said.code, said.out) == (cli.DONE, by_memory.out)
+    assert said.out.splitlines()[-1] == "Ensaio concluído; nenhuma planilha foi gravada."
+    assert command.target.read_bytes() == PREVIOUS
+    assert not command.target.with_suffix("").exists()
+    assert recorded(command) == []
+
+
+def test_a_clear_report_by_an_engine_has_the_raw_line(command: Command) -> None:
+    keys = engine(command, kind="chunked") | {"privacy": {"report": "clear"}}
+
+    found = command.reported(*PERIOD, **keys)
+
+    assert len(found.divergences[0]) == 7
+    assert found.divergences[0][6].endswith(engine_data.MERCHANT)
+    assert results.open_result(command.target.with_suffix("")).clear
+    assert recorded(command)[0].clear
+
+
+def test_books_that_do_not_balance_leave_everything_as_it_was(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = engine(command, kind="chunked")
+    command.reported(*PERIOD, **keys)
+    command.target.write_bytes(PREVIOUS)
+    before = results.open_result(command.target.with_suffix(""))
+    staged = chunked._staged
+
+    def lose_one(*words: Any) -> Any:
+        read = staged(*words)
+        return type(read)(**vars(read) | {"auth_logs": read.auth_logs + 1})
+
+    monkeypatch.setattr(chunked, "_staged", lose_one)
+
+    sentence = command.refused(*PERIOD, **keys)
+
+    assert sentence.startswith("auth_logs: a conta não fecha: lido ")
+    assert results.open_result(command.target.with_suffix("")).version == before.version
+    assert recorded(command)[0].outcome == history.FAILED
+
+
+def test_a_workbook_that_cannot_be_written_keeps_the_older_result(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = engine(command, kind="chunked")
+    command.reported(*PERIOD, **keys)
+    command.target.write_bytes(PREVIOUS)
+    before = results.open_result(command.target.with_suffix(""))
+
+    def refuse(*words: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(workbooks, "write", refuse)
+
+    assert "espaço em disco" in command.refused(*PERIOD, **keys)
+    names = {entry.name for entry in before.folder.iterdir()}
+    assert names == {results.MANIFEST, before.version}
+
+
+def test_a_workbook_a_day_takes_the_place_of_the_one_before(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(workbooks.wanted, rows_per_sheet=1_000)
+    monkeypatch.setattr(workbooks, "wanted", few)
+    keys = engine(command, kind="chunked")
+
+    said = command.run(*PERIOD, **keys)
+    again = command.run(*PERIOD, keep=1, **keys)
+
+    days = [engine_data.START + timedelta(days=number) for number in range(7)]
+    names = [f"{command.target.stem}_{day}.xlsx" for day in days]
+    assert said.out.splitlines()[-7:] == [f"Planilha '{n}' gerada com sucesso." for n in names]
+    assert again.code == cli.DONE, again.err
+    assert not command.target.exists()
+    reports = list(command.folder.glob("*.xlsx"))
+    assert {path.name for path in reports} > set(names)
+    assert len(reports) == 14
+    rows = sum(sum(verify(command.folder / name).rows.values()) for name in names)
+    books = recorded(command)[0].books
+    assert rows == books["consolidated"] + books["divergences"]
+
+
+def test_several_merchants_do_not_share_one_result_folder(command: Command) -> None:
+    keys = engine(command, kind="chunked", result_dir=str(command.folder / "resultado"))
+    keys["output_path"] = str(command.folder / "r_{merchant}.xlsx")
+    output = ("--output", keys["output_path"])
+
+    said = command.run(*PERIOD, *output, "--all-merchants", **keys)
+
+    assert said.code == cli.FAILED
+    assert "result_dir de [aggregator.engine] precisa de {merchant}" in said.err
+
+
+def test_each_merchant_has_its_own_result(command: Command) -> None:
+    keys = engine(command, kind="chunked", result_dir=str(command.folder / "{merchant}"))
+    output = ("--output", str(command.folder / "r_{merchant}.xlsx"))
+
+    said = command.run(*PERIOD, *output, "--all-merchants", **keys)
+
+    assert said.code == cli.DONE, said.err
+    opened = [results.open_result(command.folder / cnpj) for cnpj in MERCHANTS]
+    assert [found.merchant for found in opened] == list(MERCHANTS)
+
+
+def test_a_server_that_is_not_there_is_told_as_ever(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.retries.FIRST_WAIT_SECONDS", 0.01)
+    told = with_source(command.databases.values, "auth_logs", host="127.0.0.1", port=1)
+    keys = engine(command) | told
+
+    assert "auth_logs: não foi possível conectar a 127.0.0.1" in command.refused(*PERIOD, **keys)
