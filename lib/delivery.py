@@ -7,7 +7,6 @@ never stands in the way: a report is written whether or not the history can be. 
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lib import audit, history, pipeline, shelf, unusual
 from lib.engines import estimate
-from lib.errors import AggregatorError, ConfigError, HistoryError
+from lib.errors import AggregatorError, HistoryError
 from lib.locks import exclusively
 from lib.pipeline import Finished, Outcome, Progress, Request
 
@@ -28,11 +27,6 @@ if TYPE_CHECKING:
     from lib.report import Written
     from lib.settings import Settings
 
-_PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
-_UNKNOWN: Final = (
-    "O nome do arquivo de saída usa {{{name}}}, que não existe; há {{date}}, {{start}}, {{end}} "
-    "e {{merchant}}."
-)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -44,21 +38,6 @@ class Delivery:
     outcome: Finished
     written: tuple[Written, ...]
     notes: tuple[str, ...]
-
-
-def target(template: Path, asked: Request) -> Path:
-    """The file of this request: ``{date}``, ``{start}``, ``{end}`` and ``{merchant}`` filled in.
-
-    Raises ConfigError where the template has others.
-    """
-    values = _values(asked)
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in values:
-            raise ConfigError(_UNKNOWN, name=found[1])
-        return values[found[1]]
-
-    return Path(_PLACEHOLDER.sub(value, str(template)))
 
 
 def deliver(
@@ -73,7 +52,7 @@ def deliver(
 
     Raises AggregatorError; ReportError at once where another run is writing the same file.
     """
-    path = target(template, asked)
+    path = shelf.target(template, asked)
     with (
         _recorded(settings, asked, clear=clear) as record,
         audit.deed(settings, "run", audit.account(), asked, clear=clear) as deed,
@@ -108,12 +87,6 @@ def rehearse(
         deed.learn(outcome)
         deed.end()
         return outcome
-
-
-def result_folder(settings: Settings, asked: Request, workbook: Path) -> Path:
-    """Where an engine's result goes beside this workbook, if no other folder is configured."""
-    configured = settings.engine.result_dir
-    return target(configured, asked) if configured else workbook.with_suffix("")
 
 
 def record_export(settings: Settings, outcome: Outcome, who: str, workbook: Future[Any]) -> None:
@@ -266,7 +239,7 @@ def _by_engine(
             deed.approve(written)
             made.replace(written.path)
 
-    places = produce.Places(path, result_folder(settings, asked, path))
+    places = produce.Places(path, shelf.result_folder(settings, asked, path))
     steps = produce.Steps(learn, deed.marks, deed.approve, place)
     outcome, written = produce.produce(
         settings, asked, kind, places, steps, clear=clear, progress=progress
@@ -295,15 +268,6 @@ def _older_kept(settings: Settings, record: Record, path: Path) -> Iterator[None
 def _message(problem: BaseException) -> str:
     expected = isinstance(problem, AggregatorError)
     return str(problem) if expected else f"erro inesperado ({type(problem).__name__})"
-
-
-def _values(asked: Request) -> dict[str, str]:
-    return {
-        "date": f"{asked.period.today:%Y-%m-%d}",
-        "start": f"{asked.period.start:%Y-%m-%d}",
-        "end": f"{asked.period.end:%Y-%m-%d}",
-        "merchant": asked.merchant,
-    }
 
 
 def _plain(value: object) -> object:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lib import delivery, diagnosis, pipeline, progress, row_security, run_log
+from lib import delivery, diagnosis, pipeline, progress, row_security, run_log, shelf
 from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def _told(written: Written) -> str:
 
 def _require_names(settings: Settings, asked: list[Request], job: Job) -> None:
     """No two merchants of one run under one name."""
-    names = {delivery.target(job.output, request) for request in asked}
-    folders = {delivery.result_folder(settings, r, delivery.target(job.output, r)) for r in asked}
+    names = {shelf.target(job.output, request) for request in asked}
+    folders = {shelf.result_folder(settings, r, shelf.target(job.output, r)) for r in asked}
     if job.dry_run:
         return
     if len(names) < len(asked):

@@ -1,6 +1,6 @@
-"""The older reports that are kept beside a report, under the moment they were written.
+"""The names of reports: of a new one, and of the older ones that are kept beside it.
 
-Owns their names and which of them go. Writes no report.
+Owns what a name is made of, and which older reports go. Writes no report.
 """
 
 from __future__ import annotations
@@ -16,15 +16,46 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lib.errors import ConfigError
+
 if TYPE_CHECKING:
+    from lib.pipeline import Request
     from lib.report import Written
+    from lib.settings import Settings
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _OF_DAY: Final = rf"(_(?P<day>{_DAY}|sem-data))?"
 _ASIDE: Final = "_%Y%m%d-%H%M%S"
 _ASIDE_PATTERN: Final = r"(_\d{8}-\d{6})?"
+_PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
+_UNKNOWN: Final = (
+    "O nome do arquivo de saída usa {{{name}}}, que não existe; há {{date}}, {{start}}, {{end}} "
+    "e {{merchant}}."
+)
 
 _log: Final = logging.getLogger(__name__)
+
+
+def target(template: Path, asked: Request) -> Path:
+    """The file of this request: ``{date}``, ``{start}``, ``{end}`` and ``{merchant}`` filled in.
+
+    Raises ConfigError where the template has others.
+    """
+    values = _values(asked)
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            raise ConfigError(_UNKNOWN, name=found[1])
+        return values[found[1]]
+
+    return Path(_PLACEHOLDER.sub(value, str(template)))
+
+
+def result_folder(settings: Settings, asked: Request, workbook: Path) -> Path:
+    """Where an engine's result goes beside this workbook, if no other folder is configured."""
+    if settings.engine.result_dir:
+        return target(settings.engine.result_dir, asked)
+    return workbook.with_suffix("") if workbook.suffix else workbook.with_suffix(".parquet")
 
 
 def put_aside(path: Path) -> Path | None:
@@ -60,3 +91,12 @@ def clear(template: Path, written: Sequence[Written], merchant: str, keep: int) 
             with suppress(OSError):
                 path.unlink()
                 _log.info("relatório antigo removido: %s", path.name)
+
+
+def _values(asked: Request) -> dict[str, str]:
+    return {
+        "date": f"{asked.period.today:%Y-%m-%d}",
+        "start": f"{asked.period.start:%Y-%m-%d}",
+        "end": f"{asked.period.end:%Y-%m-%d}",
+        "merchant": asked.merchant,
+    }

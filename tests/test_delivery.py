@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lib import cli, config, delivery, history, matching, pipeline, run_log, scrubber
+from lib import cli, config, history, matching, pipeline, run_log, scrubber, shelf
 from lib.errors import ConfigError
 from tests.command import PREVIOUS, Command, configured, sheets
 from tests.faults import DAY, MERCHANT, PERIOD, fill
@@ -48,12 +48,12 @@ def asked(databases: Databases) -> pipeline.Request:
 def test_the_name_of_the_report_takes_its_values_from_the_request(
     databases: Databases, template: str, name: str
 ) -> None:
-    assert delivery.target(Path(template), asked(databases)) == Path(name)
+    assert shelf.target(Path(template), asked(databases)) == Path(name)
 
 
 def test_a_placeholder_that_does_not_exist_is_named(databases: Databases) -> None:
     with pytest.raises(ConfigError) as caught:
-        delivery.target(Path("{data}.xlsx"), asked(databases))
+        shelf.target(Path("{data}.xlsx"), asked(databases))
     assert str(caught.value) == (
         "O nome do arquivo de saída usa {data}, que não existe; há {date}, {start}, {end} e "
         "{merchant}."
