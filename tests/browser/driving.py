@@ -22,7 +22,7 @@ from lib.settings import ROOT
 
 NOT_FOUND: Final = "Chromium was not found: no browser test ran"
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_ARGUMENTS: Final = (
+ARGUMENTS: Final = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -54,7 +54,7 @@ def chromium() -> str | None:
 def launch(playwright: Playwright) -> Browser:
     """A headless browser that asks no one anything."""
     return playwright.chromium.launch(
-        executable_path=chromium(), headless=True, args=list(_ARGUMENTS)
+        executable_path=chromium(), headless=True, args=list(ARGUMENTS)
     )
 
 

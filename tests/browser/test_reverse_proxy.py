@@ -1,0 +1,198 @@
+"""The documented nginx in front of the dashboard: its headers, and a browser behind it."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import http.client
+import re
+import secrets
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from lib.settings import ROOT
+from tests.browser import driving
+from tests.browser.driving import Server, Visit, free_port, new_page
+from tests.browser.provider import CLIENT, SECRET, Claims, Provider
+from tests.certificates import Authority
+from tests.command import configured, soon
+from tests.pages.scenario import MERCHANT
+from tests.servers import Databases
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+NAME = "aggregator.example.com"
+ANA = "ana@example.com"
+DOCUMENT = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+WHOLE = """
+user {user}; daemon off; pid {folder}/pid; error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    {server}
+}}
+"""
+
+
+def documented() -> str:
+    """The server block of docs/deployment.md."""
+    found = re.search(r"```nginx\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert found
+    return found[1]
+
+
+class Proxy:
+    """nginx by the document, with this machine's ports, certificate and provider in it."""
+
+    def __init__(self, folder: Path, port: int, dashboard: Server, provider: str) -> None:
+        self.url = f"https://{NAME}:{port}"
+        self._port, self._name = port, f"{NAME}:{port}"
+        pair = Authority(folder, "authority").issue("proxy", NAME)
+        here = {
+            "listen 443": f"listen 127.0.0.1:{port}",
+            "/etc/ssl/aggregator.pem": str(pair.certificate),
+            "/etc/ssl/private/aggregator.key": str(pair.key),
+            f"wss://{NAME}": f"wss://{NAME}:{port}",
+            "https://login.example.com": provider,
+            "http://127.0.0.1:8501": dashboard.url,
+            # Debian's is older than 1.25, which has this line for a word of `listen`.
+            "    http2 on;\n": "",
+        }
+        server = documented()
+        for there, ours in here.items():
+            assert there in server
+            server = server.replace(there, ours)
+        file, log = folder / "nginx.conf", folder / "error.log"
+        user = getpass.getuser()
+        file.write_text(WHOLE.format(user=user, folder=folder, server=server))
+        self._process = subprocess.Popen(["nginx", "-c", str(file), "-e", str(log)])
+        assert soon(self._answers), log.read_text()
+
+    def ask(self, path: str = "/", **headers: str) -> tuple[int, dict[str, str]]:
+        """Status and headers of an answer, asked for with these headers."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with closing(
+            http.client.HTTPSConnection("127.0.0.1", self._port, context=context, timeout=20)
+        ) as connection:
+            connection.request("GET", path, headers={"Host": self._name, **headers})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.headers)
+
+    def opens(self, **headers: str) -> bool:
+        """Whether the socket that all data come over is opened for these headers."""
+        shake = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
+            "Sec-WebSocket-Protocol": "streamlit",
+        }
+        return self.ask("/_stcore/stream", **shake, **headers)[0] == HTTPStatus.SWITCHING_PROTOCOLS
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self._process.terminate()
+        self._process.wait(20)
+
+    def _answers(self) -> bool:
+        with suppress(OSError):
+            return self.ask()[0] == HTTPStatus.OK
+        return False
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    running = Provider()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def dashboard(
+    filled: Databases, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Proxy]]:
+    if shutil.which("nginx") is None:
+        pytest.skip("needs nginx (Debian: apt-get install nginx-light)")
+    folder, port = tmp_path_factory.mktemp("proxy"), free_port()
+    access = {"people": {ANA: {"roles": ["analyst"], "merchants": [MERCHANT]}}}
+    keys = {
+        "redirect_uri": f"https://{NAME}:{port}/oauth2callback",
+        "cookie_secret": secrets.token_hex(32),
+        "client_id": CLIENT,
+        "client_secret": SECRET,
+        "server_metadata_url": f"{provider.issuer}/.well-known/openid-configuration",
+    }
+    auth = folder / "auth.toml"
+    auth.touch(mode=0o600)
+    auth.write_text("[auth]\n" + "\n".join(f'{k} = "{v}"' for k, v in keys.items()))
+    names = ("--server.allowedHosts", NAME, "--server.allowedHosts", "127.0.0.1")
+    words = ("--secrets.files", str(auth), *names)
+    server = Server(folder, configured(folder, filled.values, access=access), *words)
+    try:
+        proxy = Proxy(folder, port, server, provider.issuer)
+        yield server, proxy
+        proxy.stop()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def visit(chromium: Browser, dashboard: tuple[Server, Proxy]) -> Iterator[Visit]:
+    words = [*driving.ARGUMENTS, f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
+    browser = chromium.browser_type.launch(executable_path=driving.chromium(), args=words)
+    yield Visit(new_page(browser, ignore_https_errors=True), dashboard[0])
+    browser.close()
+
+
+def test_every_answer_has_the_documented_security_headers(dashboard: tuple[Server, Proxy]) -> None:
+    wanted = dict(re.findall(r'add_header (\S+) "?(.*?)"? always;', documented()))
+    assert len(wanted) == 7
+    status, headers = dashboard[1].ask()
+    assert status == HTTPStatus.OK
+    policy = headers.pop("Content-Security-Policy")
+    assert (
+        re.sub(r":\d+", "", policy.split("form-action")[0])
+        == (wanted.pop("Content-Security-Policy").split("form-action")[0])
+    )
+    del wanted["Cache-Control"]  # a download's, below
+    assert {name: headers[name] for name in wanted} == wanted
+
+
+def test_a_page_of_another_name_or_origin_gets_no_socket(dashboard: tuple[Server, Proxy]) -> None:
+    proxy = dashboard[1]
+    assert proxy.opens(Origin=proxy.url)
+    assert not proxy.opens(Host="evil.example.com", Origin="https://evil.example.com")
+    assert not proxy.opens(Origin="https://evil.example.com")
+
+
+def test_behind_the_proxy_a_person_signs_in_reads_charts_and_downloads(
+    visit: Visit, dashboard: tuple[Server, Proxy], provider: Provider
+) -> None:
+    url = dashboard[1].url
+    provider.claims = Claims(ANA)
+    visit.open(f"{url}/")
+    visit.page.get_by_role("button", name="Entrar").click()
+    visit.page.get_by_role("button", name="Exportar Excel").wait_for()
+    with visit.page.expect_download(timeout=60_000) as waiting:
+        visit.page.get_by_role("button", name="Exportar Excel").click()
+    assert waiting.value.suggested_filename.startswith(f"resultado_{MERCHANT}_")
+    status, headers = dashboard[1].ask(waiting.value.url.removeprefix(url))
+    assert (status, headers["Cache-Control"]) == (HTTPStatus.OK, "no-store")
+    for name in ("consolidated", "charts"):
+        visit.open(f"{url}/{name}")
+    visit.page.locator(".js-plotly-plot").first.wait_for()
+    cookies = {c["name"]: c for c in visit.page.context.cookies()}
+    signed = next(c for name, c in cookies.items() if "user" in name)
+    assert signed["httpOnly"]
+    assert visit.errors == []
