@@ -128,10 +128,11 @@ def _lag(result: Reconciliation) -> list[Notice]:
 
 
 def _missing_days(result: Reconciliation) -> list[Notice]:
-    reached = summary.reach(result)
+    reached, today = summary.reach(result), result.period.today
+    # Today is no whole day yet.
     days = {
-        "transactions": reached.days_without_transactions,
-        "auth_logs": reached.days_without_logs,
+        "transactions": [day for day in reached.days_without_transactions if day < today],
+        "auth_logs": [day for day in reached.days_without_logs if day < today],
     }
     return _missing(days)
 

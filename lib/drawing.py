@@ -89,7 +89,13 @@ def draw(
             "margin": {"t": 72, "b": 0, "l": 0, "r": 12},
             "hovermode": "x unified",
             "showlegend": len(traces) > 1,
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "legend": {
+                "orientation": "h",
+                "traceorder": "normal",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "x": 0,
+            },
             "xaxis": {"fixedrange": True} | x,
             "yaxis": {"fixedrange": True, "rangemode": "tozero", "tickformat": _COUNT} | y,
         }

@@ -44,8 +44,8 @@ def seconds_to_nearest(
     near = nearest >= 0
     seconds = np.zeros(len(logs), dtype=np.int64)
     if near.any():
-        logged = result.auth_logs.iloc[logs[near]]
-        bought = result.transactions.iloc[nearest[near]]
+        logged = result.auth_logs[[c.DATA, c.HORA]].take(logs[near])
+        bought = result.transactions[[c.DATA_TRANSA, c.HORA_TRANSA]].take(nearest[near])
         seconds[near] = (
             keys.instants(logged, c.DATA, c.HORA).seconds
             - keys.instants(bought, c.DATA_TRANSA, c.HORA_TRANSA).seconds

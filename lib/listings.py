@@ -7,7 +7,7 @@ matching. Knows no query and no screen, and holds no data.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from lib import columns as c
 from lib import explanations
+from lib.reconciliation import CARD_TIME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation, Rows
+    from lib.reconciliation import Reconciliation, Rows, Rule
 
 # Columns that no sheet has.
 MOTIVO_SEM_LOG: Final = "motivo_sem_log"
@@ -53,8 +54,12 @@ class Stored:
 class Made:
     """A column of the matching's own: codes that index ``labels``; without labels, numbers."""
 
-    codes: Callable[[Reconciliation], Any]
+    taken: Callable[[Reconciliation, slice | Rows], Any]
     labels: tuple[str, ...] = ()
+
+    def codes(self, result: Reconciliation, at: slice | Rows = slice(None)) -> Any:
+        """The codes at these positions of the table."""
+        return self.taken(result, at)
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Table:
 
 
 def _made(column: Made, result: Reconciliation, at: Rows) -> pa.Array:
-    codes = column.codes(result)[at]
+    codes = column.codes(result, at)
     if column.labels:
         return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(column.labels))
     return pa.array(np.ma.getdata(codes), mask=np.ma.getmaskarray(codes))
@@ -100,8 +105,8 @@ def _auth_logs(rows: str, names: tuple[str, ...]) -> dict[str, Stored | Made]:
     return {name: Stored("auth_logs", name, rows) for name in names}
 
 
-def _survivor_is_without_log(result: Reconciliation) -> NDArray[np.int8]:
-    return np.isin(result.survivor_rows, result.without_log_rows).astype(np.int8)
+def _survivor_is_without_log(result: Reconciliation, at: slice | Rows) -> NDArray[np.int8]:
+    return np.isin(result.survivor_rows[at], result.without_log_rows).astype(np.int8)
 
 
 _CARDS: Final = (c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL)
@@ -113,8 +118,8 @@ CONSOLIDATED: Final = Table(
     {
         **_transactions("consolidated_rows"),
         **_auth_logs("pair_rows", (c.COD_RESPOSTA, c.DES_LOG)),
-        c.TIPO_MATCH: Made(lambda r: r.pair_virtual.astype(np.int8), (c.FISICO, c.VIRTUAL)),
-        c.DIF_SEGUNDOS: Made(lambda r: r.pair_seconds),
+        c.TIPO_MATCH: Made(lambda r, at: r.pair_virtual[at].astype(np.int8), (c.FISICO, c.VIRTUAL)),
+        c.DIF_SEGUNDOS: Made(lambda r, at: r.pair_seconds[at]),
     },
     (*_CARDS, c.COD_RESPOSTA, c.DES_LOG),
 )
@@ -124,9 +129,13 @@ DIVERGENCES: Final = Table(
     "divergent_rows",
     {
         **_auth_logs("divergent_rows", c.DIVERGENCES[:-1]),
-        c.MOTIVO: Made(lambda r: r.motivo, c.MOTIVOS),
+        c.MOTIVO: Made(lambda r, at: r.motivo[at], c.MOTIVOS),
     },
     (c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG),
+)
+DIVERGENCES_BY_TIME: Final = replace(
+    DIVERGENCES,
+    columns=DIVERGENCES.columns | {c.DIF_SEGUNDOS: Made(explanations.seconds_to_nearest)},
 )
 WITHOUT_LOG: Final = Table(
     "without_log",
@@ -134,7 +143,7 @@ WITHOUT_LOG: Final = Table(
     "without_log_rows",
     {
         **_transactions("without_log_rows"),
-        MOTIVO_SEM_LOG: Made(lambda r: r.without_log_reason, c.WITHOUT_LOG_REASONS),
+        MOTIVO_SEM_LOG: Made(lambda r, at: r.without_log_reason[at], c.WITHOUT_LOG_REASONS),
     },
     _CARDS,
 )
@@ -144,9 +153,14 @@ DUPLICATES: Final = Table(
     "duplicate_rows",
     {
         **_transactions("duplicate_rows"),
+        explanations.POR_QUE: Made(explanations.why, c.DUPLICATE_REASONS),
         VIRTUAL_MANTIDO: Stored("transactions", c.NUM_CARTAO_VIRTUAL, "survivor_rows"),
         MANTIDA: Made(_survivor_is_without_log, (CONSOLIDADA, SEM_LOG)),
-        explanations.POR_QUE: Made(explanations.why, c.DUPLICATE_REASONS),
     },
     _CARDS,
 )
+
+
+def divergences(rule: Rule) -> Table:
+    """The divergences by this rule; only `card_time` leaves some whose card has transactions."""
+    return DIVERGENCES_BY_TIME if rule.name == CARD_TIME else DIVERGENCES

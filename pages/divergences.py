@@ -4,15 +4,18 @@ import streamlit as st
 
 from lib import cached, listings
 from lib import columns as c
+from lib.reconciliation import CARD
 from lib.ui import details, frame, tables, tabs
 from lib.ui.format import whole
 from lib.ui.i18n import t
 
 view = frame.open_page("divergences")
-with st.grid(4):
-    for motivo, count in cached.overview(view.dataset).motivos.items():
-        if count or motivo != c.FORA_DA_TOLERANCIA:
-            st.metric(motivo, whole(count), border=True, help=details.meaning(motivo))
+counts = cached.overview(view.dataset).motivos
+if view.request.rule.name == CARD:
+    counts = {name: count for name, count in counts.items() if name != c.FORA_DA_TOLERANCIA}
+with st.grid(len(counts)):
+    for motivo, count in counts.items():
+        st.metric(motivo, whole(count), border=True, help=details.meaning(motivo))
 
 tab = tabs.show(
     "aba",
@@ -23,7 +26,11 @@ tab = tabs.show(
     },
 )
 table, filtered, detail = {
-    "divergencias": (listings.DIVERGENCES, (c.MOTIVO, c.COD_RESPOSTA), details.divergence),
+    "divergencias": (
+        listings.divergences(view.request.rule),
+        (c.MOTIVO, c.COD_RESPOSTA),
+        details.divergence,
+    ),
     "sem-log": (listings.WITHOUT_LOG, (listings.MOTIVO_SEM_LOG,), details.without_log),
     "duplicatas": (listings.DUPLICATES, (listings.MANTIDA,), details.duplicate),
 }[tab.name]

@@ -6,6 +6,7 @@ from lib.ui import frame, runs
 from lib.ui.i18n import t
 
 site, admission = frame.enter("runs")
+frame.announce(site)
 runs.banner(site, admission)
 recorded = runs.read(site, admission)
 if not recorded:

@@ -20,7 +20,14 @@ from tests.frames import Log, Transaction, logs_frame, transactions_frame
 
 DAY = date(2026, 11, 20)
 PERIOD = Period(DAY - timedelta(days=3), DAY, DAY + timedelta(days=9))
-TABLES = [listings.CONSOLIDATED, listings.DIVERGENCES, listings.WITHOUT_LOG, listings.DUPLICATES]
+BY_TIME = Rule("card_time", 3600)
+TABLES = [
+    (listings.CONSOLIDATED, Rule()),
+    (listings.DIVERGENCES, Rule()),
+    (listings.DIVERGENCES_BY_TIME, BY_TIME),
+    (listings.WITHOUT_LOG, Rule()),
+    (listings.DUPLICATES, Rule()),
+]
 
 cards = st.sampled_from(["400000******0001", "510510******0002", "******0003", None, ""])
 texts = st.sampled_from(["Aprovada", "NEGADA por saldo", "ação não concluída", "", None, "=1+1"])
@@ -39,13 +46,17 @@ logs = st.builds(Log, cards, days, times, st.sampled_from(["00", "51", None, ""]
 
 
 def result_of(
-    bought: list[Transaction], logged: list[Log], *, dictionary: bool = True
+    bought: list[Transaction],
+    logged: list[Log],
+    rule: Rule | None = None,
+    *,
+    dictionary: bool = True,
 ) -> Reconciliation:
     return matching.reconcile(
         transactions_frame(bought, dictionary=dictionary),
         logs_frame(logged, dictionary=dictionary),
         PERIOD,
-        Rule(),
+        rule or Rule(),
     )
 
 
@@ -59,12 +70,16 @@ def plainly(values: list[Any]) -> list[Any]:
     return [None if str(value) in ("<NA>", "nan", "None", "") else value for value in values]
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    TABLES,
+    ids=["consolidated", "divergences", "by_time", "without_log", "duplicates"],
+)
 @given(bought=st.lists(transactions, max_size=12), logged=st.lists(logs, max_size=12))
 def test_every_column_sorts_as_its_values_do_blanks_last_and_ties_as_in_the_sheet(
-    table: Table, bought: list[Transaction], logged: list[Log]
+    table: Table, rule: Rule, bought: list[Transaction], logged: list[Log]
 ) -> None:
-    result = result_of(bought, logged)
+    result = result_of(bought, logged, rule)
     for name in table.columns:
         values = column(result, table, name)
         for descending in (False, True):

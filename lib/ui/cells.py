@@ -23,12 +23,21 @@ _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     c.DES_CNPJ_REDUZIDO: format.cnpj,
 }
 _TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
+# What is long, or the same in every row, stands where a narrow screen ends.
+_AT_THE_END: Final = (c.DES_LOG, c.DES_CNPJ_REDUZIDO)
 _WIDTHS: Final = {
-    c.NUM_CPF: 105,
-    c.DES_LOG: 320,
-    c.NUM_CARTAO: 142,
-    c.NUM_CARTAO_VIRTUAL: 150,
-    c.VLR_TOTAL: 115,
+    c.NUM_CPF: 100,
+    c.NUM_CARTAO: 124,
+    c.NUM_CARTAO_VIRTUAL: 134,
+    c.DATA_TRANSA: 86,
+    c.HORA_TRANSA: 78,
+    c.VLR_TOTAL: 96,
+    c.COD_RESPOSTA: 92,
+    c.TIPO_MATCH: 82,
+    c.DIF_SEGUNDOS: 98,
+    explanations.POR_QUE: 275,
+    c.MOTIVO: 160,
+    c.DES_LOG: 250,
 }
 _SHORT: Final = 500
 
@@ -56,6 +65,12 @@ def label(name: str) -> str:
         listings.MANTIDA: t("situação da mantida"),
         explanations.POR_QUE: t("por que a outra ficou"),
     }.get(name, name)
+
+
+def order(frame: pd.DataFrame) -> list[str]:
+    """The columns as a screen shows them."""
+    ending = [name for name in _AT_THE_END if name in frame.columns]
+    return [name for name in frame.columns if name not in ending] + ending
 
 
 def configuration(frame: pd.DataFrame, order: str) -> dict[str, Any]:
@@ -87,7 +102,10 @@ def explanation(name: str) -> str | None:
         c.COD_RESPOSTA: t("Código de resposta da autenticação."),
         c.DES_LOG: t("Texto do log de autenticação."),
         c.TIPO_MATCH: t("Por qual cartão o log e a transação se encontraram."),
-        c.DIF_SEGUNDOS: t("Hora do log menos hora da transação, em segundos."),
+        c.DIF_SEGUNDOS: t(
+            "Hora do log menos hora da transação, em segundos; numa divergência, da transação "
+            "mais próxima do cartão."
+        ),
         c.MOTIVO: t("Por que o log não tem transação."),
         listings.MOTIVO_SEM_LOG: t("Por que a transação não tem log."),
         listings.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from lib import columns as c
-from lib import related
+from lib import explanations, related
 from lib.ui import cells, format
 from lib.ui.i18n import n, t
 
@@ -71,7 +71,8 @@ def divergence(result: Reconciliation, at: int) -> None:
 def without_log(result: Reconciliation, at: int) -> None:
     """A transaction without log, and whatever logs its cards have."""
     transaction = int(result.without_log_rows[at])
-    st.text(c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])])
+    reason = c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])]
+    st.text(f"{reason}: {_meaning_without_log(reason)}")
     _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
     _other_logs(result, related.logs_of_transaction(result, transaction), None)
 
@@ -79,6 +80,8 @@ def without_log(result: Reconciliation, at: int) -> None:
 def duplicate(result: Reconciliation, at: int) -> None:
     """A removed duplicate beside the transaction that stands for both."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
+    [reason] = explanations.why(result, np.array([at]))
+    st.text(t("Por que a outra ficou: {reason}.", reason=c.DUPLICATE_REASONS[int(reason)]))
     left, right = st.columns(2)
     with left:
         _record(t("Removida"), result.transactions, c.TRANSACTIONS_QUERY, removed)
@@ -146,3 +149,12 @@ def meaning(motivo: str) -> str:
         ),
         c.APROVADA_SEM_TRANSACAO: t("foi aprovada e não há transação; alguém precisa ver."),
     }[motivo]
+
+
+def _meaning_without_log(reason: str) -> str:
+    """What a transaction's reason for having no log says, in a few words."""
+    return {
+        c.SEM_LOG_DO_CARTAO: t("nenhum log lido usa este cartão, físico ou virtual."),
+        c.FORA_DA_TOLERANCIA: t("os logs do cartão estão longe demais no tempo."),
+        c.LOG_USADO: t("os logs do cartão na tolerância são de outras transações."),
+    }[reason]

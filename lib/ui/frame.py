@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Admit = Callable[["Site"], "Admission"]
 _WIDER_DAYS: Final = 30
 _STYLE: Final = """<style>
-.stMainBlockContainer { padding: 3rem clamp(1rem, 3vw, 3rem) 4rem; }
+.stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
 /* What it offers (search, CSV) would be about one page of fifty rows, not about the table. */
 [class*="_linhas"] [data-testid="stElementToolbar"] { display: none; }
 </style>"""
@@ -90,7 +90,7 @@ def open_page(name: str) -> View:
     """Set the page up and return what it shows; where there is nothing to show, stop it."""
     site, admission = enter(name)
     subtitle = st.empty()
-    _announce(site)
+    announce(site)
     runs.banner(site, admission)
     try:
         with st.sidebar:
@@ -111,16 +111,8 @@ def open_page(name: str) -> View:
     return View(dataset, site, admission.rights)
 
 
-def _title(name: str) -> str:
-    return f"{navigation.titles()[name]} · {navigation.NAME}"
-
-
-def _subject(merchant: str, asked: Request) -> str:
-    period = format.span(asked.period.start, asked.period.end)
-    return f"{format.plain(merchant)} · CNPJ {format.cnpj(asked.merchant)} · {period}"
-
-
-def _announce(site: Site) -> None:
+def announce(site: Site) -> None:
+    """Say that the data are the demonstration's, or what the configuration is warned of."""
     if site.demo:
         st.info(
             t(
@@ -131,6 +123,15 @@ def _announce(site: Site) -> None:
         return
     for warning in site.settings.warnings():
         st.warning(format.plain(warning))
+
+
+def _title(name: str) -> str:
+    return f"{navigation.titles()[name]} · {navigation.NAME}"
+
+
+def _subject(merchant: str, asked: Request) -> str:
+    period = format.span(asked.period.start, asked.period.end)
+    return f"{format.plain(merchant)} · CNPJ {format.cnpj(asked.merchant)} · {period}"
 
 
 def _tell_emptiness(dataset: Dataset) -> None:

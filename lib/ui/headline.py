@@ -15,7 +15,9 @@ from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, datetime
+    from datetime import date
+
+    import pandas as pd
 
     from lib.overview import Overview
     from lib.reconciliation import Reconciliation
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _NEWEST: Final = 5
 _MOST_DAYS: Final = 5
+_MOST_ROWS: Final = 15
+_ROW_PIXELS: Final = 35
 _NOTHING: Final = "–"
 
 
@@ -88,17 +92,59 @@ def notices(result: Reconciliation) -> None:
 def reach(figures: Overview) -> None:
     """The latest instant read of each source, and the days of which it has nothing."""
     st.subheader(t("Até onde vão os dados"), anchor=False)
-    transaction, log = _written(figures.transactions_reach), _written(figures.logs_reach)
-    first = t("Banco A: última transação em {instant}", instant=transaction)
-    second = t("Banco B: último log em {instant}", instant=log)
-    st.markdown(format.plain(first))
-    st.markdown(format.plain(second))
-    for side, days in (
-        (t("Banco A: nenhuma transação em {days}"), figures.days_without_transactions),
-        (t("Banco B: nenhum log em {days}"), figures.days_without_logs),
-    ):
-        if days:
-            st.caption(side.format(days=_listed(days)))
+    sides = (
+        (
+            t("Banco A: última transação"),
+            figures.transactions_reach,
+            t("Nenhuma transação em {days}"),
+            figures.days_without_transactions,
+        ),
+        (
+            t("Banco B: último log"),
+            figures.logs_reach,
+            t("Nenhum log em {days}"),
+            figures.days_without_logs,
+        ),
+    )
+    with st.grid(len(sides)):
+        for label, latest, lacking, days in sides:
+            with st.container(border=True, height="stretch"):
+                st.metric(label, format.instant(latest) if latest else _NOTHING)
+                if days:
+                    st.caption(lacking.format(days=_listed(days)))
+
+
+def by_day(days: pd.DataFrame, books: Books) -> None:
+    """The balance of the books day by day, and the period's below, by count and by amount."""
+    st.subheader(t("Contas por dia"), anchor=False)
+    counts = {
+        "logs": t("Logs"),
+        "logs_matched": t("Conciliados"),
+        "divergences": t("Divergentes"),
+        "transactions": t("Transações"),
+        "consolidated": t("Consolidadas"),
+        "without_log": t("Sem log"),
+        "duplicates": t("Duplicatas"),
+    }
+    amounts = {
+        "amount": t("Transações"),
+        "amount_consolidated": t("Consolidadas"),
+        "amount_without_log": t("Sem log"),
+        "amount_duplicates": t("Duplicatas"),
+    }
+    shown = ((t("Registros"), counts, whole), (t("Valores"), amounts, money))
+    places = st.tabs([title for title, _, _ in shown])
+    for place, (_, headings, write) in zip(places, shown, strict=True):
+        rows = {t("Dia"): [*map(_day, days["day"]), t("Período")]}
+        for name, heading in headings.items():
+            rows[heading] = [write(n) for n in (*days[name], getattr(books, name))]
+        place.dataframe(
+            rows,
+            hide_index=True,
+            height=min(len(days) + 2, _MOST_ROWS) * _ROW_PIXELS + 3,
+            row_height=_ROW_PIXELS,
+            column_config={h: st.column_config.TextColumn(alignment="right") for h in [*rows][1:]},
+        )
 
 
 def attention(figures: Overview, result: Reconciliation) -> None:
@@ -110,7 +156,13 @@ def attention(figures: Overview, result: Reconciliation) -> None:
     wanted = ((c.MOTIVO, (c.APROVADA_SEM_TRANSACAO,)),)
     at = browsing.positions(result, listings.DIVERGENCES, Query(wanted=wanted))
     rows = cells.formatted(listings.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
-    st.dataframe(rows, hide_index=True, placeholder="", column_config=cells.configuration(rows, ""))
+    st.dataframe(
+        rows,
+        hide_index=True,
+        placeholder="",
+        column_order=cells.order(rows),
+        column_config=cells.configuration(rows, ""),
+    )
     more = n(
         "Ver {count} log aprovado sem transação",
         "Ver os {count} logs aprovados sem transação",
@@ -137,8 +189,11 @@ def _metric(
         chart_data=list(series) if len(series) > 1 else None,
         chart_type="area",
         border=True,
-        height="stretch",
     )
+
+
+def _day(day: date | None) -> str:
+    return format.day(day) if day else t("sem data do período")
 
 
 def _listed(days: Sequence[date]) -> str:
@@ -148,7 +203,3 @@ def _listed(days: Sequence[date]) -> str:
     return n(
         "{some} e mais {count} dia", "{some} e mais {count} dias", len(days) - _MOST_DAYS, some=some
     )
-
-
-def _written(latest: datetime | None) -> str:
-    return format.instant(latest) if latest else _NOTHING

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lib.customers import Figures, Marketing
     from lib.ui.frame import View
 
-_WIDTH: Final = 240
+_ABREAST: Final = 4
 _NO_VALUE: Final = "–"
 _VISIBLE: Final = 0.0005
 
@@ -66,10 +66,10 @@ def metrics(now: Figures, earlier: Figures | None) -> None:
             delta_description=t("antes: {value}", value=write(old)) if known else None,
             help=meaning,
             border=True,
-            width=_WIDTH,
+            height="stretch",
         )
 
-    with st.container(horizontal=True):
+    with st.grid(_ABREAST):
         show(
             t("Clientes"),
             "customers",
@@ -89,7 +89,7 @@ def metrics(now: Figures, earlier: Figures | None) -> None:
             t("Transações com CPF divididas pelos clientes."),
         )
         show(
-            t("Compraram mais de uma vez"),
+            t("Com 2 ou mais compras"),
             "repeat_share",
             percent,
             t("Parte dos clientes com duas compras ou mais no período."),

@@ -26,6 +26,7 @@ LOGO: Final = (
     'fill="#3A8FC4">Marketing Data Aggregator</text></svg>'
 )
 
+_LANDING: Final = "overview"
 _ENTERED: Final = "_entered"
 _SENT_BACK: Final = "_sent_back"
 
@@ -34,7 +35,12 @@ def run() -> None:
     """What the entry does: declare the pages and run the one that is asked for."""
     st.session_state[_ENTERED] = True
     st.session_state.pop(_SENT_BACK, None)
-    _declare().run()
+    page = _declare()
+    if page.url_path == _LANDING:
+        # The page of that name is not among the offered ones, so that none would be marked.
+        asked = {name: st.query_params.get_all(name) for name in st.query_params}
+        st.switch_page(path(_LANDING), query_params=asked)
+    page.run()
 
 
 def ensure_entered() -> None:

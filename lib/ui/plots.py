@@ -19,6 +19,7 @@ from lib.ui import filters, format, i18n
 from lib.ui.i18n import t
 
 _ABREAST: Final = 2
+_NARROWEST: Final = 340
 _NO_VALUE: Final = "–"
 
 
@@ -43,10 +44,11 @@ def language() -> Language:
 
 def show(charts: Mapping[str, Chart]) -> None:
     """The charts by key, two abreast where the screen has room."""
-    for number, (key, chart) in enumerate(charts.items()):
-        if number % _ABREAST == 0:
-            places = st.columns(_ABREAST)
-        with places[number % _ABREAST], st.container(border=True):
+    grid = st.grid(_ABREAST, min_column_width=_NARROWEST)
+    for left, (key, chart) in zip(range(len(charts), 0, -1), charts.items(), strict=True):
+        alone = left == 1 and len(charts) % _ABREAST == 1
+        place = grid.cell(column_span="all") if alone else grid
+        with place.container(border=True, height="stretch"):
             _show(key, chart)
 
 

@@ -115,6 +115,8 @@ def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> Non
 
     address.restore(key["busca"], key["busca"], search)
     address.restore(key["ordem"], key["ordem"], column)
+    if column([st.session_state.get(key["ordem"]) or ""]) is None:
+        st.session_state[key["ordem"]] = ""  # another rule has no such column
     address.restore(key["pagina"], key["pagina"], page)
     for name, known in words.items():
         address.restore(key[name], key[name], partial(_among, known))
@@ -225,6 +227,7 @@ def _rows(key: _Keys, dataset: Dataset, table: Table, query: Query, shown: Any) 
         key=key["linhas"],
         hide_index=True,
         height=(len(frame) + 1) * _ROW_PIXELS + 3,
+        column_order=cells.order(frame),
         column_config=cells.configuration(frame, _order(query)),
         on_select=partial(_sort_by_header, key, tuple(frame.columns)),
         selection_mode=["single-row", "single-column"],

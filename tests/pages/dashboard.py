@@ -23,7 +23,8 @@ class Dashboard:
         at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=30)
         at.context["locale"] = locale
         at.query_params.update(address)
-        at.switch_page(f"pages/{name}.py")
+        if name != "overview":  # the landing page
+            at.switch_page(f"pages/{name}.py")
         return at.run()
 
 

@@ -62,7 +62,7 @@ def test_the_figures_count_customers_by_cpf_and_purchases_without_one_apart(
     assert found["Compras por cliente"] == "3,00"
     assert found["Físico por cliente"] == "2,00"
     assert found["Virtual por cliente"] == "1,00"
-    assert found["Compraram mais de uma vez"] == "100,0%"
+    assert found["Com 2 ou mais compras"] == "100,0%"
     assert found["Sem CPF"] == str(BULK)
     assert found["Tíquete médio"].replace("\xa0", " ") == "R$ 68,90"
     assert [figure["layout"]["title"]["text"] for figure in figures(at)] == TITLES
@@ -79,7 +79,7 @@ def test_the_period_before_stands_beside_where_it_was_read(morning: Dashboard) -
     assert f"Ao lado do período anterior, {before}." in texts(at)
     assert metrics(at)["Compras por cliente"] == "3,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
-    assert changes(at)["Compraram mais de uma vez"] == "+100,0 p.p."
+    assert changes(at)["Com 2 ou mais compras"] == "+100,0 p.p."
     assert all(names == ["Este período", "Período anterior"] for names in traces(at))
 
 

@@ -317,9 +317,12 @@ def test_without_a_configuration_the_demonstration_stands_under_a_banner(
     monkeypatch.delenv(config.FILE_VARIABLE)
     monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / "none.toml")
     monkeypatch.setattr(demo, "start", lambda: morning.databases.values)
-    at = morning.open()
-    assert str(at.info[0].value).startswith("Demonstração: dados fictícios")
-    assert at.metric[0].value == "125"
+    for name in (*PAGES, "runs"):
+        at = morning.open(name)
+        assert str(at.info[0].value).startswith("Demonstração: dados fictícios")
+        # Made-up CNPJs need no check digits.
+        assert "dígitos verificadores" not in texts(at)
+    assert morning.open().metric[0].value == "125"
 
 
 def test_english_where_the_browser_prefers_it(morning: Dashboard) -> None:
@@ -329,6 +332,8 @@ def test_english_where_the_browser_prefers_it(morning: Dashboard) -> None:
         "Consolidated",
         "Divergences",
         "Consolidated amount",
+        "Database A: latest transaction",
+        "Database B: latest log",
     ]
     assert at.metric[3].value == "R$8,474.56"
     assert at.pills(key="atalho").options[:2] == ["Today", "Yesterday"]

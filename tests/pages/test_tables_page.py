@@ -221,11 +221,41 @@ def test_a_divergence_by_time_shows_the_nearest_transaction_of_its_card(
     assert at.subheader[0].value == "1 outro log do cartão"
 
 
+def test_divergences_by_time_say_how_far_the_nearest_transaction_is(morning: Dashboard) -> None:
+    assert "dif_segundos" not in rows(morning.open("divergences"))
+    at = morning.open("divergences", regra="card_time", divergences_ordem="dif_segundos")
+    found = rows(at).set_index("num_cartao")["dif_segundos"].to_dict()
+    assert found == {masked(PHYSICAL): "-1.800", masked(DECLINED): "", masked(UNKNOWN): ""}
+    assert rows(at).iloc[0]["num_cartao"] == masked(PHYSICAL)
+
+
+def test_a_rule_without_the_sorted_column_goes_back_to_the_usual_order(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("divergences", regra="card_time", divergences_ordem="-dif_segundos")
+    at.selectbox(key="regra").set_value("card").run()
+    assert not at.exception
+    assert "divergences_ordem" not in at.query_params
+    assert list(rows(at)["motivo"]) == ["negada", "aprovada sem transação"]
+
+
+def test_only_the_rule_by_time_counts_what_is_out_of_the_tolerance(morning: Dashboard) -> None:
+    at = morning.open("divergences", regra="card_time", tolerancia="0")
+    assert [m.label for m in at.metric] == [
+        "aprovada sem transação",
+        "fora da tolerância",
+        "recente",
+        "negada",
+    ]
+
+
 def test_a_tab_lists_the_transactions_without_log(morning: Dashboard) -> None:
     at = morning.open("divergences", aba="sem-log")
     assert list(rows(at)["num_cartao"]) == [masked(LONELY)]
     assert total(at) == "1 linha · total R$\xa020,00"
+    assert list(rows(at)["motivo_sem_log"]) == ["sem log do cartão"]
     select(at, "without_log", 0)
+    assert "sem log do cartão: nenhum log lido usa este cartão" in texts(at)
     assert "O cartão não tem outros logs neste período." in texts(at)
 
 
@@ -237,8 +267,10 @@ def test_a_tab_lists_removed_duplicates_with_their_survivors(morning: Dashboard)
     assert row["num_cartao_virtual"] == ""
     assert row["num_cartao_virtual_mantido"] == "409999******0009"
     assert row["transacao_mantida"] == "consolidada"
+    assert row["por_que"] == "a outra cópia traz o cartão virtual"
     select(at, "duplicates", 0)
     assert texts(at).count(masked(TWICE)) == 2
+    assert "Por que a outra ficou: a outra cópia traz o cartão virtual." in texts(at)
 
 
 def test_a_tab_is_opened_by_a_click_and_kept_in_the_address(morning: Dashboard) -> None:

@@ -1,0 +1,143 @@
+"""Resumo: the figures with their series, the books by day, the reach, and what needs a person."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.dashboard import Dashboard, texts
+from tests.pages.scenario import BULK, MERCHANT, UNKNOWN, masked, today
+
+FIELD = f"0{MERCHANT}"
+CARD = "4000001111110001"
+
+
+def plain(text: str) -> str:
+    return text.replace("\xa0", " ").replace("\\", "")
+
+
+def tables(at: AppTest) -> list[dict[str, dict[str, str]]]:
+    """The tables by their first column, then by heading."""
+    return [
+        {row[table.value.columns[0]]: row for row in table.value.to_dict("records")}
+        for table in at.dataframe
+    ]
+
+
+def day(ago: int) -> str:
+    return f"{today() - timedelta(days=ago):%d/%m/%Y}"
+
+
+def test_each_figure_has_what_belongs_to_it_and_its_series_by_day(morning: Dashboard) -> None:
+    at = morning.open()
+    figures = {m.label: (plain(m.value), plain(m.delta)) for m in at.metric[:4]}
+    assert figures == {
+        "Transações": ("125", "1 sem log"),
+        "Consolidadas": ("123", "99,2% das compras"),
+        "Divergências": ("2", "1 precisa de alguém"),
+        "Valor consolidado": ("R$ 8.474,56", "R$ 68,90 em média"),
+    }
+    series = [list(m.proto.chart_data) for m in at.metric[:4]]
+    quiet = [0.0] * 8
+    assert series[0] == [*quiet, BULK, 5, 0]
+    assert series[1] == [*quiet, BULK, 3, 0]
+    assert series[2] == [*quiet, 0, 2, 0]
+    assert sum(series[3]) == 8474.56
+
+
+def test_the_books_balance_in_one_line_with_a_tick(morning: Dashboard) -> None:
+    [line] = morning.open().success
+    assert plain(str(line.value)) == (
+        "✓ 125 transações = 123 consolidadas + 1 sem log + 1 duplicatas removidas"
+        " · 126 logs = 124 conciliados + 2 divergentes"
+    )
+
+
+def test_the_books_stand_day_by_day_by_count_and_by_amount(morning: Dashboard) -> None:
+    _, counts, amounts = tables(morning.open())
+    assert list(counts) == [day(ago) for ago in range(10, -1, -1)] + ["Período"]
+    assert counts[day(1)] == {
+        "Dia": day(1),
+        "Logs": "6",
+        "Conciliados": "4",
+        "Divergentes": "2",
+        "Transações": "5",
+        "Consolidadas": "3",
+        "Sem log": "1",
+        "Duplicatas": "1",
+    }
+    assert counts["Período"]["Transações"] == "125"
+    assert {name: plain(text) for name, text in amounts[day(1)].items()} == {
+        "Dia": day(1),
+        "Transações": "R$ 1.324,56",
+        "Consolidadas": "R$ 1.274,56",
+        "Sem log": "R$ 20,00",
+        "Duplicatas": "R$ 30,00",
+    }
+    assert plain(amounts["Período"]["Consolidadas"]) == "R$ 8.474,56"
+
+
+def test_both_reaches_stand_side_by_side_with_the_days_of_nothing(morning: Dashboard) -> None:
+    at = morning.open()
+    reached = {m.label: m.value for m in at.metric[4:]}
+    assert reached == {
+        "Banco A: última transação": f"{day(1)} 13:00:00",
+        "Banco B: último log": f"{day(1)} 13:00:01",
+    }
+    assert f"Nenhuma transação em {day(10)}" in texts(at)
+    assert f"Nenhum log em {day(10)}" in texts(at)
+
+
+def test_what_needs_a_person_is_listed_and_a_click_leads_to_all_of_it(morning: Dashboard) -> None:
+    at = morning.open()
+    assert list(tables(at)[0]) == [masked(UNKNOWN)]
+    next(b for b in at.button if b.label == "Ver 1 log aprovado sem transação").click().run()
+    assert at.title[0].value == "Divergências"
+    assert at.query_params["divergences_motivo"] == "aprovada sem transação"
+    assert list(tables(at)[0]) == [masked(UNKNOWN)]
+
+
+def test_a_whole_day_without_records_is_told_and_today_is_none_yet(dashboard: Dashboard) -> None:
+    bought: list[tuple[Any, ...]] = []
+    logged: list[tuple[Any, ...]] = []
+    for ago in (4, 2, 1):
+        at = today() - timedelta(days=ago)
+        bought.append((CARD, at, "10:00", MERCHANT, None, 1))
+        logged.append((CARD, at, "10:00", "00", "x", FIELD))
+    dashboard.databases.fill(transactions=bought, auth_logs=logged)
+
+    def told(first: int, language: str = "pt-BR") -> list[str]:
+        span = [(today() - timedelta(days=ago)).isoformat() for ago in (first, 0)]
+        said = [plain(str(w.value)) for w in dashboard.open(locale=language, periodo=span).warning]
+        return [text for text in said if "CNPJ" not in text]
+
+    assert told(2) == []
+    assert told(4) == [
+        f"Nenhuma transação em 1 dia(s) inteiro(s) do período, o primeiro em {day(3)}: "
+        "confira a carga do banco de transações.",
+        f"Nenhum log em 1 dia(s) inteiro(s) do período, o primeiro em {day(3)}: "
+        "confira a carga do banco de logs.",
+    ]
+    written = f"{today() - timedelta(days=3):%b %d, %Y}"
+    assert told(4, "en-US")[1].startswith(
+        f"No log on 1 whole day(s) of the period, the first {written}"
+    )
+
+
+def test_one_purchase_and_its_log_fill_every_page(dashboard: Dashboard) -> None:
+    dashboard.databases.fill(
+        transactions=[(CARD, today(), "00:00", MERCHANT, None, 1)],
+        auth_logs=[(CARD, today(), "00:00", "00", "x", FIELD)],
+    )
+    for name in ("overview", "consolidated", "divergences", "charts", "customers"):
+        at = dashboard.open(name)
+        assert not at.exception
+        assert not at.error
+    at = dashboard.open()
+    assert [m.value for m in at.metric[:3]] == ["1", "1", "0"]
+    assert len(dashboard.open("consolidated").dataframe[0].value) == 1
+    [drawn] = json.loads(dashboard.open("charts").get("plotly_chart")[1].proto.spec)["data"]
+    assert drawn["name"] == "Valor consolidado"
