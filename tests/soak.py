@@ -123,7 +123,7 @@ def terminated(bench: Bench) -> Said:
 
 
 def stopped(bench: Bench) -> Said:
-    values = with_source(bench.slow(2), "auth_logs", statement_timeout=4)
+    values = with_source(bench.slow(2), "auth_logs", statement_timeout=6)
     return _while_reading(bench, lambda pid: os.kill(pid, signal.SIGSTOP), values)
 
 
@@ -195,14 +195,22 @@ def two_at_once(bench: Bench) -> Said:
     return ended
 
 
-FAULTS: tuple[Fault, ...] = (
-    *(none, refused, silent, cut_once, cut_always, terminated, stopped, crashed, wrong_password),
-    *(no_permission, renamed_column, folder_gone, killed, killed, told_to_stop, two_at_once),
-)
+HEALS, MAY_HEAL = {cli.DONE}, {cli.DONE, cli.FAILED}
+FAILS, STOPS = {cli.FAILED}, {cli.INTERRUPTED}
+EXPECTED: dict[Fault, set[int]] = {
+    **dict.fromkeys((none, silent, cut_once, terminated), HEALS),
+    **dict.fromkeys((stopped, crashed), MAY_HEAL),
+    **dict.fromkeys((refused, cut_always, wrong_password, no_permission), FAILS),
+    **dict.fromkeys((renamed_column, folder_gone), FAILS),
+    **dict.fromkeys((told_to_stop, two_at_once), STOPS),
+    killed: {KILLED, cli.DONE},
+}
+FAULTS: tuple[Fault, ...] = (*EXPECTED, killed)
 
 
-def judge(bench: Bench, said: Said, before: bytes) -> str:
+def judge(bench: Bench, fault: Fault, said: Said, before: bytes) -> str:
     """What the run came to. Raises AssertionError where it is none of what is accounted for."""
+    assert said.code in EXPECTED[fault], (fault.__name__, said)
     now = bench.target.read_bytes()
     if said.code == cli.DONE or now != before:
         assert said.code in (cli.DONE, KILLED), said
@@ -222,6 +230,8 @@ def judge(bench: Bench, said: Said, before: bytes) -> str:
 def main(runs: int, seed: int) -> None:
     """Draw, run and judge, and print what came of it as a table."""
     outcomes: Counter[tuple[str, str]] = Counter()
+    # A shell has its background jobs ignore Ctrl-C, and so would every run.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         servers = Servers()
@@ -235,7 +245,7 @@ def main(runs: int, seed: int) -> None:
                 bench.grow()
                 before = bench.target.read_bytes()
                 said = fault(bench)
-                outcomes[fault.__name__, judge(bench, said, before)] += 1
+                outcomes[fault.__name__, judge(bench, fault, said, before)] += 1
                 print(number, fault.__name__, said.code, file=sys.stderr, flush=True)
             recorded = history.History(bench.folder.with_name("history.sqlite")).runs(10 * runs)
             locks = list(bench.folder.glob(".*.lock"))
