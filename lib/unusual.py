@@ -70,14 +70,19 @@ def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Not
 def concerns(runs: Sequence[Run], now: datetime) -> list[Run]:
     """The scheduled runs to worry about, given the newest first: by merchant, the last one only.
 
-    One that did not end well, or is older than a day. A merchant without any scheduled run is not
-    worried about, nor is a run that is under way.
+    One that did not end well, is older than a day, or has notes. A merchant without any scheduled
+    run is not worried about, nor is a run that is under way.
     """
     last: dict[str, Run] = {}
     for run in runs:
         if run.outcome != history.RUNNING:
             last.setdefault(run.merchant, run)
-    return [r for r in last.values() if r.outcome != history.DONE or now - r.began_at > _A_DAY]
+    return [r for r in last.values() if r.outcome != history.DONE or is_old(r, now) or r.note]
+
+
+def is_old(run: Run, now: datetime) -> bool:
+    """Whether a scheduled run is so long ago that another one has failed to come."""
+    return now - run.began_at > _A_DAY
 
 
 def _figures(books: dict[str, Any]) -> dict[str, float]:

@@ -176,7 +176,7 @@ def test_an_export_of_the_page_is_recorded_with_who_asked(databases: Databases) 
     assert (run.books or {})["consolidated"] == 5
 
 
-def test_the_last_scheduled_run_is_worried_about_where_it_failed_or_is_old(
+def test_the_last_scheduled_run_is_worried_about_where_it_failed_is_old_or_unusual(
     record: History,
 ) -> None:
     now = datetime.now(UTC)
@@ -199,6 +199,8 @@ def test_the_last_scheduled_run_is_worried_about_where_it_failed_or_is_old(
     assert worries() == [history.FAILED]
     finished(history.DONE, 0)
     assert worries() == []
+    record.end(record.begin(**FIELDS), history.DONE, note="longe do comum")
+    assert worries() == [history.DONE]
 
 
 def test_a_history_is_plain_sqlite(record: History) -> None:

@@ -1,4 +1,4 @@
-"""What screens show of the recorded runs: the banner, the trend, the table and a kept report.
+"""What screens show of the recorded runs: the banner, the trend, the table, one run's details.
 
 Only the runs of merchants that the reader may see. Records nothing.
 """
@@ -34,15 +34,22 @@ _SEARCHED: Final = 200
 _TREND: Final = 30
 _BANNER_SECONDS: Final = 60
 _NOTHING: Final = "–"
+_ENDED_BADLY, _OLD, _NOTED = "ended badly", "old", "noted"
 _MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def banner(site: Site, admission: Admission) -> None:
-    """Say where the last scheduled run failed or is older than a day."""
+    """Say where the last scheduled run failed, is older than a day, or is unlike those before."""
     for cnpj, values in _concerns(str(history.of(site.settings).path), site.settings.timezone):
         if cnpj not in admission.merchants:
             continue
-        if values["outcome"] == history.DONE:
+        if values["concern"] == _ENDED_BADLY:
+            text = t(
+                "A última execução agendada de {merchant}, em {moment}, não terminou bem; a "
+                "página Execuções diz por quê.",
+                **values,
+            )
+        elif values["concern"] == _OLD:
             text = t(
                 "A última execução agendada de {merchant} é de {moment}, há mais de um dia: "
                 "confira o agendador.",
@@ -50,8 +57,8 @@ def banner(site: Site, admission: Admission) -> None:
             )
         else:
             text = t(
-                "A última execução agendada de {merchant}, em {moment}, não terminou bem; a "
-                "página Execuções diz por quê.",
+                "A última execução agendada de {merchant}, em {moment}, tem números fora do "
+                "comum; a página Execuções diz quais.",
                 **values,
             )
         st.warning(plain(text))
@@ -64,17 +71,24 @@ def _concerns(path: str, zone: str) -> list[tuple[str, dict[str, str]]]:
         runs = history.History(Path(path)).runs(_SEARCHED, origin=history.SCHEDULED)
     except HistoryError:
         return []  # the page of the runs says so
+    now = datetime.now(UTC)
     return [
         (
             run.merchant,
             {
                 "merchant": run.merchant_name,
                 "moment": f"{run.began_at.astimezone(ZoneInfo(zone)):%d/%m/%Y %H:%M}",
-                "outcome": run.outcome,
+                "concern": _concern(run, now),
             },
         )
-        for run in unusual.concerns(runs, datetime.now(UTC))
+        for run in unusual.concerns(runs, now)
     ]
+
+
+def _concern(run: Run, now: datetime) -> str:
+    if run.outcome != history.DONE:
+        return _ENDED_BADLY
+    return _OLD if unusual.is_old(run, now) else _NOTED
 
 
 def read(site: Site, admission: Admission) -> list[Run]:
@@ -118,10 +132,15 @@ def table(runs: Sequence[Run], zone: tzinfo) -> Run | None:
 
 
 def detail(run: Run, site: Site, admission: Admission) -> None:
-    """The selected run's message and notes, and its report where it was kept."""
+    """The selected run's message, notes and stages, and its report where it was kept."""
     for text, tell in ((run.message, st.error), (run.note, st.warning)):
         if text:
             tell(plain(text))
+    if run.seconds:
+        stages = " · ".join(_stage(name, seconds) for name, seconds in run.seconds.items())
+        st.caption(plain(t("Duração por etapa: {stages}", stages=stages)))
+    if run.file is not None:
+        st.caption(plain(f"{run.file.name} · SHA-256 {run.sha256}"))
     if run.clear and run.merchant not in admission.clear:
         st.caption(t("O relatório desta execução tem dados em claro, que o seu papel não vê."))
         return
@@ -177,6 +196,12 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
         t("Taxa de divergência"): _NOTHING if rate is None else format.percent(rate),
         t("Duração"): _decimal(sum(run.seconds.values())) if run.seconds else _NOTHING,
     }
+
+
+def _stage(name: str, seconds: float) -> str:
+    names = {"extract": t("leitura"), "match": t("conciliação"), "write": t("gravação")}
+    names["reconcile"] = t("leitura e conciliação")
+    return t("{stage} {seconds} s", stage=names.get(name, name), seconds=_decimal(seconds))
 
 
 def _rows(run: Run) -> int:

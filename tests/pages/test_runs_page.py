@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 
 from lib import config, history
 from lib.history import History
@@ -88,6 +89,17 @@ def test_a_last_run_older_than_a_day_is_told(dashboard: Dashboard, record: Histo
     assert "há mais de um dia" in banner
 
 
+def test_a_last_run_with_figures_that_are_unusual_is_told_and_says_which(
+    dashboard: Dashboard, record: History
+) -> None:
+    ran(record, note="As transações desta execução (5) estão longe do comum.")
+    [banner] = banners(dashboard, "overview")
+    assert "tem números fora do comum; a página Execuções diz quais" in banner
+    ran(record, hours=0.5)
+    st.cache_data.clear()
+    assert banners(dashboard, "overview") == []
+
+
 def test_runs_of_merchants_that_are_not_the_readers_are_not_shown(
     dashboard: Dashboard, record: History
 ) -> None:
@@ -115,6 +127,8 @@ def test_a_kept_report_can_be_downloaded_and_a_changed_one_cannot(
         at.run()
 
     select(0)
+    assert "leitura 2,5 s" in texts(at)
+    assert digest in texts(at)
     [button] = at.get("download_button")
     assert button.proto.label == "Baixar o relatório desta execução"
     assert "longe do comum" in texts(at)

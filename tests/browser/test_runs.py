@@ -1,0 +1,59 @@
+"""The page of the runs in Chromium: a report that the scheduler kept is downloaded as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lib import cli
+from tests.browser.conftest import Opened
+from tests.browser.driving import Server
+from tests.command import finish, start
+from tests.pages import scenario
+from tests.servers import Databases
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+
+@pytest.fixture
+def scheduled(filled: Databases, tmp_path: Path) -> Path:
+    """The configuration of a dashboard whose report was written twice, the older one kept."""
+    keys = {
+        "keep": 3,
+        "output_path": str(tmp_path / "resultado_{merchant}.xlsx"),
+        "history": {"path": str(tmp_path / "history.sqlite")},
+        "audit": {"path": str(tmp_path / "audit.jsonl")},
+    }
+    file = scenario.site(tmp_path, filled.values, **keys)
+    for _ in range(2):
+        said = finish(start("--config", str(file)))
+        assert said.code == cli.DONE, said.err
+    return file
+
+
+@pytest.fixture
+def server(scheduled: Path, tmp_path: Path) -> Iterator[Server]:
+    running = Server(tmp_path, scheduled)
+    yield running
+    running.stop()
+
+
+def test_a_kept_report_is_downloaded_and_who_took_it_is_written_down(
+    visit: Opened, server: Server, tmp_path: Path
+) -> None:
+    current = tmp_path / f"resultado_{scenario.MERCHANT}.xlsx"
+    [older] = set(tmp_path.glob("*.xlsx")) - {current}
+    seen = visit("/runs")
+    assert seen.cells("Resultado") == ["concluída", "concluída"]
+    assert "As últimas 2 execuções agendadas concluídas." in seen.text()
+    for row, file in enumerate((current, older)):
+        seen.mark(row)
+        with seen.page.expect_download(timeout=30_000) as waiting:
+            seen.page.get_by_role("button", name="Baixar o relatório desta execução").click()
+        assert waiting.value.suggested_filename == file.name
+        waiting.value.save_as(tmp_path / "taken")
+        assert (tmp_path / "taken").read_bytes() == file.read_bytes()
+    assert (tmp_path / "audit.jsonl").read_text().count('"kind":"export"') == 2
+    assert seen.errors == []
