@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lib import __version__, audit_trail
@@ -54,6 +55,7 @@ class Actor:
     origin: str = field(compare=False)
 
 
+@lru_cache(maxsize=1)
 def account() -> Actor:
     """The system's account that runs this process, on this machine."""
     who = f"uid {os.getuid()}" if hasattr(os, "getuid") else "?"

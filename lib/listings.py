@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from lib import columns as c
-from lib import explanations
+from lib import explanations, keys
 from lib.reconciliation import CARD_TIME
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from lib.reconciliation import Reconciliation, Rows, Rule
@@ -77,17 +77,29 @@ class Table:
         rows: Rows = getattr(result, self.rows)
         return rows
 
-    def page(self, result: Reconciliation, at: Rows) -> pd.DataFrame:
+    def page(self, result: Reconciliation, at: Rows) -> pa.Table:
         """The rows at these positions, in the table's columns; the raw line of a clear
         extraction stays out."""
         data: dict[str, Any] = {}
+        # One call for all columns of the same rows: each is a chance to lose one's turn to run.
+        stored = [column for column in self.columns.values() if isinstance(column, Stored)]
+        for rows in dict.fromkeys(column.rows for column in stored):
+            data |= self._taken(result, rows, at)
         for name, column in self.columns.items():
-            if isinstance(column, Stored):
-                taken = column.row_numbers(result)[at]
-                data[name] = column.frame(result)[column.name].take(taken).array
-            else:
-                data[name] = pd.arrays.ArrowExtensionArray(_made(column, result, at))
-        return pd.DataFrame(data, copy=False)
+            if isinstance(column, Made):
+                data[name] = _made(column, result, at)
+        return pa.table({name: data[name] for name in self.columns})
+
+    def _taken(self, result: Reconciliation, rows: str, at: Rows) -> dict[str, pa.ChunkedArray]:
+        """The stored columns of the rows that this field numbers, by name."""
+        columns = {
+            name: keys.column(column.frame(result), column.name)
+            for name, column in self.columns.items()
+            if isinstance(column, Stored) and column.rows == rows
+        }
+        numbers: Rows = getattr(result, rows)
+        taken = pa.table(columns).take(pa.array(numbers[at]))
+        return dict(zip(taken.column_names, taken.columns, strict=True))
 
 
 def _made(column: Made, result: Reconciliation, at: Rows) -> pa.Array:
@@ -118,7 +130,7 @@ CONSOLIDATED: Final = Table(
     {
         **_transactions("consolidated_rows"),
         **_auth_logs("pair_rows", (c.COD_RESPOSTA, c.DES_LOG)),
-        c.TIPO_MATCH: Made(lambda r, at: r.pair_virtual[at].astype(np.int8), (c.FISICO, c.VIRTUAL)),
+        c.TIPO_MATCH: Made(lambda r, at: r.pair_virtual[at].view(np.int8), (c.FISICO, c.VIRTUAL)),
         c.DIF_SEGUNDOS: Made(lambda r, at: r.pair_seconds[at]),
     },
     (*_CARDS, c.COD_RESPOSTA, c.DES_LOG),

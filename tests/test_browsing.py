@@ -62,8 +62,8 @@ def result_of(
 
 def column(result: Reconciliation, table: Table, name: str) -> list[Any]:
     """A column of the whole table, blank values as None."""
-    frame = table.page(result, np.arange(len(table.row_numbers(result))))
-    return plainly(frame[name].tolist())
+    page = table.page(result, np.arange(len(table.row_numbers(result))))
+    return plainly(page[name].to_pylist())
 
 
 def plainly(values: list[Any]) -> list[Any]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from lib import columns as c
 from lib import explanations, listings
 from lib.ui import format
-from lib.ui.i18n import t
+from lib.ui.i18n import language, t
 
-_WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
+# A page has hundreds of values; the language is asked for once a column.
+_WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.DATA_TRANSA: format.day,
     c.DATA: format.day,
-    c.HORA_TRANSA: format.clock,
-    c.HORA: format.clock,
+    c.HORA_TRANSA: lambda value, _: format.clock(value),
+    c.HORA: lambda value, _: format.clock(value),
     c.VLR_TOTAL: format.money,
-    c.DIF_SEGUNDOS: lambda value: format.whole(int(value)),
-    c.DES_CNPJ_REDUZIDO: format.cnpj,
+    c.DIF_SEGUNDOS: lambda value, spoken: format.whole(int(value), spoken),
+    c.DES_CNPJ_REDUZIDO: lambda value, _: format.cnpj(value),
 }
 _TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
 # What is long, or the same in every row, stands where a narrow screen ends.
@@ -42,38 +45,53 @@ _WIDTHS: Final = {
 _SHORT: Final = 500
 
 
-def formatted(frame: pd.DataFrame) -> pd.DataFrame:
-    """A small frame as text, blank where there is nothing."""
-    return pd.DataFrame(
-        {name: [written(name, value) for value in frame[name].array] for name in frame.columns},
-        dtype=object,
+def formatted(rows: pa.Table) -> pa.Table:
+    """A few rows as text, blank where there is nothing."""
+    return pa.table({name: _texts(name, rows.column(name)) for name in rows.column_names})
+
+
+def _texts(name: str, values: pa.ChunkedArray) -> pa.Array:
+    write, spoken = _WRITTEN.get(name, _plain), language()
+    return pa.array(
+        ["" if value is None else write(value, spoken)[:_SHORT] for value in values.to_pylist()],
+        pa.string(),
     )
+
+
+def _plain(value: Any, _: str) -> str:
+    return str(value)
 
 
 def written(name: str, value: Any) -> str:
     """One value of this column as text."""
     if value is None or value is pd.NA or pd.isna(value):
         return ""
-    return _WRITTEN.get(name, str)(value)[:_SHORT]
+    return _WRITTEN.get(name, _plain)(value, language())[:_SHORT]
 
 
 def label(name: str) -> str:
     """What a column is called: the sheet's own name, for those it has."""
+    return _labels(language()).get(name, name)
+
+
+@lru_cache(maxsize=4)
+def _labels(_: str) -> dict[str, str]:
+    """The labels in the language of the reader, who is the one at hand."""
     return {
         listings.MOTIVO_SEM_LOG: t("motivo"),
         listings.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
         listings.MANTIDA: t("situação da mantida"),
         explanations.POR_QUE: t("por que a outra ficou"),
-    }.get(name, name)
+    }
 
 
-def order(frame: pd.DataFrame) -> list[str]:
+def order(names: list[str]) -> list[str]:
     """The columns as a screen shows them."""
-    ending = [name for name in _AT_THE_END if name in frame.columns]
-    return [name for name in frame.columns if name not in ending] + ending
+    ending = [name for name in _AT_THE_END if name in names]
+    return [name for name in names if name not in ending] + ending
 
 
-def configuration(frame: pd.DataFrame, order: str) -> dict[str, Any]:
+def configuration(names: Iterable[str], order: str) -> dict[str, Any]:
     """How the columns of a page are shown; the arrow says which way they are sorted."""
     arrows = {order: " ▲"} if not order.startswith("-") else {order[1:]: " ▼"}
     return {
@@ -83,12 +101,17 @@ def configuration(frame: pd.DataFrame, order: str) -> dict[str, Any]:
             help=explanation(name),
             alignment="right" if name in _TO_THE_RIGHT else None,
         )
-        for name in frame.columns
+        for name in names
     }
 
 
 def explanation(name: str) -> str | None:
     """What a column holds, for the reader who meets it first."""
+    return _explanations(language()).get(name)
+
+
+@lru_cache(maxsize=4)
+def _explanations(_: str) -> dict[str, str]:
     return {
         c.NUM_CPF: t("CPF do titular; só os seis dígitos do meio aparecem."),
         c.NUM_CARTAO: t("Cartão; aparecem os seis primeiros e os quatro últimos dígitos."),
@@ -111,4 +134,4 @@ def explanation(name: str) -> str | None:
         listings.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
         listings.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
         explanations.POR_QUE: t("O que a transação que ficou tem e esta não."),
-    }.get(name)
+    }

@@ -9,10 +9,11 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 import streamlit as st
 
 from lib import columns as c
-from lib import explanations, related
+from lib import explanations, keys, related
 from lib.ui import cells, format
 from lib.ui.i18n import n, t
 
@@ -122,9 +123,14 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
         else n("{count} outro log do cartão", "{count} outros logs do cartão", len(others)),
         anchor=False,
     )
-    frame = cells.formatted(result.auth_logs[list(_LOG)].take(others[:_MOST_LOGS]))
+    first = pa.array(others[:_MOST_LOGS])
+    logs = {name: keys.column(result.auth_logs, name).take(first) for name in _LOG}
+    frame = cells.formatted(pa.table(logs))
     st.dataframe(
-        frame, hide_index=True, placeholder="", column_config=cells.configuration(frame, "")
+        frame,
+        hide_index=True,
+        placeholder="",
+        column_config=cells.configuration(frame.column_names, ""),
     )
     if len(others) > _MOST_LOGS:
         st.caption(t("Aparecem os primeiros {count}.", count=format.whole(_MOST_LOGS)))

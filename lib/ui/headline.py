@@ -160,8 +160,8 @@ def attention(figures: Overview, result: Reconciliation) -> None:
         rows,
         hide_index=True,
         placeholder="",
-        column_order=cells.order(rows),
-        column_config=cells.configuration(rows, ""),
+        column_order=cells.order(rows.column_names),
+        column_config=cells.configuration(rows.column_names, ""),
     )
     more = n(
         "Ver {count} log aprovado sem transação",

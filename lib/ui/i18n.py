@@ -37,14 +37,19 @@ def t(message: str, **values: object) -> str:
 
 def n(one: str, many: str, count: int, **values: object) -> str:
     """The message for this number of things; ``{count}`` is the number as it is written."""
-    text = catalogue(language()).ngettext(one, many, count)
-    written = numbers.format_decimal(count, format="#,##0", locale=language())
-    return text.format(count=written, **values)
+    spoken = language()
+    text = catalogue(spoken).ngettext(one, many, count)
+    return text.format(count=_whole(count, spoken), **values)
 
 
 def sentence(problem: AggregatorError) -> str:
     """An expected failure's sentence in the reader's language."""
     return t(problem.template).format(**problem.values)
+
+
+@lru_cache(maxsize=1024)
+def _whole(number: int, spoken: str) -> str:
+    return numbers.format_decimal(number, format="#,##0", locale=spoken)
 
 
 @lru_cache(maxsize=4)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import streamlit as st
 
 from lib.access import Person
 from lib.secret_files import require_private
 
+_LOOK_SECONDS: Final = 1.0
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _AUTH: Final = "os segredos de [auth]"
 _FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded")
@@ -21,7 +22,23 @@ _FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwar
 
 def sign_in_configured() -> bool:
     """Whether there is an [auth] table for `st.login`."""
-    return st.secrets.load_if_toml_exists() and "auth" in st.secrets
+    return _secrets_exist() and "auth" in st.secrets
+
+
+class _Looked:
+    """When there was no file of secrets, last."""
+
+    at: ClassVar = -_LOOK_SECONDS
+
+
+def _secrets_exist() -> bool:
+    # Streamlit looks for a file that is not there at every question, one session at a time.
+    if time.monotonic() - _Looked.at < _LOOK_SECONDS:
+        return False
+    found = st.secrets.load_if_toml_exists()
+    if not found:
+        _Looked.at = time.monotonic()
+    return found
 
 
 def require_private_secrets() -> None:

@@ -1,0 +1,224 @@
+"""The dashboard with many people on it: ``python -m benchmarks.load --rows N --sessions S``.
+
+A real server over N + N records and S websocket sessions, each asking again as soon as it is
+answered: pages of the table, with ``--mix`` searches, orders and other periods as well. With
+``--export`` the same again while a workbook of all records is written. The last line is the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from benchmarks import data
+from benchmarks.sessions import Session
+from lib.config import FILE_VARIABLE, ROOT
+
+PAGE: Final = "consolidated"
+_ROWS_A_PAGE: Final = 50
+_START_SECONDS: Final = 60
+# Of a hundred changes in a mix: so many searches, orders and periods, the others pages.
+_MIX: Final = {"search": 6, "sort": 6, "period": 1}
+_WORDS: Final = ("senha", "aprovada", "4000", "51", "limite")
+_ORDERS: Final = ("vlr_total ▲", "vlr_total ▼", "num_cartao ▲", "dif_segundos ▼", "Data e hora")
+# The presses of the export button, and how its own progress asks the server, are left out of the
+# figures: what is measured is everybody else.
+_EXPORT: Final = "Exportar Excel"
+
+
+def main() -> None:
+    """Measure and print; the last line is the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--sessions", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--mix", action="store_true", help="also search, sort, change the period")
+    parser.add_argument("--export", action="store_true", help="again while all rows are exported")
+    options = parser.parse_args()
+
+    found = data.prepare(options.rows)
+    with _server(found) as (port, process):
+        asyncio.run(_measure(port, process, options))
+
+
+async def _measure(port: int, process: int, options: argparse.Namespace) -> None:
+    pages = max(options.rows * 9 // 10 // _ROWS_A_PAGE, 1)
+    sessions = [Session(port, PAGE, _query()) for _ in range(options.sessions)]
+    began = time.perf_counter()
+    await asyncio.gather(*(session.open() for session in sessions))
+    print(
+        f"all {options.sessions} sessions see the table after {time.perf_counter() - began:.1f} s"
+    )
+    await _load(sessions, pages, 2, options.mix)
+    before = _cpu_seconds(process)
+    quiet = await _load(sessions, pages, options.seconds, options.mix)
+    spent = (_cpu_seconds(process) - before) / len(quiet[1])
+    print(f"the server's processor for a rerun: {spent * 1e3:.1f} ms")
+    line = _said(quiet)
+    if options.export:
+        print(f"without export {line}", flush=True)
+        during, seconds = await _load_during_export(port, sessions, pages, options.mix)
+        print(f"while exporting, {seconds:.1f} s, {_said(during)}")
+        print(
+            f"p95 while exporting / without {_percentile(during, 95) / _percentile(quiet, 95):.2f}"
+        )
+    failures = sum(session.exceptions for session in sessions)
+    if failures:
+        sys.exit(f"{failures} exceptions on the pages")
+    await asyncio.gather(*(session.close() for session in sessions))
+    print(f"{line} peak_rss_mb {_peak_mb(process):.0f}")
+
+
+async def _load(
+    sessions: list[Session], pages: int, seconds: float, mix: bool
+) -> tuple[float, list[float]]:
+    """Let every session ask for so many seconds; how long it took, and each answer's seconds."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    return await _until(over, sessions, pages, mix)
+
+
+async def _until(
+    over: asyncio.Event, sessions: list[Session], pages: int, mix: bool
+) -> tuple[float, list[float]]:
+    began = time.perf_counter()
+    took = await asyncio.gather(
+        *(_ask(s, random.Random(n), over, pages, mix) for n, s in enumerate(sessions))
+    )
+    return time.perf_counter() - began, sorted(second for each in took for second in each)
+
+
+async def _ask(
+    session: Session, dice: random.Random, over: asyncio.Event, pages: int, mix: bool
+) -> list[float]:
+    took = []
+    while not over.is_set():
+        kind = _kind(dice) if mix else "page"
+        took.append(await _change(session, dice, kind, pages))
+    return took
+
+
+def _kind(dice: random.Random) -> str:
+    left = 100 - sum(_MIX.values())
+    return dice.choices([*_MIX, "page"], [*_MIX.values(), left])[0]
+
+
+async def _change(session: Session, dice: random.Random, kind: str, pages: int) -> float:
+    if kind == "search":
+        words = "" if session.values.get(f"{PAGE}_busca") else dice.choice(_WORDS)
+        return await session.change(f"{PAGE}_busca", words)
+    if kind == "sort":
+        return await session.change(f"{PAGE}_ordem", dice.choice(_ORDERS))
+    if kind == "period":
+        end = data.END - timedelta(days=dice.randrange(2))
+        return await session.change("periodo", [_day(data.START), _day(end)])
+    return await session.change(f"{PAGE}_pagina", dice.randrange(1, pages + 1))
+
+
+async def _load_during_export(
+    port: int, sessions: list[Session], pages: int, mix: bool
+) -> tuple[tuple[float, list[float]], float]:
+    """The same load from the press of one more session's export button to its file."""
+    over, one_more = asyncio.Event(), Session(port, PAGE, _query())
+    await one_more.open()
+
+    async def export() -> float:
+        began = time.perf_counter()
+        button = next(k for k, w in one_more.labels.items() if w == _EXPORT)
+        await one_more.rerun(pressed=button)
+        while not one_more.finished_export:
+            await asyncio.sleep(0.3)
+            await one_more.rerun()
+        over.set()
+        return time.perf_counter() - began
+
+    exporting = asyncio.create_task(export())
+    during = await _until(over, sessions, pages, mix)
+    return during, await exporting
+
+
+def _said(measured: tuple[float, list[float]]) -> str:
+    seconds, took = measured
+    return (
+        f"reruns_per_s {len(took) / seconds:.0f} p50_ms {statistics.median(took) * 1e3:.0f} "
+        f"p95_ms {_percentile(measured, 95) * 1e3:.0f}"
+    )
+
+
+def _percentile(measured: tuple[float, list[float]], share: int) -> float:
+    took = measured[1]
+    return took[min(len(took) * share // 100, len(took) - 1)]
+
+
+def _query() -> str:
+    return f"periodo={data.START}&periodo={data.END}"
+
+
+def _day(day: date) -> str:
+    return f"{day:%Y/%m/%d}"
+
+
+def _cpu_seconds(process: int) -> float:
+    times = psutil.Process(process).cpu_times()
+    return times.user + times.system
+
+
+def _peak_mb(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
+
+
+@contextmanager
+def _server(found: data.DataSet) -> Iterator[tuple[int, int]]:
+    """The dashboard on a free port of this machine: the port and the process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    folder = Path(tempfile.mkdtemp(prefix="load-", dir=data.FOLDER))
+    config = folder / "aggregator.toml"
+    config.write_text(found.config.read_text() + "[aggregator.access]\nwithout_sign_in = true\n")
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+    command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | {FILE_VARIABLE: str(config)}, stdout=log, stderr=log
+        )
+    try:
+        _wait_for(port)
+        yield port, process.pid
+        print((folder / "server.log").read_text(), file=sys.stderr, end="")
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(folder)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health"):
+            return
+        time.sleep(0.1)
+    sys.exit("the server did not start")
+
+
+if __name__ == "__main__":
+    main()
