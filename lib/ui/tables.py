@@ -57,13 +57,23 @@ class _Keys:
 
 
 def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Detail) -> None:
-    guard.recheck()  # only this fragment runs again where somebody searches or turns a page
+    guard.recheck()  # only this fragment runs again where somebody searches
     key = _Keys(table.name)
-    result = dataset.outcome.reconciliation
     words = {name: _words(dataset, table, name) for name in filtered}
     _restore(key, table, words)
     _controls(key, table, words)
     query = _query(key, words)
+    _publish(key, query, filtered)
+    st.fragment(_page)(dataset, table, query, detail)
+
+
+def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
+    """Draw the page on show: all that runs again where somebody turns it or selects a row."""
+    guard.recheck()
+    key = _Keys(table.name)
+    if (st.session_state.get(key["ordem"]) or "") != _order(query):
+        st.rerun()  # a header was clicked; what says the order is drawn outside of here
+    result = dataset.outcome.reconciliation
     at = dataset.derived.get(
         (table.name, query),
         lambda: browsing.positions(result, table, query, dataset.derived.get),
@@ -75,7 +85,7 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
     number = min(st.session_state.get(key["pagina"], 1), pages)
     if number != st.session_state.get(key["pagina"]):
         st.session_state[key["pagina"]] = number
-    _publish(key, query, number, filtered)
+    address.publish({key["pagina"]: str(number) if number > 1 else None})
 
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(_total(dataset, table, query, at))
@@ -184,13 +194,12 @@ def _asks(query: Query) -> bool:
     return bool(query.search or query.wanted)
 
 
-def _publish(key: _Keys, query: Query, number: int, filtered: tuple[str, ...]) -> None:
+def _publish(key: _Keys, query: Query, filtered: tuple[str, ...]) -> None:
     wanted = dict(query.wanted)
     address.publish(
         {
             key["busca"]: query.search,
             key["ordem"]: _order(query),
-            key["pagina"]: str(number) if number > 1 else None,
             **{key[name]: list(wanted.get(name, ())) for name in filtered},
         }
     )
