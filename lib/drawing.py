@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -62,13 +62,13 @@ class Language:
 class Chart:
     """A titled figure, the sentence that says what it shows, and its numbers.
 
-    Where ``days``, the x of every point begins with the ISO date of its day.
+    Where there are ``days``, the points of every trace are of these days, in this order.
     """
 
     figure: go.Figure
     finding: str
     columns: Columns
-    days: bool = False
+    days: tuple[date, ...] = ()
 
 
 def draw(
@@ -221,4 +221,5 @@ class TimeAxis:
             **layout,
         )
         moments = [self.name(number) for number in range(len(self.at))]
-        return Chart(figure, finding, {unit: (moments, str)} | columns, days=not self.hourly)
+        days = () if self.hourly else tuple(moment.date() for moment in self.at)
+        return Chart(figure, finding, {unit: (moments, str)} | columns, days)

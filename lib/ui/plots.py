@@ -56,7 +56,7 @@ def _show(key: str, chart: Chart) -> None:
     st.plotly_chart(
         chart.figure,
         key=key,
-        on_select=partial(_narrow, key) if chart.days else "ignore",
+        on_select=partial(_narrow, key, chart.days) if chart.days else "ignore",
         selection_mode="points",
         config={"displayModeBar": False},
         alt=chart.finding,
@@ -68,8 +68,9 @@ def _show(key: str, chart: Chart) -> None:
         st.dataframe(table.style.format(writes, na_rep=_NO_VALUE), hide_index=True)
 
 
-def _narrow(key: str) -> None:
+def _narrow(key: str, days: tuple[date, ...]) -> None:
+    # A point's own x is the middle of its bar, which beside another one is the day before.
     points = st.session_state[key].selection.points
     if points:
-        day = date.fromisoformat(points[0]["x"][:10])
+        day = days[points[0]["point_index"]]
         filters.narrow(day, day)

@@ -58,13 +58,21 @@ def server(configuration: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def visit(chromium: Browser, server: Server) -> Iterator[Opened]:
-    """Opens the shared dashboard (or the one given) in a browser of its own."""
+    """Opens the shared dashboard (or the one given) in a browser of its own.
+
+    Whatever a test does there, the console has no error and no request goes elsewhere.
+    """
     visits: list[Visit] = []
 
-    def opened(address: str = "/", *, at: Server | None = None, **options: Any) -> Visit:
-        visits.append(Visit(new_page(chromium, **options), at or server))
-        return visits[-1].open(address)
+    def opened(
+        address: str = "/", *, at: Server | None = None, settled: bool = True, **options: Any
+    ) -> Visit:
+        seen = Visit(new_page(chromium, **options), at or server)
+        visits.append(seen)
+        return seen.open(address) if settled else seen.go(address)
 
     yield opened
     for one in visits:
         one.page.context.close()
+    assert [one.errors for one in visits if one.errors] == []
+    assert [one.elsewhere for one in visits if one.elsewhere] == []

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request
 
@@ -41,8 +42,10 @@ _WATCH_MOVES: Final = """
     .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 """
 _ROW, _MARK = 35, 17
-# Streamlit's own client looks for its server below the page's address first.
-_PROBE: Final = re.compile(r"/_stcore/(health|host-config)$")
+# What Streamlit's own client asks for below a page's address before it asks at the root, where it
+# finds its server. No setting has it begin there, and the server answers on purpose with 404.
+_PROBES: Final = ("_stcore/health", "_stcore/host-config")
+_NOT_THERE: Final = "Failed to load resource: the server responded with a status of 404 (Not Found)"
 
 
 def chromium() -> str | None:
@@ -121,16 +124,21 @@ class Visit:
     server: Server
     errors: list[str] = field(default_factory=list)
     elsewhere: set[str] = field(default_factory=set)
+    probes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda problem: self.errors.append(str(problem)))
         self.page.on("request", self._watch)
 
-    def open(self, address: str = "/") -> Visit:
-        """Go to an address of the server, or a whole one, and wait until the page is done."""
+    def go(self, address: str = "/") -> Visit:
+        """Go to an address of the server, or a whole one."""
         self.page.goto(address if address.startswith("http") else self.server.url + address)
-        return self.settle()
+        return self
+
+    def open(self, address: str = "/") -> Visit:
+        """Go there and wait until the page is done."""
+        return self.go(address).settle()
 
     def settle(self) -> Visit:
         """Wait until the script has ended and nothing on the page has moved for a while."""
@@ -186,9 +194,18 @@ class Visit:
         return self.settle()
 
     def _hear(self, message: ConsoleMessage) -> None:
+        if message.type != "error":
+            return
         address = str(message.location.get("url", ""))
-        if message.type == "error" and not _PROBE.search(address):
-            self.errors.append(message.text)
+        if message.text == _NOT_THERE and address in self._probes:
+            self.probes.append(address)
+        else:
+            self.errors.append(f"{message.text} {address}")
+
+    @property
+    def _probes(self) -> list[str]:
+        page = urlsplit(self.page.url).path.strip("/")
+        return [f"{self.server.url}/{page}/{probe}" for probe in _PROBES if page]
 
     def _watch(self, request: Request) -> None:
         if not request.url.startswith((self.server.url, "data:", "blob:")):

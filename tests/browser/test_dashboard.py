@@ -11,7 +11,7 @@ import pytest
 
 from lib import cli
 from tests.browser.conftest import Opened
-from tests.browser.driving import Server, Visit
+from tests.browser.driving import Server
 from tests.command import sheets
 from tests.pages import scenario
 from tests.pages.scenario import BULK, LONELY, PHYSICAL, TWICE, UNKNOWN, masked, today
@@ -50,10 +50,11 @@ def test_a_deep_link_opens_its_page_on_a_fresh_server(
 ) -> None:
     seen = visit(address, at=fresh(configuration))
     assert seen.page.get_by_role("heading", level=1).inner_text() == PAGES[address]
+    marked = seen.page.locator("[data-testid=stSidebarNavLink][aria-current=page]")
+    assert marked.all_inner_texts() == [PAGES[address]]
     # Guarded and filtered: the frame ran, and so did the entry, which knows the titles.
     assert seen.page.get_by_label("Estabelecimento").count() > 0
     assert seen.page.get_by_role("link", name="Divergências").count() == 1
-    assert seen.errors == []
     assert "Traceback" not in seen.server.log()
 
 
@@ -66,6 +67,9 @@ def test_no_request_leaves_the_machine_and_the_console_has_no_errors(
     seen.page.wait_for_timeout(1_000)
     assert seen.elsewhere == set()
     assert seen.errors == []
+    # Of each of the client's own probes at most one fails, and at the root none does.
+    below = [f"{seen.server.url}{address}/_stcore/{name}" for name in ("health", "host-config")]
+    assert sorted(seen.probes) == (below if address != "/" else [])
 
 
 def test_a_preset_and_a_typed_range_change_the_period(visit: Opened) -> None:
@@ -178,6 +182,39 @@ def test_a_marked_divergence_says_whether_its_card_has_a_transaction(visit: Open
     assert "Nenhuma transação lida usa este cartão" in said
 
 
+def test_a_marked_divergence_by_time_shows_the_nearest_transaction(visit: Opened) -> None:
+    seen = visit("/divergences?regra=card_time&divergences_busca=n%C3%A3o+autorizada")
+    assert seen.cells("dif_segundos") == ["-1.800"]
+    seen.mark(0)
+    said = seen.page.get_by_role("dialog").inner_text().replace("\xa0", " ")
+    assert "Transação mais próxima deste cartão" in said
+    assert "R$ 1.234,56" in said
+    assert "O log veio 30 min 0 s antes." in said
+
+
+def test_a_click_on_a_charts_day_narrows_the_period_to_it(visit: Opened) -> None:
+    seen = visit("/charts")
+    chart = seen.page.get_by_test_id("stPlotlyChart").first
+    bar = chart.locator(".barlayer .trace").first.locator(".point path").nth(8)
+    box = bar.bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    # A chart wants to see the pointer come before it is pressed.
+    seen.page.mouse.move(middle[0], middle[1] - 3, steps=4)
+    seen.page.mouse.click(*middle)
+    seen.page.wait_for_url(lambda url: url.count(f"periodo={today() - timedelta(days=2)}") == 2)
+    seen.settle()
+    assert "Consolidadas e divergências por hora" in seen.text()
+    assert "Clique em um dia" not in seen.text()
+
+
+def test_a_chart_opens_its_numbers(visit: Opened) -> None:
+    seen = visit("/charts")
+    seen.page.get_by_text("Números do gráfico").first.click()
+    seen.settle()
+    assert seen.cells("Consolidadas")[-3:] == [f"{BULK}", "3", "0"]
+
+
 def test_tabs_for_transactions_without_log_and_removed_duplicates(visit: Opened) -> None:
     seen = visit("/divergences")
     for tab, card in (("Transações sem log", LONELY), ("Duplicatas removidas", TWICE)):
@@ -254,8 +291,7 @@ def test_stages_are_seen_while_the_data_are_read(
 
     scenario.fill(databases)
     values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs", 4))
-    seen = Visit(visit("/overview").page, fresh(scenario.site(tmp_path, values)))
-    seen.page.goto(seen.server.url)
+    seen = visit("/", at=fresh(scenario.site(tmp_path, values)), settled=False)
     seen.page.get_by_text("Transações (banco A): 125 lidos").wait_for(timeout=20_000)
     assert "Logs de autenticação (banco B)" in seen.text()
     seen.settle()
@@ -274,4 +310,3 @@ def test_a_refresh_shows_new_records_without_hiding_the_old(
     )
     seen.press("Atualizar")
     seen.page.get_by_text(f"{BULK + 4} linhas").wait_for(timeout=20_000)
-    assert seen.errors == []
