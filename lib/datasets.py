@@ -14,12 +14,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from lib import pipeline
+from lib import extraction, pipeline
+from lib.days import RECENT, Days, settled
 from lib.errors import AggregatorError
 from lib.pipeline import Outcome, Progress, Request
 
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 BUDGET_BYTES: Final = 1_200_000_000
 _AT_ONCE: Final = 4
+# Of the budget: an eighth for what is derived from one data set, a quarter for days to build on.
 _DERIVED_SHARE: Final = 8
+_DAYS_SHARE: Final = 4
+# How long a period that reaches recent days stays as it is before it is read again unasked.
+_STALE_SECONDS: Final = RECENT.total_seconds()
 # What a small derived value counts for, so that they cannot gather without end either.
 _LEAST_BYTES: Final = 1_000
 
@@ -50,17 +55,24 @@ class Key:
     rights: Rights
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Dataset:
     """One extraction, reconciled. ``version`` is new with every extraction and cannot be guessed.
 
     ``derived`` keeps what is computed from it (orders of rows, found rows) while there is room.
+    ``renewed`` is when it was last read, or tried to be: seconds of the monotonic clock.
     """
 
     key: Key
     outcome: Outcome
     version: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     derived: Derived = field(default_factory=lambda: Derived(BUDGET_BYTES // _DERIVED_SHARE))
+    renewed: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its last day was long over when it was read."""
+        return settled(self.key.request.period.end, self.outcome.extracted_at)
 
     @property
     def size_bytes(self) -> int:
@@ -126,17 +138,12 @@ class Loading:
 Load = Callable[["Settings", Key, Progress], Outcome]
 
 
-def extract(settings: Settings, key: Key, progress: Progress) -> Outcome:
-    """Read and match what the key asks for. Raises AggregatorError."""
-    user = key.rights.reader or None
-    return pipeline.run(settings, key.request, user=user, progress=progress)
-
-
 class Store:
     """Data sets by key within a budget of bytes; the least recently used leaves first."""
 
-    def __init__(self, load: Load = extract, budget_bytes: int = BUDGET_BYTES) -> None:
-        self._load = load
+    def __init__(self, load: Load | None = None, budget_bytes: int = BUDGET_BYTES) -> None:
+        self._days = Days(budget_bytes // _DAYS_SHARE)
+        self._load = load or self._extract
         self._budget = budget_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[Key, Dataset] = OrderedDict()
@@ -155,11 +162,14 @@ class Store:
         with self._lock:
             return self._loading.get(key)
 
-    def load(self, settings: Settings, key: Key) -> Loading:
+    def load(self, settings: Settings, key: Key, *, anew: bool = False) -> Loading:
         """Begin an extraction of this key, or join the one under way.
 
-        An older data set of the key stays in place until the new one is complete.
+        An older data set of the key stays in place until the new one is complete. ``anew`` reads
+        every day of the period, also those that were read lately.
         """
+        if anew:
+            self._days.forget(_window(key))
         with self._lock:
             running = self._loading.get(key)
             if running is not None:
@@ -171,16 +181,32 @@ class Store:
         ).start()
         return loading
 
+    def renew(self, settings: Settings, dataset: Dataset) -> None:
+        """Begin to read a data set again whose recent days have had time to change."""
+        with self._lock:
+            due = dataset.renewed + _STALE_SECONDS <= time.monotonic()
+            if not due or dataset.is_settled:
+                return
+            dataset.renewed = time.monotonic()
+        self.load(settings, dataset.key)
+
     @property
     def size_bytes(self) -> int:
-        """What all data sets take in memory."""
+        """What all data sets, and the days to build others on, take in memory."""
         with self._lock:
             return self._size()
+
+    def _extract(self, settings: Settings, key: Key, progress: Progress) -> Outcome:
+        user = key.rights.reader or None
+        return pipeline.run(
+            settings, key.request, user=user, progress=progress, read=self._days.read
+        )
 
     def _run(self, settings: Settings, key: Key, loading: Loading) -> None:
         try:
             with self._places:
-                dataset = Dataset(key, self._load(settings, key, loading))
+                outcome = self._load(settings, key, loading)
+                dataset = Dataset(key, outcome, derived=Derived(self._budget // _DERIVED_SHARE))
         except AggregatorError as problem:
             _log.warning("%s", problem)
             self._end(key)
@@ -204,7 +230,12 @@ class Store:
                 self._kept.popitem(last=False)
 
     def _size(self) -> int:
-        return sum(kept.size_bytes + kept.derived.size_bytes for kept in self._kept.values())
+        kept = self._kept.values()
+        return self._days.size_bytes + sum(d.size_bytes + d.derived.size_bytes for d in kept)
+
+
+def _window(key: Key) -> extraction.Window:
+    return replace(pipeline.window_of(key.request), user=key.rights.reader or None)
 
 
 def _size(value: object) -> int:

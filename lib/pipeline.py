@@ -34,6 +34,10 @@ Progress = Callable[[str, int], None]
 """Called with a stage (transactions, auth_logs, matching, writing) and its rows so far."""
 
 
+Read = Callable[["Settings", extraction.Window, Progress], tuple[datetime, extraction.Extracted]]
+"""Gives a window's records and the moment they are of."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What is asked: one configured merchant's records of a period, by a rule."""
@@ -131,10 +135,12 @@ def run(
     clear: bool = False,
     user: str | None = None,
     progress: Progress = lambda stage, rows: None,
+    read: Read | None = None,
 ) -> Outcome:
     """Read both sources, match, and balance the books. Raises AggregatorError.
 
     Where rows have security, they are those of ``user``, without a name those of the login.
+    ``read`` stands in for the extraction, never of clear data.
 
     A read that a fault cut short is discarded whole and begun anew, as `lib.retries` allows.
     """
@@ -142,14 +148,16 @@ def run(
     window = replace(window_of(asked), user=user)
 
     def extract() -> tuple[datetime, extraction.Extracted]:
-        moment = datetime.now(settings.zone).replace(microsecond=0)
+        if read is not None and not clear:
+            return read(settings, window, progress)
+        moment = datetime.now(settings.zone)
         return moment, extraction.extract(settings, window, clear=clear, progress=progress)
 
-    extracted_at, read = retries.persist(extract)
+    extracted_at, found = retries.persist(extract)
     clock.lap("extract")
 
-    progress("matching", len(read.transactions) + len(read.auth_logs))
-    result = matching.reconcile(read.transactions, read.auth_logs, asked.period, asked.rule)
+    progress("matching", len(found.transactions) + len(found.auth_logs))
+    result = matching.reconcile(found.transactions, found.auth_logs, asked.period, asked.rule)
     books = summary.books(result)
     by_day = summary.balance_by_day(result)
     clock.lap("match")
@@ -157,7 +165,7 @@ def run(
         request=asked,
         merchant_name=settings.merchants[asked.merchant],
         clear=clear,
-        extracted_at=extracted_at,
+        extracted_at=extracted_at.replace(microsecond=0),
         reconciliation=result,
         books=books,
         by_day=by_day,

@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SecretStr,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -154,13 +155,27 @@ class History(BaseModel):
     path: _File = None
 
 
-def _bytes(value: object) -> int | None:
-    if value is None:
-        return None
+def _bytes(value: object) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,5}) ?([MG])B", str(value))
     if found is None:
         raise ValueError
     return int(found[1]) * {"M": 10**6, "G": 10**9}[found[2]]
+
+
+_Size = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    PlainSerializer(lambda size: f"{size // 10**6} MB", when_used="json-unless-none"),
+]
+
+
+class Dashboard(BaseModel):
+    """How much memory the dashboard's data sets may take together."""
+
+    model_config = _FROZEN
+    memory_budget: _Size = Field(
+        default=1_200_000_000, description='um tamanho, como "800 MB" ou "4 GB"'
+    )
 
 
 class Engine(BaseModel):
@@ -173,7 +188,7 @@ class Engine(BaseModel):
     kind: Literal["memory", "chunked", "spark"] | None = Field(
         default=None, description="memory, chunked ou spark"
     )
-    memory_limit: Annotated[int | None, BeforeValidator(_bytes)] = Field(
+    memory_limit: _Size | None = Field(
         default=None, description='um tamanho, como "800 MB" ou "4 GB"'
     )
     workers: Annotated[_Int, _whole(1, 256)] | None = None
@@ -225,6 +240,7 @@ class Settings(BaseSettings):
     audit: Audit = Field(default=Audit(), description="uma tabela")
     history: History = Field(default=History(), description="uma tabela")
     engine: Engine = Field(default=Engine(), description="uma tabela")
+    dashboard: Dashboard = Field(default=Dashboard(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")
     allow_insecure: bool = Field(default=False, description="true ou false")
 

@@ -13,7 +13,17 @@ from pydantic import ValidationError
 
 from lib import config
 from lib.errors import ConfigError
-from lib.settings import ROOT, Access, Audit, Engine, Privacy, Settings, Source, check_digits_ok
+from lib.settings import (
+    ROOT,
+    Access,
+    Audit,
+    Dashboard,
+    Engine,
+    Privacy,
+    Settings,
+    Source,
+    check_digits_ok,
+)
 
 EXAMPLE = ROOT / ".streamlit" / "secrets.example.toml"
 A, B = "12345678000195", "12ABC34501DE35"
@@ -294,11 +304,11 @@ def test_wrong_check_digits_are_a_warning_and_no_error() -> None:
 def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     shown = set(re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE))
-    tables = (Settings, Source, Privacy, Access, Audit, Engine)
+    tables = (Settings, Source, Privacy, Access, Audit, Dashboard, Engine)
     keys = {key for table in tables for key in table.model_fields}
     sign_in = {"redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"}
     keys -= {"merchants", "transactions", "auth_logs", "privacy", "access", "audit", "history"}
-    keys -= {"engine"}
+    keys -= {"engine", "dashboard"}
     assert shown - sign_in == keys - {"people", "groups"}
     without_default = (
         "password_file|sslrootcert|sslcert|sslkey|query_file|key_file|kind|memory_limit|workers"

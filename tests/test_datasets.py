@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
@@ -210,3 +211,37 @@ def test_the_size_of_a_data_set_counts_its_frames_and_its_row_numbers() -> None:
     small, large = (Dataset(key(), outcome(key(), n)).size_bytes for n in (100, 10_000))
     assert large > 50 * small
     assert large > 10_000 * 8 * 4
+
+
+def test_a_period_that_reaches_recent_days_is_read_again_after_minutes_and_once(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(source)
+    source.go.set()
+    old = loaded(store, key())
+    store.renew(ANY, old)
+    assert len(source.asked) == 1
+    monkeypatch.setattr("lib.datasets._STALE_SECONDS", 0.0)
+    source.go.clear()
+    store.renew(ANY, old)
+    assert store.find(key()) is old
+    store.renew(ANY, old)
+    source.go.set()
+    wait_for(lambda: store.find(key()) is not old and store.loading(key()) is None)
+    assert len(source.asked) == 2
+
+
+def test_a_period_that_was_long_over_when_it_was_read_is_not_read_again(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.datasets._STALE_SECONDS", 0.0)
+    store = Store(source)
+    source.go.set()
+    old = loaded(store, key())
+    asked = dataclasses.replace(
+        old.key.request, period=Period(DAY - timedelta(days=9), DAY - timedelta(days=4), DAY)
+    )
+    past = loaded(store, Key(asked, Rights()))
+    store.renew(ANY, past)
+    assert store.loading(past.key) is None
+    assert len(source.asked) == 2

@@ -1,4 +1,7 @@
-"""The moment of extraction, and "Atualizar": the old data stay in sight while new ones are read."""
+"""The moment of extraction, and "Atualizar": the old data stay in sight while new ones are read.
+
+A period that reaches recent days is read again by itself after minutes; only those days are.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ _ASKED: Final = "_refresh"
 
 def show(site: Site, dataset: Dataset) -> None:
     """Draw when the data set was read and the button that reads it anew."""
+    site.store.renew(site.settings, dataset)
     st.caption(t("Extraído em {instant}", instant=format.instant(dataset.outcome.extracted_at)))
     running = site.store.loading(dataset.key)
     st.button(
@@ -45,7 +49,7 @@ def show(site: Site, dataset: Dataset) -> None:
 def _refresh(site: Site, dataset: Dataset) -> None:
     if not guard.holds():
         return  # the page says why
-    st.session_state[_ASKED] = (dataset.key, site.store.load(site.settings, dataset.key))
+    st.session_state[_ASKED] = (dataset.key, site.store.load(site.settings, dataset.key, anew=True))
 
 
 def _progress(site: Site, dataset: Dataset) -> None:

@@ -75,4 +75,5 @@ def _read() -> Site:
         else config.load()
     )
     row_security.prove(settings)
-    return Site(settings, without, pipeline.local_today(settings), stamp=stamp)
+    store = Store(budget_bytes=settings.dashboard.memory_budget)
+    return Site(settings, without, pipeline.local_today(settings), store, stamp)

@@ -1,0 +1,214 @@
+"""A period moved by a day reads only the days it lacks, and answers as a full read does."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lib import config, extraction, pipeline
+from lib.datasets import Key, Rights, Store
+from lib.days import RECENT, Days
+from lib.extraction import Extracted, Window
+from lib.pipeline import Outcome, Request
+from lib.reconciliation import Period, Rule
+from lib.settings import Settings
+from tests.servers import MERCHANTS, Databases
+
+MERCHANT, OTHER = MERCHANTS
+TODAY = date(2026, 11, 22)
+DAY = timedelta(days=1)
+RULES = [Rule(), Rule("card_time", 300), Rule("card_time", 2 * 86_400)]
+
+
+class Counting:
+    """The real extraction, its windows and rows counted."""
+
+    def __init__(self) -> None:
+        self.windows: list[tuple[int, int]] = []
+        self.rows = 0
+
+    def __call__(self, settings: Settings, window: Window, **words: Any) -> Extracted:
+        read = extraction.extract(settings, window, **words)
+        self.windows.append(((TODAY - window.start).days, (TODAY - window.end).days))
+        self.rows += len(read.transactions) + len(read.auth_logs)
+        return read
+
+
+class Clock:
+    """Local noon of today, until it is moved."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.now = datetime(2026, 11, 22, 12, tzinfo=settings.zone)
+
+    def __call__(self, _: Settings) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def filled(databases: Databases) -> Settings:
+    """Thirty days of purchases with every kind of trouble, many around midnight."""
+    dice = random.Random(7)
+    bought, logged = [], []
+    for number in range(1_500):
+        card = f"400000{number % 150:010}"
+        virtual = f"VC0001409999{number % 150:010}" if number % 3 == 0 else None
+        day = TODAY - DAY * dice.randrange(30)
+        near = dice.choice([0, 60, 43_200, 86_340])
+        at = datetime.combine(day, time()) + timedelta(seconds=near + dice.randrange(60))
+        row = (card, day, at.time(), MERCHANT, virtual, Decimal(number % 40))
+        bought += [row, row] if number % 20 == 0 else [row]
+        log_at = at + timedelta(seconds=dice.randrange(-400, 400))
+        shown = virtual[6:] if virtual and number % 2 else card
+        code = dice.choice(["00", "00", "00", "51", None])
+        logged.append((shown, log_at.date(), log_at.time(), code, f"texto {day}", f"x0{MERCHANT}"))
+    bought.append(("4000009999999999", TODAY - DAY, None, MERCHANT, None, None))
+    bought.append(("4000009999999999", TODAY - DAY, None, OTHER, None, None))
+    databases.fill(transactions=bought, auth_logs=logged)
+    return config.from_values(databases.values, "teste", {})
+
+
+def run(settings: Settings, rule: Rule, start: int, end: int, days: Days | None) -> Outcome:
+    period = Period(TODAY - start * DAY, TODAY - end * DAY, TODAY)
+    asked = Request(MERCHANT, period, rule)
+    return pipeline.run(settings, asked, read=days.read if days else None)
+
+
+def cells(outcome: Outcome) -> list[Sequence[Any]]:
+    """Everything that is reported, cell by cell."""
+    result = outcome.reconciliation
+    frames = [result.consolidated(), result.divergences()]
+    frames += [result.transactions.take(result.without_log_rows)]
+    frames += [result.transactions.take(result.duplicate_rows)]
+    shown = [f[[n for n in f.columns if not n.startswith("token_")]] for f in frames]
+    rows = [pa.Table.from_pandas(f, preserve_index=False).to_pylist() for f in shown]
+    return [*rows[:2], *(sorted(map(str, found)) for found in rows[2:]), [outcome.books]]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=["card", "card_time", "card_time_wide"])
+def test_a_moved_period_reads_the_days_it_lacks_and_answers_as_a_full_read(
+    filled: Settings, rule: Rule
+) -> None:
+    counting = Counting()
+    days = Days(10**9, counting, Clock(filled))
+    wider = 2 if rule == RULES[2] else 1 if rule == RULES[1] else 0
+    for start, end in [(20, 10), (19, 9), (21, 11), (25, 5)]:
+        shown = run(filled, rule, start, end, days)
+        assert cells(shown) == cells(run(filled, rule, start, end, None))
+        assert shown.books.consolidated > 100
+    assert counting.windows == [
+        (20 + wider, 10 - wider),
+        (9 - wider, 9 - wider),
+        (21 + wider, 21 + wider),
+        (25 + wider, 22 + wider),
+        (8 - wider, 5 - wider),
+    ]
+
+
+def test_settled_days_are_kept_and_recent_ones_expire_after_minutes(filled: Settings) -> None:
+    counting, clock = Counting(), Clock(filled)
+    days = Days(10**9, counting, clock)
+    first = run(filled, Rule(), 10, 0, days)
+    clock.now += RECENT - timedelta(seconds=1)
+    assert run(filled, Rule(), 10, 0, days).extracted_at == first.extracted_at
+    assert counting.windows == [(10, 0)]
+    clock.now += timedelta(seconds=1)
+    again = run(filled, Rule(), 10, 0, days)
+    assert counting.windows[1:] == [(3, 0)]
+    assert again.extracted_at == clock.now
+    assert cells(again) == cells(run(filled, Rule(), 10, 0, None))
+
+
+def test_a_day_that_was_read_when_it_was_recent_is_read_again_when_it_is_settled(
+    filled: Settings, databases: Databases
+) -> None:
+    clock = Clock(filled)
+    days = Days(10**9, Counting(), clock)
+    run(filled, Rule(), 1, 0, days)
+    late = ("4000005555555555", TODAY, None, MERCHANT, None, Decimal(1))
+    databases.fill(transactions=[late])
+    clock.now += 10 * DAY
+    shown = run(filled, Rule(), 1, 0, days)
+    assert cells(shown) == cells(run(filled, Rule(), 1, 0, None))
+
+
+def test_what_is_forgotten_is_read_anew_and_only_for_its_merchant(filled: Settings) -> None:
+    counting = Counting()
+    days = Days(10**9, counting, Clock(filled))
+    run(filled, Rule(), 20, 10, days)
+    window = Window(OTHER, TODAY - 20 * DAY, TODAY - 10 * DAY)
+    days.forget(window)
+    run(filled, Rule(), 20, 10, days)
+    assert counting.windows == [(20, 10)]
+    days.forget(Window(MERCHANT, TODAY - 10 * DAY, TODAY))
+    run(filled, Rule(), 20, 10, days)
+    assert counting.windows == [(20, 10), (20, 10)]
+
+
+def test_rows_of_one_reader_are_nobody_elses(filled: Settings) -> None:
+    counting = Counting()
+    days = Days(10**9, counting, Clock(filled))
+    for user in ("ana", "rui", "ana"):
+        window = Window(MERCHANT, TODAY - 20 * DAY, TODAY - 10 * DAY, user)
+        days.read(filled, window, lambda side, rows: None)
+    assert counting.windows == [(20, 10), (20, 10)]
+
+
+def test_days_beyond_the_budget_leave_the_oldest_first(filled: Settings) -> None:
+    counting = Counting()
+    days = Days(10**9, counting, Clock(filled))
+    run(filled, Rule(), 20, 20, days)
+    one_day = days.size_bytes
+    days = Days(3 * one_day, counting, Clock(filled))
+    counting.windows.clear()
+    for day in (20, 19, 18, 17, 16, 16, 20):
+        run(filled, Rule(), day, day, days)
+    assert days.size_bytes <= 3 * one_day
+    assert counting.windows == [(day, day) for day in (20, 19, 18, 17, 16, 20)]
+
+
+def test_a_site_with_its_own_query_is_read_whole(filled: Settings, tmp_path: Any) -> None:
+    query = tmp_path / "mine.sql"
+    query.write_text((extraction.sources._DEFAULT_QUERIES / "transactions.sql").read_text())
+    source = filled.transactions.model_copy(update={"query_file": query})
+    own = filled.model_copy(update={"transactions": source})
+    counting = Counting()
+    days = Days(10**9, counting, Clock(filled))
+    for start, end in [(20, 10), (19, 9)]:
+        run(own, Rule(), start, end, days)
+    assert counting.windows == [(20, 10), (19, 9)]
+    assert days.size_bytes == 0
+
+
+def test_twenty_sessions_that_ask_at_once_cost_each_server_one_statement(
+    filled: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[bytes] = []
+    pump = extraction.pump
+
+    def counted(cursor: Any, command: bytes, sending: int) -> None:
+        copies.append(command)
+        pump(cursor, command, sending)
+
+    monkeypatch.setattr(extraction, "pump", counted)
+    store = Store()
+    key = Key(Request(MERCHANT, Period(TODAY - 9 * DAY, TODAY, TODAY), Rule()), Rights())
+    barrier, got = threading.Barrier(20), []
+
+    def ask() -> None:
+        barrier.wait()
+        got.append(store.find(key) or store.load(filled, key).future.result(timeout=60))
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(copies) == 2
+    assert len({id(dataset) for dataset in got}) == 1
