@@ -72,10 +72,15 @@ class Server:
     """`streamlit run streamlit_app.py` on a free port of this machine, by this configuration."""
 
     def __init__(
-        self, folder: Path, configuration: Path | None, *words: str, port: int | None = None
+        self,
+        folder: Path,
+        configuration: Path | None,
+        *words: str,
+        port: int | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         port = port or free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{address}:{port}"
         self._log = folder / "server.log"
         environment = {
             k: v for k, v in os.environ.items() if not k.upper().startswith("AGGREGATOR")
@@ -85,7 +90,7 @@ class Server:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
-                + ["--server.address", "127.0.0.1", "--server.port", str(port), *words],
+                + ["--server.address", address, "--server.port", str(port), *words],
                 cwd=ROOT,
                 env=environment,
                 stdout=log,

@@ -1,0 +1,128 @@
+"""Databases without sign-in: shown to this machine's own browser where it was asked for, or not."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import driving
+from tests.browser.driving import Server, Visit, new_page
+from tests.pages import scenario
+from tests.servers import Databases
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+NAME = "evil.example.com"
+PAGES = ("", "overview", "consolidated", "divergences", "charts", "customers", "runs", "audit")
+REFUSAL = "Sem [auth] na configuração, este painel só mostra a demonstração"
+Allow = Callable[[bool], None]
+
+
+@pytest.fixture(scope="module")
+def site(
+    filled: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Allow]]:
+    """A dashboard that is served by any name, and what switches the setting on and off."""
+    folder = tmp_path_factory.mktemp("open")
+    audit = {"path": str(folder / "audit.jsonl")}
+
+    def allow(really: bool) -> None:
+        access = {"without_sign_in": really}
+        scenario.site(folder, filled.values, access=access, audit=audit)
+
+    allow(False)
+    server = Server(folder, folder / "aggregator.toml", "--server.allowedHosts", "*")
+    yield server, allow
+    server.stop()
+
+
+@pytest.fixture
+def visit(chromium: Browser, site: tuple[Server, Allow]) -> Iterator[Visit]:
+    words = [*driving.ARGUMENTS, f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
+    browser = chromium.browser_type.launch(executable_path=driving.chromium(), args=words)
+    yield Visit(new_page(browser), site[0])
+    browser.close()
+
+
+@contextmanager
+def forwarding(server: Server) -> Iterator[str]:
+    """A proxy before the server that says, as proxies do, whose request it passes on."""
+    port = urlsplit(server.url).port
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as ends:
+
+        def carry(source: socket.socket, target: socket.socket, said: bytes = b"") -> None:
+            with suppress(OSError):
+                while chunk := source.recv(1 << 16):
+                    line, end, rest = chunk.partition(b"\r\n") if said else (chunk, b"", b"")
+                    target.sendall(line + end + said + rest)
+                    said = b""
+            for one in (source, target):
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listening.accept()
+                    to = socket.create_connection(("127.0.0.1", port or 0))
+                    for end in (client, to):
+                        ends.enter_context(end)
+                    said = b"X-Forwarded-For: 10.1.2.3\r\n"
+                    threading.Thread(target=carry, args=(client, to, said), daemon=True).start()
+                    threading.Thread(target=carry, args=(to, client), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def shows_data(visit: Visit) -> bool:
+    return any(word in visit.text() for word in ("R$", "Exportar", "Loja Exemplo"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_the_setting_no_page_shows_anything(
+    visit: Visit, site: tuple[Server, Allow], page: str
+) -> None:
+    site[1](False)
+    visit.open(f"/{page}")
+    assert REFUSAL in visit.text()
+    assert not shows_data(visit)
+
+
+def test_with_the_setting_only_this_machines_own_browser_is_served(
+    visit: Visit, site: tuple[Server, Allow]
+) -> None:
+    server, allow = site
+    allow(True)
+    visit.open("/consolidated")
+    assert shows_data(visit)
+    visit.open(f"http://{NAME}:{urlsplit(server.url).port}/consolidated")
+    assert REFUSAL in visit.text()
+    assert not shows_data(visit)
+    with forwarding(server) as address:
+        visit.open(f"{address}/consolidated")
+        assert REFUSAL in visit.text()
+        assert not shows_data(visit)
+
+
+def test_with_the_setting_a_server_at_another_address_serves_nobody(
+    chromium: Browser, filled: Databases, tmp_path: Path
+) -> None:
+    file = scenario.site(tmp_path, filled.values)
+    words = ("--server.allowedHosts", "*")
+    server = Server(tmp_path, file, *words, address="127.0.0.2")
+    try:
+        page = new_page(chromium)
+        visit = Visit(page, server).open("/consolidated")
+        assert REFUSAL in visit.text()
+        assert not shows_data(visit)
+        page.context.close()
+    finally:
+        server.stop()
