@@ -34,3 +34,15 @@ def test_a_date_is_written_as_the_language_writes_it() -> None:
     assert format.day(date(2026, 3, 9), ENGLISH) == dates.format_date(
         date(2026, 3, 9), "medium", locale="en"
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "wanted"),
+    [
+        ("99999999.99", "R$\xa099.999.999,99"),
+        ("480957100.00", "R$\xa0480.957.100"),
+        ("-480957099.61", "-R$\xa0480.957.100"),
+    ],
+)
+def test_cents_go_where_an_amount_is_too_long_for_its_place(amount: str, wanted: str) -> None:
+    assert format.large(Decimal(amount)) == wanted

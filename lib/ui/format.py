@@ -18,6 +18,7 @@ from lib.ui.i18n import PORTUGUESE, language, t
 
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
 _CURRENCY: Final = "BRL"
+_LARGE: Final = 100_000_000
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -38,6 +39,13 @@ def money(amount: Decimal | float, spoken: str | None = None) -> str:
     spoken = spoken or language()
     sign = "-" if amount < 0 else ""
     return sign + _currency(spoken) + f"{abs(amount):,.2f}".translate(_marks(spoken))
+
+
+def large(amount: Decimal) -> str:
+    """An amount in reais for a place with little room: from a hundred million on without cents."""
+    if abs(amount) < _LARGE:
+        return money(amount)
+    return money(round(amount))[: -len(",00")]
 
 
 def percent(share: float) -> str:

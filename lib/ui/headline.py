@@ -58,7 +58,7 @@ def metrics(figures: Overview, books: Books) -> None:
         )
         _metric(
             t("Valor consolidado"),
-            money(books.amount_consolidated),
+            format.large(books.amount_consolidated),
             t("{amount} em média", amount=mean),
             [float(amount) for amount in figures.amount],
         )

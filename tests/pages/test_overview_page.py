@@ -141,3 +141,29 @@ def test_one_purchase_and_its_log_fill_every_page(dashboard: Dashboard) -> None:
     assert len(dashboard.open("consolidated").dataframe[0].value) == 1
     [drawn] = json.loads(dashboard.open("charts").get("plotly_chart")[1].proto.spec)["data"]
     assert drawn["name"] == "Valor consolidado"
+
+
+def test_twenty_thousand_records_of_each_side_fill_every_page(dashboard: Dashboard) -> None:
+    records = f"""FROM generate_series(1, 20000) AS n,
+        LATERAL (SELECT '400000' || lpad(n::text, 10, '0') AS card,
+                        date '{today()}' - 1 - n % 5 AS day,
+                        time '08:00' + n % 36000 * interval '1 second' AS at) AS r"""
+    dashboard.databases.execute(
+        "transactions",
+        f"INSERT INTO transactions SELECT card, day, at, '{MERCHANT}', NULL, n {records}",
+    )
+    dashboard.databases.execute(
+        "auth_logs",
+        "INSERT INTO authentication.transaction_logs "
+        f"SELECT card, day, at, '00', 'Compra ' || n, '{FIELD}' {records}",
+    )
+    for name in ("overview", "divergences", "charts", "customers"):
+        at = dashboard.open(name)
+        assert not at.exception
+        assert not at.error
+    last = dashboard.open("consolidated", consolidated_ordem="vlr_total", consolidated_pagina="400")
+    table = last.dataframe[0].value
+    assert len(table) == 50
+    assert plain(table.iloc[-1]["vlr_total"]) == "R$ 20.000,00"
+    found = dashboard.open("consolidated", consolidated_busca="compra 19999")
+    assert list(found.dataframe[0].value["des_log"]) == ["Compra 19999"]

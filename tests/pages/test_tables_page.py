@@ -110,6 +110,33 @@ def test_filters_keep_the_wanted_values_and_total_what_is_left(morning: Dashboar
     assert total(at).startswith(f"{BULK + 3} linhas · ")
 
 
+@pytest.mark.parametrize(
+    ("table", "tab", "column", "word", "card"),
+    [
+        ("divergences", "divergencias", "motivo", "negada", DECLINED),
+        ("divergences", "divergencias", "cod_resposta", "51", DECLINED),
+        ("divergences", "divergencias", "cod_resposta", "00", UNKNOWN),
+        ("without_log", "sem-log", "motivo_sem_log", "sem log do cartão", LONELY),
+        ("duplicates", "duplicatas", "transacao_mantida", "consolidada", TWICE),
+    ],
+)
+def test_every_filter_of_the_divergences_keeps_its_rows(
+    morning: Dashboard, table: str, tab: str, column: str, word: str, card: str
+) -> None:
+    at = morning.open("divergences", aba=tab)
+    at.multiselect(key=f"{table}_{column}").set_value([word]).run()
+    assert not at.exception
+    assert list(rows(at)["num_cartao"]) == [masked(card)]
+    assert at.query_params[f"{table}_{column}"] == word
+    assert total(at).startswith("1 linha de ")
+
+
+def test_the_response_code_filters_the_consolidated(morning: Dashboard) -> None:
+    at = morning.open("consolidated")
+    at.multiselect(key="consolidated_cod_resposta").set_value(["00"]).run()
+    assert total(at).startswith(f"{BULK + 3} linhas de {BULK + 3} · ")
+
+
 def test_no_row_for_a_search_says_so(morning: Dashboard) -> None:
     at = morning.open("consolidated", consolidated_busca="nada disso")
     assert not at.dataframe
