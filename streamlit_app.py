@@ -1,5 +1,13 @@
-"""Entry of the dashboard: `streamlit run streamlit_app.py`."""
+"""Entry of the dashboard: `streamlit run streamlit_app.py`.
 
-from lib.ui import navigation
+The server imports it once, for the addresses it adds to Streamlit's; every session runs it.
+"""
 
-navigation.run()
+import streamlit as st
+
+from lib.ui import downloads, navigation
+
+if __name__ == "__main__":
+    navigation.run()
+else:
+    app = st.App(__file__, routes=downloads.routes(), middleware=downloads.middleware())

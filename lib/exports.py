@@ -83,8 +83,12 @@ class Exports:
 
     def find(self, dataset: Dataset) -> Export | None:
         """This data set's export, under way, finished or failed."""
+        return self.of_version(dataset.version)
+
+    def of_version(self, version: str) -> Export | None:
+        """The export of the data set of this version."""
         with self._lock:
-            return self._exports.get(dataset.version)
+            return self._exports.get(version)
 
     def start(self, dataset: Dataset, marks: Mapping[str, str] | None = None) -> Export:
         """Begin this data set's export, join it, or find it finished; a failed one starts anew.

@@ -14,9 +14,10 @@ import streamlit as st
 
 from lib import audit, delivery
 from lib.errors import AggregatorError
-from lib.exports import Export, Exports, file_name
+from lib.exports import Export, file_name
 from lib.report import Written
-from lib.ui import guard, loading
+from lib.ui import downloads, guard, loading
+from lib.ui.downloads import EXPORTS
 from lib.ui.format import plain, size, whole
 from lib.ui.i18n import t
 
@@ -25,19 +26,17 @@ if TYPE_CHECKING:
     from lib.exports import Workbook
     from lib.ui.site import Site
 
-EXPORTS: Final = Exports()
-
 _EVERY_SECONDS: Final = 0.3
 # The data set this session exports, the name its file gets, and whether it was handed over.
 _ASKED: Final = "_export"
-_DOWNLOAD: Final = "baixar_planilha"
-_MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# The button appears after its script where the browser has yet to fetch the widget's code.
-_CLICK: Final = f"""<script>
-(function press(left) {{
-  const button = document.querySelector(".st-key-{_DOWNLOAD} button");
-  if (button) {{ button.click(); }} else if (left) {{ setTimeout(press, 100, left - 1); }}
-}})(50);
+# The link lasts a minute, so it is made for each download and followed at once.
+_FETCH: Final = """<script>
+{
+  const link = document.createElement("a");
+  link.href = "ADDRESS";
+  link.download = "";
+  link.click();
+}
 </script>"""
 
 
@@ -130,15 +129,18 @@ def _stage(export: Export) -> str:
 
 
 def _hand_over(workbook: Workbook, asked: dict[str, Any]) -> None:
-    st.download_button(
+    st.button(
         t("Baixar de novo ({size})", size=size(workbook.size_bytes)),
-        data=workbook.path.read_bytes(),
-        file_name=str(asked["name"]),
-        mime=_MIME,
-        key=_DOWNLOAD,
-        on_click="ignore",
+        on_click=_hand_over_again,
+        args=(asked,),
         width="stretch",
     )
     if not asked["handed"]:
         asked["handed"] = True
-        st.html(_CLICK, unsafe_allow_javascript=True)
+        address = downloads.link(str(asked["version"]), str(asked["name"]))
+        st.html(_FETCH.replace("ADDRESS", address), unsafe_allow_javascript=True)
+
+
+def _hand_over_again(asked: dict[str, Any]) -> None:
+    if guard.holds():
+        asked["handed"] = False

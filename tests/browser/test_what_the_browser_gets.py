@@ -106,7 +106,7 @@ class Wire:
         self.content += frame if isinstance(frame, bytes) else frame.encode()
 
     def _read(self, response: Response) -> None:
-        if "/media/" in response.url:
+        if "/media/" in response.url or "/planilha/" in response.url:
             self.content += response.url.encode()
 
 

@@ -26,14 +26,18 @@ def exported(at: AppTest, target: Path) -> Sheets:
     """The sheets of the file this session is given."""
     press_export(at)
     deadline = time.monotonic() + 60
-    while not at.download_button and time.monotonic() < deadline:
+    while not finished(at) and time.monotonic() < deadline:
         time.sleep(0.1)
         at.run()
     assert not at.exception
     assert not at.error, texts(at)
-    [finished] = [e for e in EXPORTS._exports.values() if e.dataset.version == version(at)]
-    target.write_bytes(finished.future.result().path.read_bytes())
+    [export] = [e for e in EXPORTS._exports.values() if e.dataset.version == version(at)]
+    target.write_bytes(export.future.result().path.read_bytes())
     return sheets(target)
+
+
+def finished(at: AppTest) -> bool:
+    return any(button.label.startswith("Baixar de novo") for button in at.button)
 
 
 def read(dashboard: Dashboard, name: str, address: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -1,0 +1,76 @@
+"""The link to a finished workbook, in the hands of others than the session it was made for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Download
+
+from tests.browser.conftest import Opened
+from tests.browser.driving import Visit
+from tests.command import sheets
+
+pytestmark = pytest.mark.browser
+
+
+def downloaded(seen: Visit) -> Download:
+    with seen.page.expect_download(timeout=60_000) as waiting:
+        seen.page.get_by_role("button", name="Exportar Excel").click()
+    return waiting.value
+
+
+def test_a_link_serves_the_browser_and_the_session_it_was_made_for_only(
+    visit: Opened, tmp_path: Path
+) -> None:
+    seen, stranger = visit("/overview"), visit("/overview")
+    download = downloaded(seen)
+    download.save_as(tmp_path / "mine.xlsx")
+    assert len(sheets(tmp_path / "mine.xlsx").consolidated) > 100
+    link = download.url
+    assert re.search(r"/planilha/[\w=-]+\.[0-9a-f]{64}$", link)
+
+    mine = seen.page.context.request
+    again = mine.get(link)
+    assert (again.status, again.body()) == (200, (tmp_path / "mine.xlsx").read_bytes())
+    assert again.headers["cache-control"] == "no-store"
+    assert "gzip" not in again.headers.get("content-encoding", "")
+    assert mine.get(link, headers={"Range": "bytes=0-1"}).body() == b"PK"
+
+    assert stranger.page.context.request.get(link).status == 403
+    for changed in (link[:-1] + ("0" if link[-1] != "0" else "1"), link.rsplit(".", 1)[0]):
+        refused = mine.get(changed)
+        assert (refused.status, refused.text()[:13]) == (403, "Este link não")
+
+    seen.page.close()
+    for _ in range(50):
+        if mine.get(link).status == 403:
+            break
+    assert mine.get(link).status == 403
+    assert "Traceback" not in seen.server.log()
+
+
+def test_a_second_download_has_a_link_of_its_own_and_the_same_file(
+    visit: Opened, tmp_path: Path
+) -> None:
+    seen = visit("/consolidated")
+    first = downloaded(seen)
+    with seen.page.expect_download(timeout=60_000) as waiting:
+        seen.page.get_by_role("button", name="Baixar de novo").click()
+    assert waiting.value.url != first.url
+    assert waiting.value.suggested_filename == first.suggested_filename
+    first.save_as(tmp_path / "first.xlsx")
+    waiting.value.save_as(tmp_path / "second.xlsx")
+    assert (tmp_path / "first.xlsx").read_bytes() == (tmp_path / "second.xlsx").read_bytes()
+
+
+def test_the_cookie_that_tells_browsers_apart_is_no_scripts_business(visit: Opened) -> None:
+    seen = visit("/overview")
+    [cookie] = [c for c in seen.page.context.cookies() if c["name"] == "aggregator_browser"]
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Strict", -1)
+    assert "aggregator_browser" not in seen.page.evaluate("document.cookie")
+    before = cookie["value"]
+    seen.open("/charts")
+    [cookie] = [c for c in seen.page.context.cookies() if c["name"] == "aggregator_browser"]
+    assert cookie["value"] == before

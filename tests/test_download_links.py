@@ -1,0 +1,83 @@
+"""When a link to a workbook holds: its minute, its session, its browser, its sign-in."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from lib.ui import downloads
+
+MINE = {downloads.BROWSER: "b" * 32, "_streamlit_user": "ana", "other": "1"}
+
+
+class Context:
+    """Stands in for the session that is at hand, whose cookies these are."""
+
+    session_id = "session-1"
+    cookies = SimpleNamespace(to_dict=lambda: MINE)
+
+
+@pytest.fixture
+def alive(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The sessions that are connected; a script runs in the first."""
+    sessions = {"session-1"}
+    monkeypatch.setattr(downloads, "get_script_run_ctx", Context)
+    monkeypatch.setattr(downloads.st, "context", Context)
+    runtime = SimpleNamespace(is_active_session=sessions.__contains__)
+    monkeypatch.setattr(downloads.Runtime, "instance", lambda: runtime)
+    return sessions
+
+
+def ticket() -> str:
+    return downloads.link("version-1", "nome.xlsx").rsplit("/", 1)[1]
+
+
+def test_a_link_says_which_file_to_the_browser_it_was_made_for(alive: set[str]) -> None:
+    held = downloads._checked(ticket(), MINE | {"other": "2"})
+    assert held is not None
+    assert (held["version"], held["name"]) == ("version-1", "nome.xlsx")
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        {},
+        {downloads.BROWSER: "c" * 32, "_streamlit_user": "ana"},
+        {downloads.BROWSER: "b" * 32},
+        {downloads.BROWSER: "b" * 32, "_streamlit_user": "rui"},
+        {downloads.BROWSER: "b" * 32, "_streamlit_user": "ana", "_streamlit_user__1": "x"},
+    ],
+    ids=["none", "another browser", "signed out", "another person", "another sign-in"],
+)
+def test_it_is_worth_nothing_elsewhere(alive: set[str], cookies: dict[str, str]) -> None:
+    assert downloads._checked(ticket(), cookies) is None
+
+
+def test_a_browser_without_a_cookie_gets_no_file(
+    alive: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, "cookies", SimpleNamespace(to_dict=dict))
+    assert downloads._checked(ticket(), {}) is None
+
+
+def test_it_lasts_a_minute(alive: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ticket()
+    now = downloads.time.time()
+    monkeypatch.setattr(downloads.time, "time", lambda: now + downloads.LIFE_SECONDS - 1)
+    assert downloads._checked(made, MINE) is not None
+    monkeypatch.setattr(downloads.time, "time", lambda: now + downloads.LIFE_SECONDS + 1)
+    assert downloads._checked(made, MINE) is None
+
+
+def test_it_ends_with_its_session(alive: set[str]) -> None:
+    made = ticket()
+    alive.clear()
+    assert downloads._checked(made, MINE) is None
+
+
+def test_whatever_else_is_sent_is_refused(alive: set[str]) -> None:
+    good = ticket()
+    text, _, signature = good.partition(".")
+    for sent in ("", ".", text, f"{text}.", f"{text}x.{signature}", f".{signature}", "é.é"):
+        assert downloads._checked(sent, MINE) is None
