@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser import driving
 from tests.browser.driving import Server, Visit, new_page
+from tests.browser.provider import Provider
 from tests.pages import scenario
 from tests.servers import Databases, Servers
 
@@ -31,6 +32,14 @@ def chromium() -> Iterator[Browser]:
         browser = driving.launch(playwright)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    """An OpenID provider of the tests' own."""
+    running = Provider()
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="session")

@@ -127,18 +127,21 @@ class Visit:
 
     page: Page
     server: Server
+    # Where the browser reaches it, if not where it listens.
+    by: str = ""
     errors: list[str] = field(default_factory=list)
     elsewhere: set[str] = field(default_factory=set)
     probes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.by = self.by or self.server.url
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda problem: self.errors.append(str(problem)))
         self.page.on("request", self._watch)
 
     def go(self, address: str = "/") -> Visit:
         """Go to an address of the server, or a whole one."""
-        self.page.goto(address if address.startswith("http") else self.server.url + address)
+        self.page.goto(address if address.startswith("http") else self.by + address)
         return self
 
     def open(self, address: str = "/") -> Visit:
@@ -210,10 +213,10 @@ class Visit:
     @property
     def _probes(self) -> list[str]:
         page = urlsplit(self.page.url).path.strip("/")
-        return [f"{self.server.url}/{page}/{probe}" for probe in _PROBES if page]
+        return [f"{self.by}/{page}/{probe}" for probe in _PROBES if page]
 
     def _watch(self, request: Request) -> None:
-        if not request.url.startswith((self.server.url, "data:", "blob:")):
+        if not request.url.startswith((self.by, "data:", "blob:")):
             self.elsewhere.add(request.url)
 
 

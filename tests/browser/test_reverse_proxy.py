@@ -21,7 +21,8 @@ from playwright.sync_api import Browser
 from lib.settings import ROOT
 from tests.browser import driving
 from tests.browser.driving import Server, Visit, free_port, new_page
-from tests.browser.provider import CLIENT, SECRET, Claims, Provider
+from tests.browser.provider import Claims, Provider
+from tests.browser.signing import auth_file
 from tests.certificates import Authority
 from tests.command import configured, soon
 from tests.pages.scenario import MERCHANT
@@ -112,13 +113,6 @@ class Proxy:
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    running = Provider()
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
 def dashboard(
     filled: Databases, provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Proxy]]:
@@ -126,16 +120,7 @@ def dashboard(
         pytest.skip("needs nginx (Debian: apt-get install nginx-light)")
     folder, port = tmp_path_factory.mktemp("proxy"), free_port()
     access = {"people": {ANA: {"roles": ["analyst"], "merchants": [MERCHANT]}}}
-    keys = {
-        "redirect_uri": f"https://{NAME}:{port}/oauth2callback",
-        "cookie_secret": secrets.token_hex(32),
-        "client_id": CLIENT,
-        "client_secret": SECRET,
-        "server_metadata_url": f"{provider.issuer}/.well-known/openid-configuration",
-    }
-    auth = folder / "auth.toml"
-    auth.touch(mode=0o600)
-    auth.write_text("[auth]\n" + "\n".join(f'{k} = "{v}"' for k, v in keys.items()))
+    auth = auth_file(folder, f"https://{NAME}:{port}", provider)
     names = ("--server.allowedHosts", NAME, "--server.allowedHosts", "127.0.0.1")
     words = ("--secrets.files", str(auth), *names)
     server = Server(folder, configured(folder, filled.values, access=access), *words)
@@ -151,7 +136,7 @@ def dashboard(
 def visit(chromium: Browser, dashboard: tuple[Server, Proxy]) -> Iterator[Visit]:
     words = [*driving.ARGUMENTS, f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
     browser = chromium.browser_type.launch(executable_path=driving.chromium(), args=words)
-    yield Visit(new_page(browser, ignore_https_errors=True), dashboard[0])
+    yield Visit(new_page(browser, ignore_https_errors=True), dashboard[0], dashboard[1].url)
     browser.close()
 
 
@@ -179,18 +164,17 @@ def test_a_page_of_another_name_or_origin_gets_no_socket(dashboard: tuple[Server
 def test_behind_the_proxy_a_person_signs_in_reads_charts_and_downloads(
     visit: Visit, dashboard: tuple[Server, Proxy], provider: Provider
 ) -> None:
-    url = dashboard[1].url
     provider.claims = Claims(ANA)
-    visit.open(f"{url}/")
+    visit.open("/")
     visit.page.get_by_role("button", name="Entrar").click()
     visit.page.get_by_role("button", name="Exportar Excel").wait_for()
     with visit.page.expect_download(timeout=60_000) as waiting:
         visit.page.get_by_role("button", name="Exportar Excel").click()
     assert waiting.value.suggested_filename.startswith(f"resultado_{MERCHANT}_")
-    status, headers = dashboard[1].ask(waiting.value.url.removeprefix(url))
+    status, headers = dashboard[1].ask(waiting.value.url.removeprefix(visit.by))
     assert (status, headers["Cache-Control"]) == (HTTPStatus.OK, "no-store")
     for name in ("consolidated", "charts"):
-        visit.open(f"{url}/{name}")
+        visit.open(f"/{name}")
     visit.page.locator(".js-plotly-plot").first.wait_for()
     cookies = {c["name"]: c for c in visit.page.context.cookies()}
     signed = next(c for name, c in cookies.items() if "user" in name)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from lib import verify
-from tests.browser.driving import Server, Visit, free_port, new_page
-from tests.browser.provider import CLIENT, SECRET, Claims, Provider
-from tests.command import configured
+from tests.browser import signing
+from tests.browser.driving import Visit, new_page
+from tests.browser.provider import Provider
+from tests.browser.signing import SIGN_IN, Site
 from tests.pages import scenario
 from tests.servers import MERCHANTS, Databases
 
@@ -32,54 +32,14 @@ PEOPLE: dict[str, Any] = {
 GROUPS = {"Marketing": {"roles": ["analyst"], "merchants": [SECOND]}}
 PAGES = ["", "overview", "consolidated", "divergences", "charts", "customers", "runs", "audit"]
 _SHORT_SECONDS = 15.0
-SIGN_IN = "Entre com a sua conta para ver o painel."
 Enter = Callable[..., Visit]
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    running = Provider()
-    yield running
-    running.close()
-
-
-class Site:
-    """The configuration that the tests change, and the dashboard that reads it."""
-
-    def __init__(self, folder: Path, databases: Databases, provider: Provider) -> None:
-        self.folder, self.databases = folder, databases
-        self.audit = folder / "audit.jsonl"
-        self.grant(PEOPLE)
-        port = free_port()
-        auth = {
-            "redirect_uri": f"http://127.0.0.1:{port}/oauth2callback",
-            "cookie_secret": secrets.token_hex(32),
-            "client_id": CLIENT,
-            "client_secret": SECRET,
-            "server_metadata_url": f"{provider.issuer}/.well-known/openid-configuration",
-        }
-        self.secrets = folder / "auth.toml"
-        self.secrets.write_text("[auth]\n" + "\n".join(f'{k} = "{v}"' for k, v in auth.items()))
-        self.secrets.chmod(0o600)
-        words = ("--secrets.files", str(self.secrets))
-        self.server = Server(folder, folder / "aggregator.toml", *words, port=port)
-
-    def grant(self, people: dict[str, Any]) -> None:
-        """Let these people in from now on."""
-        access = {"people": people, "groups": GROUPS}
-        values = {**self.databases.values, "audit": {"path": str(self.audit)}}
-        configured(self.folder, values, access=access)
-
-    def records(self, kind: str) -> list[dict[str, Any]]:
-        lines = self.audit.read_text().splitlines() if self.audit.exists() else []
-        return [r for r in map(json.loads, lines) if r["kind"] == kind]
 
 
 @pytest.fixture(scope="module")
 def site(
     filled: Databases, provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"), filled, provider)
+    made = Site(tmp_path_factory.mktemp("site"), filled.values, provider, PEOPLE, GROUPS)
     yield made
     made.server.stop()
 
@@ -94,15 +54,7 @@ def visit(chromium: Browser, site: Site) -> Iterator[Visit]:
 
 @pytest.fixture
 def enter(visit: Visit, provider: Provider) -> Enter:
-    def go(email: str, seconds: float = 3600, **more: Any) -> Visit:
-        provider.claims = Claims(email, seconds, more)
-        visit.open("/")
-        visit.page.get_by_role("button", name="Entrar").click()
-        visit.page.wait_for_function("() => !location.search.includes('code=')")
-        visit.page.get_by_text(SIGN_IN).wait_for(state="detached")
-        return visit.settle()
-
-    return go
+    return partial(signing.enter, visit, provider)
 
 
 def shows_data(visit: Visit) -> bool:

@@ -1,0 +1,72 @@
+"""A dashboard with sign-in at the tests' own provider, and how a person comes in."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.browser.driving import Server, Visit, free_port
+from tests.browser.provider import CLIENT, SECRET, Claims, Provider
+from tests.command import configured
+
+SIGN_IN = "Entre com a sua conta para ver o painel."
+
+
+def auth_file(folder: Path, url: str, provider: Provider) -> Path:
+    """The file of `[auth]` of a dashboard at this address, its owner's only."""
+    keys = {
+        "redirect_uri": f"{url}/oauth2callback",
+        "cookie_secret": secrets.token_hex(32),
+        "client_id": CLIENT,
+        "client_secret": SECRET,
+        "server_metadata_url": f"{provider.issuer}/.well-known/openid-configuration",
+    }
+    file = folder / "auth.toml"
+    file.touch(mode=0o600)
+    file.write_text("[auth]\n" + "\n".join(f'{k} = "{v}"' for k, v in keys.items()))
+    return file
+
+
+class Site:
+    """The configuration that the tests change, and the dashboard that reads it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        values: Mapping[str, Any],
+        provider: Provider,
+        people: dict[str, Any],
+        groups: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder, self._values, self._groups = folder, values, groups or {}
+        self.audit = folder / "audit.jsonl"
+        self.grant(people)
+        port = free_port()
+        self.secrets = auth_file(folder, f"http://127.0.0.1:{port}", provider)
+        words = ("--secrets.files", str(self.secrets))
+        self.server = Server(folder, folder / "aggregator.toml", *words, port=port)
+
+    def grant(self, people: dict[str, Any]) -> None:
+        """Let these people in from now on."""
+        access = {"people": people, "groups": self._groups}
+        configured(self._folder, self._values, access=access, audit={"path": str(self.audit)})
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """The audit's records of this kind."""
+        lines = self.audit.read_text().splitlines() if self.audit.exists() else []
+        return [r for r in map(json.loads, lines) if r["kind"] == kind]
+
+
+def enter(
+    visit: Visit, provider: Provider, email: str, seconds: float = 3600, **more: Any
+) -> Visit:
+    """Sign this person in, for so long, with ``more`` claims."""
+    provider.claims = Claims(email, seconds, more)
+    visit.open("/")
+    visit.page.get_by_role("button", name="Entrar").click()
+    visit.page.wait_for_function("() => !location.search.includes('code=')")
+    visit.page.get_by_text(SIGN_IN).wait_for(state="detached")
+    return visit.settle()

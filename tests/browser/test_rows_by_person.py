@@ -1,0 +1,81 @@
+"""Two people whom only the databases tell apart: neither ever sees a row of the other's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import time, timedelta
+
+import pytest
+from playwright.sync_api import Browser
+
+from lib import demo
+from tests.browser import signing
+from tests.browser.driving import Visit, new_page
+from tests.browser.provider import Provider
+from tests.browser.signing import Site
+from tests.pages import scenario
+from tests.servers import MERCHANTS, Servers
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+FIRST, SECOND = MERCHANTS
+OWN = {"ana@example.com": FIRST, "rui@example.com": SECOND}
+# The configuration would give both merchants to both.
+PEOPLE = dict.fromkeys(OWN, {"roles": ["analyst"], "merchants": ["*"]})
+NOTHING = "Nenhuma transação e nenhum log de"
+Enter = Callable[[str], Visit]
+
+
+@pytest.fixture(scope="module")
+def site(
+    servers: Servers, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    databases = servers.fresh()
+    day = scenario.today() - timedelta(days=1)
+    cards = {FIRST: "4000001111110001", SECOND: "5105103333330003"}
+    databases.fill(
+        transactions=[(card, day, time(10), cnpj, None, 10) for cnpj, card in cards.items()],
+        auth_logs=[
+            (card, day, time(10), "00", f"compra de {cnpj}", cnpj.rjust(15, "0"))
+            for cnpj, card in cards.items()
+        ],
+    )
+    for side in demo.SIDES:
+        for person, cnpj in OWN.items():
+            databases.execute(side.name, f"INSERT INTO {side.access} VALUES ('{person}', '{cnpj}')")
+    values = databases.values_for(demo.USER_BY_ROWS) | {"row_level_security": True}
+    made = Site(tmp_path_factory.mktemp("rows"), values, provider, PEOPLE)
+    yield made
+    made.server.stop()
+    servers.drop(databases)
+
+
+@pytest.fixture
+def enter(chromium: Browser, site: Site, provider: Provider) -> Iterator[Enter]:
+    pages = []
+
+    def go(email: str) -> Visit:
+        pages.append(new_page(chromium))
+        return signing.enter(Visit(pages[-1], site.server), provider, email)
+
+    yield go
+    for page in pages:
+        page.context.close()
+
+
+def test_each_sees_the_own_rows_whoever_asked_for_them_before(enter: Enter, site: Site) -> None:
+    visits = {person: enter(person) for person in OWN}
+    for _ in range(2):  # the second time everything is kept already
+        for person, own in OWN.items():
+            for merchant in MERCHANTS:
+                visit = visits[person].open(f"/consolidated?estabelecimento={merchant}")
+                if merchant == own:
+                    assert visit.cells("num_cartao") != []
+                    assert NOTHING not in visit.text()
+                else:
+                    assert NOTHING in visit.text()
+                    assert visit.page.get_by_test_id("stDataFrame").count() == 0
+    for record in site.records("view"):
+        shown = 1 if OWN[record["who"]] == record["merchant"] else 0
+        assert set(record["rows"].values()) <= {shown, 0}
+        assert record["rows"]["transactions"] == shown
