@@ -6,6 +6,9 @@ Standard output is data, standard error is talk. Loads neither streamlit nor plo
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import signal
 import sys
 import threading
@@ -28,6 +31,8 @@ DONE: Final = 0
 FAILED: Final = 2
 INTERRUPTED: Final = 130
 
+_NOBODY_LISTENS: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
+
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -45,6 +50,7 @@ DemoOption = Annotated[bool, typer.Option("--demo", help="Use the built-in demo 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     unexpected = sys.excepthook
+    _open_closed_streams()
     try:
         with _stoppable():
             code = app(
@@ -56,6 +62,12 @@ def main(arguments: list[str]) -> int:
         return _fail(_usage_sentence(problem))
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except OSError as problem:
+        if problem.filename is not None or problem.errno not in _NOBODY_LISTENS:
+            raise
+        # What a run says last, it says over the finished report.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail("Não foi possível escrever na saída padrão; o que foi gravado continua lá.")
     finally:
         sys.excepthook = unexpected  # typer's own would show a driver's message as it is
     if code == INTERRUPTED:  # typer makes this of an interruption
@@ -103,7 +115,7 @@ def run(
 
     if rule not in (None, "card", "card_time"):
         raise ConfigError("--rule deve ser card ou card_time.")
-    if all_merchants and merchant:
+    if all_merchants and merchant is not None:
         raise ConfigError("Use --merchant ou --all-merchants, mas não os dois.")
     with run_log.kept(log_file, as_json=json_log):
         settings = _settings(config, demo)
@@ -162,6 +174,8 @@ def check(config: ConfigOption = None, demo: DemoOption = False) -> None:
 def _settings(path: Path | None, demo: bool) -> Settings:
     from lib import config
 
+    if demo and path:
+        raise ConfigError("Use --config ou --demo, mas não os dois.")
     if demo:
         from lib import demo as embedded
         from lib.history import history_of_demo
@@ -177,6 +191,8 @@ def _day(option: str, text: str | None) -> date | None:
     if text is None:
         return None
     try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(
@@ -204,6 +220,13 @@ def _usage_sentence(problem: TyperException) -> str:
     else:
         said = "O comando pedido não existe ou tem argumentos demais"
     return f"{said}; veja python aggregator.py --help."
+
+
+def _open_closed_streams() -> None:
+    """A scheduler may start a program without any."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 kept open
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lib import audit, history, pipeline, shelf, unusual
+from lib import audit, history, pipeline, report, shelf, unusual
 from lib.engines import estimate
 from lib.errors import AggregatorError, HistoryError
 from lib.locks import exclusively
@@ -57,6 +57,7 @@ def deliver(
         _recorded(settings, asked, clear=clear) as record,
         audit.deed(settings, "run", audit.account(), asked, clear=clear) as deed,
     ):
+        report.require_place(path)
         with exclusively(path):
             kind = estimate.kind(settings, pipeline.window_of(asked))
             make = _in_memory if kind == estimate.MEMORY else partial(_by_engine, kind)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LAG: Final = timedelta(hours=1)
 _CLOCK_SECONDS: Final = 60.0
+# So few virtual numbers without a log may be chance.
+_FEW: Final = 5
 
 _EMPTY: Final = {
     "transactions": "O banco de transações não devolveu nenhum registro do período: confira o "
@@ -148,6 +150,6 @@ def _missing(days: Mapping[str, Sequence[date]]) -> list[Notice]:
 def _unmatched_virtual_numbers(result: Reconciliation) -> list[Notice]:
     numbers, present = keys.token(result.transactions, c.TOKEN_VIRTUAL)
     presented, has_card = keys.token(result.auth_logs, c.TOKEN_CARTAO)
-    if not present.any() or np.isin(numbers[present], presented[has_card]).any():
+    if present.sum() < _FEW or np.isin(numbers[present], presented[has_card]).any():
         return []
     return [Notice(_NO_VIRTUAL, {"numbers": int(present.sum())})]

@@ -13,10 +13,20 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lib import __version__, config, extraction, matching, report, retries, summary
+from lib import (
+    __version__,
+    boundaries,
+    config,
+    extraction,
+    keys,
+    matching,
+    report,
+    retries,
+    sources,
+    summary,
+)
 from lib.errors import ConfigError, ExtractionError
-from lib.keys import DAY_SECONDS
-from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from lib.reconciliation import CARD, CARD_TIME, Period, Reconciliation, Rule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +113,9 @@ def request(
         )
     minutes = settings.tolerance_minutes if tolerance_minutes is None else tolerance_minutes
     return Request(
-        config.checked_merchant(settings, merchant or settings.default_merchant),
+        config.checked_merchant(
+            settings, settings.default_merchant if merchant is None else merchant
+        ),
         Period(start, end, today),
         Rule(rule or settings.match_rule, minutes * 60, settings.approved_codes),
     )
@@ -113,7 +125,7 @@ def window_of(asked: Request) -> extraction.Window:
     """What to read: rule `card_time` needs every date that its tolerance touches as well."""
     start, end = asked.period.start, asked.period.end
     if asked.rule.name == CARD_TIME and asked.rule.tolerance_seconds:
-        days = timedelta(days=-(-asked.rule.tolerance_seconds // DAY_SECONDS))
+        days = timedelta(days=-(-asked.rule.tolerance_seconds // keys.DAY_SECONDS))
         start = max(start, date.min + days) - days
         end = min(end, date.max - days) + days
     return extraction.Window(asked.merchant, start, end)
@@ -154,6 +166,10 @@ def run(
         return moment, extraction.extract(settings, window, clear=clear, progress=progress)
 
     extracted_at, found = retries.persist(extract)
+    if asked.rule.name == CARD:  # the other rule drops what it did not ask for
+        for side in sources.SIDES:
+            days = keys.column(getattr(found, side), boundaries.DATES[side])
+            boundaries.require_dates(side, days, window)
     clock.lap("extract")
 
     progress("matching", len(found.transactions) + len(found.auth_logs))

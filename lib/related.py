@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lib import columns as c
-from lib import keys
+from lib import keys, matching, ordering, purchases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,24 +35,26 @@ def logs_of_log(result: Reconciliation, row: int) -> Rows:
 
 
 def nearest_transaction(result: Reconciliation, row: int) -> int | None:
-    """The transaction of this log's card, physical or virtual, that is nearest to it in time.
+    """The transaction of this divergent log's card, physical or virtual, nearest to it in time.
 
-    None where no extracted transaction has the card, or its card is blank.
+    One without a time where the card has no other; None where no transaction that the rule
+    looked at has the card, or the card is blank.
     """
+    nearest = result.nearest_rows[result.divergent_rows == row]
+    if len(nearest) and nearest[0] >= 0:
+        return int(nearest[0])
     presented, present = keys.token(result.auth_logs, c.TOKEN_CARTAO)
-    if not present[row]:
-        return None
+    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    looked_at = matching.inside(bought, result.period, result.rule.tolerance_seconds)
     same = np.zeros(len(result.transactions), dtype=np.bool_)
     for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
         value, there = keys.token(result.transactions, name)
         same |= there & (value == presented[row])
-    rows = np.flatnonzero(same)
+    rows = np.flatnonzero(same & looked_at & present[row])
     if not len(rows):
         return None
-    logged = _logged(result, np.array([row]))
-    bought = _bought(result, rows)
-    distance = np.abs(bought.seconds - logged.seconds)
-    return int(rows[np.argmin(np.where(bought.known & logged.known, distance, keys.NEVER))])
+    visible = ordering.among(rows, purchases.visible(result.transactions))
+    return int(rows[ordering.arrange(bought.sheet[rows], visible)[0]])
 
 
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int | None:
@@ -73,6 +75,9 @@ def _bought(result: Reconciliation, rows: Rows) -> keys.Instants:
 
 
 def _logs_of(result: Reconciliation, cards: NDArray[np.int64]) -> Rows:
+    """The logs of the period, in sheet order."""
     value, present = keys.token(result.auth_logs, c.TOKEN_CARTAO)
-    rows = np.flatnonzero(present & np.isin(value, cards))
-    return rows[np.argsort(_logged(result, rows).sheet, kind="stable")]
+    within = result.log_rows
+    rows = within[present[within] & np.isin(value[within], cards)]
+    texts = purchases.texts(result.auth_logs, c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG)
+    return rows[ordering.arrange(_logged(result, rows).sheet, ordering.among(rows, texts))]

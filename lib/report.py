@@ -12,6 +12,7 @@ import errno
 import hashlib
 import html
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -49,6 +50,7 @@ _NOT_WRITABLE: Final = (
 )
 _REFUSALS: Final = {
     errno.ENOENT: "A pasta {folder} não existe: crie-a ou escolha outra para a planilha.",
+    errno.EEXIST: "{folder} não é uma pasta: escolha outra para a planilha.",
     errno.ENOTDIR: "{folder} não é uma pasta: escolha outra para a planilha.",
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
@@ -85,10 +87,11 @@ def write(
     """
     if cover.clear != (c.DES_LINHA_RECEBIMENTO in reconciliation.auth_logs.columns):
         raise ReportError("Os dados extraídos e a planilha pedida discordam sobre o mascaramento.")
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise ReportError("{target} já existe e não é um arquivo: escolha outro.", target=target)
+    require_place(target)
+    # A link stays one, and leads to the new report.
+    place = Path(os.path.realpath(target))
     try:
-        with scaffold.beside(target) as folder:
+        with scaffold.beside(place) as folder:
             path = folder / "planilha.xlsx"
             sheets = list(_sheets(reconciliation, rows_per_sheet))
             workbook.write(path, sheets, _core_properties(reconciliation, cover))
@@ -98,11 +101,23 @@ def write(
                 os.fsync(file.fileno())
             written = Written(target, rows, path.stat().st_size, digest)
             approve(written)
-            os.replace(path, target)
+            if place.exists():
+                shutil.copymode(place, path)
+            os.replace(path, place)
     except OSError as exc:
         raise refusal(exc, target) from exc
-    _flush_folder(target.parent)
+    _flush_folder(place.parent)
     return written
+
+
+def require_place(target: Path) -> None:
+    """Raise ReportError where no workbook can take this name."""
+    if target.suffix.lower() not in ("", ".xlsx"):
+        raise ReportError(
+            "{target} não tem nome de planilha: escolha um que termine em .xlsx.", target=target
+        )
+    if target.exists() and not target.is_file():
+        raise ReportError("{target} já existe e não é um arquivo: escolha outro.", target=target)
 
 
 def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[workbook.Sheet]:

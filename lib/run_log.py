@@ -59,6 +59,9 @@ def kept(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
         logger.addHandler(handler)
     try:
         yield
+    except KeyboardInterrupt:
+        _log.info("interrompida")
+        raise
     except Exception as problem:
         _tell_failure(problem)
         raise

@@ -132,6 +132,8 @@ def _text_cells(texts: pa.Array, style: int) -> pa.Array:
         plain = pc.replace_substring(plain, character, entity)
     opening, closing = f'" s="{style}" t="inlineStr"><is><t', "</t></is></c>"
     cells = _joined(f"{opening}>", plain, closing)
+    # A reader cannot tell an empty text from no text, so the file does not either.
+    cells = pc.if_else(pc.equal(texts, ""), _empty(style), cells)
     odd = pc.match_substring_regex(texts, _ODD).fill_null(False)
     if not pc.any(odd).as_py():
         return cells

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psycopg2
 import psycopg2.errors
-import sqlalchemy
-from sqlalchemy import URL, create_engine, event, exc
+from sqlalchemy import URL, create_engine, event, exc, text
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from lib.errors import AggregatorError, ContractError, ExtractionError, TransientError
@@ -97,7 +96,7 @@ def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) 
     """The side's statement with its parameters written in by the driver, as COPY needs it."""
     # SQLAlchemy takes a parameter with a cast right behind it for no parameter.
     spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
-    compiled = sqlalchemy.text(spaced).compile(dialect=_DIALECT)
+    compiled = text(spaced).compile(dialect=_DIALECT)
     unknown = sorted(set(compiled.params) - set(parameters))
     if unknown:
         raise ContractError(
@@ -116,7 +115,7 @@ def query(settings: Settings, side: Side) -> str:
     where = source(settings, side)
     path = where.query_file or _DEFAULT_QUERIES / f"{side}.sql"
     try:
-        return path.read_text(encoding="utf-8").strip().rstrip(";")
+        return path.read_text(encoding="utf-8-sig").strip().rstrip(";")
     except (OSError, UnicodeDecodeError) as problem:
         raise ExtractionError(
             "{side}: não foi possível ler o arquivo de consulta {path}; confira query_file.",
@@ -149,7 +148,7 @@ def _engine(where: Source, password: str | None) -> Engine:
         "statement_timeout": str(where.statement_timeout * 1000),
         "default_transaction_read_only": "on",
         "default_transaction_isolation": r"repeatable\ read",
-        "datestyle": "ISO",
+        "datestyle": "ISO,DMY",
         "standard_conforming_strings": "on",
     }
     arguments: dict[str, object] = {
@@ -213,6 +212,7 @@ _BY_STATE: Final = {
     "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
 }
 _CONTRACT_STATES: Final = {
+    "22021": "{side}: há textos fora da codificação do banco; peça a quem o administra que acerte.",
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
     "confira os tipos das colunas.",
 }

@@ -130,6 +130,7 @@ def test_the_environment_goes_over_the_file_and_over_the_demo(
         assert report.verify(filled.target).properties["regra"] == "card_time"
 
 
+DATE = "--start deve ser uma data como 2026-01-31 (ano-mês-dia)."
 USAGE = [
     (("--dias", "3"), f"A opção --dias não existe; a mais parecida é --days; {HELP}"),
     (("--day", "3"), f"A opção --day não existe; a mais parecida é --days; {HELP}"),
@@ -145,6 +146,9 @@ USAGE = [
     (("verify",), f"Falta file, ou o seu valor não é válido; {HELP}"),
     (("verify", "a", "b"), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
     (("verifica",), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
+    (("--start", "20261101", "--end", "20261102", "--demo"), DATE),
+    (("--start", "2026-W47-1", "--end", "2026-11-20", "--demo"), DATE),
+    (("--demo", "--config", "x.toml"), "Use --config ou --demo, mas não os dois."),
     (("run", "extra"), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
 ]
 
@@ -218,6 +222,37 @@ def test_the_entry_hands_over_words_exit_code_and_both_streams(filled: Command) 
     failed = finish(start("--config", file, "--days", "dez", cwd=filled.folder))
     assert (failed.code, failed.out) == (cli.FAILED, "")
     assert failed.err == f"Falta --days, ou o seu valor não é válido; {HELP}\n"
+
+
+@pytest.mark.parametrize(
+    ("streams", "code"),
+    [("2>&-", cli.DONE), (">&- 2>&-", cli.DONE), (">/dev/full", cli.FAILED)],
+)
+def test_a_report_is_written_even_where_nobody_listens(
+    filled: Command, streams: str, code: int
+) -> None:
+    file = str(configured(filled.folder, filled.databases.values))
+    shell = ("sh", "-c", f'exec "$@" {streams}', "sh")
+    words = ("--config", file, "--output", "a.xlsx", *WORDS)
+    said = finish(start(*words, cwd=filled.folder, prefix=shell))
+    assert said.code == code
+    assert "Traceback" not in said.err
+    assert report.verify(filled.folder / "a.xlsx").problems == ()
+
+
+def test_an_empty_merchant_is_none_of_the_configured_ones(filled: Command) -> None:
+    assert filled.refused("--merchant", "", *WORDS)
+
+
+def test_what_can_be_no_workbook_is_refused_before_anything_is_read(filled: Command) -> None:
+    file = configured(filled.folder, filled.databases.values)
+    words = ("--config", str(file), *WORDS, "--output")
+    before = file.read_bytes()
+    assert filled.kept(filled.say(*words, str(file))).endswith("escolha um que termine em .xlsx.")
+    assert filled.kept(filled.say(*words, str(filled.folder))).endswith(
+        "já existe e não é um arquivo: escolha outro."
+    )
+    assert file.read_bytes() == before
 
 
 def test_what_nobody_expects_is_no_tidy_sentence(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import date, time, timedelta
 
 import pytest
 
@@ -82,6 +82,26 @@ def test_the_nearest_transaction_has_the_logs_card_and_the_smallest_distance(
 ) -> None:
     result = result_of(transactions, [log("a", time(12))])
     assert related.nearest_transaction(result, 0) == nearest
+
+
+def test_a_transaction_that_the_rule_did_not_look_at_is_nobodys_nearest() -> None:
+    next_day = Transaction("1", "a", None, DAY + timedelta(days=1), time(12), None)
+    result = result_of([next_day], [log("a", time(23, 50))])
+    assert result.divergences()[c.MOTIVO].tolist() == [c.APROVADA_SEM_TRANSACAO]
+    assert related.nearest_transaction(result, 0) is None
+
+
+def test_of_two_transactions_as_near_the_earlier_is_the_nearest_in_any_order() -> None:
+    pair = [bought("a", time(9)), bought("a", time(9, 20))]
+    for arrived in (pair, pair[::-1]):
+        result = result_of(arrived, [log("a", time(9, 10))])
+        assert related.nearest_transaction(result, 0) == arrived.index(pair[0])
+
+
+def test_a_cards_other_logs_are_those_of_the_period() -> None:
+    outside = Log("a", DAY + timedelta(days=1), time(0, 0, 30), "00", "outside")
+    result = result_of([], [log("a", time(10), "x"), outside])
+    assert written(result, related.logs_of_log(result, 0)) == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,6 @@ def test_only_a_clear_report_has_the_raw_line(target: Path) -> None:
 
 
 def test_the_mode_is_that_of_any_new_file_and_nothing_else_is_left(target: Path) -> None:
-    target.touch(0o600)
     before = os.umask(0o027)
     try:
         report.write(built(), COVER, target)
@@ -275,6 +274,18 @@ def test_a_target_that_may_not_be_replaced_is_left_as_it_was(folder: Path) -> No
     assert list(folder.iterdir()) == [target]
 
 
+def test_a_link_stays_one_and_the_file_behind_it_keeps_its_mode(tmp_path: Path) -> None:
+    shared, link = tmp_path / "shared.xlsx", tmp_path / "link.xlsx"
+    shared.write_text("anterior")
+    shared.chmod(0o664)
+    link.symlink_to(shared.name)
+    report.write(built([{}], [{}]), COVER, link)
+    assert link.is_symlink()
+    assert report.verify(shared).problems == ()
+    assert shared.stat().st_mode & 0o777 == 0o664
+    assert set(tmp_path.iterdir()) == {shared, link}
+
+
 def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path) -> None:
     small = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
     if subprocess.run(small, capture_output=True, check=False).returncode:
@@ -318,7 +329,7 @@ def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
 ) -> None:
     target.write_text("anterior")
     with child(target) as run:
-        while run.poll() is None and len(list(target.parent.iterdir())) == 1:
+        while run.poll() is None and not list(target.parent.glob("*/*")):
             time.sleep(0.001)
         run.send_signal(how)
     assert run.returncode == -how

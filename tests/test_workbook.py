@@ -54,11 +54,11 @@ def table_of(rows: list[tuple[Any, ...]]) -> pa.Table:
 
 
 def expected(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """As openpyxl gives it."""
+    """As openpyxl gives it; an empty text is an empty cell."""
     text, code, day, second, amount, number = row
     return (
-        text,
-        code,
+        text or None,
+        code or None,
         day and datetime(day.year, day.month, day.day),  # noqa: DTZ001
         None if second is None else time(second // 3600, second // 60 % 60, second % 60),
         None if amount is None else float(amount),

@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
+from lib import boundaries, extraction, keys, matching, retries, sources
 from lib import columns as c
-from lib import extraction, keys, matching, retries, sources
 from lib.engines.routing import Routes, bucket_of, homes, log_homes
 from lib.errors import ContractError
 from lib.reconciliation import CARD
@@ -211,7 +211,11 @@ def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:
         try:
             with os.fdopen(receiving, "rb", buffering=_PIPE) as stream:
                 for batch in _parsed(stream):
-                    yield _typed(batch)
+                    table = _typed(batch)
+                    if job.rule.name == CARD:
+                        days = table.column(boundaries.DATES[part.side])
+                        boundaries.require_dates(part.side, days, job.window)
+                    yield table
         except pa.ArrowInvalid as problem:
             pumped.result()
             raise ContractError(

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib import browsing, listings
-from lib import columns as c
+from lib import browsing
 from lib.browsing import Query
-from lib.ui import address, cells, format, guard
+from lib.ui import address, cells, format, guard, wording
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
@@ -95,13 +94,17 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
             st.pagination(pages, key=key["pagina"], width=340, persist_state="session")
     if not len(at):
         st.info(
-            t("Nenhuma linha com esta busca e estes filtros.") if _asks(query) else _none(table)
+            t("Nenhuma linha com esta busca e estes filtros.")
+            if _asks(query)
+            else wording.none(table)
         )
         return
     shown = at[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
     selected = _rows(key, dataset, table, query, shown)
     if selected is not None:
-        draw = st.dialog(_title(table), width="large", on_dismiss=partial(_unselect, key))(detail)
+        draw = st.dialog(wording.title(table), width="large", on_dismiss=partial(_unselect, key))(
+            detail
+        )
         draw(result, int(shown[selected]))
 
 
@@ -149,7 +152,7 @@ def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> No
         st.text_input(
             t("Buscar"),
             key=key["busca"],
-            placeholder=_placeholder(table),
+            placeholder=wording.placeholder(table),
             on_change=_search,
             args=(key,),
             width=270,
@@ -274,29 +277,3 @@ def _search(key: _Keys) -> None:
 
 def _first_page(key: _Keys) -> None:
     st.session_state[key["pagina"]] = 1
-
-
-def _placeholder(table: Table) -> str:
-    if table.side == "auth_logs":
-        return t("Cartão, código ou texto do log")
-    if c.DES_LOG in table.columns:
-        return t("CPF, cartão, código ou texto do log")
-    return t("CPF ou cartão")
-
-
-def _title(table: Table) -> str:
-    return {
-        listings.CONSOLIDATED.name: t("Transação e log"),
-        listings.DIVERGENCES.name: t("Log divergente"),
-        listings.WITHOUT_LOG.name: t("Transação sem log"),
-        listings.DUPLICATES.name: t("Duplicata removida"),
-    }[table.name]
-
-
-def _none(table: Table) -> str:
-    return {
-        listings.CONSOLIDATED.name: t("Nenhuma transação consolidada neste período."),
-        listings.DIVERGENCES.name: t("Nenhuma divergência neste período."),
-        listings.WITHOUT_LOG.name: t("Nenhuma transação sem log neste período."),
-        listings.DUPLICATES.name: t("Nenhuma duplicata removida neste período."),
-    }[table.name]
