@@ -23,7 +23,7 @@ MERCHANT: Final = "12345678000190"
 START: Final = date(2026, 6, 1)
 END: Final = date(2026, 6, 11)
 
-_VERSION: Final = "2"
+_VERSION: Final = "3"
 _SETTINGS: Final = "fsync = off\nmax_wal_size = 4GB"
 _STAMP: Final = "SELECT obj_description('public'::regnamespace, 'pg_namespace')"
 
@@ -54,7 +54,7 @@ CREATE FUNCTION pg_temp.physical(card bigint) RETURNS text LANGUAGE sql IMMUTABL
 $$;
 CREATE FUNCTION pg_temp.virtual(card bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT (ARRAY['409999', '529999'])[mod(card / 5, 2) + 1]
-           || lpad(mod(card * 244140625 + 7, 10000000000)::text, 10, '0')
+           || lpad(mod(card * 1977326743 + 7, 10000000000)::text, 10, '0')
 $$;
 CREATE FUNCTION pg_temp.instant(purchase bigint) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
     SELECT timestamp '2026-06-01 01:00' + mod(purchase * 48271, 946000) * interval '1 second'
@@ -65,7 +65,7 @@ $$;
 """
 _TRANSACTIONS: Final = """
 INSERT INTO customer_cards
-SELECT lpad(mod((card / 3 * 2 + mod(card, 2)) * 1220703125, 100000000000)::text, 11, '0'),
+SELECT lpad(mod((card / 3 * 2 + mod(card, 2)) * 1162261467, 100000000000)::text, 11, '0'),
        pg_temp.physical(card)
 FROM generate_series(0::bigint, %(cards)s - 1) AS card;
 

@@ -1,6 +1,7 @@
 """The engines side by side on the same databases: ``python -m benchmarks.engines --rows N``.
 
-Each run is a process of its own; the engines take turns. All must give the same digest of every
+Each run is a process of its own, measured from its start until the result lies there as Parquet
+files, whichever engine it is of; the engines take turns. All must give the same digest of every
 column of every table, or the benchmark ends with an error.
 """
 
@@ -68,7 +69,8 @@ def _run(engine: str, told: list[str]) -> dict[str, Any]:
 
 def _said(run: dict[str, Any]) -> str:
     return (
-        f"{run['seconds']:.1f} s (cpu {run['cpu_seconds']:.1f} s) driver_mb {run['driver_mb']:.0f}"
+        f"{run['seconds']:.1f} s (matched after {run['matched_seconds']:.1f} s,"
+        f" cpu {run['cpu_seconds']:.1f} s) driver_mb {run['driver_mb']:.0f}"
         f" worker_mb {run['worker_mb']:.0f} {run['counts']} {run['digests']}"
     )
 

@@ -111,7 +111,7 @@ def run(
     demo: DemoOption = False,
 ) -> None:
     """Read both databases, match, and write the two-sheet workbook (the default command)."""
-    from lib import run_log, scheduled
+    from lib import run_log
 
     if rule not in (None, "card", "card_time"):
         raise ConfigError("--rule deve ser card ou card_time.")
@@ -119,6 +119,12 @@ def run(
         raise ConfigError("Use --merchant ou --all-merchants, mas não os dois.")
     with run_log.kept(log_file, as_json=json_log):
         settings = _settings(config, demo)
+        if settings.engine.kind == "chunked":
+            from lib.engines import workers
+
+            workers.prepare()  # beside what this process loads now
+        from lib import scheduled
+
         scheduled.run(
             settings,
             scheduled.Job(

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from lib.settings import Settings
     from lib.sources import Side
 
-_SHARES_PER_WORKER: Final = 2
+_SHARE_RECORDS: Final = 4_000_000
+"""How many records to read at a time: few scans, but each within a server's time limit."""
 
 
 @contextmanager
@@ -60,12 +61,12 @@ def matched(
         mark = staging.fingerprint(settings, asked, None, clear)
         stage = stack.enter_context(staging.held(settings.engine.staging_folder, mark))
         pool = stack.enter_context(workers.started(count))
-        job = _job(settings, asked, clear, stage)
+        job, shares = _job(settings, asked, clear, stage)
         moment = stack.enter_context(ExitStack())
         if stage.staged is None:
             held = snapshots.held(settings, job.window.user)
             job = replace(job, snapshots=moment.enter_context(held))
-            read = _staged(job, pool, count, progress)
+            read = _staged(job, pool, shares, progress)
             stage.complete(vars(read))
             moment.close()
         else:
@@ -89,13 +90,18 @@ def run(
         return publishing.publish(found, target, progress)
 
 
-def _job(settings: Settings, asked: Request, clear: bool, stage: staging.Staging) -> Job:
-    window = pipeline.window_of(asked)
+def _job(
+    settings: Settings, asked: Request, clear: bool, stage: staging.Staging
+) -> tuple[Job, int]:
+    """The job, and in how many shares to read a side."""
+    window, count = pipeline.window_of(asked), settings.engine.worker_count
     if stage.staged is None:
-        buckets = estimate.buckets(settings, estimate.records(settings, window))
+        records = estimate.records(settings, window)
+        buckets = estimate.buckets(settings, records)
+        rounds = -(-records // (2 * _SHARE_RECORDS * count))
     else:
-        buckets = stage.staged["buckets"]
-    return Job(
+        buckets, rounds = stage.staged["buckets"], 0
+    job = Job(
         settings=settings,
         window=window,
         period=asked.period,
@@ -106,11 +112,11 @@ def _job(settings: Settings, asked: Request, clear: bool, stage: staging.Staging
         key=extraction.KEY,
         snapshots={},
     )
+    return job, max(rounds, 1) * count
 
 
-def _staged(job: Job, pool: Workers, count: int, progress: Progress) -> Read:
+def _staged(job: Job, pool: Workers, shares: int, progress: Progress) -> Read:
     moment = datetime.now(job.settings.zone).replace(microsecond=0)
-    shares = _SHARES_PER_WORKER * count
     transactions = _read(job, pool, reading.stage_transactions, "transactions", shares, progress)
     route(job, pool)
     auth_logs = _read(job, pool, reading.stage_auth_logs, "auth_logs", shares, progress)

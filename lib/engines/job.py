@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lib.sources import Side
 
 END_OF_DAY: Final = 86_400
+_HOUR: Final = 3600
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,10 @@ class Job:
 
 
 def slices(side: Side, window: Window, count: int) -> list[Slice]:
-    """At most ``count`` shares of the window, equally long; a window of few days is cut by hour."""
-    days = (window.end - window.start).days + 1
-    seconds = END_OF_DAY if days >= count else END_OF_DAY // 24
-    steps = days * END_OF_DAY // seconds
-    count = min(count, steps)
-    cuts = [steps * number // count * seconds for number in range(1, count)]
+    """At most ``count`` shares of the window, equally long to the hour."""
+    hours = 24 * ((window.end - window.start).days + 1)
+    count = min(count, hours)
+    cuts = [hours * number // count * _HOUR for number in range(1, count)]
     edges = [None, *(_moment(window.start, cut) for cut in cuts), None]
     return [Slice(side, n, edges[n], edges[n + 1]) for n in range(count)]
 

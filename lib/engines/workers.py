@@ -16,16 +16,27 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Final, TypeVar
 
-import pyarrow as pa
-
 from lib.errors import AggregatorError
 
 DEATHS: Final = 3
+_FORKS: Final = "forkserver" in multiprocessing.get_all_start_methods()
 _NEEDED: Final = ("lib.engines.reading", "lib.engines.bucket", "lib.engines.arranging")
 
 _Job = TypeVar("_Job")
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
+
+
+def prepare() -> None:
+    """Have what workers need loaded, once for all of them; returns at once.
+
+    By a process that has no threads and no connections, and that the workers are copies of.
+    """
+    if _FORKS:
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload(list(_NEEDED))
+        forkserver.ensure_running()
 
 
 class WorkerError(AggregatorError):
@@ -82,10 +93,8 @@ class Workers:
         self._pool = self._made()
 
     def _made(self) -> ProcessPoolExecutor:
-        # What workers need is loaded once, by a process that has no threads and no connections.
-        ways = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
-        context.set_forkserver_preload(list(_NEEDED))
+        prepare()
+        context = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
         pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
         for _ in range(self._count):
             pool.submit(os.getpid)
@@ -103,6 +112,8 @@ def started(count: int) -> Iterator[Workers]:
 
 
 def _begin() -> None:
+    import pyarrow as pa
+
     # Otherwise every worker has as many threads as the machine has processors.
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()

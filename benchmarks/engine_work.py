@@ -1,0 +1,160 @@
+"""What one run of one engine takes, measured from within its process.
+
+Prints one JSON object: seconds from the start of this process to the Parquet result (in memory it
+is written by the same functions), and to the end of the matching alone; processor seconds and peak
+memory of this process and of its largest worker, counts and digests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import threading
+import time
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from benchmarks import digests
+from benchmarks.data import END, START
+from lib import config, pipeline
+from lib.engines import draft, publishing, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lib.engines.result import Result
+    from lib.pipeline import Request
+    from lib.settings import Settings
+
+_PIECE = 500_000
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Run once and say what it cost."""
+    # Spark's workers load it by themselves.
+    os.environ[config.FILE_VARIABLE] = str(options.config)
+    table = tomllib.loads(options.config.read_text())["aggregator"]
+    engine = {
+        "memory_limit": options.memory_limit,
+        "workers": options.workers,
+        "staging_dir": str(options.folder / "staging"),
+    }
+    settings = config.from_values(table | {"engine": engine}, str(options.config), {})
+    asked = pipeline.request(
+        settings, pipeline.local_today(settings), start=START, end=END, rule=options.rule
+    )
+    with _Family() as family:
+        if options.engine == "memory":
+            matched, counts, pieces = _in_memory(settings, asked, options.folder)
+        else:
+            matched, counts, pieces = _by_engine(options.engine, settings, asked, options.folder)
+        seconds = _since_start()
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    told = {
+        "seconds": seconds,
+        "matched_seconds": matched,
+        "cpu_seconds": own.ru_utime + own.ru_stime + sum(family.cpu.values()),
+        "driver_mb": own.ru_maxrss / 1024,
+        "worker_mb": max(family.peak_mb.values(), default=0.0),
+        "counts": counts,
+        "digests": {name: digests.of(found) for name, found in pieces.items()},
+    }
+    print(json.dumps(told))
+
+
+class _Family:
+    """Watches the processes below this one: processor seconds and peak memory of each.
+
+    The system keeps each one's peak; only what happens in its last tenth of a second is missed.
+    """
+
+    def __init__(self) -> None:
+        self.cpu: dict[int, float] = {}
+        self.peak_mb: dict[int, float] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Family:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._over.wait(0.1):
+            with suppress(psutil.Error):
+                for process in me.children(recursive=True):
+                    self._look(process)
+
+    def _look(self, process: psutil.Process) -> None:
+        with suppress(psutil.Error, OSError):
+            times = process.cpu_times()
+            self.cpu[process.pid] = times.user + times.system
+            peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+            if peak:
+                self.peak_mb[process.pid] = int(peak[1]) / 1024
+
+
+_Found = tuple[float, dict[str, int], dict[str, "Iterator[pa.Table]"]]
+"""Seconds to the end of the matching, and of each table the rows and the rows in pieces."""
+
+
+def _in_memory(settings: Settings, asked: Request, folder: Path) -> _Found:
+    result = pipeline.run(settings, asked).reconciliation
+    matched = _since_start()
+    whole = {name: _table(tables.rows_of(result, name)) for name in tables.NAMES}
+    with draft.drafted(folder / "resultado") as drafted:
+        for name, table in whole.items():
+            slots, starts = np.unique(tables.slots(name, table, 1), return_index=True)
+            ends = [*starts[1:], len(table)]
+            for slot, start, end in zip(slots.tolist(), starts, ends, strict=True):
+                rows = table.slice(start, end - start)
+                draft.write_piece(drafted.path(name, slot, 1), rows)
+    found = {name: iter(_cut(table)) for name, table in whole.items()}
+    return matched, {name: len(table) for name, table in whole.items()}, found
+
+
+def _by_engine(name: str, settings: Settings, asked: Request, folder: Path) -> _Found:
+    with _engine(name).matched(settings, asked) as matching:
+        matched = _since_start()
+        opened = publishing.publish(matching, folder / "resultado", lambda stage, rows: None)
+    counts = {name: opened.rows(name) for name in tables.NAMES}
+    return matched, counts, {name: _pages(opened, name) for name in tables.NAMES}
+
+
+def _since_start() -> float:
+    return time.time() - psutil.Process().create_time()
+
+
+def _pages(opened: Result, name: str) -> Iterator[pa.Table]:
+    return (opened.page(name, at, _PIECE) for at in range(0, opened.rows(name), _PIECE))
+
+
+def _engine(name: str) -> Any:
+    if name == "chunked":
+        from lib.engines import chunked
+
+        return chunked
+    from lib.engines import spark
+
+    return spark
+
+
+def _table(frame: Any) -> pa.Table:
+    return pa.table({name: pa.chunked_array(pa.array(frame[name])) for name in frame.columns})
+
+
+def _cut(table: pa.Table) -> Iterator[pa.Table]:
+    return (table.slice(at, _PIECE) for at in range(0, len(table), _PIECE))
