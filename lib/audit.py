@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from lib import __version__, audit_trail
 from lib.errors import AggregatorError, AuditError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lib.pipeline import Finished, Request
     from lib.report import Written
     from lib.settings import Settings
+    from lib.summary import Books
 
 Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration"]
 
@@ -174,7 +175,14 @@ def question(asked: Request, *, clear: bool) -> dict[str, Any]:
     }
 
 
-def rows(outcome: Finished) -> dict[str, int]:
+class Balanced(Protocol):
+    """What has books."""
+
+    @property
+    def books(self) -> Books: ...
+
+
+def rows(outcome: Balanced) -> dict[str, int]:
     """How many rows were read of each side, and how many the result has."""
     books = outcome.books
     return {

@@ -29,12 +29,16 @@ def test_pages_and_filters_are_read_without_the_rest(databases: Databases, tmp_p
 
     page = found.page(tables.CONSOLIDATED, 700, 50)
     wanted = pc.field("tipo_match") == "virtual"
-    some = found.found(tables.CONSOLIDATED, wanted, 10, 20)
+    counts = found.counts(tables.CONSOLIDATED, wanted)
+    some = found.found(tables.CONSOLIDATED, wanted, 10, 20, counts)
 
     assert page.to_pylist() == everything.slice(700, 50).to_pylist()
     virtual = everything.filter(pc.equal(everything["tipo_match"], "virtual"))
     assert some.to_pylist() == virtual.slice(10, 20).to_pylist()
+    assert sum(counts) == len(virtual)
     assert found.dataset(tables.CONSOLIDATED).count_rows(filter=wanted) == len(virtual)
+    late = found.found(tables.CONSOLIDATED, wanted, len(virtual) - 5, 20, counts)
+    assert late.to_pylist() == virtual.slice(len(virtual) - 5).to_pylist()
     assert len(found.page(tables.CONSOLIDATED, 10**9, 50)) == 0
 
 

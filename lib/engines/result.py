@@ -21,15 +21,18 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import dataset, parquet
 
+from lib import columns as c
 from lib.engines import tables
+from lib.engines.catalogue import MANIFEST as MANIFEST
 from lib.errors import ReportError
 from lib.reconciliation import Period, Rule
 from lib.summary import Books
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyarrow.compute import Expression
 
-MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
 
 
@@ -79,18 +82,40 @@ class Result:
         paths = [str(self.folder / piece.path) for piece in self.pieces[table]]
         return dataset.dataset(paths if paths else self._no_rows(table), format="parquet")
 
-    def found(self, table: str, wanted: Expression, start: int, count: int) -> pa.Table:
-        """So many of the rows that are wanted, in sheet order, from a position among them."""
+    def counts(self, table: str, wanted: Expression) -> tuple[int, ...]:
+        """How many rows of each of a table's files are wanted, reading the columns asked about."""
+        return tuple(
+            _file(self.folder, piece).count_rows(filter=wanted) for piece in self.pieces[table]
+        )
+
+    def found(
+        self, table: str, wanted: Expression, start: int, count: int, counts: Sequence[int]
+    ) -> pa.Table:
+        """So many of the rows that are wanted, in sheet order, from a position among them.
+
+        ``counts`` are those of the same question; files before and behind stay closed.
+        """
         found = [self._no_rows(table)]
-        for batch in self.dataset(table).to_batches(filter=wanted, batch_readahead=1):
-            kept = batch.slice(start, max(count, 0))
-            start = max(start - len(batch), 0)
-            count -= len(kept)
-            if len(kept):
-                found.append(_in_seconds(pa.Table.from_batches([kept])))
-            if count <= 0:
-                break
+        for piece, rows in zip(self.pieces[table], counts, strict=True):
+            if start < rows and count > 0:
+                kept = _some(_file(self.folder, piece), wanted, start, count)
+                count -= len(kept)
+                found.append(kept)
+            start = max(start - rows, 0)
         return pa.concat_tables(found)
+
+    def joins(self) -> dict[tuple[date | None, str], tuple[int, Decimal]]:
+        """Consolidated purchases and their amount by day and `tipo_match`."""
+        found: dict[tuple[date | None, str], tuple[int, Decimal]] = {}
+        for piece in self.pieces[tables.CONSOLIDATED]:
+            read = _file(self.folder, piece).to_table(columns=[c.TIPO_MATCH, c.VLR_TOTAL])
+            kinds = read.group_by(c.TIPO_MATCH).aggregate([([], "count_all"), (c.VLR_TOTAL, "sum")])
+            for row in kinds.to_pylist():
+                key = (piece.day, str(row[c.TIPO_MATCH]))
+                rows, amount = found.get(key, (0, Decimal(0)))
+                more = row[f"{c.VLR_TOTAL}_sum"] or 0
+                found[key] = (rows + row["count_all"], amount + more)
+        return found
 
     def _no_rows(self, table: str) -> pa.Table:
         pieces = self.pieces[table]
@@ -171,6 +196,23 @@ def _plain(value: object) -> object:
 
 def _date(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
+
+
+def _file(folder: Path, piece: Piece) -> dataset.Dataset:
+    return dataset.dataset(str(folder / piece.path), format="parquet")
+
+
+def _some(file: dataset.Dataset, wanted: Expression, start: int, count: int) -> pa.Table:
+    """So many of a file's wanted rows from a position among them, no further than needed."""
+    found = []
+    for batch in file.to_batches(filter=wanted, batch_readahead=1):
+        kept = batch.slice(start, count)
+        start = max(start - len(batch), 0)
+        count -= len(kept)
+        found.append(kept)
+        if count <= 0:
+            break
+    return _in_seconds(pa.Table.from_batches(found))
 
 
 def _part(path: Path, start: int, count: int) -> pa.Table:

@@ -17,17 +17,21 @@ from lib.access import Permission
 from lib.audit import Actor
 from lib.datasets import Rights
 from lib.errors import AggregatorError
+from lib.pipeline import Request
 from lib.ui import identity
 from lib.ui import site as sites
 from lib.ui.format import plain
 from lib.ui.i18n import sentence, t
 
 if TYPE_CHECKING:
+    from lib.audit import Balanced
     from lib.datasets import Dataset
+    from lib.engines.result import Result
     from lib.ui.site import Site
 
 _ADMITTED: Final = "_admitted"
 _VIEWED: Final = "_viewed"
+_RESULT: Final = "_result"
 _SEARCHED: Final = "_searched_"
 _TOLD: Final = "_told"
 
@@ -117,17 +121,34 @@ def note_search(table: str, dataset: Dataset, search: str, filters: str) -> None
         _note(site, f"{_SEARCHED}{table}", table, dataset, {"search": search, "filters": filters})
 
 
+def note_result(site: Site, result: Result, table: str, filters: str) -> None:
+    """Write down which rows of an engine's result this person is about to see; likewise."""
+    asked = {"page": "results", "search": table, "filters": filters}
+    request = Request(result.merchant, result.period, result.rule)
+    _write(site, _RESULT, (result.version, *asked.values()), request, result, asked)
+
+
 def _note(site: Site, kept: str, page: str, dataset: Dataset, asked: dict[str, str]) -> None:
-    found = admission()
-    if found is None:
-        return
     shown = (page, dataset.version, *asked.values())
-    if st.session_state.get(kept) == shown:
+    _write(site, kept, shown, dataset.key.request, dataset.outcome, {"page": page, **asked})
+
+
+def _write(
+    site: Site,
+    kept: str,
+    shown: tuple[object, ...],
+    request: Request,
+    found: Balanced,
+    asked: dict[str, str],
+) -> None:
+    reader = admission()
+    if reader is None or st.session_state.get(kept) == shown:
         return
-    question = audit.question(dataset.key.request, clear=False)
-    rows = audit.rows(dataset.outcome)
+    question = audit.question(request, clear=False)
     try:
-        audit.record(site.settings, "view", found.actor, page=page, rows=rows, **question, **asked)
+        audit.record(
+            site.settings, "view", reader.actor, rows=audit.rows(found), **question, **asked
+        )
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()

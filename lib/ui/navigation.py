@@ -10,8 +10,10 @@ from typing import Final, Literal
 
 import streamlit as st
 
+from lib.engines import catalogue
 from lib.settings import ROOT
 from lib.ui import guard
+from lib.ui import site as sites
 from lib.ui.i18n import t
 
 NAME: Final = "Marketing Data Aggregator"
@@ -60,6 +62,7 @@ def titles() -> dict[str, str]:
         "divergences": t("Divergências"),
         "charts": t("Gráficos"),
         "customers": t("Clientes"),
+        "results": t("Resultados"),
         "runs": t("Execuções"),
         "audit": t("Auditoria"),
     }
@@ -71,7 +74,11 @@ def path(name: str) -> str:
 
 
 def _visibility(name: str) -> Literal["visible", "hidden"]:
-    """The audit is only offered to auditors; the page itself turns others away."""
+    """The audit is only offered to auditors (the page itself turns others away), and results
+    where there are any."""
+    site = sites.find()
+    if name == "results" and not (site and catalogue.folders(site.settings)):
+        return "hidden"
     return "hidden" if name == "audit" and not guard.is_auditor() else "visible"
 
 

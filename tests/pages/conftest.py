@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +33,11 @@ def morning(dashboard: Dashboard) -> Dashboard:
     """A dashboard over the records of `scenario`."""
     scenario.fill(dashboard.databases)
     return dashboard
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """A page that runs takes the place of the main module, which worker processes load."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main

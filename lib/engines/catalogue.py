@@ -1,0 +1,40 @@
+"""Which results there are: in the configured folder, or beside the configured workbook.
+
+Looks for manifests only; what is in them is `lib.engines.result`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from lib.settings import Settings
+
+MANIFEST: Final = "manifest.json"
+MOST: Final = 100
+_PLACEHOLDER: Final = re.compile(r"\{\w*\}")
+
+
+def folders(settings: Settings) -> list[Path]:
+    """The folders of complete results, the newest first and no more than a hundred.
+
+    Those of another ``--output`` are not among them.
+    """
+    template = settings.engine.result_dir or settings.output_path.with_suffix("")
+    root, *parts = template.parts
+    pattern = "/".join(_PLACEHOLDER.sub("*", _literal(part)) for part in (*parts, MANIFEST))
+    newest = sorted(Path(root).glob(pattern), key=_written, reverse=True)
+    return [path.parent for path in newest[:MOST]]
+
+
+def _literal(part: str) -> str:
+    return re.sub(r"([*?\[])", r"[\1]", part)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # it goes this very moment
+        return 0.0

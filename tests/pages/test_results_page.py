@@ -1,0 +1,225 @@
+"""The page of what engines left: figures, charts and pages of rows, straight from the files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lib import cli, config, pipeline, series
+from lib import columns as c
+from lib.engines import result as results
+from lib.settings import ROOT
+from lib.ui import site
+from tests import engine_data
+from tests.pages import scenario
+from tests.pages.dashboard import Dashboard, texts
+from tests.servers import MERCHANTS
+
+OTHER = next(cnpj for cnpj in MERCHANTS if cnpj != engine_data.MERCHANT)
+PERIOD = ("--start", f"{engine_data.START}", "--end", f"{engine_data.END}")
+
+
+@pytest.fixture
+def produced(dashboard: Dashboard, tmp_path: Path) -> Dashboard:
+    """A dashboard whose configuration has an engine's result."""
+    engine_data.fill(dashboard.databases, 2_000)
+    produce(dashboard, tmp_path)
+    return dashboard
+
+
+def produce(dashboard: Dashboard, folder: Path, *words: str, **keys: Any) -> results.Result:
+    engine = {"kind": "chunked", "workers": 1, "memory_limit": "200 MB"}
+    engine |= {"staging_dir": str(folder / "staging"), "result_dir": str(folder / "{merchant}")}
+    told = {"engine": engine, "output_path": str(folder / "saida.xlsx"), **keys}
+    told |= {"audit": {"path": str(folder / "audit.jsonl")}}
+    file = scenario.site(folder, dashboard.databases.values, **told)
+    site.forget()
+    assert cli.main(["--config", str(file), *PERIOD, *words]) == cli.DONE
+    return results.open_result(folder / engine_data.MERCHANT)
+
+
+def opened(folder: Path) -> results.Result:
+    return results.open_result(folder / engine_data.MERCHANT)
+
+
+def offered(at: AppTest) -> bool:
+    return "resultado" in at.session_state
+
+
+def test_without_a_result_the_page_says_so(dashboard: Dashboard) -> None:
+    at = dashboard.open("results")
+    assert not at.exception
+    assert "Nenhum resultado de execução grande para mostrar." in texts(at)
+
+
+@pytest.mark.parametrize(("locale", "title"), [("pt-BR", "Resultados"), ("en-US", "Results")])
+def test_the_figures_are_those_of_the_run_and_nothing_is_read_from_a_database(
+    produced: Dashboard,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    locale: str,
+    title: str,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(pipeline, "run", refuse)
+    monkeypatch.setattr("lib.sources.session", refuse)
+
+    at = produced.open("results", locale=locale)
+
+    assert not at.exception
+    assert at.title[0].value == title
+    books = opened(tmp_path).books
+    assert [metric.value.replace(",", ".") for metric in at.metric][:3] == [
+        f"{number:,}".replace(",", ".")
+        for number in (books.transactions, books.consolidated, books.divergences)
+    ]
+    assert len(at.get("plotly_chart")) == 5
+
+
+def test_the_charts_show_the_days_of_the_answer_in_memory(
+    produced: Dashboard, tmp_path: Path
+) -> None:
+    at = produced.open("results")
+
+    asked = engine_data.request(config.load(), "card")
+    whole = series.timeline(pipeline.run(config.load(), asked).reconciliation)
+    drawn = [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+    named = {trace["name"]: trace["y"] for figure in drawn for trace in figure["data"][:2]}
+    for name, column in {
+        "Consolidadas": "consolidated",
+        "Divergências": "divergences",
+        "Físico": "fisico",
+        "Virtual": "virtual",
+    }.items():
+        if name in named and isinstance(named[name], list):
+            assert named[name] == whole[column].tolist()
+
+
+@pytest.mark.parametrize("name", ["divergences", "consolidated", "without_log", "duplicates"])
+def test_every_table_shows_its_first_fifty_rows(
+    produced: Dashboard, tmp_path: Path, name: str
+) -> None:
+    at = produced.open("results", parte=name)
+
+    assert not at.exception
+    found = opened(tmp_path)
+    (shown,) = at.dataframe
+    rows = found.rows(name)
+    assert rows > 0
+    assert len(shown.value) == min(50, rows)
+    cards = found.page(name, 0, 50)[c.NUM_CARTAO].to_pylist()
+    assert shown.value[c.NUM_CARTAO].tolist() == [card or "" for card in cards]
+    assert f"{rows:,} linhas".replace(",", ".") in texts(at)
+
+
+def test_pages_follow_one_another_and_filters_pick_rows_out(
+    produced: Dashboard, tmp_path: Path
+) -> None:
+    found = opened(tmp_path)
+    at = produced.open("results", parte="divergences")
+
+    at.session_state["resultado_divergences_pagina"] = 2
+    at.run()
+    second = found.page("divergences", 50, 50)[c.DES_LOG].to_pylist()
+    assert at.dataframe[0].value[c.DES_LOG].tolist() == [text or "" for text in second]
+
+    at.multiselect(key="resultado_divergences_motivo").set_value([c.NEGADA]).run()
+
+    motivos = found.page("divergences", 0, found.rows("divergences"))[c.MOTIVO].to_pylist()
+    assert not at.exception
+    assert f"{motivos.count(c.NEGADA)} linhas" in texts(at)
+    assert set(at.dataframe[0].value[c.MOTIVO]) == {c.NEGADA}
+
+    at.multiselect(key="resultado_divergences_cod_resposta").set_value([""]).run()
+
+    assert not at.exception
+    codes = at.dataframe[0].value[c.COD_RESPOSTA]
+    assert set(codes) == {""}
+
+
+def test_what_is_looked_at_is_in_the_audit(produced: Dashboard, tmp_path: Path) -> None:
+    at = produced.open("results", parte="divergences")
+    at.multiselect(key="resultado_divergences_motivo").set_value([c.NEGADA]).run()
+    at.run()
+
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    views = [line for line in lines if line.get("page") == "results"]
+    assert [view["filters"] for view in views] == ["", f"motivo={c.NEGADA}"]
+    assert views[-1]["merchant"] == engine_data.MERCHANT
+
+
+def test_a_result_in_clear_is_not_shown(dashboard: Dashboard, tmp_path: Path) -> None:
+    engine_data.fill(dashboard.databases, 200)
+    assert produce(dashboard, tmp_path, privacy={"report": "clear"}).clear
+
+    at = dashboard.open("results")
+
+    assert not offered(at)
+    assert "Nenhum resultado" in texts(at)
+
+
+def test_the_result_of_a_merchant_that_is_not_the_readers_is_not_shown(
+    produced: Dashboard, tmp_path: Path
+) -> None:
+    manifest = tmp_path / engine_data.MERCHANT / results.MANIFEST
+    manifest.write_text(manifest.read_text().replace(engine_data.MERCHANT, "99999999999999"))
+
+    assert "Nenhum resultado" in texts(produced.open("results"))
+
+
+def test_a_result_is_not_shown_where_the_databases_keep_rows_apart(
+    produced: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.row_security.prove", lambda settings: None)
+    monkeypatch.setenv("AGGREGATOR__ROW_LEVEL_SECURITY", "true")
+    site.forget()
+
+    assert "Nenhum resultado" in texts(produced.open("results"))
+
+
+def test_who_may_see_nothing_sees_no_result(
+    produced: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.ui.identity.at_this_machine", lambda: False)
+
+    at = produced.open("results")
+
+    assert at.error
+    assert not at.metric
+    assert not offered(at)
+
+
+def test_the_page_has_its_guard_where_the_entry_did_not_run(
+    produced: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.ui.identity.at_this_machine", lambda: False)
+
+    at = AppTest.from_file(str(ROOT / "pages" / "results.py"), default_timeout=30).run()
+
+    assert at.error
+    assert not at.metric
+
+
+@pytest.mark.parametrize("part", ["resumo", "divergences"])
+def test_a_result_that_is_replaced_meanwhile_is_said_to_be(
+    produced: Dashboard, tmp_path: Path, part: str
+) -> None:
+    shutil.rmtree(opened(tmp_path).folder / opened(tmp_path).version)
+
+    at = produced.open("results", parte=part)
+
+    assert not at.exception
+    assert "acaba de ser substituído" in texts(at)
+
+
+def test_a_result_that_cannot_be_read_is_passed_over(produced: Dashboard, tmp_path: Path) -> None:
+    (tmp_path / engine_data.MERCHANT / results.MANIFEST).write_text("{")
+
+    assert "Nenhum resultado" in texts(produced.open("results"))
