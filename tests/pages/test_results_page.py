@@ -14,6 +14,7 @@ from lib import cli, config, pipeline, series
 from lib import columns as c
 from lib.engines import result as results
 from lib.settings import ROOT
+from lib.ui import results as screen
 from lib.ui import site
 from tests import engine_data
 from tests.pages import scenario
@@ -86,20 +87,15 @@ def test_the_figures_are_those_of_the_run_and_nothing_is_read_from_a_database(
 def test_the_charts_show_the_days_of_the_answer_in_memory(
     produced: Dashboard, tmp_path: Path
 ) -> None:
-    at = produced.open("results")
+    found = opened(tmp_path)
+
+    drawn = screen._timeline(str(found.folder), found.version)
 
     asked = engine_data.request(config.load(), "card")
     whole = series.timeline(pipeline.run(config.load(), asked).reconciliation)
-    drawn = [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
-    named = {trace["name"]: trace["y"] for figure in drawn for trace in figure["data"][:2]}
-    for name, column in {
-        "Consolidadas": "consolidated",
-        "Divergências": "divergences",
-        "Físico": "fisico",
-        "Virtual": "virtual",
-    }.items():
-        if name in named and isinstance(named[name], list):
-            assert named[name] == whole[column].tolist()
+    assert set(drawn.columns) == set(whole.columns)
+    for name in whole.columns:
+        assert drawn[name].tolist() == whole[name].tolist(), name
 
 
 @pytest.mark.parametrize("name", ["divergences", "consolidated", "without_log", "duplicates"])
@@ -137,11 +133,12 @@ def test_pages_follow_one_another_and_filters_pick_rows_out(
     assert f"{motivos.count(c.NEGADA)} linhas" in texts(at)
     assert set(at.dataframe[0].value[c.MOTIVO]) == {c.NEGADA}
 
-    at.multiselect(key="resultado_divergences_cod_resposta").set_value([""]).run()
+    at.multiselect(key="resultado_divergences_cod_resposta").set_value(["", "51"]).run()
 
     assert not at.exception
-    codes = at.dataframe[0].value[c.COD_RESPOSTA]
-    assert set(codes) == {""}
+    codes = found.page("divergences", 0, found.rows("divergences"))[c.COD_RESPOSTA].to_pylist()
+    both = [m == c.NEGADA and code in (None, "51") for m, code in zip(motivos, codes, strict=True)]
+    assert f"{sum(both)} linhas" in texts(at)
 
 
 def test_what_is_looked_at_is_in_the_audit(produced: Dashboard, tmp_path: Path) -> None:
