@@ -156,7 +156,11 @@ def start(*words: str, prefix: Sequence[str] = (), **options: Any) -> subprocess
 def finish(process: subprocess.Popen[str], seconds: float = 60) -> Said:
     """What the process said until its end, which comes within so many seconds."""
     with process:
-        out, err = process.communicate(timeout=seconds)
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     return Said(process.returncode, out, err)
 
 

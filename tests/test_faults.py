@@ -7,11 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lib import cli, extraction, retries, sources
+from lib import cli, config, extraction, retries, sources
 from tests import faults
 from tests.command import (
     Command,
@@ -188,6 +190,26 @@ def test_a_process_of_the_server_that_stands_still_is_left_alone_in_time(
     assert (said.code, sheets(command.target)) == (cli.DONE, expected)
     [line] = attempts()
     assert "em silêncio" in line
+
+
+def test_a_server_that_stands_still_once_all_is_read_holds_up_nobody(command: Command) -> None:
+    values = with_source(command.databases.values, "auth_logs", connect_timeout=1)
+    settings = config.from_values(values, "teste", {})
+    stopped: list[int] = []
+
+    def read() -> Any:
+        with sources.session(settings, "auth_logs") as cursor:
+            cursor.execute("SELECT 1")
+            stopped.append(cursor.connection.info.backend_pid)
+            os.kill(stopped[0], signal.SIGSTOP)
+            return cursor.fetchone()
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(read)
+        try:
+            assert found.result(15) == (1,)
+        finally:
+            os.kill(stopped[0], signal.SIGCONT)
 
 
 def test_a_failing_side_does_not_wait_for_one_that_stands_still(command: Command) -> None:
