@@ -26,7 +26,7 @@ SHOWN = {
     "application_name": APPLICATION,
     "statement_timeout": "5min",
     "client_encoding": "UTF8",
-    "datestyle": "ISO, MDY",
+    "datestyle": "ISO, DMY",
 }
 REFUSED = "transactions: o servidor recusou o usuário ou a senha; confira user e password."
 
