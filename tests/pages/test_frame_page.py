@@ -12,8 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib import config, demo
+from lib.datasets import Loading
 from lib.settings import ROOT
-from lib.ui import filters, site
+from lib.ui import filters, loading, site
 from tests.pages import scenario
 from tests.pages.dashboard import Dashboard, texts
 from tests.pages.scenario import BULK, MERCHANT, today
@@ -223,6 +224,25 @@ def test_a_configuration_that_cannot_be_read_is_one_sentence_and_recovers(
     assert at.metric
 
 
+def test_a_loading_tells_its_stages_with_their_rows_as_they_arrive() -> None:
+    running, told = Loading(), []
+    for stage, rows in (("transactions", 1_000), ("auth_logs", 20_000), ("matching", 21_000)):
+        told.append(loading.lines(running))
+        running(stage, rows)
+    told.append(loading.lines(running))
+    first, second = "Transações (banco A)", "Logs de autenticação (banco B)"
+    assert told == [
+        [f"{first}: conectando…", f"{second}: conectando…"],
+        [f"{first}: 1.000 lidos", f"{second}: conectando…"],
+        [f"{first}: 1.000 lidos", f"{second}: 20.000 lidos"],
+        [
+            f"{first}: 1.000 lidos ✓",
+            f"{second}: 20.000 lidos ✓",
+            "Conciliando 21.000 registros…",
+        ],
+    ]
+
+
 def test_an_unexpected_failure_is_one_sentence_and_its_words_stay_on_the_server(
     morning: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,8 +306,8 @@ def test_refresh_reads_anew_and_shows_the_old_data_until_then(morning: Dashboard
     assert at.metric
     current = site.find()
     assert current is not None
-    for loading in list(current.store._loading.values()):
-        loading.future.result(timeout=30)
+    for running in list(current.store._loading.values()):
+        running.future.result(timeout=30)
     at.run()
     assert at.metric[0].value == "126"
 
@@ -301,8 +321,8 @@ def test_a_refresh_that_fails_leaves_the_old_data_and_says_so(
         press(at, "Atualizar")
         current = site.find()
         assert current is not None
-        for loading in list(current.store._loading.values()):
-            loading.future.exception(timeout=60)
+        for running in list(current.store._loading.values()):
+            running.future.exception(timeout=60)
         at.run()
     finally:
         servers.start("transactions")
