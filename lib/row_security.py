@@ -23,6 +23,8 @@ _UNPROTECTED: Final = (
     "{side}: row_level_security está ligada, mas o banco não separa as linhas de {table} para o "
     "usuário configurado; aplique docs/row_level_security.sql."
 )
+_STATEMENTS: Final = 2.0
+"""How many of a session's statements may take their whole time."""
 _OPEN: Final = (
     "{side}: row_level_security está ligada, mas o banco mostra linhas a quem ninguém conhece; "
     "confira as políticas (docs/row_level_security.sql)."
@@ -41,7 +43,7 @@ def prove(settings: Settings) -> None:
 def _prove(settings: Settings, side: Side, window: Window) -> None:
     query = f"SELECT FROM (\n{sources.query(settings, side)}\n) AS q"
     nobody = secrets.token_hex(16)
-    with sources.session(settings, side, nobody) as cursor:
+    with sources.session(settings, side, nobody, limit=_limit(settings, side)) as cursor:
         statement = sources.render(cursor, side, query, window.parameters)
         cursor.execute(b"EXPLAIN (VERBOSE, FORMAT JSON) " + statement)
         for table in sorted(set(_tables(_plan(cursor)))):
@@ -60,12 +62,16 @@ def _prove(settings: Settings, side: Side, window: Window) -> None:
 def _refused_without_policies(settings: Settings, side: Side, statement: bytes) -> bool:
     """Whether the server refuses rather than leave the policies out, as it then would."""
     try:
-        with sources.session(settings, side) as cursor:
+        with sources.session(settings, side, limit=_limit(settings, side)) as cursor:
             cursor.execute("SET LOCAL row_security = off")
             cursor.execute(statement + b" LIMIT 0")
     except ExtractionError as refusal:
         return sources.lacks_permission(refusal)
     return False
+
+
+def _limit(settings: Settings, side: Side) -> float:
+    return _STATEMENTS * sources.source(settings, side).statement_timeout
 
 
 def _plan(cursor: Cursor) -> Any:

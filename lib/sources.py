@@ -54,18 +54,26 @@ def engine(settings: Settings, side: Side) -> Engine:
 
 @contextmanager
 def session(
-    settings: Settings, side: Side, user: str | None = None, snapshot: str | None = None
+    settings: Settings,
+    side: Side,
+    user: str | None = None,
+    snapshot: str | None = None,
+    *,
+    limit: float | None = None,
 ) -> Iterator[Cursor]:
     """A driver cursor in a read-only snapshot of this side; its errors come out translated.
 
     With row-level security the snapshot is this user's, and without a name the login's own.
-    ``snapshot`` names one that another session exported, and still holds.
+    ``snapshot`` names one that another session exported, and still holds. Who has no watchdog of
+    their own give a ``limit`` in seconds, beyond which a server that stands still is left.
     """
     try:
         with _open(engine(settings, side)) as connection:
             driver: Any = connection.connection.driver_connection
             try:
-                with closing(driver.cursor()) as cursor:
+                with ExitStack() as limits, closing(driver.cursor()) as cursor:
+                    if limit is not None:
+                        limits.enter_context(Watchdog(driver.fileno(), limit))
                     if snapshot is not None:
                         cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
                     if settings.row_level_security:
@@ -99,7 +107,7 @@ def lacks_permission(problem: BaseException) -> bool:
 def cancel(settings: Settings, side: Side, process: int) -> None:
     """Ask the side's server to end this process's statement. Raises ExtractionError."""
     # Over a connection of its own: the driver's way has no time limit and holds up the program.
-    with session(settings, side) as cursor:
+    with session(settings, side, limit=source(settings, side).connect_timeout) as cursor:
         cursor.execute("SELECT pg_cancel_backend(%s)", (process,))
 
 

@@ -7,7 +7,7 @@ the values it was given.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lib import columns as c
 from lib import extraction, sources
@@ -15,6 +15,9 @@ from lib import extraction, sources
 if TYPE_CHECKING:
     from lib.settings import Settings
     from lib.sources import Side
+
+_STATEMENTS: Final = 4.0
+"""How many of a survey's statements may take their whole time."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Survey:
 
 def survey(settings: Settings, side: Side, window: extraction.Window) -> Survey:
     """Check the side's columns and permissions, and count its records without fetching any."""
-    with sources.session(settings, side) as cursor:
+    limit = _STATEMENTS * sources.source(settings, side).statement_timeout
+    with sources.session(settings, side, limit=limit) as cursor:
         extraction.check_columns(cursor, settings, side, window)
         select = extraction.masked_select(cursor, settings, side, window, clear=False)
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")

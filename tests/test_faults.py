@@ -212,6 +212,24 @@ def test_a_server_that_stands_still_once_all_is_read_holds_up_nobody(command: Co
             os.kill(stopped[0], signal.SIGCONT)
 
 
+def test_a_session_with_a_limit_leaves_a_server_that_stands_still(command: Command) -> None:
+    settings = config.from_values(command.databases.values, "teste", {})
+    pids: list[int] = []
+
+    def read() -> None:
+        with sources.session(settings, "auth_logs", limit=1) as cursor:
+            pids.append(cursor.connection.info.backend_pid)
+            os.kill(pids[0], signal.SIGSTOP)
+            cursor.execute("SELECT 1")
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(read)
+        try:
+            assert str(found.exception(15)) == LOST
+        finally:
+            os.kill(pids[0], signal.SIGCONT)
+
+
 def test_a_failing_side_does_not_wait_for_one_that_stands_still(command: Command) -> None:
     values = with_source(slow(command, seconds=30), "auth_logs", statement_timeout=60)
     broken = "SELECT 1 / (n - 3) FROM pg_sleep(2), generate_series(1, 9) AS n"
