@@ -44,6 +44,9 @@ app.add_typer(audit_cli.app, name="audit")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")
 ]
+MerchantOption = Annotated[
+    str | None, typer.Option("--merchant", help="CNPJ of one of the configured merchants.")
+]
 DemoOption = Annotated[bool, typer.Option("--demo", help="Use the built-in demo databases.")]
 
 
@@ -79,9 +82,7 @@ def main(arguments: list[str]) -> int:
 @app.command()
 def run(
     config: ConfigOption = None,
-    merchant: Annotated[
-        str | None, typer.Option(help="CNPJ of one of the configured merchants.")
-    ] = None,
+    merchant: MerchantOption = None,
     all_merchants: Annotated[
         bool, typer.Option("--all-merchants", help="One report for each configured merchant.")
     ] = False,
@@ -169,11 +170,15 @@ def verify(file: Annotated[Path, typer.Argument(help="A written workbook.")]) ->
 
 
 @app.command()
-def check(config: ConfigOption = None, demo: DemoOption = False) -> None:
+def check(
+    config: ConfigOption = None, merchant: MerchantOption = None, demo: DemoOption = False
+) -> None:
     """Connect to both databases and check columns, permissions and clocks."""
-    from lib import diagnosis
+    from lib import diagnosis, pipeline
 
-    for notice in diagnosis.check(_settings(config, demo)):
+    settings = _settings(config, demo)
+    asked = pipeline.request(settings, pipeline.local_today(settings), merchant=merchant)
+    for notice in diagnosis.check(settings, asked):
         typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
 
 

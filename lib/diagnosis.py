@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lib import columns as c
-from lib import keys, pipeline, sources, summary, survey
+from lib import extraction, keys, pipeline, sources, summary, survey
 from lib.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from lib.pipeline import Finished
+    from lib.pipeline import Finished, Request
     from lib.reconciliation import Reconciliation
     from lib.settings import Settings
     from lib.survey import Survey
@@ -91,10 +91,20 @@ def notices(result: Reconciliation) -> list[Notice]:
     return [*_lag(result), *_missing_days(result), *_unmatched_virtual_numbers(result)]
 
 
-def check(settings: Settings) -> list[Notice]:
-    """Connect to both databases and look at the default period. Raises AggregatorError."""
-    asked = pipeline.request(settings, pipeline.local_today(settings))
-    window = pipeline.window_of(asked)
+def check(settings: Settings, asked: Request) -> list[Notice]:
+    """Ask both databases, then read and match what is asked for. Raises AggregatorError."""
+    found = ask(settings, asked)
+    if any(notice.template == _NO_MERCHANT for notice in found):
+        return found
+    return [*found, *notices(pipeline.run(settings, asked).reconciliation)]
+
+
+def ask(settings: Settings, asked: Request, user: str | None = None) -> list[Notice]:
+    """Connect to both databases, as this user's rows, and look at the records of the period.
+
+    Fetches none of them. Raises AggregatorError.
+    """
+    window = extraction.Window(asked.merchant, asked.period.start, asked.period.end, user)
     surveys: dict[str, Survey] = {}
     found, drifts = [], []
     for side in sources.SIDES:
@@ -112,8 +122,7 @@ def check(settings: Settings) -> list[Notice]:
         found.append(Notice(_CLOCKS, {"seconds": round(apart)}))
     if surveys["auth_logs"].rows == 0 and surveys["auth_logs"].any_merchant:
         found.append(Notice(_NO_MERCHANT, {"merchant": asked.merchant}))
-        return found
-    return [*found, *notices(pipeline.run(settings, asked).reconciliation)]
+    return found
 
 
 def _lag(result: Reconciliation) -> list[Notice]:

@@ -38,7 +38,7 @@ class Survey:
 def survey(settings: Settings, side: Side, window: extraction.Window) -> Survey:
     """Check the side's columns and permissions, and count its records without fetching any."""
     limit = _STATEMENTS * sources.source(settings, side).statement_timeout
-    with sources.session(settings, side, limit=limit) as cursor:
+    with sources.session(settings, side, window.user, limit=limit) as cursor:
         extraction.check_columns(cursor, settings, side, window)
         select = extraction.masked_select(cursor, settings, side, window, clear=False)
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")

@@ -9,7 +9,7 @@ import streamlit as st
 from lib import browsing, diagnosis, listings
 from lib import columns as c
 from lib.browsing import Query
-from lib.ui import cells, format, navigation, tables
+from lib.ui import cells, format, navigation, sources, tables
 from lib.ui.format import money, percent, whole
 from lib.ui.i18n import n, t
 
@@ -85,8 +85,9 @@ def balance(books: Books) -> None:
 
 def notices(result: Reconciliation) -> None:
     """What is likely wrong, where the result itself gives it away."""
-    for notice in diagnosis.notices(result):
-        st.warning(format.plain(t(notice.template, **notice.values)))
+    if len(result.transaction_rows) and len(result.log_rows):  # every page tells of an empty side
+        for notice in diagnosis.notices(result):
+            st.warning(sources.sentence(notice))
 
 
 def reach(figures: Overview) -> None:

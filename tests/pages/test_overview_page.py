@@ -9,7 +9,7 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import BULK, MERCHANT, UNKNOWN, masked, today
+from tests.pages.scenario import BULK, MERCHANT, PHYSICAL, UNKNOWN, masked, today
 
 FIELD = f"0{MERCHANT}"
 CARD = "4000001111110001"
@@ -167,3 +167,22 @@ def test_twenty_thousand_records_of_each_side_fill_every_page(dashboard: Dashboa
     assert plain(table.iloc[-1]["vlr_total"]) == "R$ 20.000,00"
     found = dashboard.open("consolidated", consolidated_busca="compra 19999")
     assert list(found.dataframe[0].value["des_log"]) == ["Compra 19999"]
+
+
+def test_the_databases_are_asked_when_somebody_wants_to_know(morning: Dashboard) -> None:
+    day = today() - timedelta(days=1)
+    morning.databases.fill(
+        auth_logs=[("4000 0012 3456 1234", day, "12:00", "51", "", "0" + MERCHANT)]
+    )
+    at = morning.open()
+    next(b for b in at.button if b.label == "Verificar os bancos").click().run()
+    assert len([e for e in at.success if "PostgreSQL" in str(e.value)]) == 2
+    assert any("números de cartão têm espaços" in str(e.value) for e in at.warning)
+
+
+def test_an_empty_side_is_told_once(dashboard: Dashboard) -> None:
+    dashboard.databases.fill([(PHYSICAL, today(), "10:00", MERCHANT, None, "1.00")])
+    at = dashboard.open()
+    assert [str(e.value) for e in at.warning if "CNPJ" not in str(e.value)] == [
+        "O banco B não tem nenhum log de autenticação deste período."
+    ]
