@@ -1,0 +1,61 @@
+"""What `check` says of two databases that answer, but not as they should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from lib import config, diagnosis, pipeline, sources, survey
+from lib.extraction import Window
+from lib.notices import Notice
+from lib.settings import Settings
+from lib.survey import Survey
+from tests.servers import MERCHANTS, Databases
+
+DAY = date(2026, 11, 20)
+MERCHANT, OTHER = MERCHANTS
+CARD = "4000001234561234"
+
+
+def asked(databases: Databases) -> list[Notice]:
+    settings = config.from_values(databases.values, "teste", {})
+    return diagnosis.ask(settings, pipeline.request(settings, DAY, days=0))
+
+
+def serious(found: list[Notice]) -> list[str]:
+    return [str(notice) for notice in found if notice.serious]
+
+
+def test_databases_in_order_are_told_of_and_nothing_else(databases: Databases) -> None:
+    databases.fill(
+        [(CARD, DAY, "10:00", MERCHANT, None, "1.00")],
+        auth_logs=[(CARD, DAY, "10:00", "00", "", "0" + MERCHANT)],
+    )
+    found = asked(databases)
+    assert [str(notice).split(":")[0] for notice in found] == list(sources.SIDES)
+    assert all("; 1 registros no período;" in str(notice) for notice in found)
+    assert serious(found) == []
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(59, False), (61, True), (-7200, True)])
+def test_clocks_that_are_apart_by_more_than_a_minute_are_told_of(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, seconds: int, told: bool
+) -> None:
+    # Both servers have this machine's clock, so one of their answers is moved.
+    look = survey.survey
+
+    def moved(settings: Settings, side: sources.Side, window: Window) -> Survey:
+        found = look(settings, side, window)
+        return replace(found, server_time=found.server_time + seconds * (side == "auth_logs"))
+
+    monkeypatch.setattr(survey, "survey", moved)
+    sentences = serious(asked(databases))
+    assert any(s.startswith("Os relógios dos dois servidores diferem") for s in sentences) == told
+
+
+def test_lines_that_never_hold_the_merchant_are_told_of(databases: Databases) -> None:
+    databases.fill(auth_logs=[(CARD, DAY, "10:00", "00", "", "0" + OTHER)])
+    [sentence] = serious(asked(databases))
+    assert f"nenhuma linha recebida contém o CNPJ {MERCHANT}" in sentence
