@@ -42,6 +42,7 @@ _ORDERS: Final = ("vlr_total ▲", "vlr_total ▼", "num_cartao ▲", "dif_segun
 # The presses of the export button, and how its own progress asks the server, are left out of the
 # figures: what is measured is everybody else.
 _EXPORT: Final = "Exportar Excel"
+_DONE: Final = "Baixar de novo"
 
 
 def main() -> None:
@@ -144,7 +145,7 @@ async def _load_during_export(
         began = time.perf_counter()
         button = next(k for k, w in one_more.labels.items() if w == _EXPORT)
         await one_more.rerun(pressed=button)
-        while not one_more.finished_export:
+        while not any(w.startswith(_DONE) for w in one_more.labels.values()):
             await asyncio.sleep(0.3)
             await one_more.rerun()
         over.set()

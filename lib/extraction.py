@@ -8,7 +8,6 @@ clear report.
 
 from __future__ import annotations
 
-import binascii
 import os
 import secrets
 import threading
@@ -17,16 +16,15 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import numpy as np
 import pandas as pd
 import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
 from lib import columns as c
-from lib import masking, sources
+from lib import keys, masking, room, sources
 from lib.errors import ContractError, ExtractionError, TransientError
 from lib.watchdog import Watchdog
 
@@ -115,8 +113,10 @@ def extract(
     """
     reads = {side: _Read(settings, side, window, clear, progress) for side in sources.SIDES}
     pool = ThreadPoolExecutor(len(reads), thread_name_prefix="extract")
-    futures: dict[Future[pd.DataFrame], _Read] = {pool.submit(r.run): r for r in reads.values()}
+    futures: dict[Future[pd.DataFrame], _Read] = {}
     try:
+        for read in reads.values():
+            futures[pool.submit(read.run)] = read
         done, pending = wait(futures, return_when=FIRST_EXCEPTION)
         first = next((f for f in done if f.exception()), None)
         if first is not None:
@@ -215,8 +215,11 @@ class _Read:
             if self._watchdog is None or self._process is None:
                 return
             self._watchdog.hurry(_CANCEL_SECONDS)
-            # Nobody waits for the request: the watchdog ends the read where it gets nowhere.
-            threading.Thread(target=self._ask_to_stop, args=(self._process,), daemon=True).start()
+            # Nobody waits for the request: the watchdog ends the read where it gets nowhere, or
+            # where there is no memory for one more thread.
+            with suppress(RuntimeError):
+                ask = threading.Thread(target=self._ask_to_stop, args=(self._process,), daemon=True)
+                ask.start()
 
     def _ask_to_stop(self, process: int) -> None:
         with suppress(ExtractionError):
@@ -233,10 +236,16 @@ class _Read:
         select = masked_select(cursor, self._settings, self.side, self._window, clear=self._clear)
         command = b"COPY (" + select + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
         receiving, sending = os.pipe()
-        with ThreadPoolExecutor(1, thread_name_prefix=f"copy-{self.side}") as pool:
-            pumped = pool.submit(pump, cursor, command, sending)
+        # Both ends are open before anybody waits at one: there may be no memory left for a buffer.
+        # Buffered, a read fills its block; otherwise no row could be longer than the pipe.
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix=f"copy-{self.side}") as pool,
+            os.fdopen(sending, "wb", buffering=_PIPE) as sink,
+            os.fdopen(receiving, "rb", buffering=_PIPE) as stream,
+        ):
+            pumped = pool.submit(pump, cursor, command, sink)
             try:
-                table = self._parse(receiving, watchdog)
+                table = self._parse(stream, watchdog)
             except pa.ArrowInvalid as problem:
                 pumped.result()
                 raise ContractError(
@@ -247,10 +256,9 @@ class _Read:
             pumped.result()
         return table
 
-    def _parse(self, receiving: int, watchdog: Watchdog) -> pd.DataFrame:
+    def _parse(self, stream: BinaryIO, watchdog: Watchdog) -> pd.DataFrame:
         batches = []
-        # Buffered, a read fills its block; otherwise no row could be longer than the pipe.
-        with os.fdopen(receiving, "rb", buffering=_PIPE) as stream:
+        with stream:
             reader = csv.open_csv(
                 stream,
                 read_options=csv.ReadOptions(block_size=_BLOCK),
@@ -264,15 +272,16 @@ class _Read:
             )
             for batch in reader:
                 watchdog.alive()
+                room.check(room.TO_GO_ON)
                 batches.append(batch)
                 self._progress(self.side, sum(map(len, batches)))
             return _frame(pa.Table.from_batches(batches, reader.schema))
 
 
-def pump(cursor: Any, command: bytes, sending: int) -> None:
+def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
     """Write COPY's output into the pipe; a reader that gave up is its own failure to tell."""
-    with suppress(BrokenPipeError), os.fdopen(sending, "wb", buffering=_PIPE) as stream:
-        cursor.copy_expert(command, stream)
+    with suppress(BrokenPipeError), sink:
+        cursor.copy_expert(command, sink)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -284,17 +293,6 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if name in _TIMES:
             values = values.view(pa.time32("s"))
         elif name in _TOKENS:
-            values = tokens(values)
+            values = keys.tokens(values)
         data[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
     return pd.DataFrame(data, copy=False)
-
-
-def tokens(values: pa.Array) -> pa.Array:
-    """Sixteen hexadecimal digits a row as int64."""
-    valid = values.is_valid().to_numpy(zero_copy_only=False)
-    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
-    text = values.buffers()[2]
-    packed = binascii.unhexlify(memoryview(text)[: offsets[len(values)]]) if text else b""
-    numbers = np.zeros(len(values), dtype=np.int64)
-    numbers[valid] = np.frombuffer(packed, dtype=">i8")
-    return pa.array(numbers, mask=~valid)

@@ -7,6 +7,7 @@ column names and no rule.
 
 from __future__ import annotations
 
+import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -114,3 +115,14 @@ def _valid(values: pa.Array) -> NDArray[np.bool_]:
     if values.null_count == 0:
         return np.ones(len(values), dtype=np.bool_)
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def tokens(values: pa.Array) -> pa.Array:
+    """Sixteen hexadecimal digits a row as int64."""
+    valid = values.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
+    text = values.buffers()[2]
+    packed = binascii.unhexlify(memoryview(text)[: offsets[len(values)]]) if text else b""
+    numbers = np.zeros(len(values), dtype=np.int64)
+    numbers[valid] = np.frombuffer(packed, dtype=">i8")
+    return pa.array(numbers, mask=~valid)

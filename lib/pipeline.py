@@ -22,6 +22,7 @@ from lib import (
     matching,
     report,
     retries,
+    room,
     sources,
     summary,
 )
@@ -135,7 +136,10 @@ def window_of(asked: Request) -> extraction.Window:
 def _within_memory() -> Iterator[None]:
     try:
         yield
-    except MemoryError as problem:
+    except (MemoryError, RuntimeError) as problem:
+        # Where there is no memory for the stack of a thread, Python says so in words only.
+        if isinstance(problem, RuntimeError) and "start new thread" not in str(problem):
+            raise
         raise ExtractionError(_NO_MEMORY) from problem
 
 
@@ -156,6 +160,7 @@ def run(
 
     A read that a fault cut short is discarded whole and begun anew, as `lib.retries` allows.
     """
+    room.check(room.TO_BEGIN)
     clock = _Stopwatch()
     window = replace(window_of(asked), user=user)
 
@@ -189,6 +194,7 @@ def run(
     )
 
 
+@_within_memory()
 def publish(
     outcome: Outcome,
     target: Path,
@@ -201,6 +207,7 @@ def publish(
 
     ``marks`` go into its properties; ``approve`` sees the finished file before it is in place.
     """
+    room.check(room.TO_GO_ON)
     progress("writing", outcome.books.consolidated + outcome.books.divergences)
     cover = report.Cover(
         merchant=outcome.request.merchant,

@@ -192,9 +192,9 @@ def test_twenty_sessions_that_ask_at_once_cost_each_server_one_statement(
     copies: list[bytes] = []
     pump = extraction.pump
 
-    def counted(cursor: Any, command: bytes, sending: int) -> None:
+    def counted(cursor: Any, command: bytes, sink: Any) -> None:
         copies.append(command)
-        pump(cursor, command, sending)
+        pump(cursor, command, sink)
 
     monkeypatch.setattr(extraction, "pump", counted)
     store = Store()

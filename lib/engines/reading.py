@@ -207,7 +207,9 @@ def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:
     command = b"COPY (" + wanted + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
     receiving, sending = os.pipe()
     with ThreadPoolExecutor(1, thread_name_prefix=f"copy-{part.side}") as pool:
-        pumped = pool.submit(extraction.pump, cursor, command, sending)
+        pumped = pool.submit(
+            extraction.pump, cursor, command, os.fdopen(sending, "wb", buffering=_PIPE)
+        )
         try:
             with os.fdopen(receiving, "rb", buffering=_PIPE) as stream:
                 for batch in _parsed(stream):
@@ -247,7 +249,7 @@ def _typed(batch: pa.RecordBatch) -> pa.Table:
         if name in _TIMES:
             columns[name] = values.view(pa.time32("s"))
         elif name in _TOKENS:
-            columns[name] = extraction.tokens(values)
+            columns[name] = keys.tokens(values)
         else:
             columns[name] = values
     return pa.table(columns)

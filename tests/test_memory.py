@@ -1,0 +1,79 @@
+"""A run under a limit of address space: it fits its budget, or says in one sentence that it does
+not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lib.settings import ROOT
+from tests.command import configured, sheets
+from tests.servers import Databases
+
+resource = pytest.importorskip("resource", reason="this system has no limits of address space")
+
+ROWS = 100_000
+BUDGET_MB = 1_800
+SENTENCE = (
+    "A memória deste computador não basta para o período pedido: reduza o período, ou use "
+    'kind = "chunked" em [aggregator.engine].'
+)
+_CARD = "'400000' || lpad((n % 20000)::text, 10, '0')"
+_AT = "date '2026-06-01' + n % 5, time '10:00' + (n % 3600) * interval '1 second'"
+
+
+@pytest.fixture
+def configuration(databases: Databases, tmp_path: Path) -> Path:
+    """A hundred thousand records a side."""
+    numbers = f"FROM generate_series(1, {ROWS}) AS n"
+    databases.execute(
+        "transactions",
+        f"INSERT INTO transactions SELECT {_CARD}, {_AT}, '12345678000190', NULL, n / 100.0 "
+        + numbers,
+    )
+    databases.execute(
+        "auth_logs",
+        f"INSERT INTO authentication.transaction_logs SELECT {_CARD}, {_AT}, '00', "
+        f"'Compra aprovada ' || n, '0100012345678000190' {numbers}",
+    )
+    return configured(tmp_path, databases.values, engine={"kind": "memory"})
+
+
+def limited(configuration: Path, target: Path, megabytes: int) -> subprocess.CompletedProcess[str]:
+    """The command line in so much address space."""
+    command = f'ulimit -v {megabytes * 1024}; exec "$@"'
+    words = ["--start", "2026-06-01", "--end", "2026-06-05", "--output", str(target)]
+    return subprocess.run(
+        ["sh", "-c", command, "sh", sys.executable, "aggregator.py", "--config"]
+        + [str(configuration), *words],
+        cwd=ROOT,
+        # Otherwise every processor of the machine takes its share of the address space.
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_hundred_thousand_records_fit_their_budget(configuration: Path, tmp_path: Path) -> None:
+    target = tmp_path / "report.xlsx"
+    run = limited(configuration, target, BUDGET_MB)
+    assert run.returncode == 0, run.stderr
+    assert len(sheets(target).consolidated) == ROWS
+
+
+@pytest.mark.parametrize("megabytes", [600, 800, 1_000])
+def test_what_does_not_fit_is_one_sentence_and_no_crash(
+    configuration: Path, tmp_path: Path, megabytes: int
+) -> None:
+    target = tmp_path / "report.xlsx"
+    target.write_bytes(b"the previous report")
+    run = limited(configuration, target, megabytes)
+    assert (run.returncode, run.stdout) == (2, ""), run.stderr
+    assert run.stderr.splitlines()[-1] == SENTENCE
+    assert "Traceback" not in run.stderr
+    assert target.read_bytes() == b"the previous report"
