@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+
+import psutil  # type: ignore[import-untyped]
 
 from lib import export_worker
 from lib.config import PREFIX
@@ -37,7 +37,6 @@ _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
 _FOLDER: Final = "agregador-exportacao-"
-_ABANDONED_SECONDS: Final = 86_400.0
 _NOT_PREPARED: Final = (
     "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
     "temporária."
@@ -187,8 +186,8 @@ class Exports:
     def _private_folder(self) -> Path:
         with self._lock:
             if self._folder is None:
-                _sweep()
-                self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+                sweep()
+                self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
                 atexit.register(self.close)
             return self._folder
 
@@ -209,9 +208,9 @@ def _listen(export: Export, lines: IO[str]) -> dict[str, object]:
     return message
 
 
-def _sweep() -> None:
-    """Remove what servers that were killed left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        with suppress(OSError):
-            if folder.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                shutil.rmtree(folder)
+def sweep() -> None:
+    """Remove what servers left behind that are gone; one that is told to stop has no time to."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        process = folder.name.removeprefix(_FOLDER).split("-")[0]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)

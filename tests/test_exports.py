@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
 import time as time_module
 from collections.abc import Callable
@@ -16,7 +20,7 @@ import numpy as np
 import pytest
 
 from lib import columns as c
-from lib import export_worker, matching, pipeline, summary
+from lib import export_worker, exports, matching, pipeline, summary
 from lib.datasets import Dataset, Key, Rights
 from lib.errors import BalanceError, ReportError
 from lib.exports import Export, Exports
@@ -108,6 +112,21 @@ def test_files_are_private_and_gone_with_the_server() -> None:
     assert [path.name for path in folder.iterdir()] == [workbook.path.name]
     exports.close()
     assert not folder.exists()
+
+
+def test_what_a_server_left_that_is_gone_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    prefix = "agregador-exportacao-"
+    left, living = tmp_path / f"{prefix}{gone.pid}-x1", tmp_path / f"{prefix}{os.getppid()}-x2"
+    for folder in (left, living, tmp_path / "agregador-de-outro"):
+        folder.mkdir()
+        (folder / "a.xlsx").touch()
+    exports.sweep()
+    assert {path.name for path in tmp_path.iterdir()} == {living.name, "agregador-de-outro"}
 
 
 def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(

@@ -12,15 +12,16 @@ import time
 from functools import lru_cache
 from typing import Final
 
-from lib import scrubber
+from lib import exports, scrubber
 
 _EVERY_SECONDS: Final = 1.0
 
 
 @lru_cache(maxsize=1)
 def start() -> threading.Thread:
-    """Begin collecting, and have the logs scrubbed, once a process."""
+    """Begin collecting, and have the logs scrubbed and old exports removed, once a process."""
     scrubber.install()
+    exports.sweep()
     thread = threading.Thread(target=_collect, name="upkeep", daemon=True)
     thread.start()
     return thread
