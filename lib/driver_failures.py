@@ -69,6 +69,8 @@ _TLS: Final = (
         "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert.",
     ),
 )
+# The names of this site (host, socket, user, database, files) are quoted, and say nothing of why.
+_QUOTED: Final = re.compile(r"""["«“][^"»”]*["»”]""")
 _RESTARTING: Final = "starting up|shutting down|recovery|iniciando|deslig|recupera|terminating"
 
 
@@ -81,7 +83,7 @@ def translate(problem: Exception, side: Side, where: Source) -> AggregatorError:
     if not code and type(original) in _LOST:
         if original is problem:  # SQLAlchemy wraps what happens while connecting, nothing later
             return TransientError(_BY_STATE["08"], side=side)
-        return _not_connected(str(original), side, where)
+        return _not_connected(_QUOTED.sub('""', str(original)), side, where)
     for length in (5, 3, 2):
         prefix = code[:length]
         if prefix in _CONTRACT_STATES:
