@@ -68,4 +68,5 @@ def _merchants(configured: tuple[str, ...], grants: Iterable[Grant]) -> tuple[st
 
 
 def _folded(name: str) -> str:
-    return name.strip().casefold()
+    # Folding further would make one name of two that the provider tells apart, as ß and ss.
+    return name.strip().lower()

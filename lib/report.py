@@ -103,6 +103,8 @@ def write(
             approve(written)
             if place.exists():
                 shutil.copymode(place, path)
+            elif cover.clear:
+                path.chmod(0o600)
             os.replace(path, place)
     except OSError as exc:
         raise refusal(exc, target) from exc

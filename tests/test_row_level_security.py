@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from lib import columns as c
-from lib import config, demo, extraction, pipeline, row_security, sources
-from lib.errors import AggregatorError, ContractError
+from lib import config, demo, extraction, history, pipeline, retries, row_security, sources
+from lib.errors import AggregatorError, ContractError, TransientError
 from lib.settings import ROOT, Settings
+from tests.command import Command, with_source
+from tests.faults import PERIOD, Line
 from tests.servers import MERCHANTS, Databases
 
 DAY = date(2026, 11, 20)
@@ -24,6 +26,7 @@ OF_ANA, OF_RUI = MERCHANTS
 NOTHING: tuple[set[str], set[str]] = (set(), set())
 OWN = {ANA: OF_ANA, RUI: OF_RUI}
 DOCUMENT = (ROOT / "docs" / "row_level_security.sql").read_text(encoding="utf-8")
+_SESSION = sources.session
 POLICIES = """
 SELECT tablename, policyname, cmd, qual FROM pg_policies WHERE policyname = 'own_merchants'
 ORDER BY tablename
@@ -184,6 +187,57 @@ def test_the_whole_run_is_the_users(settings: Settings) -> None:
 
 def test_the_self_test_passes_where_the_policies_apply(settings: Settings) -> None:
     row_security.prove(settings)
+
+
+@pytest.fixture
+def command(
+    shared: Databases,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.05)
+    return Command(shared, tmp_path, capsys)
+
+
+def through(command: Command, line: Line) -> dict[str, Any]:
+    values = command.databases.values_for(demo.USER_BY_ROWS) | {"row_level_security": True}
+    return with_source(values, "auth_logs", **line.source)
+
+
+def test_a_scheduled_run_repeats_a_self_test_that_a_cut_line_ended(command: Command) -> None:
+    with Line(command.databases.values["auth_logs"], limits=[0]) as line:
+        command.reported(*PERIOD, values=through(command, line))
+
+
+def test_a_server_lost_within_the_self_test_is_no_finding_about_its_policies(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def session(*words: Any, **keys: Any) -> Any:
+        asked.append(words)
+        if len(asked) == 2:
+            raise TransientError("{side}: caiu", side="transactions")
+        return _SESSION(*words, **keys)
+
+    monkeypatch.setattr(sources, "session", session)
+    with pytest.raises(TransientError):
+        row_security.prove(settings)
+
+
+def test_a_scheduled_run_that_cannot_prove_its_policies_is_recorded_with_its_sentence(
+    command: Command,
+) -> None:
+    record, trail = command.folder / "history.sqlite", command.folder / "audit.jsonl"
+    with Line(command.databases.values["auth_logs"]) as gone:
+        values = through(command, gone)
+    sentence = command.refused(
+        *PERIOD, values=values, history={"path": str(record)}, audit={"path": str(trail)}
+    )
+    [run] = history.History(record).runs()
+    assert (run.outcome, run.message) == (history.FAILED, sentence)
+    assert '"failed"' in trail.read_text(encoding="utf-8").splitlines()[-1]
 
 
 def _everything(databases: Databases) -> None:

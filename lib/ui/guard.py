@@ -177,7 +177,7 @@ def _decide(site: Site) -> Admission | Reason:
     may = access.permission(settings.access, settings.merchants, who)
     if not may.anything:
         return "no_role"
-    return _admission(site, who.email.strip().lower() or identity.name(), may)
+    return _admission(site, identity.name(), may)
 
 
 def _admission(site: Site, name: str, may: Permission) -> Admission:

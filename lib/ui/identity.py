@@ -60,17 +60,23 @@ def expired() -> bool:
 
 
 def person(groups_claim: str) -> Person:
-    """The signed-in person; an e-mail that its provider calls unverified is none."""
-    claims: Any = st.user
-    email = claims.get("email") if claims.get("email_verified") is not False else None
-    groups = claims.get(groups_claim)
+    """The signed-in person; an e-mail that its provider does not call verified is none."""
+    groups: Any = st.user.get(groups_claim)
     named = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
-    return Person(str(email or ""), tuple(map(str, named)))
+    return Person(_email(), tuple(map(str, named)))
 
 
 def name() -> str:
-    """The signed-in person's e-mail, else the provider's own name for them."""
-    return str(st.user.get("email") or st.user.get("sub") or "?")
+    """The signed-in person's e-mail as `person` has it, else the provider's own name for them."""
+    return _email() or str(st.user.get("sub") or "?")
+
+
+def _email() -> str:
+    # Some providers write the claim as a text; one that writes none is believed.
+    verified = st.user.get("email_verified")
+    if verified is None or verified is True or verified == "true":
+        return str(st.user.get("email") or "").strip().lower()
+    return ""
 
 
 def address() -> str:
