@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lib import audit, history, pipeline, report, shelf, unusual
+from lib import audit, history, pipeline, report, retries, row_security, shelf, unusual
 from lib.engines import estimate
 from lib.errors import AggregatorError, HistoryError
 from lib.locks import exclusively
@@ -59,6 +59,7 @@ def deliver(
     ):
         report.require_place(path)
         with exclusively(path):
+            _prove(settings)
             kind = estimate.kind(settings, pipeline.window_of(asked))
             make = _in_memory if kind == estimate.MEMORY else partial(_by_engine, kind)
             outcome, written = make(settings, asked, path, clear, progress, record, deed)
@@ -78,6 +79,7 @@ def rehearse(
     """Run and write nothing but the audit, which has what was read. Raises AggregatorError."""
     who = audit.account()
     with audit.deed(settings, "run", who, asked, clear=clear, dry_run=True) as deed:
+        _prove(settings)
         kind = estimate.kind(settings, pipeline.window_of(asked))
         if kind == estimate.MEMORY:
             outcome: Finished = pipeline.run(settings, asked, clear=clear, progress=progress)
@@ -195,6 +197,11 @@ def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Re
         record.end(history.FAILED, _message(problem))
         raise
     record.end(history.DONE)
+
+
+def _prove(settings: Settings) -> None:
+    """The databases keep users' rows apart, asked again where they do not answer."""
+    retries.persist(partial(row_security.prove, settings))
 
 
 def _in_memory(

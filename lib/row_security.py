@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from lib import pipeline, sources
-from lib.errors import ContractError, ExtractionError
+from lib.errors import ContractError, ExtractionError, TransientError
 
 if TYPE_CHECKING:
     from lib.extraction import Window
@@ -65,6 +65,8 @@ def _refused_without_policies(settings: Settings, side: Side, statement: bytes) 
         with sources.session(settings, side, limit=_limit(settings, side)) as cursor:
             cursor.execute("SET LOCAL row_security = off")
             cursor.execute(statement + b" LIMIT 0")
+    except TransientError:
+        raise
     except ExtractionError as refusal:
         return sources.lacks_permission(refusal)
     return False

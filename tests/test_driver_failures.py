@@ -27,7 +27,7 @@ UNREACHABLE = {
 REFUSED = {
     'FATAL:  password authentication failed for user "{name}"': "confira user e password",
     'FATAL:  role "{name}" does not exist': "confira user e password",
-    'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "{name}", database "d", no encryption': (
+    'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "{name}", database "d"': (
         "confira user e password"
     ),
     'FATAL:  database "{name}" does not exist': "confira database",
