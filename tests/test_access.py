@@ -16,6 +16,7 @@ ACCESS = Access.model_validate(
             "ana@example.com": {"roles": ["analyst"], "merchants": [A]},
             "Rui@Example.com": {"roles": ["clear_data"], "merchants": ["*"]},
             "eva@example.com": {"roles": ["auditor"]},
+            "strasse@example.com": {"roles": ["analyst"], "merchants": [A]},
             "old@example.com": {"roles": ["analyst"], "merchants": ["99999999000199"]},
         },
         "groups": {
@@ -34,6 +35,7 @@ PEOPLE: list[tuple[Person, Permission]] = [
     (Person("ana@example.com", ("marketing",)), Permission((A, B), (B,))),
     (Person("new@example.com", ("Marketing", "controle")), Permission((B,), (B,), auditor=True)),
     (Person("nobody@example.com"), Permission()),
+    (Person("straße@example.com"), Permission()),
     (Person(""), Permission()),
     (Person("", ("",)), Permission()),
     (Person("Marketing"), Permission()),

@@ -226,6 +226,15 @@ def test_the_mode_is_that_of_any_new_file_and_nothing_else_is_left(target: Path)
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_a_new_report_in_clear_is_its_owners_only(target: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        report.write(built([{}], [{}], clear=True), CLEAR, target)
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
 @contextlib.contextmanager
 def unprivileged() -> Iterator[None]:
     if os.geteuid():

@@ -86,6 +86,14 @@ def test_an_unverified_address_is_nobodys(enter: Enter) -> None:
     assert "não tem acesso" in enter(ANA, email_verified=False).text()
 
 
+def test_a_group_does_not_let_an_unverified_address_in_by_its_name(
+    enter: Enter, site: Site
+) -> None:
+    claims = {"email_verified": False, "sub": "someone-1", "groups": ["marketing"]}
+    assert MERCHANTS[SECOND] in enter(ANA.title(), **claims).text()
+    assert site.records("sign_in")[-1]["who"] == "someone-1"
+
+
 def test_an_analyst_sees_the_own_merchant_and_neither_clear_data_nor_the_audit(
     enter: Enter, site: Site
 ) -> None:

@@ -1,0 +1,55 @@
+"""Whom the dashboard takes a signed-in person for, by what the provider claims."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import streamlit as st
+
+from lib import config
+from lib.ui import guard, identity
+from lib.ui.site import Site
+
+SOURCE = {"host": "/nowhere", "database": "d", "user": "u"}
+SETTINGS = config.from_values(
+    {
+        "merchants": {"12345678000195": "Loja"},
+        "transactions": SOURCE,
+        "auth_logs": SOURCE,
+        "row_level_security": True,
+        "access": {"groups": {"Marketing": {"roles": ["analyst"], "merchants": ["*"]}}},
+    },
+    "teste",
+    {},
+)
+CLAIMS = {"email": " Victim@Example.com", "sub": "someone-1", "groups": ["Marketing"]}
+
+
+def reader(monkeypatch: pytest.MonkeyPatch, **claims: Any) -> str:
+    """Whose rows somebody with these claims and a group's grant is shown."""
+    monkeypatch.setattr(st, "user", CLAIMS | claims)
+    for name in ("sign_in_configured", "signed_in"):
+        monkeypatch.setattr(identity, name, lambda: True)
+    monkeypatch.setattr(identity, "expired", lambda: False)
+    monkeypatch.setattr(identity, "address", lambda: "10.1.2.3")
+    found = guard._decide(cast(Site, SimpleNamespace(settings=SETTINGS, demo=False)))
+    assert isinstance(found, guard.Admission)
+    assert found.actor.who == found.rights.reader == identity.name()
+    return found.rights.reader
+
+
+@pytest.mark.parametrize("verified", [False, "false", "False", 0, 1, "", "no", []])
+def test_an_unverified_address_with_a_group_is_not_that_addresss_person(
+    monkeypatch: pytest.MonkeyPatch, verified: Any
+) -> None:
+    assert reader(monkeypatch, email_verified=verified) == "someone-1"
+    assert identity.person("groups").email == ""
+
+
+@pytest.mark.parametrize("verified", [{}, {"email_verified": True}, {"email_verified": "true"}])
+def test_a_verified_address_is_one_person_however_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, verified: dict[str, Any]
+) -> None:
+    assert reader(monkeypatch, **verified) == "victim@example.com"
