@@ -15,7 +15,7 @@ import streamlit as st
 
 from lib import pipeline
 from lib.reconciliation import CARD, CARD_TIME
-from lib.ui import address, format
+from lib.ui import address, format, i18n
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ _PERIOD: Final = "periodo"
 _PRESET: Final = "atalho"
 _RULE: Final = "regra"
 _TOLERANCE: Final = "tolerancia"
-# The last complete choice of dates; the widget may hold half of the next one.
+# The last complete choice of dates, and of minutes; the widgets may hold half of the next one.
 _CHOSEN: Final = "periodo_escolhido"
+_MINUTES: Final = "tolerancia_escolhida"
 _FIRST_DAY: Final = date(2000, 1, 1)
 _MOST_MINUTES: Final = 525_600
 
@@ -72,12 +73,9 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
         ),
         persist_state="session",
     )
-    minutes = settings.tolerance_minutes
-    if st.session_state[_RULE] == CARD_TIME:
-        minutes = st.number_input(
-            t("Tolerância (minutos)"), 0, _MOST_MINUTES, key=_TOLERANCE, persist_state="session"
-        )
-    _publish(start, end)
+    timed = st.session_state[_RULE] == CARD_TIME
+    minutes = _tolerance(settings) if timed else settings.tolerance_minutes
+    _publish(start, end, minutes if timed else None)
     return pipeline.request(
         settings,
         today,
@@ -92,6 +90,11 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
 def narrow(start: date, end: date) -> None:
     """Ask for another period; for callbacks only, before the widgets of a run are drawn."""
     st.session_state[_CHOSEN] = st.session_state[_PERIOD] = (start, end)
+
+
+def before(start: date, days: int) -> date:
+    """So many days before, or the first day that may be asked for."""
+    return max(start - timedelta(days=days), _FIRST_DAY)
 
 
 def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> None:
@@ -142,11 +145,27 @@ def _period(today: date) -> Span:
         key=_PERIOD,
         min_value=_FIRST_DAY,
         max_value=max(today, chosen[1]),
-        format="DD/MM/YYYY",
+        format="DD/MM/YYYY" if i18n.language() == i18n.PORTUGUESE else "YYYY-MM-DD",
         label_visibility="collapsed",
         persist_state="session",
     )
     return chosen
+
+
+def _tolerance(settings: Settings) -> int:
+    """The minutes of the box; while it is empty, those that were there last."""
+    minutes: int | None = st.number_input(
+        t("Tolerância (minutos)"),
+        0,
+        _MOST_MINUTES,
+        value=None,
+        key=_TOLERANCE,
+        persist_state="session",
+    )
+    if minutes is None:
+        minutes = st.session_state.get(_MINUTES, settings.tolerance_minutes)
+    st.session_state[_MINUTES] = minutes
+    return minutes
 
 
 def _take_preset(today: date) -> None:
@@ -155,14 +174,13 @@ def _take_preset(today: date) -> None:
         narrow(*span)
 
 
-def _publish(start: date, end: date) -> None:
-    timed = st.session_state[_RULE] == CARD_TIME
+def _publish(start: date, end: date, minutes: int | None) -> None:
     address.publish(
         {
             _MERCHANT: st.session_state[_MERCHANT],
             _PERIOD: [start.isoformat(), end.isoformat()],
             _RULE: st.session_state[_RULE],
-            _TOLERANCE: str(st.session_state[_TOLERANCE]) if timed else None,
+            _TOLERANCE: None if minutes is None else str(minutes),
         }
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -144,7 +144,7 @@ def _tell_emptiness(dataset: Dataset) -> None:
     if books.logs:
         st.warning(t("O banco A não tem nenhuma transação deste período."))
         return
-    wider = (period.start - timedelta(days=_WIDER_DAYS), period.end)
+    wider = (filters.before(period.start, _WIDER_DAYS), period.end)
     st.info(
         t(
             "Nenhuma transação e nenhum log de {merchant} em {period}.",
@@ -152,5 +152,7 @@ def _tell_emptiness(dataset: Dataset) -> None:
             period=format.span(period.start, period.end),
         )
     )
-    st.button(t("Ver {period}", period=format.span(*wider)), on_click=filters.narrow, args=wider)
+    if wider[0] < period.start:
+        label = t("Ver {period}", period=format.span(*wider))
+        st.button(label, on_click=filters.narrow, args=wider)
     st.stop()

@@ -46,9 +46,10 @@ def watch(site: Site, key: Key) -> Dataset:
     loading = site.store.load(site.settings, key)
     place = st.empty()
     while not _done(loading.future):
-        with place.container(), st.status(t("Lendo os dados"), expanded=True):
-            for line in lines(loading):
-                st.markdown(line)
+        # Left as a context, a status turns into a finished one.
+        status = place.status(t("Lendo os dados"), expanded=True)
+        for line in lines(loading):
+            status.markdown(line)
     place.empty()
     problem = loading.future.exception()
     if problem is not None:

@@ -21,6 +21,17 @@ from lib.ui.i18n import t
 _ABREAST: Final = 2
 _NARROWEST: Final = 340
 _NO_VALUE: Final = "–"
+# A chart selects what the pointer was last over, and a finger is over nothing before it taps.
+_TAPS: Final = """<script>
+if (!window.chartsHearTaps) {
+  window.chartsHearTaps = true;
+  document.addEventListener("touchstart", (event) => {
+    if (!event.target.closest(".js-plotly-plot")) return;
+    const { clientX, clientY } = event.touches[0];
+    event.target.dispatchEvent(new MouseEvent("mousemove", { bubbles: true, clientX, clientY }));
+  }, { capture: true, passive: true });
+}
+</script>"""
 
 
 def language() -> Language:
@@ -50,6 +61,8 @@ def show(charts: Mapping[str, Chart]) -> None:
         place = grid.cell(column_span="all") if alone else grid
         with place.container(border=True, height="stretch"):
             _show(key, chart)
+    if any(chart.days for chart in charts.values()):
+        st.html(_TAPS, unsafe_allow_javascript=True)
 
 
 def _show(key: str, chart: Chart) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from lib import cli
 from tests.browser.conftest import Opened
-from tests.browser.driving import Server
+from tests.browser.driving import Server, Visit
 from tests.command import sheets
 from tests.pages import scenario
 from tests.pages.scenario import BULK, LONELY, PHYSICAL, TWICE, UNKNOWN, masked, today
@@ -194,18 +194,31 @@ def test_a_marked_divergence_by_time_shows_the_nearest_transaction(visit: Opened
 
 def test_a_click_on_a_charts_day_narrows_the_period_to_it(visit: Opened) -> None:
     seen = visit("/charts")
-    chart = seen.page.get_by_test_id("stPlotlyChart").first
-    bar = chart.locator(".barlayer .trace").first.locator(".point path").nth(8)
-    box = bar.bounding_box()
-    assert box is not None
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    # A chart wants to see the pointer come before it is pressed.
+    middle = middle_of_the_bar_with_the_plain_purchases(seen)
+    # A chart wants to see the pointer come, and to have said what it is over, before it is pressed.
     seen.page.mouse.move(middle[0], middle[1] - 3, steps=4)
+    seen.page.get_by_test_id("stPlotlyChart").first.locator(".hoverlayer .legend").wait_for()
     seen.page.mouse.click(*middle)
     seen.page.wait_for_url(lambda url: url.count(f"periodo={today() - timedelta(days=2)}") == 2)
     seen.settle()
     assert "Consolidadas e divergências por hora" in seen.text()
     assert "Clique em um dia" not in seen.text()
+
+
+def test_a_tap_on_a_charts_day_narrows_the_period_to_it(visit: Opened) -> None:
+    seen = visit("/charts", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    seen.page.touchscreen.tap(*middle_of_the_bar_with_the_plain_purchases(seen))
+    seen.page.wait_for_url(lambda url: url.count(f"periodo={today() - timedelta(days=2)}") == 2)
+
+
+def middle_of_the_bar_with_the_plain_purchases(seen: Visit) -> tuple[float, float]:
+    chart = seen.page.get_by_test_id("stPlotlyChart").first
+    chart.scroll_into_view_if_needed()
+    seen.settle()
+    bar = chart.locator(".barlayer .trace").first.locator(".point path").nth(8)
+    box = bar.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def test_a_chart_opens_its_numbers(visit: Opened) -> None:
@@ -294,6 +307,8 @@ def test_stages_are_seen_while_the_data_are_read(
     seen = visit("/", at=fresh(scenario.site(tmp_path, values)), settled=False)
     seen.page.get_by_text("Transações (banco A): 125 lidos").wait_for(timeout=20_000)
     assert "Logs de autenticação (banco B)" in seen.text()
+    assert seen.page.get_by_test_id("stExpanderIconSpinner").count() == 1
+    assert seen.page.get_by_test_id("stExpanderIconCheck").count() == 0
     seen.settle()
     assert "126 logs = 124 conciliados + 2 divergentes" in seen.text()
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Download
 
 from tests.browser.conftest import Opened
 from tests.browser.driving import Visit
-from tests.command import sheets
+from tests.command import sheets, soon
 
 pytestmark = pytest.mark.browser
 
@@ -44,10 +44,7 @@ def test_a_link_serves_the_browser_and_the_session_it_was_made_for_only(
         assert (refused.status, refused.text()[:13]) == (403, "Este link não")
 
     seen.page.close()
-    for _ in range(50):
-        if mine.get(link).status == 403:
-            break
-    assert mine.get(link).status == 403
+    assert soon(lambda: mine.get(link).status == 403)
     assert "Traceback" not in seen.server.log()
 
 

@@ -136,6 +136,15 @@ def test_the_rule_by_time_asks_for_its_tolerance(morning: Dashboard) -> None:
     assert at.metric[1].value == str(BULK)
 
 
+def test_an_emptied_tolerance_changes_nothing(morning: Dashboard) -> None:
+    at = morning.open(regra="card_time", tolerancia="9")
+    at.number_input(key="tolerancia").set_value(7).run()
+    at.number_input(key="tolerancia").set_value(None).run()
+    assert not at.exception
+    assert at.query_params["tolerancia"] == "7"
+    assert at.metric[1].value == str(BULK + 3)
+
+
 def test_a_copied_link_opens_the_same_view(morning: Dashboard) -> None:
     first = morning.open("consolidated")
     first.pills(key="atalho").set_value("7d").run()
@@ -265,6 +274,14 @@ def test_an_empty_period_says_so_and_offers_a_wider_one(morning: Dashboard) -> N
     assert period(at) == (today() - timedelta(days=42), today() - timedelta(days=11))
 
 
+def test_a_wider_period_begins_no_earlier_than_any_may(morning: Dashboard) -> None:
+    at = morning.open(periodo=["2000-01-05", "2000-01-10"])
+    press(at, "Ver ")
+    assert not at.exception
+    assert period(at) == (date(2000, 1, 1), date(2000, 1, 10))
+    assert not [b for b in at.button if b.label.startswith("Ver ")]
+
+
 def test_zero_rows_on_both_sides_leave_every_page_standing(dashboard: Dashboard) -> None:
     for name in PAGES:
         at = dashboard.open(name)
@@ -357,6 +374,7 @@ def test_english_where_the_browser_prefers_it(morning: Dashboard) -> None:
     ]
     assert at.metric[3].value == "R$8,474.56"
     assert at.pills(key="atalho").options[:2] == ["Today", "Yesterday"]
+    assert at.date_input(key="periodo").proto.format == "YYYY-MM-DD"
 
 
 def test_a_link_means_the_same_in_another_language(morning: Dashboard) -> None:
