@@ -1,0 +1,30 @@
+"""What a server leaves on its machine when it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import Opened
+from tests.browser.driving import Server
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_server_that_is_told_to_stop_leaves_no_workbook(
+    visit: Opened, configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    server = Server(tmp_path, configuration)
+    try:
+        seen = visit("/overview", at=server)
+        with seen.page.expect_download(timeout=60_000):
+            seen.page.get_by_role("button", name="Exportar Excel").click()
+        assert len(list(temporary.rglob("*.xlsx"))) == 1
+        seen.page.context.close()
+    finally:
+        server.stop()
+    assert list(temporary.glob("agregador-*")) == []
