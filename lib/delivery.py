@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lib import audit, history, pipeline, report, retries, row_security, shelf, unusual
 from lib.engines import estimate
-from lib.errors import AggregatorError, HistoryError
+from lib.errors import AggregatorError, HistoryError, TakenError
 from lib.locks import exclusively
 from lib.pipeline import Finished, Outcome, Progress, Request
 
@@ -106,7 +106,7 @@ def record_export(settings: Settings, outcome: Outcome, who: str, workbook: Futu
         if problem is None:
             record.end(history.DONE, found=written.result())
         else:
-            record.end(history.FAILED, _message(problem))
+            record.end(history.FAILED, message(problem))
 
     workbook.add_done_callback(end)
 
@@ -194,7 +194,8 @@ def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Re
         record.end(history.INTERRUPTED)
         raise
     except BaseException as problem:
-        record.end(history.FAILED, _message(problem))
+        left = isinstance(problem, TakenError)
+        record.end(history.LEFT if left else history.FAILED, message(problem))
         raise
     record.end(history.DONE)
 
@@ -273,7 +274,8 @@ def _older_kept(settings: Settings, record: Record, path: Path) -> Iterator[None
         record.moved(path, older)
 
 
-def _message(problem: BaseException) -> str:
+def message(problem: BaseException) -> str:
+    """What a failure is called in the record; of an unexpected one only its kind."""
     expected = isinstance(problem, AggregatorError)
     return str(problem) if expected else f"erro inesperado ({type(problem).__name__})"
 

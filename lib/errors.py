@@ -7,6 +7,7 @@
     │   └── ContractError  it was read, but is not what the contract promises
     ├── BalanceError       the books do not tie; nothing is published
     ├── ReportError        the workbook could not be written or does not verify
+    │   └── TakenError     another run is writing it
     ├── AuditError         the audit trail could not be written, read or trusted
     └── HistoryError       the record of the runs could not be read or written
 
@@ -57,6 +58,10 @@ class AuditError(AggregatorError):
 
 class ReportError(AggregatorError):
     """The workbook could not be written, or a written one does not agree with itself."""
+
+
+class TakenError(ReportError):
+    """Another run is writing this report, which will be there without this one."""
 
 
 class HistoryError(AggregatorError):

@@ -36,6 +36,8 @@ DONE: Final = "concluída"
 FAILED: Final = "falhou"
 INTERRUPTED: Final = "interrompida"
 VANISHED: Final = "morta"
+LEFT: Final = "dispensada"
+"""Another run was making the same report."""
 
 _APPLICATION: Final = "marketing-data-aggregator"
 _BUSY_SECONDS: Final = 10
@@ -152,8 +154,9 @@ class History:
         self, limit: int = 100, *, origin: str | None = None, merchant: str | None = None
     ) -> list[Run]:
         """The latest runs, the newest first; those whose process is gone as `VANISHED`."""
-        if not self.path.exists():
-            return []
+        with self._told():
+            if not self.path.exists():
+                return []
         query = _TABLE.select().order_by(_TABLE.c.id.desc()).limit(limit)
         if origin is not None:
             query = query.where(_TABLE.c.origin == origin)
@@ -164,7 +167,7 @@ class History:
 
     @contextmanager
     def _connected(self, *, create: bool = False) -> Iterator[Connection]:
-        try:
+        with self._told():
             if create:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with suppress(FileExistsError):
@@ -177,6 +180,11 @@ class History:
                 if create:
                     connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
                 yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, sa.exc.SQLAlchemyError) as problem:
             raise HistoryError(_UNUSABLE, path=self.path) from problem
 

@@ -14,7 +14,7 @@ from typing import Final
 import fasteners  # type: ignore[import-untyped]
 
 from lib import scaffold
-from lib.errors import ReportError
+from lib.errors import TakenError
 from lib.report import refusal
 
 TAKEN: Final = (
@@ -24,7 +24,7 @@ TAKEN: Final = (
 
 @contextmanager
 def exclusively(target: Path) -> Iterator[None]:
-    """Be the only one who is writing this file, or raise ReportError at once.
+    """Be the only one who is writing this file, or raise TakenError at once.
 
     What killed runs of the same report left beside it is cleared away.
     """
@@ -49,7 +49,7 @@ def _acquire(lock: fasteners.InterProcessLock, path: Path, target: Path) -> None
     while True:
         if not lock.acquire(blocking=False):
             lock.lockfile.close()
-            raise ReportError(TAKEN, target=target)
+            raise TakenError(TAKEN, target=target)
         if _is_in_place(lock, path):
             return
         lock.release()

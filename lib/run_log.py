@@ -85,6 +85,11 @@ def event(message: str, **fields: object) -> None:
     _log.info(message, extra={"fields": fields})
 
 
+def unexpected(problem: Exception) -> None:
+    """A problem that nobody foresaw and that the command survives, with its traceback."""
+    _log.error("falha inesperada", exc_info=problem)
+
+
 class _Stages:
     def __init__(self, show: Progress) -> None:
         self._show = show

@@ -39,7 +39,10 @@ class Job:
 
 
 def run(settings: Settings, job: Job) -> None:
-    """Deliver each merchant's report. Raises AggregatorError, with several merchants at the end."""
+    """Deliver each merchant's report. Raises AggregatorError, with several merchants at the end.
+
+    With several, one that fails does not stop the others.
+    """
     today = pipeline.local_today(settings)
     asked = [
         pipeline.request(settings, today, merchant=merchant, **job.period, **job.rule)
@@ -50,13 +53,16 @@ def run(settings: Settings, job: Job) -> None:
     for request in asked:
         try:
             _one(settings, request, job)
-        except AggregatorError as problem:
-            if len(asked) == 1:
+        except Exception as problem:  # noqa: BLE001 nor does a bug that one merchant's records meet
+            if len(asked) == 1 or _is_of_standard_output(problem):
                 raise
             name = settings.merchants[request.merchant]
             failed.append(name)
-            sys.stderr.write(f"{name} ({request.merchant}): {problem}\n")
-            run_log.event(f"falha: {problem}", merchant=request.merchant, outcome="falhou")
+            said = delivery.message(problem)
+            sys.stderr.write(f"{name} ({request.merchant}): {said}\n")
+            run_log.event(f"falha: {said}", merchant=request.merchant, outcome="falhou")
+            if not isinstance(problem, AggregatorError):
+                run_log.unexpected(problem)
     if failed:
         raise ReportError(
             "{failed} de {total} estabelecimentos falharam ({names}); os outros foram concluídos.",
@@ -64,6 +70,10 @@ def run(settings: Settings, job: Job) -> None:
             total=len(asked),
             names=", ".join(failed),
         )
+
+
+def _is_of_standard_output(problem: Exception) -> bool:
+    return isinstance(problem, OSError) and problem.filename is None
 
 
 def _one(settings: Settings, asked: Request, job: Job) -> None:

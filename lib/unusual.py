@@ -71,11 +71,11 @@ def concerns(runs: Sequence[Run], now: datetime) -> list[Run]:
     """The scheduled runs to worry about, given the newest first: by merchant, the last one only.
 
     One that did not end well, is older than a day, or has notes. A merchant without any scheduled
-    run is not worried about, nor is a run that is under way.
+    run is not worried about, nor is a run that is under way or that left the report to another.
     """
     last: dict[str, Run] = {}
     for run in runs:
-        if run.outcome != history.RUNNING:
+        if run.outcome not in (history.RUNNING, history.LEFT):
             last.setdefault(run.merchant, run)
     return [r for r in last.values() if r.outcome != history.DONE or is_old(r, now) or r.note]
 

@@ -42,6 +42,7 @@ _ERRORS = (
     "ContractError",
     "BalanceError",
     "ReportError",
+    "TakenError",
     "HistoryError",
     "TransientError",
     "Notice",

@@ -143,6 +143,34 @@ def test_one_merchant_that_fails_does_not_stop_the_others(command: Command) -> N
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
 
 
+@pytest.mark.usefixtures("scrubbed")
+def test_a_bug_that_one_merchant_meets_does_not_stop_the_others(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = []
+    reconcile = matching.reconcile
+
+    def broken(*words: Any, **keys: Any) -> Any:
+        met.append(words)
+        if len(met) == 1:
+            raise RuntimeError("password=segredo")
+        return reconcile(*words, **keys)
+
+    monkeypatch.setattr(matching, "reconcile", broken)
+    path, log = str(command.folder / "r_{merchant}.xlsx"), command.folder / "execucoes.log"
+    file = configured(command.folder, command.databases.values, output_path=path)
+    said = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
+    assert (said.code, said.sentence) == (
+        cli.FAILED,
+        "1 de 2 estabelecimentos falharam (Loja Exemplo); os outros foram concluídos.",
+    )
+    assert f"Loja Exemplo ({MERCHANT}): erro inesperado (RuntimeError)" in said.err
+    assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
+    logged = log.read_text(encoding="utf-8")
+    assert "Traceback" in logged
+    assert "segredo" not in logged + said.err
+
+
 def test_all_merchants_need_names_of_their_own(command: Command) -> None:
     assert command.refused("--all-merchants", *PERIOD) == (
         "Com --all-merchants o nome do arquivo precisa de {merchant}, como em "

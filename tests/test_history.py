@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
 from concurrent.futures import Future
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +23,7 @@ import pytest
 from lib import cli, config, delivery, history, pipeline, unusual
 from lib.errors import HistoryError
 from lib.history import History
+from lib.settings import ROOT
 from tests.command import Command, sheets
 from tests.faults import PERIOD, fill
 from tests.servers import Databases
@@ -33,6 +38,14 @@ FIELDS: dict[str, Any] = {
     "tolerance_seconds": 300,
     "clear": False,
 }
+
+HOLDING = """
+import pathlib, sys
+from lib.locks import exclusively
+with exclusively(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -201,6 +214,42 @@ def test_the_last_scheduled_run_is_worried_about_where_it_failed_is_old_or_unusu
     assert worries() == []
     record.end(record.begin(**FIELDS), history.DONE, note="longe do comum")
     assert worries() == [history.DONE]
+
+
+def test_a_run_that_finds_its_report_being_written_is_no_failure_to_worry_about(
+    command: Command,
+) -> None:
+    record = History(command.folder / "history.sqlite")
+    first = record.begin(**FIELDS)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(command.target)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline()
+        sentence = command.refused(*PERIOD, history={"path": str(record.path)})
+        other.communicate()
+    record.end(first, history.DONE)
+    left, done = record.runs()
+    assert (left.outcome, left.message) == (history.LEFT, sentence)
+    assert done.outcome == history.DONE
+    assert unusual.concerns([left, done], datetime.now(UTC)) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of another account")
+def test_a_history_in_a_folder_that_may_not_be_entered_is_one_sentence() -> None:
+    with tempfile.TemporaryDirectory() as name:  # another account cannot reach pytest's own
+        Path(name).chmod(0o700)
+        kept = History(Path(name) / "history.sqlite")
+        kept.begin(**FIELDS)
+        os.seteuid(65_534)
+        try:
+            with pytest.raises(HistoryError, match="Não foi possível usar o histórico"):
+                kept.runs()
+        finally:
+            os.seteuid(0)
 
 
 def test_a_history_is_plain_sqlite(record: History) -> None:
