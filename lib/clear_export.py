@@ -1,26 +1,28 @@
 """A workbook with card numbers and CPFs in clear: extracted and written by a process of its own.
 
 The dashboard's process never holds a clear record: the worker reads the databases, writes into a
-private folder and ends. The audit has the export, its person and its reason before anything is
-read, and the file's digest before anybody gets it. `python -m lib.clear_export FOLDER` is the
-worker; its job, passwords among it, comes over standard input and is on no disk and no list.
+private folder and ends; where the dashboard is gone, the worker removes the folder. The audit has
+the export, its person and its reason before anything is read, and the file's digest before anybody
+gets it. `python -m lib.clear_export FOLDER` is the worker; its job, passwords among it, comes over
+standard input and is on no disk and no list.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
-from lib import audit, config, export_worker, pipeline, scrubber
+from lib import audit, config, export_worker, pipeline, private_folders, scrubber
 from lib.errors import AggregatorError, ReportError
 from lib.pipeline import Request
 from lib.reconciliation import Period, Rule
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from lib.audit import Actor
     from lib.settings import Settings
 
-FOLDER: Final = "agregador-claro-"
 SHORTEST_REASON: Final = 10
 LONGEST_REASON: Final = 500
 
@@ -42,6 +43,8 @@ _DIED: Final = (
     "A exportação em claro parou antes do fim: tente de novo; se persistir, o registro do servidor "
     "diz o motivo."
 )
+_LAST_SECONDS: Final = 5.0
+_STDIN: Final = 0
 
 
 class ClearExport:
@@ -51,6 +54,26 @@ class ClearExport:
         self.future: Future[bytes] = Future()
         self.stage = "queued"
         self.rows = 0
+        self._lock = threading.Lock()
+        self._worker: subprocess.Popen[str] | None = None
+        self._stopped = False
+
+    def took(self, worker: subprocess.Popen[str]) -> None:
+        """This process does it."""
+        with self._lock:
+            self._worker = worker
+            if self._stopped:
+                worker.kill()
+
+    def stop(self) -> None:
+        """Have no worker go on."""
+        with self._lock:
+            self._stopped = True
+            if self._worker is not None:
+                self._worker.kill()
+
+
+_UNDER_WAY: Final[dict[ClearExport, threading.Thread]] = {}
 
 
 def start(settings: Settings, asked: Request, actor: Actor, reason: str) -> ClearExport:
@@ -64,8 +87,20 @@ def start(settings: Settings, asked: Request, actor: Actor, reason: str) -> Clea
         raise ReportError(_NO_REASON, least=SHORTEST_REASON, most=LONGEST_REASON)
     export = ClearExport()
     arguments = (export, settings, asked, actor, scrubber.scrub(reason))
-    threading.Thread(target=_run, args=arguments, name="clear-export", daemon=True).start()
+    thread = threading.Thread(target=_run, args=arguments, name="clear-export", daemon=True)
+    _UNDER_WAY[export] = thread
+    thread.start()
     return export
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Have nothing in clear left by a server that ends, and its exports recorded as failed."""
+    under_way = list(_UNDER_WAY.items())
+    for export, _ in under_way:
+        export.stop()
+    for _, thread in under_way:
+        thread.join(_LAST_SECONDS)
 
 
 def _run(
@@ -78,13 +113,15 @@ def _run(
     except BaseException as problem:
         export.future.set_exception(problem)
         raise
+    finally:
+        del _UNDER_WAY[export]
 
 
 def _exported(
     export: ClearExport, settings: Settings, asked: Request, actor: Actor, reason: str
 ) -> bytes:
     with audit.deed(settings, "export", actor, asked, clear=True, reason=reason) as deed:
-        folder = Path(tempfile.mkdtemp(prefix=FOLDER))
+        folder = private_folders.make(private_folders.CLEAR)
         try:
             job = {
                 "settings": _values(settings),
@@ -98,7 +135,7 @@ def _exported(
             deed.approve(Written(path, {}, int(answer["size_bytes"]), str(answer["sha256"])))
             return path.read_bytes()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            private_folders.remove(folder)
 
 
 def _values(settings: Settings) -> dict[str, Any]:
@@ -119,12 +156,14 @@ def _ask(export: ClearExport, folder: Path, job: str) -> dict[str, Any]:
         text=True,
         encoding="utf-8",
     )
+    export.took(process)
     with process:
         if process.stdin is None or process.stdout is None:
             raise ReportError(_DIED)
         try:
-            process.stdin.write(job)
-            process.stdin.close()
+            # Left open: its end is how the worker learns that this process is gone.
+            process.stdin.write(f"{job}\n")
+            process.stdin.flush()
             answer = _listen(export, process.stdout)
         except BaseException:
             process.kill()
@@ -177,6 +216,26 @@ def _tell(message: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
+def _end_with_the_parent(folder: Path) -> None:
+    """Wait for the end of who asked for it, however that ends."""
+    # Not sys.stdin: a thread that waits in there keeps the interpreter from ending.
+    while os.read(_STDIN, 1):
+        pass
+    _leave(folder)
+
+
+def _leave(folder: Path) -> NoReturn:
+    """End at once and leave nothing behind."""
+    for _ in range(10):  # the other thread may be writing one more file into it
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(export_worker.FAILED)
+
+
 if __name__ == "__main__":
     scrubber.install()
-    sys.exit(main(Path(sys.argv[1]), json.load(sys.stdin)))
+    place, told = Path(sys.argv[1]), json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_parent, args=(place,), daemon=True).start()
+    try:
+        sys.exit(main(place, told))
+    except BrokenPipeError:
+        _leave(place)

@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-import psutil  # type: ignore[import-untyped]
-
-from lib import export_worker
+from lib import export_worker, private_folders
 from lib.config import PREFIX
 from lib.errors import AggregatorError, ReportError
 from lib.settings import ROOT
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
-_FOLDER: Final = "agregador-exportacao-"
 _NOT_PREPARED: Final = (
     "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
     "temporária."
@@ -118,7 +115,7 @@ class Exports:
             for process in self._running:
                 process.kill()
             if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+                private_folders.remove(self._folder)
                 self._folder = None
 
     def _run(self, export: Export) -> None:
@@ -186,8 +183,8 @@ class Exports:
     def _private_folder(self) -> Path:
         with self._lock:
             if self._folder is None:
-                sweep()
-                self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+                private_folders.sweep()
+                self._folder = private_folders.make(private_folders.EXPORTS)
                 atexit.register(self.close)
             return self._folder
 
@@ -206,11 +203,3 @@ def _listen(export: Export, lines: IO[str]) -> dict[str, object]:
         if "stage" in message:
             export.stage, export.rows = str(message["stage"]), int(str(message["rows"]))
     return message
-
-
-def sweep() -> None:
-    """Remove what servers left behind that are gone; one that is told to stop has no time to."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
-        process = folder.name.removeprefix(_FOLDER).split("-")[0]
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)

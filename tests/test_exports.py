@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lib import columns as c
-from lib import export_worker, exports, matching, pipeline, summary
+from lib import export_worker, matching, pipeline, private_folders, summary
 from lib.datasets import Dataset, Key, Rights
 from lib.errors import BalanceError, ReportError
 from lib.exports import Export, Exports
@@ -114,19 +114,23 @@ def test_files_are_private_and_gone_with_the_server() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("prefix", [private_folders.EXPORTS, private_folders.CLEAR])
 def test_what_a_server_left_that_is_gone_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    prefix = "agregador-exportacao-"
     left, living = tmp_path / f"{prefix}{gone.pid}-x1", tmp_path / f"{prefix}{os.getppid()}-x2"
-    for folder in (left, living, tmp_path / "agregador-de-outro"):
+    same_number = tmp_path / f"{prefix}{os.getpid()}-x3"
+    for folder in (left, living, same_number, tmp_path / "agregador-de-outro"):
         folder.mkdir()
         (folder / "a.xlsx").touch()
-    exports.sweep()
-    assert {path.name for path in tmp_path.iterdir()} == {living.name, "agregador-de-outro"}
+    own = private_folders.make(prefix)
+    private_folders.sweep()
+    kept = {living.name, own.name, "agregador-de-outro"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    private_folders.remove(own)
 
 
 def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(

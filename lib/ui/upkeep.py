@@ -12,7 +12,7 @@ import time
 from functools import lru_cache
 from typing import Final
 
-from lib import exports, scrubber
+from lib import private_folders, scrubber
 
 _EVERY_SECONDS: Final = 1.0
 
@@ -21,7 +21,7 @@ _EVERY_SECONDS: Final = 1.0
 def start() -> threading.Thread:
     """Begin collecting, and have the logs scrubbed and old exports removed, once a process."""
     scrubber.install()
-    exports.sweep()
+    private_folders.sweep()
     thread = threading.Thread(target=_collect, name="upkeep", daemon=True)
     thread.start()
     return thread

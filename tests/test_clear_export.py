@@ -1,0 +1,76 @@
+"""What is left of a clear export whose server ends before it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, time, timedelta
+from pathlib import Path
+
+import pytest
+
+from lib.settings import ROOT
+from tests.command import configured, slow_query, soon, statements, with_query
+from tests.servers import Databases
+
+SERVER = """
+import sys
+from pathlib import Path
+from lib import clear_export, config, pipeline
+from lib.audit import Actor
+settings = config.load(Path(sys.argv[1]))
+asked = pipeline.request(settings, pipeline.local_today(settings))
+clear_export.start(settings, asked, Actor("rui@example.com", "10.1.2.3"), "Pedido 77 da auditoria")
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    folder = tmp_path / "temp"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def server(
+    databases: Databases, tmp_path: Path, temporary: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a clear export under way that reads for a while yet."""
+    merchant = next(iter(databases.values["merchants"]))
+    day = date.today() - timedelta(days=2)  # noqa: DTZ011  # any day of the default period
+    databases.fill(transactions=[("4539578763621486", day, time(10), merchant, None, 10)])
+    values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs", 20))
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(configured(tmp_path, values))],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdin=subprocess.PIPE,
+    ) as process:
+        try:
+            assert soon(lambda: statements(databases, "auth_logs") == 1)
+            [folder] = temporary.iterdir()
+            assert folder.name.startswith(f"agregador-claro-{process.pid}-")
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_killed_server_leaves_nothing_in_clear(
+    server: subprocess.Popen[bytes], temporary: Path
+) -> None:
+    server.send_signal(signal.SIGKILL)
+    assert soon(lambda: list(temporary.iterdir()) == [], 10)
+
+
+def test_a_server_that_ends_leaves_nothing_in_clear_and_says_that_the_export_failed(
+    server: subprocess.Popen[bytes], temporary: Path, databases: Databases
+) -> None:
+    server.communicate(b"\n", timeout=30)
+    assert list(temporary.iterdir()) == []
+    trail = Path(databases.values["audit"]["path"]).read_text().splitlines()
+    assert [json.loads(line).get("outcome") for line in trail] == [None, "started", "failed"]
