@@ -1,6 +1,6 @@
 """An append-only file of JSON lines, each sealed with the one before it, and how it is checked.
 
-Owns the file, its key and the chain: a line's seal is the HMAC-SHA256 of its text, which holds
+Owns the file and the chain: a line's seal is the HMAC-SHA256 of its text, which holds
 the seal before it. Whoever lacks the key can change, remove, swap or cut nothing unseen; cutting
 the end off shows against an anchor kept elsewhere. Knows nothing of what the lines say.
 """
@@ -12,7 +12,6 @@ import hmac
 import json
 import os
 import re
-import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,15 +22,15 @@ from typing import IO, Any, Final
 
 import fasteners  # type: ignore[import-untyped]
 
+from lib import audit_key
 from lib.errors import AuditError
-from lib.secret_files import is_exposed
 
 Fields = dict[str, Any]
 
 _START: Final = "0" * 64
 _ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
-_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _TAIL_BYTES: Final = 65_536
+_WAIT_SECONDS: Final = 15.0
 _THREADS: Final = threading.Lock()
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
@@ -47,13 +46,9 @@ _BROKEN: Final = (
     "O último registro da auditoria em {path} foi alterado, e por isso nada foi feito: confira-a "
     "com aggregator.py audit verify."
 )
-_NO_KEY: Final = (
-    "Falta a chave da auditoria em {path}: recupere-a da cópia de segurança, ou guarde a auditoria "
-    "em outro lugar para que uma nova comece."
-)
-_BAD_KEY: Final = (
-    "A chave da auditoria em {path} não serve: ela tem 64 algarismos hexadecimais e só o dono "
-    "pode lê-la (chmod 600)."
+_BUSY: Final = (
+    "A auditoria em {path} está ocupada há {seconds} segundos, e por isso nada foi feito: veja que "
+    "processo segura o arquivo {lock} e tente de novo."
 )
 _NO_TRAIL: Final = "Não há auditoria em {path}: confira o caminho."
 
@@ -93,7 +88,8 @@ def append(path: Path, key_file: Path, make: Callable[[Fields], Sequence[Fields]
     """
     try:
         with _alone(path), _opened(path) as file:
-            key = _key(key_file, file)
+            fresh = not os.fstat(file.fileno()).st_size
+            key = audit_key.find(key_file, make=fresh)
             last, torn = _last(path, key, file)
             lines = []
             for fields in make(last):
@@ -119,7 +115,7 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
         content = path.read_bytes()
     except OSError as problem:
         raise AuditError(_NO_TRAIL, path=path) from problem
-    key = _read_key(key_file)
+    key = audit_key.read(key_file)
     problems: list[str] = []
     seals: dict[int, str] = {}
     before: Fields = {"seq": 0, "seal": _START}
@@ -141,7 +137,8 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
         seals[fields["seq"]] = fields["seal"]
         moments.append(str(fields.get("at", "")))
     if unreadable:
-        problems.append(_altered(unreadable[0]))
+        whole = content.endswith(b"\n")
+        problems.append(_altered(unreadable[0]) if whole else _torn(unreadable[0]))
     for origin, there in anchors:
         if seals.get(there.sequence) != there.seal:
             problems.append(
@@ -167,6 +164,13 @@ def _altered(number: int) -> str:
     return f"A linha {number} foi alterada, ou foi escrita sem a chave."
 
 
+def _torn(number: int) -> str:
+    return (
+        f"A linha {number}, a última, não chegou ao fim: quem a gravava foi interrompido (o "
+        "próximo registro o anota e ela deixa de ser problema), ou o fim foi cortado."
+    )
+
+
 def _gap(number: int, before: int, found: int) -> str:
     if found > before + 1:
         return f"Antes da linha {number} faltam registros: do {before + 1} ao {found - 1}."
@@ -175,13 +179,33 @@ def _gap(number: int, before: int, found: int) -> str:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    lock = fasteners.InterProcessLock(path.with_name(f"{path.name}.lock"))
-    with _THREADS:
-        lock.acquire()
+    place = path.with_name(f"{path.name}.lock")
+    busy = AuditError(_BUSY, path=path, lock=place, seconds=int(_WAIT_SECONDS))
+    if not _THREADS.acquire(timeout=_WAIT_SECONDS):
+        raise busy
+    try:
+        _make_private(place)
+        lock = fasteners.InterProcessLock(place)
+        if not lock.acquire(timeout=_WAIT_SECONDS):
+            lock.lockfile.close()
+            raise busy
         try:
             yield
         finally:
             lock.release()
+    finally:
+        _THREADS.release()
+
+
+def _make_private(lock: Path) -> None:
+    """Whoever can open it can hold it, also for reading only."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lock, _FLAGS, 0o600)
+    try:
+        if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -192,31 +216,6 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         if not stat.S_ISREG(mode) or (os.name == "posix" and mode & 0o022):
             raise AuditError(_OPEN, path=path)
         yield file
-
-
-def _key(path: Path, trail: IO[bytes]) -> bytes:
-    """The key; a new one where neither it nor any record is there."""
-    if not path.exists():
-        if os.fstat(trail.fileno()).st_size:
-            raise AuditError(_NO_KEY, path=path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{secrets.token_hex(32)}\n")
-            file.flush()
-            os.fsync(descriptor)
-    return _read_key(path)
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError as problem:
-        raise AuditError(_NO_KEY, path=path) from problem
-    except (OSError, ValueError) as problem:
-        raise AuditError(_BAD_KEY, path=path) from problem
-    if is_exposed(path) or not _KEY.fullmatch(text):
-        raise AuditError(_BAD_KEY, path=path)
-    return bytes.fromhex(text)
 
 
 def _last(path: Path, key: bytes, file: IO[bytes]) -> tuple[Fields, int]:

@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -107,7 +109,8 @@ TAMPERING: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     ),
     "cut within the last": (
         lambda x: [*x[:7], x[7][:20]],
-        "A linha 8 foi alterada, ou foi escrita sem a chave.",
+        "A linha 8, a última, não chegou ao fim: quem a gravava foi interrompido (o próximo "
+        "registro o anota e ela deixa de ser problema), ou o fim foi cortado.",
     ),
 }
 
@@ -214,6 +217,55 @@ def test_a_full_disk_leaves_the_trail_as_it_was(
     with pytest.raises(AuditError, match="por isso nada foi feito"):
         add(trail, "b")
     assert trail.read_bytes() == before
+
+
+def test_a_disk_that_fills_up_while_the_key_is_made_leaves_no_part_of_one(
+    trail: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(AuditError, match="por isso nada foi feito"):
+            add(trail, "a")
+    assert checked(trail, add(trail, "a")).problems == ()
+
+
+HOLDER = """
+import fcntl, sys
+with open(sys.argv[1]) as file:
+    fcntl.lockf(file, fcntl.LOCK_SH)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_that_somebody_else_holds_is_waited_for_no_longer_than_its_limit(
+    trail: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(trail, "a")
+    lock = trail.with_name(f"{trail.name}.lock")
+    monkeypatch.setattr(audit_trail, "_WAIT_SECONDS", 0.2)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(AuditError, match=r"está ocupada .* nada foi feito: .*\.lock"):
+            add(trail, "b")
+    with audit_trail._THREADS, pytest.raises(AuditError, match="está ocupada"):
+        add(trail, "b")
+    assert len(records(trail)) == 1
+    assert checked(trail, add(trail, "b")).problems == ()
+
+
+def test_other_accounts_cannot_open_the_lock_and_so_cannot_hold_it(trail: Path) -> None:
+    lock = trail.with_name(f"{trail.name}.lock")
+    lock.touch(mode=0o644)
+    add(trail, "a")
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
 def test_a_record_says_who_from_where_what_and_with_which_configuration(trail: Path) -> None:
