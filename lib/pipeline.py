@@ -137,8 +137,7 @@ def _within_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as problem:
-        # Where there is no memory for the stack of a thread, Python says so in words only.
-        if isinstance(problem, RuntimeError) and "start new thread" not in str(problem):
+        if not room.ran_out(problem):
             raise
         raise ExtractionError(_NO_MEMORY) from problem
 

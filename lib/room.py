@@ -21,3 +21,9 @@ def check(size_bytes: int) -> None:
         mmap.mmap(-1, size_bytes).close()
     except OSError as problem:
         raise MemoryError from problem
+
+
+def ran_out(problem: MemoryError | RuntimeError) -> bool:
+    """Whether this is for want of memory."""
+    # Where there is none for the stack of a thread, Python says so in words only.
+    return isinstance(problem, MemoryError) or "start new thread" in str(problem)

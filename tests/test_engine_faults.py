@@ -9,22 +9,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import pyarrow as pa
 import pytest
 
-from lib import pipeline
+from lib import cli, pipeline
 from lib.engines import chunked, workers
 from lib.engines import result as results
 from lib.engines.workers import WorkerError
 from lib.errors import ReportError
 from lib.settings import ROOT
 from tests import engine_data
+from tests.command import PREVIOUS, Command
 
 if TYPE_CHECKING:
+    from lib.engines.job import Job
     from tests.servers import Databases
 
 # Says each stage it reaches, and waits there for a line before it goes on.
@@ -260,4 +264,86 @@ def test_a_full_disk_under_the_staged_records_is_one_sentence(
     with pytest.raises(ReportError, match="staging.* confira o espaço livre"):
         chunked.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
 
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+class Twice:
+    """Workers whose process dies just after each task is done, so that it is done again."""
+
+    def each(
+        self, job: Job, work: Callable[[Job, Any], Any], tasks: Iterable[Any]
+    ) -> Iterator[Any]:
+        for task in list(tasks):
+            work(job, task)
+            yield task, work(job, task)
+
+
+@pytest.mark.parametrize("rule", ["card", "card_time"])
+def test_every_task_can_be_done_again(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    engine_data.fill(databases, 2_000)
+    monkeypatch.setattr(workers, "started", lambda count: nullcontext(Twice()))
+    settings = engine_data.settings(
+        databases, tmp_path / "staging", workers=2, memory_limit="40 MB"
+    )
+    asked = engine_data.request(settings, rule)
+
+    found = chunked.run(settings, asked, tmp_path / "resultado")
+
+    whole = pipeline.run(settings, asked)
+    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+
+
+# As where there is no memory for the stack of the pool's own thread.
+_NO_THREAD = """
+import concurrent.futures.process as pools
+from lib.engines import workers
+
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+
+if __name__ == "__main__":
+    pools._ExecutorManagerThread.start = refuse
+    with workers.started(2):
+        pass
+"""
+
+
+def test_workers_that_cannot_be_had_leave_no_process_that_is_waited_for() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _NO_THREAD],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.stderr.splitlines()[-1] == "RuntimeError: can't start new thread"
+
+
+@pytest.mark.parametrize(
+    "problem", [pa.ArrowMemoryError("malloc failed"), RuntimeError("can't start new thread")]
+)
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_workers_without_enough_memory_are_one_sentence(
+    databases: Databases,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    problem: Exception,
+    words: tuple[str, ...],
+) -> None:
+    def run_out(*_: Any) -> Any:
+        raise problem
+
+    monkeypatch.setattr(chunked, "_staged", run_out)
+    command = Command(databases, tmp_path, capsys)
+    engine = {"kind": "chunked", "workers": 1, "staging_dir": str(tmp_path / "staging")}
+
+    said = command.run(*words, engine=engine)
+
+    assert said.code == cli.FAILED
+    assert said.sentence.startswith("A memória deste computador não basta para os processos")
+    assert command.target.read_bytes() == PREVIOUS
     assert list((tmp_path / "staging").iterdir()) == []

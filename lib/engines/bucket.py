@@ -61,6 +61,7 @@ def move(job: Job, bucket: int) -> None:
         leaving = to != bucket
         streams.add(table.filter(pa.array(leaving)), to[leaving])
     streams.close()
+    shutil.rmtree(target, ignore_errors=True)
     draft.rename(target)
 
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from lib import scaffold
+from lib import room, scaffold
 from lib.engines import draft, estimate, publishing, workbooks
+from lib.errors import ExtractionError
 from lib.locks import exclusively
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from lib.pipeline import Finished, Progress, Request
     from lib.report import Written
     from lib.settings import Settings
+
+
+_NO_MEMORY: Final = (
+    "A memória deste computador não basta para os processos de trabalho: diminua workers em "
+    "[aggregator.engine], ou dê mais memória à execução."
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,17 @@ class Steps:
     place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
 
 
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as problem:
+        if not room.ran_out(problem):
+            raise
+        raise ExtractionError(_NO_MEMORY) from problem
+
+
+@_within_memory()
 def rehearse(
     settings: Settings, asked: Request, kind: Kind, *, clear: bool, progress: Progress
 ) -> Finished:
@@ -59,6 +77,7 @@ def rehearse(
     return finished
 
 
+@_within_memory()
 def produce(
     settings: Settings,
     asked: Request,

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from lib.errors import AggregatorError
 
 DEATHS: Final = 3
+_LOOK_SECONDS: Final = 5.0
 _FORKS: Final = "forkserver" in multiprocessing.get_all_start_methods()
 _NEEDED: Final = ("lib.engines.reading", "lib.engines.bucket", "lib.engines.arranging")
 
@@ -56,7 +57,7 @@ class Workers:
     ) -> Iterator[tuple[_Task, _Result]]:
         """Do all the tasks of a job, in any order; gives (task, result) as each is done.
 
-        Raises what a task raises, or WorkerError when workers keep dying.
+        Raises what a task raises, WorkerError when workers keep dying, or MemoryError.
         """
         waiting = list(reversed(list(tasks)))
         running: dict[Future[Any], _Task] = {}
@@ -66,7 +67,8 @@ class Workers:
                 while waiting and len(running) < self._count:
                     future = self._pool.submit(work, job, waiting[-1])
                     running[future] = waiting.pop()
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, _LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                self._require_thread(running)
                 for future in done:
                     result = future.result()
                     yield running.pop(future), result
@@ -77,9 +79,14 @@ class Workers:
 
     def close(self) -> None:
         """End the processes, whatever they are doing."""
-        for process in list((self._pool._processes or {}).values()):
-            process.kill()
+        _kill(self._pool)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _require_thread(self, running: Iterable[Future[Any]]) -> None:
+        """Raise MemoryError where the pool's thread died, and nothing would ever be done."""
+        thread: Any = self._pool._executor_manager_thread
+        if not (thread and thread.is_alive()) and not any(future.done() for future in running):
+            raise MemoryError
 
     def _replace(self) -> None:
         self._deaths += 1
@@ -96,8 +103,15 @@ class Workers:
         prepare()
         context = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
         pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
-        for _ in range(self._count):
-            pool.submit(os.getpid)
+        try:
+            for _ in range(self._count):
+                pool.submit(os.getpid)
+        except BaseException:
+            # Of a pool that did not get its thread nobody else ends the processes.
+            for process in _kill(pool):
+                process.join()
+            pool.shutdown(wait=False)
+            raise
         return pool
 
 
@@ -109,6 +123,13 @@ def started(count: int) -> Iterator[Workers]:
         yield workers
     finally:
         workers.close()
+
+
+def _kill(pool: ProcessPoolExecutor) -> list[Any]:
+    processes = list((pool._processes or {}).values())
+    for process in processes:
+        process.kill()
+    return processes
 
 
 def _begin() -> None:
