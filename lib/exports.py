@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
+# A file stays this long whatever comes after it: its session has yet to fetch it.
+_FETCHED_SECONDS: Final = 180.0
 _NOT_PREPARED: Final = (
     "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
     "temporária."
@@ -56,15 +60,18 @@ class Workbook:
 class Export:
     """One data set's workbook, under way or finished, whoever asked for it.
 
-    ``stage`` is queued, preparing, or a stage of `pipeline.Progress` with its rows.
+    ``stage`` is queued, preparing, or a stage of `pipeline.Progress` with its rows. What is to be
+    written is in ``unwritten`` until the worker has it: the data set may then leave memory.
     """
 
     def __init__(self, dataset: Dataset, marks: Mapping[str, str]) -> None:
-        self.dataset: Final = dataset
+        self.version: Final = dataset.version
+        self.unwritten: Final = [dataset.outcome]
         self.marks: Final = marks
         self.future: Future[Workbook] = Future()
         self.stage = "queued"
         self.rows = 0
+        self.ended = 0.0
 
 
 class Exports:
@@ -94,9 +101,12 @@ class Exports:
         with self._lock:
             found = self._exports.get(dataset.version)
             if found is not None and not (found.future.done() and found.future.exception()):
-                self._exports.move_to_end(dataset.version)
+                # The order of those that wait is their place in line.
+                if found.future.done():
+                    self._exports.move_to_end(dataset.version)
                 return found
             export = self._exports[dataset.version] = Export(dataset, marks or {})
+            self._exports.move_to_end(dataset.version)
             self._forget_old()
         threading.Thread(target=self._run, args=(export,), name="export", daemon=True).start()
         return export
@@ -120,9 +130,15 @@ class Exports:
 
     def _run(self, export: Export) -> None:
         try:
-            with self._places:
-                workbook = self._write(export)
+            try:
+                with self._places:
+                    workbook = self._write(export)
+            finally:
+                export.unwritten.clear()
+                export.ended = time.monotonic()
         except AggregatorError as problem:
+            # Its frames have what was to be written.
+            traceback.clear_frames(problem.__traceback__)
             export.future.set_exception(problem)
         except OSError as problem:
             reason = os.strerror(problem.errno or 0)
@@ -137,7 +153,7 @@ class Exports:
         export.stage = "preparing"
         folder = Path(tempfile.mkdtemp(dir=self._private_folder()))
         try:
-            export_worker.spool(export.dataset.outcome, folder, export.marks)
+            export_worker.spool(export.unwritten.pop(), folder, export.marks)
             answer = self._ask(export, folder)
             path = folder.with_suffix(".xlsx")
             os.replace(folder / export_worker.WORKBOOK, path)
@@ -174,8 +190,9 @@ class Exports:
         return answer
 
     def _forget_old(self) -> None:
+        late = time.monotonic() - _FETCHED_SECONDS
         for version, export in list(self._exports.items())[:-_KEPT]:
-            if export.future.done():
+            if export.future.done() and export.ended <= late:
                 del self._exports[version]
                 if not export.future.exception():
                     export.future.result().path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time as time_module
+import weakref
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -188,6 +190,89 @@ def test_of_twenty_exports_at_once_two_run_and_the_waiting_know_their_place(
             assert export.future.result(timeout=60).path.read_text() == str(number + 1)
         assert most == 2
         assert [exports.place(export) for export in begun] == [0] * 20
+    finally:
+        exports.close()
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Files of one byte, as soon as this is set."""
+    go = threading.Event()
+
+    def write(self: Exports, export: Export, folder: Path) -> dict[str, object]:
+        assert go.wait(60)
+        (folder / export_worker.WORKBOOK).write_text("x")
+        return {"size_bytes": 1, "sha256": "0"}
+
+    monkeypatch.setattr(Exports, "_ask", write)
+    return go
+
+
+def test_a_data_set_may_leave_memory_once_the_worker_has_it(written: threading.Event) -> None:
+    exports, shown = Exports(), dataset()
+    outcome = weakref.ref(shown.outcome)
+    try:
+        export = exports.start(shown)
+        del shown
+        wait_for(lambda: gc.collect() >= 0 and outcome() is None)
+        written.set()
+        export.future.result(timeout=60)
+    finally:
+        written.set()
+        exports.close()
+
+
+@pytest.mark.parametrize("problem", [ReportError("a"), OSError(28, "full")], ids=["ours", "disk"])
+def test_an_export_that_failed_keeps_no_data_set(
+    monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def fail(outcome: Outcome, folder: Path, marks: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(export_worker, "spool", fail)
+    exports, shown = Exports(), dataset()
+    outcome = weakref.ref(shown.outcome)
+    try:
+        export = exports.start(shown)
+        assert isinstance(export.future.exception(timeout=60), ReportError)
+        del shown
+        # Here the test itself has it; an OSError is told as another failure.
+        if isinstance(problem, OSError):
+            problem.__traceback__ = None
+        wait_for(lambda: gc.collect() >= 0 and outcome() is None)
+    finally:
+        exports.close()
+
+
+def test_who_joins_a_waiting_export_leaves_the_line_as_it_is(written: threading.Event) -> None:
+    exports, shown = Exports(), [dataset() for _ in range(6)]
+    try:
+        begun = []
+        for one in shown:
+            begun.append(exports.start(one))
+            wait_for(lambda: sum(e.stage != "queued" for e in begun) == min(2, len(begun)))
+        assert [exports.place(export) for export in begun] == [0, 0, 1, 2, 3, 4]
+        assert exports.start(shown[2]) is begun[2]
+        assert [exports.place(export) for export in begun] == [0, 0, 1, 2, 3, 4]
+        written.set()
+        for export in begun:
+            export.future.result(timeout=60)
+    finally:
+        written.set()
+        exports.close()
+
+
+def test_a_file_stays_for_minutes_whatever_is_exported_after_it(
+    written: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written.set()
+    exports = Exports()
+    try:
+        files = [exports.start(dataset()).future.result(timeout=60).path for _ in range(20)]
+        assert all(path.exists() for path in files)
+        monkeypatch.setattr("lib.exports._FETCHED_SECONDS", 0.0)
+        files.append(exports.start(dataset()).future.result(timeout=60).path)
+        assert [path.exists() for path in files] == [False] * 5 + [True] * 16
     finally:
         exports.close()
 

@@ -32,7 +32,7 @@ def exported(at: AppTest, target: Path) -> Sheets:
         at.run()
     assert not at.exception
     assert not at.error, texts(at)
-    [export] = [e for e in EXPORTS._exports.values() if e.dataset.version == version(at)]
+    [export] = [e for e in EXPORTS._exports.values() if e.version == version(at)]
     target.write_bytes(export.future.result().path.read_bytes())
     return sheets(target)
 
@@ -146,7 +146,7 @@ def test_sessions_that_ask_at_once_share_one_worker(
         press_export(at)
     versions = {version(at) for at in sessions}
     assert len(versions) == 1
-    [shared] = [e for e in export.EXPORTS._exports.values() if e.dataset.version in versions]
+    [shared] = [e for e in export.EXPORTS._exports.values() if e.version in versions]
     shared.future.result(timeout=60)
     assert len(begun) == 1
 
