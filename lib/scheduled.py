@@ -78,8 +78,11 @@ def _is_of_standard_output(problem: Exception) -> bool:
 
 def _one(settings: Settings, asked: Request, job: Job) -> None:
     period = asked.period
+    # The name, as a CNPJ that could be a card number is taken out of the log.
+    name = settings.merchants[asked.merchant]
     run_log.event(
-        f"início: {asked.merchant}, {period.start} a {period.end}, regra {asked.rule.name}",
+        f"início: {name} ({asked.merchant}), {period.start} a {period.end}, "
+        f"regra {asked.rule.name}",
         merchant=asked.merchant,
         start=period.start,
         end=period.end,

@@ -25,12 +25,12 @@ _GROUPED: Final = re.compile(
     r"|\d{4}[ .-]\d{4}[ .-]\d{4}([ .-]\d{1,7})?"
     r"|\d{4}[ .-]\d{6}[ .-]\d{5})(?!\d)"
 )
-_NAMES: Final = r"pass(?:word|wd|phrase)?|senha|secret|token|cookie|authorization|api[_-]?key"
-_VALUE: Final = r"""(?:SecretStr\()?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,;&)}\]]+)"""
-_NAMED: Final = re.compile(
-    rf"""(?i)((?:\w*[_-])?(?:{_NAMES})["']?\s*[=:]\s*)(?:bearer\s+)?{_VALUE}"""
-)
-_IN_URL: Final = re.compile(r"(?<=://)([^\s/:@]*):\S*@(?=[^\s@/]*)")
+_NAMES: Final = r"pwd|pass(?:word|wd|phrase)?|senha|secret|token|cookie|authorization|api[_-]?key"
+# A password may have any sign of punctuation in it, so only a space ends one without quotes.
+_VALUE: Final = r"""(?:SecretStr\()?(?:b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*"|\S+)"""
+_NAMED: Final = re.compile(rf"""(?i)((?:{_NAMES})["']?\s*[=:]\s*)(?:bearer\s+)?{_VALUE}""")
+# Bounded, as a long text of many beginnings would be searched to its end from each of them.
+_IN_URL: Final = re.compile(r"(?<=://)([^\s/:@]*):\S{0,1024}@(?=[^\s@/]*)")
 _VAULT: Final = re.compile(r"\bhv[sbr]\.[\w-]{8,}")
 
 _make: Final = logging.getLogRecordFactory()

@@ -201,6 +201,16 @@ def test_the_log_has_a_line_a_stage_with_records_and_seconds(command: Command) -
     assert "concluída: " in text.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("scrubbed")
+def test_the_log_names_a_merchant_whose_cnpj_could_be_a_card_number(command: Command) -> None:
+    cnpj = next(f"{n:014}" for n in range(10**13, 10**13 + 10) if scrubber.luhn(f"{n:014}"))
+    log = command.folder / "execucoes.log"
+    said = command.run("--log-file", str(log), *PERIOD, merchants={cnpj: "Loja do Acaso"})
+    assert said.code == cli.DONE
+    first = log.read_text(encoding="utf-8").splitlines()[0]
+    assert "início: Loja do Acaso (******), 2026-11-20 a 2026-11-20, regra card" in first
+
+
 def test_a_failure_is_the_last_line_of_the_log(command: Command) -> None:
     log = command.folder / "execucoes.log"
     command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
