@@ -104,7 +104,6 @@ class Deed:
     def __init__(self, settings: Settings, kind: Kind, actor: Actor, fields: Fields) -> None:
         self._settings, self._kind, self._actor = settings, kind, actor
         self._fields = fields
-        self._ended = False
         anchor = self._record(STARTED)
         self.marks = {AUDITORIA: str(anchor)} if anchor else {}
         if fields["clear"] and kind == "export":
@@ -129,15 +128,13 @@ class Deed:
     def end(self) -> None:
         """It came to what it was to come to."""
         self._record(DONE)
-        self._ended = True
 
     def fail(self, problem: BaseException) -> None:
-        """It came to nothing, or to nothing more than was written down."""
-        if not self._ended:
-            expected = isinstance(problem, AggregatorError)
-            said = str(problem) if expected else type(problem).__name__
-            with suppress(AuditError):
-                self._record(FAILED, message=said)
+        """It came to nothing; also after its end, where the finished file took no place."""
+        expected = isinstance(problem, AggregatorError)
+        said = str(problem) if expected else type(problem).__name__
+        with suppress(AuditError):
+            self._record(FAILED, message=said)
 
     def _record(self, state: str, **fields: Any) -> Anchor | None:
         said = {**self._fields, "outcome": state, **fields}

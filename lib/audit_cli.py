@@ -5,6 +5,8 @@ Needs no configuration where the file is named. Prints figures, never a record.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,6 +25,7 @@ _BAD_ANCHOR: Final = "A âncora {text} não serve: ela se escreve número:selo, 
 _NO_ANCHOR: Final = "{file} não traz a âncora da auditoria: foi gerada sem auditoria, ou alterada."
 _OFF: Final = "A configuração não guarda auditoria; dê o arquivo no comando."
 _DAMAGED: Final = "A auditoria {file} não está íntegra: {problem}"
+_EDITED: Final = "{file} não é, byte a byte, uma planilha que a auditoria registrou."
 
 
 @app.callback()
@@ -55,10 +58,11 @@ def verify(
     typer.echo(f"Registros: {found.records}")
     if found.records:
         typer.echo(f"De {found.first} a {found.last} (UTC)")
-    for problem in found.problems:
+    problems = [*found.problems, *_edited(workbook or (), found.digests)]
+    for problem in problems:
         typer.echo(f"Atenção: {problem}")
-    if found.problems:
-        raise AuditError(_DAMAGED, file=path, problem=found.problems[0])
+    if problems:
+        raise AuditError(_DAMAGED, file=path, problem=problems[0])
     typer.echo(f"Âncoras conferidas: {len(anchors)}")
     typer.echo("A auditoria está íntegra.")
 
@@ -91,3 +95,11 @@ def _of_workbook(file: Path) -> Anchor:
     if text is None:
         raise AuditError(_NO_ANCHOR, file=file)
     return _of_text(text)
+
+
+def _edited(workbooks: Sequence[Path], recorded: Set[str]) -> Iterator[str]:
+    """A sentence for each workbook whose anchor may be right and whose content nobody recorded."""
+    for book in workbooks:
+        with book.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() not in recorded:
+                yield _EDITED.format(file=book)

@@ -66,12 +66,16 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a whole file was found to be; ``problems`` are sentences, none where it is intact."""
+    """What a whole file was found to be; ``problems`` are sentences, none where it is intact.
+
+    ``digests`` are those of the files that its sealed records tell of.
+    """
 
     records: int
     first: str
     last: str
     problems: tuple[str, ...]
+    digests: frozenset[str] = frozenset()
 
 
 def anchor(text: str) -> Anchor | None:
@@ -119,7 +123,7 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
     problems: list[str] = []
     seals: dict[int, str] = {}
     before: Fields = {"seq": 0, "seal": _START}
-    moments = []
+    moments, digests = [], set()
     unreadable: tuple[int, int] | None = None
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         fields = _read(key, line)
@@ -136,6 +140,8 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
         before = fields
         seals[fields["seq"]] = fields["seal"]
         moments.append(str(fields.get("at", "")))
+        if "sha256" in fields:
+            digests.add(str(fields["sha256"]))
     if unreadable:
         whole = content.endswith(b"\n")
         problems.append(_altered(unreadable[0]) if whole else _torn(unreadable[0]))
@@ -145,7 +151,7 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
                 f"{origin} aponta o registro {there.sequence}, que não está na auditoria como era."
             )
     first, last = (moments[0], moments[-1]) if moments else ("", "")
-    return Checked(len(seals), first, last, tuple(problems))
+    return Checked(len(seals), first, last, tuple(problems), frozenset(digests))
 
 
 def read(path: Path, most: int) -> list[Fields]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import settings as effort
@@ -344,6 +346,40 @@ def test_verify_finds_the_truncation_that_a_workbook_gives_away(
         f"A auditoria {trail} não está íntegra: {command.target} aponta o registro 2, que não "
         "está na auditoria como era."
     )
+
+
+def test_verify_finds_a_workbook_that_was_edited_and_kept_its_anchor(
+    command: Command, databases: Databases
+) -> None:
+    command.reported()
+    trail = databases.values["audit"]["path"]
+    workbook = openpyxl.load_workbook(command.target)
+    workbook.worksheets[0]["A2"] = "outro valor"
+    workbook.save(command.target)
+    assert verify.properties(command.target)[verify.AUDITORIA]
+    found = command.say("audit", "verify", trail, "--workbook", str(command.target))
+    assert found.code == cli.FAILED
+    assert found.sentence == (
+        f"A auditoria {trail} não está íntegra: {command.target} não é, byte a byte, uma planilha "
+        "que a auditoria registrou."
+    )
+
+
+def test_a_finished_report_that_cannot_take_its_place_is_recorded_as_failed(
+    command: Command, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.replace
+
+    def busy(old: Path, new: Path) -> None:
+        if Path(new) == command.target:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", busy)
+    sentence = command.refused()
+    trail = Path(databases.values["audit"]["path"])
+    assert [r.get("outcome") for r in records(trail)] == [None, "started", "done", "failed"]
+    assert records(trail)[-1]["message"] == sentence
 
 
 def test_a_failed_run_is_recorded_with_its_sentence(command: Command, databases: Databases) -> None:
