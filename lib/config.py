@@ -19,7 +19,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from lib import secret_values
 from lib.errors import ConfigError
-from lib.secret_files import is_exposed, read_text
+from lib.secret_files import is_exposed, read_text, require_unchangeable
 from lib.settings import ROOT, Settings, Source
 
 DEFAULT_FILE: Final = ROOT / ".streamlit" / "secrets.toml"
@@ -74,6 +74,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     table = _table(file)
     if is_exposed(file) and any(_has_password(table.get(side)) for side in _SIDES):
         raise ConfigError(_EXPOSED, file=file)
+    require_unchangeable(file, "a configuração")
     return from_values(table, str(file), environ)
 
 
@@ -101,6 +102,8 @@ def from_values(
             blamed = variables.get((side, "sslmode"), origin)
             key = f"aggregator.{side}.sslmode"
             raise ConfigError(_INSECURE, origin=blamed, key=key, host=source.host)
+        if source.query_file:
+            require_unchangeable(source.query_file, "a consulta")
         source.secret()
     return settings
 

@@ -1,6 +1,7 @@
-"""Files that configure: read as text, or refused because another account may read a secret.
+"""Files that configure: read as text, or refused because of what another account may do.
 
-Owns the sentences for both. Knows nothing of what the texts mean.
+That is to read a secret, or to change what is configured. Owns the sentences. Knows nothing of what
+the texts mean.
 """
 
 import os
@@ -14,6 +15,10 @@ _UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
 _EXPOSED: Final = (
     "Outras contas podem ler {what} em {file}: rode chmod 600 nesse arquivo e tente de novo."
 )
+_CHANGEABLE: Final = (
+    "Outras contas podem alterar {what} em {file}: rode chmod go-w nesse arquivo e tente de novo."
+)
+_OTHERS_WRITE: Final = 0o022
 _OWNERS: Final = 0o600
 _ROOTS: Final = 0o640
 
@@ -43,6 +48,16 @@ def is_exposed(file: Path) -> bool:
     return (
         os.name == "posix" and stat.S_ISREG(found.st_mode) and bool(found.st_mode & 0o77 & ~allowed)
     )
+
+
+def require_unchangeable(file: Path, what: str) -> None:
+    """Raise ConfigError, which calls the file ``what``, where its group or all may write it."""
+    try:
+        found = file.stat()
+    except OSError:
+        return  # whoever reads it says so
+    if os.name == "posix" and stat.S_ISREG(found.st_mode) and found.st_mode & _OTHERS_WRITE:
+        raise ConfigError(_CHANGEABLE, what=what, file=file)
 
 
 def read_text(file: Path, what: str) -> str:

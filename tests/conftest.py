@@ -13,6 +13,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.servers import Databases, Servers
 
+# A configuration that a whole group may write is refused, and these are written by any account.
+os.umask(0o022)
 settings.register_profile("default", max_examples=200, deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

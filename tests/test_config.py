@@ -323,3 +323,24 @@ def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
         read.append(config.load(tmp_path / name, {}))
     assert read[0] == read[1]
     assert read[0].warnings() == []
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o660, 0o602, 0o620])
+def test_a_configuration_or_query_that_other_accounts_can_change_is_refused(
+    tmp_path: Path, mode: int
+) -> None:
+    query, file = tmp_path / "q.sql", tmp_path / "a.toml"
+    query.write_text("SELECT 1")
+    side = f'transactions = {{query_file = "{query}", '
+    file.write_text(TOML.replace("transactions = {", side))
+    for one, what in {file: "a configuração", query: "a consulta"}.items():
+        query.chmod(0o644)
+        file.chmod(0o644)
+        assert config.load(file, {}).transactions.query_file == query
+        one.chmod(mode)
+        with pytest.raises(ConfigError) as caught:
+            config.load(file, {})
+        assert str(caught.value) == (
+            f"Outras contas podem alterar {what} em {one}: rode chmod go-w nesse arquivo e tente "
+            "de novo."
+        )
