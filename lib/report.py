@@ -32,6 +32,9 @@ __all__ = ["Cover", "Verification", "Written", "refusal", "verify", "write"]
 
 SHEET_ROWS: Final = 1_048_575
 
+# Of the 255 that file systems take, the lock and the older reports need some.
+_LONGEST_NAME: Final = 220
+
 _WIDTHS: Final = {
     c.NUM_CPF: 17,
     c.NUM_CARTAO: 22,
@@ -118,7 +121,16 @@ def require_place(target: Path) -> None:
         raise ReportError(
             "{target} não tem nome de planilha: escolha um que termine em .xlsx.", target=target
         )
-    if target.exists() and not target.is_file():
+    if len(os.fsencode(target.name)) > _LONGEST_NAME:
+        raise ReportError(
+            "O nome da planilha tem mais de {longest} bytes: escolha um mais curto.",
+            longest=_LONGEST_NAME,
+        )
+    try:
+        taken = target.exists() and not target.is_file()
+    except OSError as exc:
+        raise refusal(exc, target) from exc
+    if taken:
         raise ReportError("{target} já existe e não é um arquivo: escolha outro.", target=target)
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 _PREFIX, _SUFFIX = ".relatorio-", ".tmp"
-_STALE_SECONDS: Final = 3600.0
+# No run takes a day; another report's, that takes hours, keeps its folder.
+_STALE_SECONDS: Final = 86_400.0
 
 
 @contextmanager
