@@ -111,7 +111,7 @@ def write(
             os.replace(path, place)
     except OSError as exc:
         raise refusal(exc, target) from exc
-    _flush_folder(place.parent)
+    flush_folder(place.parent)
     return written
 
 
@@ -174,7 +174,8 @@ def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:
     )
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Have the names in this folder on the disk, where that can be asked for."""
     # Windows opens no folder and some network shares flush none; the file itself is on the disk.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -55,6 +55,11 @@ def result_folder(settings: Settings, asked: Request, workbook: Path) -> Path:
     """Where an engine's result goes beside this workbook, if no other folder is configured."""
     if settings.engine.result_dir:
         return target(settings.engine.result_dir, asked)
+    return beside(workbook)
+
+
+def beside(workbook: Path) -> Path:
+    """The folder of a result beside this workbook, whose name may lack an ending."""
     return workbook.with_suffix("") if workbook.suffix else workbook.with_suffix(".parquet")
 
 

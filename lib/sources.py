@@ -21,7 +21,7 @@ from sqlalchemy import URL, create_engine, event, exc, text
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from lib.driver_failures import translate
-from lib.errors import ContractError, ExtractionError
+from lib.errors import ContractError, ExtractionError, TransientError
 from lib.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def session(
                     if limit is not None:
                         limits.enter_context(Watchdog(driver.fileno(), limit))
                     if snapshot is not None:
-                        cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
+                        _adopt(cursor, side, snapshot)
                     if settings.row_level_security:
                         # Of this transaction only: the next one on this connection is nobody's.
                         cursor.execute(_AS_USER, (user or source(settings, side).user,))
@@ -87,6 +87,17 @@ def session(
                     connection.invalidate()
     except (psycopg2.Error, exc.SQLAlchemyError) as problem:
         raise translate(problem, side, source(settings, side)) from problem
+
+
+def _adopt(cursor: Cursor, side: Side, snapshot: str) -> None:
+    try:
+        cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
+    except (psycopg2.errors.UndefinedObject, psycopg2.errors.InvalidParameterValue) as problem:
+        raise TransientError(
+            "{side}: o instante guardado da leitura se perdeu com a conexão que o guardava; "
+            "tente de novo em instantes.",
+            side=side,
+        ) from problem
 
 
 def _end(driver: Any, seconds: float) -> None:
@@ -165,6 +176,8 @@ def _engine(where: Source, password: str | None) -> Engine:
     )
     options = {
         "statement_timeout": str(where.statement_timeout * 1000),
+        # A snapshot is held by a session that has nothing else to do.
+        "idle_in_transaction_session_timeout": "0",
         "default_transaction_read_only": "on",
         "default_transaction_isolation": r"repeatable\ read",
         "datestyle": "ISO,DMY",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import pipeline, summary
-from lib.engines import bucket, chunked, estimate, reading, tables
+from lib import pipeline, sources, summary
+from lib.engines import bucket, chunked, estimate, reading, snapshots, tables
 from lib.engines.job import Job, Slice, slices
 from lib.engines.totals import Read, require_all, totals_of
-from lib.errors import BalanceError, ConfigError
+from lib.errors import BalanceError, ConfigError, TransientError
 from lib.extraction import Window
 from lib.matching import reconcile
 from lib.reconciliation import Period, Rule
@@ -178,6 +179,40 @@ def test_records_that_arrive_while_it_reads_are_in_no_table(
     found = chunked.run(configured, asked, tmp_path / "resultado", progress=arrive)
 
     assert engine_data.digest(found) == before
+
+
+def test_the_moment_is_held_where_the_server_ends_idle_transactions(
+    databases: Databases, tmp_path: Path
+) -> None:
+    engine_data.fill(databases, 500)
+    configured = engine_data.settings(databases, tmp_path / "staging")
+    for side in sources.SIDES:
+        name = sources.source(configured, side).database
+        limit = "idle_in_transaction_session_timeout = '200ms'"
+        databases.execute(side, f"ALTER DATABASE {name} SET {limit}")
+
+    def dawdle(stage: str, rows: int) -> None:
+        if stage == "auth_logs" and not rows:
+            time.sleep(1)
+
+    asked = engine_data.request(configured, "card")
+    found = chunked.run(configured, asked, tmp_path / "resultado", progress=dawdle)
+
+    assert found.books.transactions > 0
+
+
+def test_a_snapshot_that_is_gone_is_told_and_may_be_asked_for_again(
+    databases: Databases, tmp_path: Path
+) -> None:
+    configured = engine_data.settings(databases, tmp_path / "staging")
+    with snapshots.held(configured, None) as names:
+        gone = names["transactions"]
+
+    with (
+        pytest.raises(TransientError, match="o instante guardado da leitura se perdeu"),
+        sources.session(configured, "transactions", snapshot=gone),
+    ):
+        pass
 
 
 def test_a_single_day_is_read_in_shares_of_hours(databases: Databases, tmp_path: Path) -> None:

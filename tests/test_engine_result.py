@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
-from lib import pipeline
-from lib.engines import chunked, produce, tables, workbooks
+from lib import pipeline, shelf
+from lib.engines import catalogue, chunked, produce, tables, workbooks
 from lib.engines import result as results
 from lib.errors import ReportError
 from lib.verify import verify
@@ -53,6 +54,37 @@ def test_a_new_result_replaces_the_old_one_whole(databases: Databases, tmp_path:
     assert {entry.name for entry in target.iterdir()} == {results.MANIFEST, new.version}
     assert new.version != old.version
     assert results.open_result(target).rule.name == "card_time"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
+@pytest.mark.parametrize(("clear", "mode"), [(False, 0o750), (True, 0o700)])
+def test_who_may_read_reports_may_read_a_result_unless_it_is_clear(
+    databases: Databases, tmp_path: Path, clear: bool, mode: int
+) -> None:
+    engine_data.fill(databases, 300)
+    configured = engine_data.settings(databases, tmp_path / "staging")
+    asked = engine_data.request(configured, "card")
+    before = os.umask(0o027)
+    try:
+        found = chunked.run(configured, asked, tmp_path / "resultado", clear=clear)
+    finally:
+        os.umask(before)
+
+    assert (found.folder / found.version).stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("name", ["relatorio", "relatorio.xlsx", "relatorio_{end}"])
+def test_the_result_beside_a_workbook_of_any_name_is_found(
+    databases: Databases, tmp_path: Path, name: str
+) -> None:
+    configured = engine_data.settings(databases, tmp_path)
+    configured = configured.model_copy(update={"output_path": tmp_path / name})
+    asked = engine_data.request(configured, "card")
+    folder = shelf.result_folder(configured, asked, shelf.target(configured.output_path, asked))
+    folder.mkdir()
+    (folder / results.MANIFEST).touch()
+
+    assert catalogue.folders(configured) == [folder]
 
 
 def test_the_workbook_of_a_result_is_the_one_of_the_answer_in_memory(

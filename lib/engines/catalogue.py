@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lib import shelf
+
 if TYPE_CHECKING:
     from lib.settings import Settings
 
@@ -22,7 +24,7 @@ def folders(settings: Settings) -> list[Path]:
 
     Those of another ``--output`` are not among them.
     """
-    template = settings.engine.result_dir or settings.output_path.with_suffix("")
+    template = settings.engine.result_dir or shelf.beside(settings.output_path)
     root, *parts = template.parts
     pattern = "/".join(_PLACEHOLDER.sub("*", _literal(part)) for part in (*parts, MANIFEST))
     newest = sorted(Path(root).glob(pattern), key=_written, reverse=True)

@@ -21,7 +21,7 @@ from pyarrow import parquet
 from lib.engines import result, tables
 from lib.engines.job import day_of
 from lib.errors import ReportError
-from lib.report import Written
+from lib.report import Written, flush_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,11 +69,16 @@ class Draft:
             for table, found in self._pieces.items()
         }
         told = {"format": result.FORMAT, "version": self.version, **manifest, "pieces": pieces}
+        for folder in (self._draft, *(entry for entry in self._draft.rglob("*") if entry.is_dir())):
+            flush_folder(folder)
+        if not manifest["clear"]:
+            self._draft.chmod(0o777 & ~_umask())
         self._draft.rename(self.folder / self.version)
         with (self.folder / SEALED).open("w", encoding="utf-8") as file:
             file.write(result.as_json(told))
             file.flush()
             os.fsync(file.fileno())
+        flush_folder(self.folder)
 
     def publish(self, approve: Callable[[Written], object] = lambda written: None) -> None:
         """Take the place of what was published before, which goes when the draft ends.
@@ -85,6 +90,7 @@ class Draft:
         place = self.folder / result.MANIFEST
         approve(Written(place, rows, len(content), hashlib.sha256(content).hexdigest()))
         (self.folder / SEALED).replace(place)
+        flush_folder(self.folder)
         self._manifest = result.MANIFEST
 
     def _told(self, path: Path, rows: int) -> dict[str, Any]:
@@ -111,6 +117,8 @@ def write_piece(path: Path, table: pa.Table) -> None:
     """One file, complete under its name or not there."""
     temporary = path.with_name(f"_{path.name}-{os.getpid()}")
     parquet.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
+    with temporary.open("r+b") as file:
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 
@@ -127,3 +135,10 @@ def sweep(folder: Path) -> None:
             entry.unlink()
         elif _VERSION.fullmatch(entry.name) and entry.name != version:
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def _umask() -> int:
+    # There is no way to read it but to set it.
+    found = os.umask(0o077)
+    os.umask(found)
+    return found

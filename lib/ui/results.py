@@ -158,11 +158,14 @@ def _table(site: Site, found: Result, name: str) -> None:
 
 @contextmanager
 def _in_place() -> Iterator[None]:
-    """Say so where a newer result has taken the place of the files that are being read."""
+    """Say so where a newer result took the place of the files being read, or they stay closed."""
     try:
         yield
-    except OSError:
+    except FileNotFoundError:
         st.info(t("Este resultado acaba de ser substituído; recarregue a página."))
+        st.stop()
+    except OSError:
+        st.error(t("Não foi possível ler os arquivos deste resultado; confira as permissões."))
         st.stop()
 
 
@@ -256,4 +259,8 @@ def _timeline(folder: str, version: str) -> pd.DataFrame:
 
 
 def _opened_again(folder: str, version: str) -> Result:
-    return engine_results.open_result(Path(folder))
+    """Raises FileNotFoundError where another version is there by now."""
+    found = engine_results.open_result(Path(folder))
+    if found.version != version:
+        raise FileNotFoundError
+    return found

@@ -220,3 +220,28 @@ def test_a_result_that_cannot_be_read_is_passed_over(produced: Dashboard, tmp_pa
     (tmp_path / engine_data.MERCHANT / results.MANIFEST).write_text("{")
 
     assert "Nenhum resultado" in texts(produced.open("results"))
+
+
+def test_the_figures_of_another_version_are_never_kept_as_this_ones(
+    produced: Dashboard, tmp_path: Path
+) -> None:
+    folder = str(opened(tmp_path).folder)
+
+    with pytest.raises(FileNotFoundError):
+        screen._timeline(folder, "0" * 16)
+    with pytest.raises(FileNotFoundError):
+        screen._counts(folder, "0" * 16, "divergences", ())
+
+
+def test_files_that_may_not_be_read_are_not_said_to_be_replaced(
+    produced: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise PermissionError
+
+    monkeypatch.setattr(results.Result, "page", refuse)
+
+    at = produced.open("results", parte="divergences")
+
+    assert not at.exception
+    assert "confira as permissões" in " ".join(shown.value for shown in at.error)
