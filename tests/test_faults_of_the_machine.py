@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -63,33 +64,44 @@ def test_a_run_killed_at_twenty_random_moments_leaves_a_whole_report_or_the_prev
     command: Command,
 ) -> None:
     fill(command.databases, 2_000)
-    expected = command.reported(*PERIOD)
-    file = configured(command.folder, command.databases.values)
     temporary = command.folder / "temp"
     temporary.mkdir()
-    words = ("--config", str(file), "--output", str(command.target), *PERIOD)
     environment = {"TMPDIR": str(temporary)}
+    words, expected = {}, {}
+    for kind in ("clear", "masked"):
+        keys = {"privacy": {"report": kind}}
+        expected[kind] = command.reported(*PERIOD, **keys)
+        (command.folder / kind).mkdir()
+        file = configured(command.folder / kind, command.databases.values, **keys)
+        words[kind] = ("--config", str(file), "--output", str(command.target), *PERIOD)
     begun = time.monotonic()
-    assert finish(start(*words, env=environment)).code == cli.DONE
+    assert finish(start(*words["masked"], env=environment)).code == cli.DONE
     lasted = time.monotonic() - begun
     cards = [f"4000{n:012}".encode() for n in range(1, 2_001)]
     moments = random.Random(7)  # noqa: S311
     killed = 0
-    for _ in range(KILLS):
+    for turn in range(KILLS):
+        kind = "masked" if turn % 4 else "clear"
         command.target.write_bytes(PREVIOUS)
-        with start(*words, env=environment) as process:
+        with start(*words[kind], env=environment) as process:
             time.sleep(moments.uniform(0.3, 1.0) * lasted)
             process.kill()
             process.communicate()
         killed += process.returncode == -signal.SIGKILL
         if command.target.read_bytes() != PREVIOUS:
             assert verify.verify(command.target).problems == ()
-            assert sheets(command.target) == expected
+            assert sheets(command.target) == expected[kind]
+        # What a clear run leaves is its owner's; a masked one, and the system's folder, have none.
+        folders = list(command.folder.glob(".relatorio-*"))
+        assert all(stat.S_IMODE(folder.stat().st_mode) == 0o700 for folder in folders)
+        if kind == "clear":
+            for folder in folders:
+                shutil.rmtree(folder)
         for path in [*leftovers(command.folder), *temporary.rglob("*")]:
             assert path.is_dir() or not any(card in path.read_bytes() for card in cards)
     assert killed >= KILLS // 2
-    assert finish(start(*words)).code == cli.DONE
-    assert sheets(command.target) == expected
+    assert finish(start(*words["masked"])).code == cli.DONE
+    assert sheets(command.target) == expected["masked"]
     assert leftovers(command.folder) == []
 
 
