@@ -97,13 +97,17 @@ class Derived:
         value = compute()
         with self._lock:
             self._kept[key] = value
-            while len(self._kept) > 1 and self.size_bytes > self._budget:
+            while len(self._kept) > 1 and self._size() > self._budget:
                 self._kept.popitem(last=False)
         return value
 
     @property
     def size_bytes(self) -> int:
         """What the kept arrays take in memory."""
+        with self._lock:
+            return self._size()
+
+    def _size(self) -> int:
         return sum(max(_size(value), _LEAST_BYTES) for value in self._kept.values())
 
 
@@ -207,6 +211,7 @@ class Store:
             with self._places:
                 outcome = self._load(settings, key, loading)
                 dataset = Dataset(key, outcome, derived=Derived(self._budget // _DERIVED_SHARE))
+            self._keep(dataset)
         except AggregatorError as problem:
             _log.warning("%s", problem)
             self._end(key)
@@ -216,16 +221,17 @@ class Store:
             loading.future.set_exception(problem)
             raise
         else:
-            self._end(key, dataset)
+            self._end(key)
             loading.future.set_result(dataset)
 
-    def _end(self, key: Key, dataset: Dataset | None = None) -> None:
+    def _end(self, key: Key) -> None:
         with self._lock:
             del self._loading[key]
-            if dataset is None:
-                return
-            self._kept[key] = dataset
-            self._kept.move_to_end(key)
+
+    def _keep(self, dataset: Dataset) -> None:
+        with self._lock:
+            self._kept[dataset.key] = dataset
+            self._kept.move_to_end(dataset.key)
             while len(self._kept) > 1 and self._size() > self._budget:
                 self._kept.popitem(last=False)
 

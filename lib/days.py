@@ -106,6 +106,10 @@ class Days:
     @property
     def size_bytes(self) -> int:
         """What the kept reads take in memory; a data set that is one of them shares it."""
+        with self._lock:
+            return self._size()
+
+    def _size(self) -> int:
         return sum(read.size_bytes for read in self._kept)
 
     def _choose(self, window: Window, now: datetime) -> dict[date, _Read]:
@@ -122,7 +126,7 @@ class Days:
     def _keep(self, read: _Read) -> None:
         with self._lock:
             self._kept.append(read)
-            while self._kept and self.size_bytes > self._budget:
+            while self._kept and self._size() > self._budget:
                 self._kept.pop(0)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from lib.datasets import Dataset, Derived, Key, Rights, Store
 from lib.errors import AggregatorError, ExtractionError
 from lib.pipeline import Outcome, Progress, Request
 from lib.reconciliation import Period, Rule
+from lib.ui import freshness
 from tests.frames import Log, Transaction, logs_frame, transactions_frame
 
 DAY = date(2026, 11, 20)
@@ -245,3 +249,58 @@ def test_a_period_that_was_long_over_when_it_was_read_is_not_read_again(
     store.renew(ANY, past)
     assert store.loading(past.key) is None
     assert len(source.asked) == 2
+
+
+def test_a_size_that_is_asked_for_while_values_come_and_go_is_answered() -> None:
+    derived, entered, leave = Derived(budget_bytes=10**9), threading.Event(), threading.Event()
+
+    class Slow:
+        """Counted while another value arrives."""
+
+        @property
+        def nbytes(self) -> int:
+            entered.set()
+            leave.wait(0.2)
+            return 8
+
+    derived.get("slow", Slow)
+    derived.get("other", lambda: np.zeros(1))
+    entered.clear()
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(derived.size_bytes))
+    asking.start()
+    assert entered.wait(30)
+    derived.get("new", lambda: np.zeros(1))
+    asking.join()
+    assert len(answers) == 1
+
+
+def test_a_failure_to_keep_what_was_read_reaches_who_waits(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: logged.append(args.exc_value))
+    source.go.set()
+    store = Store(source)
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "_size", lambda self: 1 // 0)
+        loaded(store, key(1))  # alone it needs no room
+        with pytest.raises(ZeroDivisionError):
+            loaded(store, key())
+    assert store.loading(key()) is None
+    wait_for(lambda: len(logged) == 1)
+
+
+def test_a_session_that_asked_for_a_refresh_keeps_no_data_set_in_memory(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness.st, "session_state", {})
+    monkeypatch.setattr(freshness.guard, "holds", lambda: True)
+    source.go.set()
+    store = Store(source, budget_bytes=1)
+    old = loaded(store, key())
+    freshness._refresh(SimpleNamespace(store=store, settings=ANY), old)  # type: ignore[arg-type]
+    wait_for(lambda: store.find(key()) is not old and store.loading(key()) is None)
+    read = weakref.ref(store.find(key()))
+    loaded(store, key(1))  # there is room for one
+    wait_for(lambda: gc.collect() >= 0 and read() is None)

@@ -5,6 +5,7 @@ A period that reaches recent days is read again by itself after minutes; only th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -14,12 +15,25 @@ from lib.ui.format import plain
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
-    from lib.datasets import Dataset
+    from concurrent.futures import Future
+
+    from lib.datasets import Dataset, Key
     from lib.ui.site import Site
 
 _EVERY_SECONDS: Final = 0.5
 # The refresh this session asked for, kept to tell of its failure.
 _ASKED: Final = "_refresh"
+
+
+@dataclass
+class _Asked:
+    """A refresh and how it failed, if it did; not what it read, which the store owns."""
+
+    key: Key
+    problem: BaseException | None = None
+
+    def end(self, read: Future[Dataset]) -> None:
+        self.problem = read.exception()
 
 
 def show(site: Site, dataset: Dataset) -> None:
@@ -36,20 +50,17 @@ def show(site: Site, dataset: Dataset) -> None:
     )
     if running is not None:
         st.fragment(_progress, run_every=_EVERY_SECONDS)(site, dataset)
-    asked = st.session_state.get(_ASKED)
-    if asked is None or asked[0] != dataset.key or not asked[1].future.done():
-        return
-    problem = asked[1].future.exception()
-    if problem is None:
-        del st.session_state[_ASKED]
-    else:
-        st.error(plain(loading.explanation(problem)))
+    asked: _Asked | None = st.session_state.get(_ASKED)
+    if asked is not None and asked.key == dataset.key and asked.problem is not None:
+        st.error(plain(loading.explanation(asked.problem)))
 
 
 def _refresh(site: Site, dataset: Dataset) -> None:
     if not guard.holds():
         return  # the page says why
-    st.session_state[_ASKED] = (dataset.key, site.store.load(site.settings, dataset.key, anew=True))
+    asked = st.session_state[_ASKED] = _Asked(dataset.key)
+    running = site.store.load(site.settings, dataset.key, anew=True)
+    running.future.add_done_callback(asked.end)
 
 
 def _progress(site: Site, dataset: Dataset) -> None:
