@@ -109,8 +109,8 @@ def ask(settings: Settings, asked: Request, user: str | None = None) -> list[Not
     found, drifts = [], []
     for side in sources.SIDES:
         surveyed = survey.survey(settings, side, window)
-        drift = surveyed.server_time - time.time()
-        drifts.append(drift)
+        drifts.append(surveyed.server_time - time.time())
+        drift = round(drifts[-1]) + 0.0  # rounded as it is, a little less than nothing is "-0"
         surveys[side] = surveyed
         values = {"side": side, "version": surveyed.version, "rows": surveyed.rows, "drift": drift}
         found.append(Notice(_CONNECTED, values, serious=False))

@@ -25,6 +25,8 @@ BEFORE: Final = "#7F8C99"
 _HEIGHT: Final = 320
 _DAY_MILLISECONDS: Final = 86_400_000
 _TICKS: Final = 6
+# So many days may have the same day and month twice.
+_NEARLY_A_YEAR: Final = 300
 _COUNT: Final = ",.1~f"
 _BUSY: Final = 0.1
 _SMALLEST: Final = 2
@@ -203,11 +205,14 @@ class TimeAxis:
         t = self.language.t
         unit = t("Hora") if self.hourly else t("Dia")
         step = -(-len(self.at) // _TICKS) * _DAY_MILLISECONDS
+        of_a_day = self.language.axis_day_format
+        if len(self.at) > _NEARLY_A_YEAR:
+            of_a_day += "<br>%Y"
         axis: dict[str, Any] = {
             "title": {"text": unit},
             "type": "date",
             "tickangle": 0,
-            "tickformat": "%H:%M" if self.hourly else self.language.axis_day_format,
+            "tickformat": "%H:%M" if self.hourly else of_a_day,
             "hoverformat": "%H:%M" if self.hourly else self.language.day_format,
         }
         if not self.hourly and len(self.at):

@@ -8,6 +8,8 @@ from typing import TypeGuard
 
 from babel.messages.extract import extract_from_file
 
+from lib import columns as c
+from lib import listings
 from lib.settings import ROOT
 
 _KEYWORDS = {"t": None, "n": (1, 2)}
@@ -20,6 +22,16 @@ def on_screen() -> set[tuple[str, ...]]:
         for _, message, _, _ in extract_from_file("python", file, keywords=_KEYWORDS):
             found.add((message,) if isinstance(message, str) else tuple(message))
     return found
+
+
+def of_values() -> set[str]:
+    """The words that a screen puts into its cells and no sheet has."""
+    return {
+        *c.WITHOUT_LOG_REASONS,
+        *c.DUPLICATE_REASONS,
+        listings.CONSOLIDADA,
+        listings.SEM_LOG,
+    }
 
 
 def of_errors() -> set[str]:

@@ -80,6 +80,11 @@ def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, 
 NAMES = tuple(every(of()))
 
 
+@pytest.mark.parametrize(("days", "wanted"), [(10, "%d/%m"), (366, "%d/%m<br>%Y")])
+def test_the_ticks_of_about_a_year_and_more_have_the_year(days: int, wanted: str) -> None:
+    assert every(of(days))["amount"].figure.layout.xaxis.tickformat == wanted
+
+
 def spec(chart: Chart) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(chart.figure.to_json())
     return loaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import date
 
@@ -12,6 +13,7 @@ from lib.extraction import Window
 from lib.notices import Notice
 from lib.settings import Settings
 from lib.survey import Survey
+from lib.ui import sources as screen
 from tests.servers import MERCHANTS, Databases
 
 DAY = date(2026, 11, 20)
@@ -53,6 +55,22 @@ def test_clocks_that_are_apart_by_more_than_a_minute_are_told_of(
     monkeypatch.setattr(survey, "survey", moved)
     sentences = serious(asked(databases))
     assert any(s.startswith("Os relógios dos dois servidores diferem") for s in sentences) == told
+
+
+def test_a_clock_that_is_a_little_behind_is_not_behind_by_nothing(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = survey.survey
+
+    def moved(settings: Settings, side: sources.Side, window: Window) -> Survey:
+        return replace(look(settings, side, window), server_time=time.time() - 0.2)
+
+    monkeypatch.setattr(survey, "survey", moved)
+    assert ["relógio +0 s" in str(notice) for notice in asked(databases)[:2]] == [True, True]
+
+
+def test_numbers_in_a_notice_are_written_as_the_reader_writes_them() -> None:
+    assert screen.sentence(Notice("{rows} registros", {"rows": 4943})) == r"4\.943 registros"
 
 
 def test_lines_that_never_hold_the_merchant_are_told_of(databases: Databases) -> None:

@@ -32,8 +32,14 @@ def test_no_sentence_of_an_error_lacks_its_english() -> None:
     assert lacking == set()
 
 
+def test_no_word_in_a_cell_lacks_its_english() -> None:
+    lacking = {m for m in messages.of_values() if not all(english().get((m,), ("",)))}
+    assert lacking == set()
+
+
 def test_no_translation_is_left_of_a_message_that_is_gone() -> None:
-    known = messages.on_screen() | {(message,) for message in messages.of_errors()}
+    singles = messages.of_errors() | messages.of_values()
+    known = messages.on_screen() | {(message,) for message in singles}
     assert set(english()) - known == set()
 
 

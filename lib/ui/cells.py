@@ -24,6 +24,10 @@ _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.VLR_TOTAL: format.money,
     c.DIF_SEGUNDOS: lambda value, spoken: format.whole(int(value), spoken),
     c.DES_CNPJ_REDUZIDO: lambda value, _: format.cnpj(value),
+    # Words that no sheet has; a sheet's own stay as they are there.
+    listings.MOTIVO_SEM_LOG: lambda value, _: t(value),
+    listings.MANTIDA: lambda value, _: t(value),
+    explanations.POR_QUE: lambda value, _: t(value),
 }
 _TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
 # What is long, or the same in every row, stands where a narrow screen ends.
@@ -42,6 +46,7 @@ _WIDTHS: Final = {
     c.MOTIVO: 160,
     c.DES_LOG: 250,
 }
+_ARROW_WIDTH: Final = 14
 _SHORT: Final = 500
 
 
@@ -94,10 +99,11 @@ def order(names: list[str]) -> list[str]:
 def configuration(names: Iterable[str], order: str) -> dict[str, Any]:
     """How the columns of a page are shown; the arrow says which way they are sorted."""
     arrows = {order: " ▲"} if not order.startswith("-") else {order[1:]: " ▼"}
+    widths = {n: width + (_ARROW_WIDTH if n in arrows else 0) for n, width in _WIDTHS.items()}
     return {
         name: st.column_config.TextColumn(
             label(name) + arrows.get(name, ""),
-            width=_WIDTHS.get(name),
+            width=widths.get(name),
             help=explanation(name),
             alignment="right" if name in _TO_THE_RIGHT else None,
         )

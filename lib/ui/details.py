@@ -73,7 +73,7 @@ def without_log(result: Reconciliation, at: int) -> None:
     """A transaction without log, and whatever logs its cards have."""
     transaction = int(result.without_log_rows[at])
     reason = c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])]
-    st.text(f"{reason}: {_meaning_without_log(reason)}")
+    st.text(f"{t(reason)}: {_meaning_without_log(reason)}")
     _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
     _other_logs(result, related.logs_of_transaction(result, transaction), None)
 
@@ -82,7 +82,7 @@ def duplicate(result: Reconciliation, at: int) -> None:
     """A removed duplicate beside the transaction that stands for both."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
     [reason] = explanations.why(result, np.array([at]))
-    st.text(t("Por que a outra ficou: {reason}.", reason=c.DUPLICATE_REASONS[int(reason)]))
+    st.text(t("Por que a outra ficou: {reason}.", reason=t(c.DUPLICATE_REASONS[int(reason)])))
     left, right = st.columns(2)
     with left:
         _record(t("Removida"), result.transactions, c.TRANSACTIONS_QUERY, removed)
@@ -117,17 +117,18 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
     if not len(others):
         st.caption(t("O cartão não tem outros logs neste período."))
         return
-    st.subheader(
+    title = (
         n("{count} log do cartão", "{count} logs do cartão", len(others))
         if shown is None
-        else n("{count} outro log do cartão", "{count} outros logs do cartão", len(others)),
-        anchor=False,
+        else n("{count} outro log do cartão", "{count} outros logs do cartão", len(others))
     )
+    st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4></div>")
     first = pa.array(others[:_MOST_LOGS])
     logs = {name: keys.column(result.auth_logs, name).take(first) for name in _LOG}
     frame = cells.formatted(pa.table(logs))
     st.dataframe(
         frame,
+        key="outros_logs_linhas",
         hide_index=True,
         placeholder="",
         column_config=cells.configuration(frame.column_names, ""),

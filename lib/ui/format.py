@@ -53,6 +53,11 @@ def percent(share: float) -> str:
     return numbers.format_percent(share, format="#,##0.0%", locale=language())
 
 
+def tenths(number: float) -> str:
+    """A number with one decimal place: 2,5."""
+    return numbers.format_decimal(number, format="#,##0.0", locale=language())
+
+
 def day(value: date, spoken: str | None = None) -> str:
     """A date: 22/11/2026."""
     return _day(value, spoken or language())

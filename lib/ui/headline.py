@@ -66,13 +66,15 @@ def metrics(figures: Overview, books: Books) -> None:
 
 def balance(books: Books) -> None:
     """The balance of the books in one line; it was proved before anything is shown."""
-    transactions = t(
+    transactions = n(
         "{total} transações = {consolidated} consolidadas + {without} sem log + "
-        "{duplicates} duplicatas removidas",
+        "{count} duplicata removida",
+        "{total} transações = {consolidated} consolidadas + {without} sem log + "
+        "{count} duplicatas removidas",
+        books.duplicates,
         total=whole(books.transactions),
         consolidated=whole(books.consolidated),
         without=whole(books.without_log),
-        duplicates=whole(books.duplicates),
     )
     logs = t(
         "{total} logs = {matched} conciliados + {divergences} divergentes",

@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 PAGE_ROWS: Final = 50
 _ROW_PIXELS: Final = 35
 _CHOSEN: Final = "resultado"
-_NAMES: Final = {explanations.SOBREVIVENTE_VIRTUAL: listings.VIRTUAL_MANTIDO}
+# Columns of the files that a screen calls otherwise.
+_NAMES: Final = {
+    tables.WITHOUT_LOG: {explanations.MOTIVO_SEM_LOG: listings.MOTIVO_SEM_LOG},
+    tables.DUPLICATES: {explanations.SOBREVIVENTE_VIRTUAL: listings.VIRTUAL_MANTIDO},
+}
 _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     tables.DIVERGENCES: {c.MOTIVO: c.MOTIVOS, c.COD_RESPOSTA: ()},
     tables.CONSOLIDATED: {c.TIPO_MATCH: (c.FISICO, c.VIRTUAL), c.COD_RESPOSTA: ()},
@@ -142,7 +146,7 @@ def _table(site: Site, found: Result, name: str) -> None:
             page = found.found(name, _expression(wanted), start, PAGE_ROWS, counts)
         else:
             page = found.page(name, start, PAGE_ROWS)
-    names = [_NAMES.get(column, column) for column in page.column_names]
+    names = [_called(name, column) for column in page.column_names]
     shown = cells.formatted(page.rename_columns(names))
     st.dataframe(
         shown,
@@ -174,12 +178,13 @@ def _filters(found: Result, name: str) -> _Words:
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for column, words in _FILTERED[name].items():
-            known = words or tuple(found.codes["code"])
+            known, called = words or tuple(found.codes["code"]), _called(name, column)
+            said = {word: cells.written(called, word) or t("(em branco)") for word in known}
             picked = st.multiselect(
-                cells.label(_NAMES.get(column, column)),
+                cells.label(called),
                 known,
                 key=f"resultado_{name}_{column}",
-                format_func=lambda word: word or t("(em branco)"),
+                format_func=said.__getitem__,
                 placeholder=t("Todos"),
                 width=240,
                 persist_state="session",
@@ -187,6 +192,10 @@ def _filters(found: Result, name: str) -> _Words:
             if picked:
                 chosen.append((column, tuple(sorted(picked))))
     return tuple(chosen)
+
+
+def _called(name: str, column: str) -> str:
+    return _NAMES.get(name, {}).get(column, column)
 
 
 def _expression(wanted: _Words) -> Any:

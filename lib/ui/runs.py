@@ -40,16 +40,22 @@ _MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.shee
 
 def banner(site: Site, admission: Admission) -> None:
     """Say where the last scheduled run failed, is older than a day, or is unlike those before."""
-    for cnpj, values in _concerns(str(history.of(site.settings).path), site.settings.timezone):
-        if cnpj not in admission.merchants:
+    zone = ZoneInfo(site.settings.timezone)
+    for concern, run in _concerns(str(history.of(site.settings).path)):
+        if run.merchant not in admission.merchants:
             continue
-        if values["concern"] == _ENDED_BADLY:
+        began = run.began_at.astimezone(zone)
+        values = {
+            "merchant": run.merchant_name,
+            "moment": f"{format.day(began.date())} {began:%H:%M}",
+        }
+        if concern == _ENDED_BADLY:
             text = t(
                 "A última execução agendada de {merchant}, em {moment}, não terminou bem; a "
                 "página Execuções diz por quê.",
                 **values,
             )
-        elif values["concern"] == _OLD:
+        elif concern == _OLD:
             text = t(
                 "A última execução agendada de {merchant} é de {moment}, há mais de um dia: "
                 "confira o agendador.",
@@ -65,24 +71,14 @@ def banner(site: Site, admission: Admission) -> None:
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)
-def _concerns(path: str, zone: str) -> list[tuple[str, dict[str, str]]]:
+def _concerns(path: str) -> list[tuple[str, Run]]:
     """The scheduled runs to worry about; whom they are told to is decided outside."""
     try:
         runs = history.History(Path(path)).runs(_SEARCHED, origin=history.SCHEDULED)
     except HistoryError:
         return []  # the page of the runs says so
     now = datetime.now(UTC)
-    return [
-        (
-            run.merchant,
-            {
-                "merchant": run.merchant_name,
-                "moment": f"{run.began_at.astimezone(ZoneInfo(zone)):%d/%m/%Y %H:%M}",
-                "concern": _concern(run, now),
-            },
-        )
-        for run in unusual.concerns(runs, now)
-    ]
+    return [(_concern(run, now), run) for run in unusual.concerns(runs, now)]
 
 
 def _concern(run: Run, now: datetime) -> str:
@@ -113,7 +109,7 @@ def trend(runs: Sequence[Run]) -> None:
     figures = (
         (t("Registros lidos"), whole(rows[-1]), rows),
         (t("Taxa de divergência"), format.percent(rates[-1]), rates),
-        (t("Duração"), t("{seconds} s", seconds=_decimal(seconds[-1])), seconds),
+        (t("Duração"), t("{seconds} s", seconds=format.tenths(seconds[-1])), seconds),
     )
     with st.container(horizontal=True):
         for label, value, series in figures:
@@ -195,19 +191,15 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
         t("Registros lidos"): whole(_rows(run)) if run.books else _NOTHING,
         t("Divergências"): whole(run.books["divergences"]) if run.books else _NOTHING,
         t("Taxa de divergência"): _NOTHING if rate is None else format.percent(rate),
-        t("Duração"): _decimal(sum(run.seconds.values())) if run.seconds else _NOTHING,
+        t("Duração"): format.tenths(sum(run.seconds.values())) if run.seconds else _NOTHING,
     }
 
 
 def _stage(name: str, seconds: float) -> str:
     names = {"extract": t("leitura"), "match": t("conciliação"), "write": t("gravação")}
     names["reconcile"] = t("leitura e conciliação")
-    return t("{stage} {seconds} s", stage=names.get(name, name), seconds=_decimal(seconds))
+    return t("{stage} {seconds} s", stage=names.get(name, name), seconds=format.tenths(seconds))
 
 
 def _rows(run: Run) -> int:
     return int(run.books["transactions"] + run.books["logs"]) if run.books else 0
-
-
-def _decimal(seconds: float) -> str:
-    return f"{seconds:.1f}".replace(".", ",")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lib import diagnosis
 from lib.errors import AggregatorError
-from lib.ui import guard, loading
+from lib.ui import format, guard, loading
 from lib.ui.format import plain
 from lib.ui.i18n import t
 
@@ -24,7 +24,11 @@ def check(view: View) -> None:
 
 def sentence(notice: Notice) -> str:
     """What the notice says, in the reader's language."""
-    return plain(t(notice.template, **notice.values))
+    values = {
+        name: format.whole(value) if isinstance(value, int) else value
+        for name, value in notice.values.items()
+    }
+    return plain(t(notice.template, **values))
 
 
 def _check(view: View) -> None:

@@ -159,11 +159,12 @@ def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> No
             persist_state="session",
         )
         for name, known in words.items():
+            said = {word: cells.written(name, word) or blank for word in known}
             st.multiselect(
                 cells.label(name),
                 known,
                 key=key[name],
-                format_func=lambda word: word or blank,
+                format_func=said.__getitem__,
                 placeholder=t("Todos"),
                 on_change=_first_page,
                 args=(key,),

@@ -51,7 +51,7 @@ def test_each_figure_has_what_belongs_to_it_and_its_series_by_day(morning: Dashb
 def test_the_books_balance_in_one_line_with_a_tick(morning: Dashboard) -> None:
     [line] = morning.open().success
     assert plain(str(line.value)) == (
-        "✓ 125 transações = 123 consolidadas + 1 sem log + 1 duplicatas removidas"
+        "✓ 125 transações = 123 consolidadas + 1 sem log + 1 duplicata removida"
         " · 126 logs = 124 conciliados + 2 divergentes"
     )
 

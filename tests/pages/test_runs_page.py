@@ -6,12 +6,15 @@ import hashlib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import streamlit as st
 
 from lib import config, history
 from lib.history import History
+from lib.ui import format
+from lib.ui.i18n import ENGLISH
 from tests.faults import MERCHANT
 from tests.pages.dashboard import Dashboard, texts
 
@@ -81,6 +84,18 @@ def test_a_failed_last_run_is_told_on_every_page(
     ran(record, history.FAILED, message="auth_logs: sem conexão.")
     [banner] = banners(dashboard, page)
     assert "não terminou bem; a página Execuções diz por quê" in banner
+
+
+def test_dates_and_durations_are_written_as_the_reader_writes_them(
+    dashboard: Dashboard, record: History
+) -> None:
+    ran(record, hours=49)
+    at = dashboard.open("runs", locale="en-US")
+    zone = ZoneInfo("America/Sao_Paulo")
+    began = (NOW - timedelta(hours=49)).replace(tzinfo=UTC).astimezone(zone)
+    written = format.day(began.date(), ENGLISH)
+    assert any(f"{written} {began:%H:%M}" in str(w.value).replace("\\", "") for w in at.warning)
+    assert {m.label: m.value for m in at.metric}["Duration"] == "2.5 s"
 
 
 def test_a_last_run_older_than_a_day_is_told(dashboard: Dashboard, record: History) -> None:
