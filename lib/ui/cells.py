@@ -46,7 +46,7 @@ _WIDTHS: Final = {
     c.MOTIVO: 160,
     c.DES_LOG: 250,
 }
-_ARROW_WIDTH: Final = 14
+_ARROW_WIDTH: Final = 18
 _SHORT: Final = 500
 
 
