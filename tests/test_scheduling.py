@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -88,6 +89,44 @@ def test_the_cron_line_speaks_where_the_run_fails(command: Command) -> None:
     done = shell(here(command, cron().split(" ", 6)[6]), {"HOME": str(command.folder)})
     assert done.stdout.startswith("O relatório das 06:00 falhou")
     assert "falha: auth_logs: " in (command.folder / "runs.log").read_text(encoding="utf-8")
+    assert "auth_logs: " in (command.folder / "errors.log").read_text(encoding="utf-8")
+
+
+def documented(language: str, holding: str) -> str:
+    """The block of the deployment's document in this language that has this text."""
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    [block] = [block for block in blocks if holding in block]
+    return str(block)
+
+
+def test_the_dashboards_unit_and_the_scheduled_one_write_where_the_configuration_says() -> None:
+    configured_as = tomllib.loads(documented("toml", "[aggregator.audit]"))["aggregator"]
+    dashboard = configparser.ConfigParser(strict=False, interpolation=None)
+    dashboard.read_string(documented("ini", "[Service]"))
+    scheduled = unit("marketing-data-aggregator.service")
+    written = [
+        configured_as["output_path"],
+        configured_as["audit"]["path"],
+        configured_as["history"]["path"],
+    ]
+    for service in (dashboard["Service"], scheduled["Service"]):
+        assert service["User"] == "aggregator"
+        open_to_it = [Path(path) for path in service["ReadWritePaths"].split()]
+        for path in map(Path, written):
+            assert any(path.is_relative_to(folder) for folder in open_to_it), path
+
+
+def test_the_paths_of_both_documents_are_the_same_and_exist_in_the_checkout() -> None:
+    documents = [ROOT / "docs" / "deployment.md", *FILES.iterdir()]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in documents)
+    for parent in ("opt", "etc", "var/lib"):
+        found = set(re.findall(rf"/{parent}/([\w-]*aggregator[\w-]*)", text))
+        assert found == {"marketing-data-aggregator"}, parent
+    commands = documented("sh", "useradd")
+    [example] = re.findall(r"\S*secrets\.example\.toml", commands)
+    assert (ROOT / example).is_file()
+    assert commands.index("cd /opt/") < commands.index(example)
 
 
 def test_what_the_service_starts_writes_the_report(command: Command) -> None:

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import ssl
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from http import HTTPStatus
@@ -152,6 +153,16 @@ def test_every_answer_has_the_documented_security_headers(dashboard: tuple[Serve
     )
     del wanted["Cache-Control"]  # a download's, below
     assert {name: headers[name.lower()] for name in wanted} == wanted
+
+
+def test_the_servers_own_figures_are_not_for_the_network(dashboard: tuple[Server, Proxy]) -> None:
+    server, proxy = dashboard
+    with urllib.request.urlopen(f"{server.url}/_stcore/metrics") as answer:  # noqa: S310
+        assert answer.status == HTTPStatus.OK
+    assert proxy.ask("/_stcore/metrics")[0] == HTTPStatus.NOT_FOUND
+    for path in ("//_stcore/metrics", "/_stcore/%6detrics/", "/any/_stcore/metrics?a=b"):
+        assert proxy.ask(path)[0] == HTTPStatus.NOT_FOUND
+    assert proxy.ask("/_stcore/health")[0] == HTTPStatus.OK
 
 
 def test_a_page_of_another_name_or_origin_gets_no_socket(dashboard: tuple[Server, Proxy]) -> None:
