@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from lib import extraction, pipeline
-from lib.days import RECENT, Days, settled
+from lib.days import RECENT, SETTLED, Days, settled
 from lib.errors import AggregatorError
 from lib.pipeline import Outcome, Progress, Request
 
@@ -32,8 +32,10 @@ _AT_ONCE: Final = 4
 # Of the budget: an eighth for what is derived from one data set, a quarter for days to build on.
 _DERIVED_SHARE: Final = 8
 _DAYS_SHARE: Final = 4
-# How long a period that reaches recent days stays as it is before it is read again unasked.
+# How long a period stays as it is before it is read again unasked: one that reaches recent days,
+# and one that does not.
 _STALE_SECONDS: Final = RECENT.total_seconds()
+_SETTLED_SECONDS: Final = SETTLED.total_seconds()
 # What a small derived value counts for, so that they cannot gather without end either.
 _LEAST_BYTES: Final = 1_000
 
@@ -186,10 +188,10 @@ class Store:
         return loading
 
     def renew(self, settings: Settings, dataset: Dataset) -> None:
-        """Begin to read a data set again whose recent days have had time to change."""
+        """Begin to read a data set again whose days have had time to change."""
+        life = _SETTLED_SECONDS if dataset.is_settled else _STALE_SECONDS
         with self._lock:
-            due = dataset.renewed + _STALE_SECONDS <= time.monotonic()
-            if not due or dataset.is_settled:
+            if time.monotonic() < dataset.renewed + life:
                 return
             dataset.renewed = time.monotonic()
         self.load(settings, dataset.key)

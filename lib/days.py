@@ -1,10 +1,10 @@
 """The days that were read lately, so that a period moved by a day reads only the days it lacks.
 
 Owns which days are kept, for whom, and when they are too old: a day that was over long before it
-was read is settled and stays while there is room; a recent one expires after minutes, as records
-still arrive. A period put together from several reads has the rows of one whole read. Matches
-nothing. A site with a query file of its own is always read whole: only its author knows what the
-dates in it mean.
+was read is settled and stays for half a day while there is room; a recent one expires after
+minutes, as records still arrive. A period put together from several reads has the rows of one
+whole read. Matches nothing. A site with a query file of its own is always read whole: only its
+author knows what the dates in it mean.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SETTLED_DAYS: Final = 3
 RECENT: Final = timedelta(minutes=5)
+SETTLED: Final = timedelta(hours=12)
 _DAY: Final = timedelta(days=1)
 
 Extract = Callable[..., Extracted]
@@ -51,7 +52,7 @@ class _Read:
         """Whether this day was read and may still be believed."""
         if not self.window.start <= day <= self.window.end:
             return False
-        return settled(day, self.moment) or now - self.moment < RECENT
+        return now - self.moment < (SETTLED if settled(day, self.moment) else RECENT)
 
     def rows_of(self, days: list[date]) -> Extracted:
         """The rows of these days; all of them as they are, without a copy."""
@@ -80,7 +81,7 @@ class Days:
     def read(
         self, settings: Settings, window: Window, progress: Progress
     ) -> tuple[datetime, Extracted]:
-        """The window's rows, and since when the oldest of its recent days may have changed.
+        """The window's rows, and since when the oldest of them may have changed.
 
         Raises ExtractionError or ContractError.
         """
@@ -94,9 +95,7 @@ class Days:
             read = _read(part, now, self._extract(settings, part, progress=progress))
             chosen |= dict.fromkeys(_days(part), read)
             self._keep(read)
-        recent = [read.moment for day, read in chosen.items() if not settled(day, read.moment)]
-        moments = recent or [read.moment for read in chosen.values()]
-        return min(moments), _together(chosen)
+        return min(read.moment for read in chosen.values()), _together(chosen)
 
     def forget(self, window: Window) -> None:
         """Have every day of this window read anew."""

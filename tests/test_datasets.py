@@ -235,7 +235,7 @@ def test_a_period_that_reaches_recent_days_is_read_again_after_minutes_and_once(
     assert len(source.asked) == 2
 
 
-def test_a_period_that_was_long_over_when_it_was_read_is_not_read_again(
+def test_a_period_that_was_long_over_when_it_was_read_is_read_again_after_half_a_day(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lib.datasets._STALE_SECONDS", 0.0)
@@ -249,6 +249,10 @@ def test_a_period_that_was_long_over_when_it_was_read_is_not_read_again(
     store.renew(ANY, past)
     assert store.loading(past.key) is None
     assert len(source.asked) == 2
+    monkeypatch.setattr("lib.datasets._SETTLED_SECONDS", 0.0)
+    store.renew(ANY, past)
+    wait_for(lambda: store.find(past.key) is not past and store.loading(past.key) is None)
+    assert len(source.asked) == 3
 
 
 def test_a_size_that_is_asked_for_while_values_come_and_go_is_answered() -> None:

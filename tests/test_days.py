@@ -14,7 +14,7 @@ import pytest
 
 from lib import config, extraction, pipeline
 from lib.datasets import Key, Rights, Store
-from lib.days import RECENT, Days
+from lib.days import RECENT, SETTLED, Days
 from lib.extraction import Extracted, Window
 from lib.pipeline import Outcome, Request
 from lib.reconciliation import Period, Rule
@@ -121,8 +121,25 @@ def test_settled_days_are_kept_and_recent_ones_expire_after_minutes(filled: Sett
     clock.now += timedelta(seconds=1)
     again = run(filled, Rule(), 10, 0, days)
     assert counting.windows[1:] == [(3, 0)]
-    assert again.extracted_at == clock.now
+    assert again.extracted_at == first.extracted_at
     assert cells(again) == cells(run(filled, Rule(), 10, 0, None))
+
+
+def test_settled_days_are_read_again_after_half_a_day(
+    filled: Settings, databases: Databases
+) -> None:
+    counting, clock = Counting(), Clock(filled)
+    days = Days(10**9, counting, clock)
+    run(filled, Rule(), 20, 10, days)
+    databases.fill(transactions=[("4000005555555555", TODAY - 15 * DAY, None, MERCHANT, None, 1)])
+    clock.now += SETTLED - timedelta(seconds=1)
+    run(filled, Rule(), 20, 10, days)
+    assert counting.windows == [(20, 10)]
+    clock.now += timedelta(seconds=1)
+    shown = run(filled, Rule(), 20, 10, days)
+    assert counting.windows == [(20, 10), (20, 10)]
+    assert shown.extracted_at == clock.now
+    assert cells(shown) == cells(run(filled, Rule(), 20, 10, None))
 
 
 def test_a_day_that_was_read_when_it_was_recent_is_read_again_when_it_is_settled(

@@ -131,7 +131,9 @@ class _BrowserCookie:
             await self._app(scope, receive, send)
             return
         secure = "; Secure" if scope["scheme"] == "https" else ""
-        cookie = f"{BROWSER}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        # Lax: opened by a link of another site, a browser that has one is to send it, not be given
+        # another in whose place the links of its open pages end.
+        cookie = f"{BROWSER}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax{secure}"
 
         async def with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":

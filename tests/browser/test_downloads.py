@@ -65,9 +65,22 @@ def test_a_second_download_has_a_link_of_its_own_and_the_same_file(
 def test_the_cookie_that_tells_browsers_apart_is_no_scripts_business(visit: Opened) -> None:
     seen = visit("/overview")
     [cookie] = [c for c in seen.page.context.cookies() if c["name"] == "aggregator_browser"]
-    assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Strict", -1)
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Lax", -1)
     assert "aggregator_browser" not in seen.page.evaluate("document.cookie")
     before = cookie["value"]
     seen.open("/charts")
     [cookie] = [c for c in seen.page.context.cookies() if c["name"] == "aggregator_browser"]
     assert cookie["value"] == before
+
+
+def test_a_link_of_another_site_leaves_the_open_pages_their_downloads(visit: Opened) -> None:
+    seen = visit("/overview")
+    other = seen.page.context.new_page()
+    # To the browser, `localhost` is another site than the address of the server.
+    elsewhere = "http://localhost/"
+    html = f'<a href="{seen.server.url}/overview">painel</a>'
+    other.route(elsewhere, lambda route: route.fulfill(content_type="text/html", body=html))
+    other.goto(elsewhere)
+    with other.expect_response(lambda answer: answer.url.endswith("/overview")):
+        other.get_by_role("link", name="painel").click()
+    assert seen.page.context.request.get(downloaded(seen).url).status == 200
