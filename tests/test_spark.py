@@ -122,12 +122,53 @@ def test_a_cluster_without_the_key_is_refused_before_anything_is_read(
         spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
 
 
-def is_executor(process: psutil.Process, address: str) -> bool:
-    """Whether it is a Java executor of this cluster's applications."""
-    words = process.info["cmdline"] or []
-    return any("CoarseGrainedExecutorBackend" in w for w in words) and any(
-        address.rsplit(":", 1)[1] in w or "127.0.0.1" in w for w in words
+# A process of its own: one that has a Java machine keeps it.
+_STARTS = """
+import sys
+from types import SimpleNamespace
+from lib.engines import spark
+from lib.errors import ConfigError
+
+try:
+    with spark._session(SimpleNamespace(engine=SimpleNamespace(master=sys.argv[1]))):
+        pass
+except ConfigError as problem:
+    print(problem)
+"""
+
+
+def started(master: str, **place: str) -> str:
+    """What the last line of starting a session says."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _STARTS, master],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "SPARK_LOCAL_IP": "127.0.0.1"} | place,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=280,
     )
+    return (ended.stdout.splitlines() or [""])[-1]
+
+
+def test_a_machine_without_java_is_told_what_spark_needs(tmp_path: Path) -> None:
+    assert "precisa de pyspark e de Java 17" in started("local[1]", JAVA_HOME=str(tmp_path))
+
+
+def test_a_master_that_does_not_answer_is_one_sentence() -> None:
+    master = f"spark://127.0.0.1:{free_port()}"
+    assert started(master).startswith(f"O Spark em {master} não atendeu")
+
+
+def is_executor(process: psutil.Process, address: str) -> bool:
+    """Whether it is a Java executor that a worker of this cluster started."""
+    words = process.info["cmdline"] or []
+    if not any("CoarseGrainedExecutorBackend" in word for word in words):
+        return False
+    try:
+        parent = process.parent()
+        return parent is not None and address in parent.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port() -> int:

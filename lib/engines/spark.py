@@ -62,6 +62,9 @@ _OPTIONS: Final = {
 }
 
 
+_NOT_HERE: Final = "O motor spark precisa de pyspark e de Java 17; instale requirements-spark.txt."
+
+
 @contextmanager
 def matched(
     settings: Settings,
@@ -144,9 +147,7 @@ def _session(settings: Settings) -> Iterator[Any]:
     try:
         from pyspark.sql import SparkSession  # type: ignore[import-not-found]
     except ImportError as exc:
-        raise ConfigError(
-            "O motor spark precisa de pyspark e de Java 17; instale requirements-spark.txt."
-        ) from exc
+        raise ConfigError(_NOT_HERE) from exc
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.engine.master).appName("conciliacao")
     for name, value in _OPTIONS.items():
@@ -154,11 +155,31 @@ def _session(settings: Settings) -> Iterator[Any]:
     with warnings.catch_warnings():
         # It is handed Arrow tables only.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-        spark = builder.getOrCreate()
+        spark = _started(builder, settings.engine.master)
         try:
             yield spark
         finally:
             spark.stop()
+
+
+def _started(builder: Any, master: str) -> Any:
+    from py4j.protocol import Py4JError  # type: ignore[import-not-found]
+    from pyspark import SparkContext  # type: ignore[import-not-found]
+    from pyspark.errors import PySparkRuntimeError  # type: ignore[import-not-found]
+
+    try:
+        return builder.getOrCreate()
+    except PySparkRuntimeError as exc:  # its Java machine did not start
+        raise ConfigError(_NOT_HERE) from exc
+    except Py4JError as exc:
+        if SparkContext._active_spark_context is not None:
+            # The next session of this process would be given it, stopped as it is.
+            SparkContext._active_spark_context.stop()
+        raise ConfigError(
+            "O Spark em {master} não atendeu; confira master em [aggregator.engine] e se o "
+            "cluster está no ar.",
+            master=master,
+        ) from exc
 
 
 def _key(settings: Settings) -> bytes:
