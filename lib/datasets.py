@@ -182,9 +182,14 @@ class Store:
                 return running
             loading = self._loading[key] = Loading()
         # A daemon: a server that is told to stop does not wait for a slow database.
-        threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(settings, key, loading), name="dataset", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as problem:  # the machine has no thread left
+            self._end(key)
+            loading.future.set_exception(problem)
         return loading
 
     def renew(self, settings: Settings, dataset: Dataset) -> None:

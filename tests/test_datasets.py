@@ -295,6 +295,23 @@ def test_a_failure_to_keep_what_was_read_reaches_who_waits(
     wait_for(lambda: len(logged) == 1)
 
 
+def test_a_loading_that_has_no_thread_to_run_in_ends_and_the_next_one_begins_anew(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.go.set()
+    store = Store(source)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            store.load(ANY, key()).future.result(timeout=1)
+    assert store.loading(key()) is None
+    assert loaded(store, key()) is store.find(key())
+
+
 def test_a_session_that_asked_for_a_refresh_keeps_no_data_set_in_memory(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
