@@ -258,13 +258,15 @@ def _unselect(key: _Keys) -> None:
 def _sort_by_header(key: _Keys, names: tuple[str, ...]) -> None:
     """What a click on a header does: that column's order, or the other way round.
 
-    The browser marks a header at one click and unmarks it at the next; both are a click.
+    The browser marks a header at one click and unmarks it at the next, or marks it again where new
+    rows have unmarked it in between; all are a click. A row that is ticked is none.
     """
-    marked = tuple(st.session_state[key["linhas"]].selection.columns)
+    selection = st.session_state[key["linhas"]].selection
+    marked = tuple(selection.columns)
     before = st.session_state.get(key["marcada"], ())
     st.session_state[key["marcada"]] = marked
     clicked = [name for name in marked or before if name in names]
-    if marked == before or not clicked:
+    if selection.rows or not clicked:
         return
     order = st.session_state.get(key["ordem"])
     st.session_state[key["ordem"]] = f"-{clicked[0]}" if order == clicked[0] else clicked[0]
