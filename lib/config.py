@@ -19,7 +19,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from lib import secret_values
 from lib.errors import ConfigError
-from lib.secret_files import is_exposed, read_text, require_unchangeable
+from lib.secret_files import is_exposed, is_within_reach, read_text, require_unchangeable
 from lib.settings import ROOT, Settings, Source
 
 DEFAULT_FILE: Final = ROOT / ".streamlit" / "secrets.toml"
@@ -72,7 +72,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     if file is None:
         return from_values({}, "ambiente", environ)
     table = _table(file)
-    if is_exposed(file) and any(_has_password(table.get(side)) for side in _SIDES):
+    exposed = is_exposed(file) and is_within_reach(file)
+    if exposed and any(_has_password(table.get(side)) for side in _SIDES):
         raise ConfigError(_EXPOSED, file=file)
     require_unchangeable(file, "a configuração")
     return from_values(table, str(file), environ)

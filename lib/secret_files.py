@@ -6,6 +6,7 @@ the texts mean.
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ _CHANGEABLE: Final = (
     "Outras contas podem alterar {what} em {file}: rode chmod go-w nesse arquivo e tente de novo."
 )
 _OTHERS_WRITE: Final = 0o022
+_OTHERS_ENTER: Final = 0o011
 _OWNERS: Final = 0o600
 _ROOTS: Final = 0o640
 
@@ -50,13 +52,24 @@ def is_exposed(file: Path) -> bool:
     )
 
 
+def is_within_reach(file: Path) -> bool:
+    """Whether other accounts may enter every folder that leads to the file."""
+    with suppress(OSError):
+        return all(folder.stat().st_mode & _OTHERS_ENTER for folder in file.resolve().parents)
+    return True
+
+
 def require_unchangeable(file: Path, what: str) -> None:
-    """Raise ConfigError, which calls the file ``what``, where its group or all may write it."""
+    """Raise ConfigError, which calls the file ``what``, where its group or all may write it.
+
+    In a folder that they cannot enter, they cannot.
+    """
     try:
         found = file.stat()
     except OSError:
         return  # whoever reads it says so
-    if os.name == "posix" and stat.S_ISREG(found.st_mode) and found.st_mode & _OTHERS_WRITE:
+    changeable = stat.S_ISREG(found.st_mode) and found.st_mode & _OTHERS_WRITE
+    if os.name == "posix" and changeable and is_within_reach(file):
         raise ConfigError(_CHANGEABLE, what=what, file=file)
 
 

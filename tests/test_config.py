@@ -327,9 +327,9 @@ def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o666, 0o660, 0o602, 0o620])
 def test_a_configuration_or_query_that_other_accounts_can_change_is_refused(
-    tmp_path: Path, mode: int
+    within_reach: Path, mode: int
 ) -> None:
-    query, file = tmp_path / "q.sql", tmp_path / "a.toml"
+    query, file = within_reach / "q.sql", within_reach / "a.toml"
     query.write_text("SELECT 1")
     side = f'transactions = {{query_file = "{query}", '
     file.write_text(TOML.replace("transactions = {", side))

@@ -191,9 +191,9 @@ def test_a_password_file_that_others_can_read_is_refused(
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o620])
 def test_a_configuration_with_passwords_that_others_can_read_is_refused(
-    databases: Databases, tmp_path: Path, mode: int
+    databases: Databases, within_reach: Path, mode: int
 ) -> None:
-    file = configured(tmp_path, databases.values_for(NEEDS_PASSWORD, PASSWORD))
+    file = configured(within_reach, databases.values_for(NEEDS_PASSWORD, PASSWORD))
     file.chmod(mode)
     with pytest.raises(ConfigError) as caught:
         config.load(file, {})
@@ -202,6 +202,9 @@ def test_a_configuration_with_passwords_that_others_can_read_is_refused(
         "password_file."
     )
     file.chmod(0o600)
+    assert logged_in_with(config.load(file, {})) == NEEDS_PASSWORD
+    file.chmod(0o644)
+    within_reach.chmod(0o700)  # nobody else gets to it
     assert logged_in_with(config.load(file, {})) == NEEDS_PASSWORD
 
 
