@@ -7,8 +7,7 @@ below does not have to. Shows nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -132,17 +131,7 @@ def window_of(asked: Request) -> extraction.Window:
     return extraction.Window(asked.merchant, start, end)
 
 
-@contextmanager
-def _within_memory() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as problem:
-        if not room.ran_out(problem):
-            raise
-        raise ExtractionError(_NO_MEMORY) from problem
-
-
-@_within_memory()
+@room.lacking(lambda: ExtractionError(_NO_MEMORY))
 def run(
     settings: Settings,
     asked: Request,
@@ -193,7 +182,7 @@ def run(
     )
 
 
-@_within_memory()
+@room.lacking(lambda: ExtractionError(_NO_MEMORY))
 def publish(
     outcome: Outcome,
     target: Path,

@@ -8,6 +8,8 @@ promises memory it does not have, and kills who uses it, nothing can be told.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 TO_BEGIN: Final = 768 << 20
@@ -23,7 +25,13 @@ def check(size_bytes: int) -> None:
         raise MemoryError from problem
 
 
-def ran_out(problem: MemoryError | RuntimeError) -> bool:
-    """Whether this is for want of memory."""
-    # Where there is none for the stack of a thread, Python says so in words only.
-    return isinstance(problem, MemoryError) or "start new thread" in str(problem)
+@contextmanager
+def lacking(sentence: Callable[[], Exception]) -> Iterator[None]:
+    """Raise this instead where what is done here ends for want of memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as problem:
+        # Where there is none for the stack of a thread, Python says so in words only.
+        if not isinstance(problem, MemoryError) and "start new thread" not in str(problem):
+            raise
+        raise sentence() from problem

@@ -55,17 +55,7 @@ class Steps:
     place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
 
 
-@contextmanager
-def _within_memory() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as problem:
-        if not room.ran_out(problem):
-            raise
-        raise ExtractionError(_NO_MEMORY) from problem
-
-
-@_within_memory()
+@room.lacking(lambda: ExtractionError(_NO_MEMORY))
 def rehearse(
     settings: Settings, asked: Request, kind: Kind, *, clear: bool, progress: Progress
 ) -> Finished:
@@ -77,7 +67,7 @@ def rehearse(
     return finished
 
 
-@_within_memory()
+@room.lacking(lambda: ExtractionError(_NO_MEMORY))
 def produce(
     settings: Settings,
     asked: Request,
