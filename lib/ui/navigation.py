@@ -1,7 +1,8 @@
 """The pages of the dashboard, their titles and addresses, and the one way to run them.
 
-On a freshly started server Streamlit runs a page of the `pages` folder without the entry when its
-address is opened first. A page finds that out by `ensure_entered`, which has the entry run instead.
+Streamlit runs a page of the `pages` folder without the entry where its address is opened first,
+unless it was told before (`lib.ui.lifetime` does so). A page finds that out by `ensure_entered`,
+which has the entry run instead.
 """
 
 from __future__ import annotations

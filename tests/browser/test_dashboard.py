@@ -35,6 +35,13 @@ _CHECKED_WITHIN_A_SECOND = """async () => {
   }
   return false;
 }"""
+_KEEP_MENUS = """
+  window.menus = new Set();
+  new MutationObserver(() => {
+    const links = [...document.querySelectorAll("[data-testid=stSidebarNavLink]")];
+    if (links.length) window.menus.add(links.map((link) => link.innerText.trim()).join(", "));
+  }).observe(document, {subtree: true, childList: true, characterData: true});
+"""
 
 
 @pytest.fixture
@@ -63,6 +70,17 @@ def test_a_deep_link_opens_its_page_on_a_fresh_server(
     assert seen.page.get_by_label("Estabelecimento").count() > 0
     assert seen.page.get_by_role("link", name="Divergências").count() == 1
     assert "Traceback" not in seen.server.log()
+
+
+def test_a_fresh_server_never_shows_a_menu_of_files(
+    fresh: Callable[[Path], Server], configuration: Path, visit: Opened
+) -> None:
+    seen = visit("/_stcore/health", at=fresh(configuration), settled=False)
+    seen.page.add_init_script(_KEEP_MENUS)
+    seen.open("/divergences")
+    assert seen.page.evaluate("[...window.menus]") == [
+        "Resumo, Transações consolidadas, Divergências, Gráficos, Clientes, Execuções"
+    ]
 
 
 @pytest.mark.parametrize("address", PAGES)
