@@ -16,7 +16,6 @@ from lib import drawing
 from lib.drawing import Chart, Columns, Language, TimeAxis, busy, draw, percent_axis, rate_line
 
 _CODES: Final = 10
-_CELL: Final = ("transactions", "days")
 _SIDES: Final = ("matched", "divergences")
 
 
@@ -145,21 +144,23 @@ def weekday_and_hour(cells: pd.DataFrame, language: Language) -> Chart:
         )
     shown = cells[cells["days"] > 0].reset_index(drop=True)
     grid = (shown["weekday"].nunique(), -1)
+    counts = [number(count) for count in shown["transactions"]]
+    days = [language.n("{count} dia", "{count} dias", int(count)) for count in shown["days"]]
     heat = go.Heatmap(
         z=shown["mean"].to_numpy().reshape(grid),
         x=shown["hour"].unique(),
         y=[language.short_weekdays[day] for day in shown["weekday"].unique()],
-        customdata=np.dstack([shown[name].to_numpy().reshape(grid) for name in _CELL]),
+        customdata=np.dstack([np.reshape(texts, grid) for texts in (counts, days)]),
         xgap=1,
         ygap=1,
         colorbar={"title": {"text": t("por dia")}, "thickness": 10},
         hovertemplate=t(
-            "{weekday}, {hour}h: {mean} por dia ({count} em {days} dias)",
+            "{weekday}, {hour}h: {mean} por dia ({count} em {days})",
             weekday="%{y}",
             hour="%{x}",
             mean="%{z:,.1f}",
-            count="%{customdata[0]:,d}",
-            days="%{customdata[1]:,d}",
+            count="%{customdata[0]}",
+            days="%{customdata[1]}",
         )
         + "<extra></extra>",
     )
@@ -234,14 +235,14 @@ def time_difference(bins: pd.DataFrame, typical: float | None, language: Languag
     low, high = bins["low"].to_numpy(dtype=float), bins["high"].to_numpy(dtype=float)
     far = np.isinf(low) | np.isinf(high)
     width = float((high - low)[~far][0]) if len(bins) else 1.0
-    size, unit = drawing.unit_of_time(width, t)
+    size, unit, sign = drawing.unit_of_time(width, t)
     # A bar of one whole second stands on its number, a wider one between its two.
     middle = (np.where(np.isinf(low), high - width, low) + width / 2 * (width > 1)) / size
     axis = t("Log menos transação ({unit})", unit=unit)
     ranges = [_range(*ends, size, language) for ends in zip(low, high, strict=True)]
     finding = t("Nenhuma diferença de tempo conhecida no período.")
     if typical is not None:
-        of_size, of_unit = drawing.unit_of_time(typical, t)
+        of_size, _, of_unit = drawing.unit_of_time(typical, t)
         finding = t(
             "Metade das transações tem o log a até {distance} {unit}.",
             distance=number(round(typical / of_size, 1)),
@@ -255,7 +256,7 @@ def time_difference(bins: pd.DataFrame, typical: float | None, language: Languag
             name=name,
             marker_color=color,
             customdata=[text for text, there in zip(ranges, chosen, strict=True) if there],
-            hovertemplate=f"%{{customdata}} {unit}: %{{y:,d}}<extra></extra>",
+            hovertemplate=f"%{{customdata}} {sign}: %{{y:,d}}<extra></extra>",
         )
         for chosen, name, color in (
             (~far, t("Distribuição"), drawing.FISICO),

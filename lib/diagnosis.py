@@ -44,9 +44,15 @@ _LAGS: Final = {
     "as transações até {ahead:%d/%m %H:%M}; parte das transações sem log ainda pode se resolver.",
 }
 _NO_DAY: Final = {
-    "transactions": "Nenhuma transação em {days} dia(s) inteiro(s) do período, o primeiro em "
+    "transactions": "Nenhuma transação em um dia inteiro do período, {first:%d/%m/%Y}: "
+    "confira a carga do banco de transações.",
+    "auth_logs": "Nenhum log em um dia inteiro do período, {first:%d/%m/%Y}: "
+    "confira a carga do banco de logs.",
+}
+_NO_DAYS: Final = {
+    "transactions": "Nenhuma transação em {days} dias inteiros do período, o primeiro em "
     "{first:%d/%m/%Y}: confira a carga do banco de transações.",
-    "auth_logs": "Nenhum log em {days} dia(s) inteiro(s) do período, o primeiro em "
+    "auth_logs": "Nenhum log em {days} dias inteiros do período, o primeiro em "
     "{first:%d/%m/%Y}: confira a carga do banco de logs.",
 }
 _NO_VIRTUAL: Final = (
@@ -58,16 +64,16 @@ _NO_MERCHANT: Final = (
     "confira o leiaute da mensagem (campo de 15 posições com zeros à esquerda)."
 )
 _ODD_CARDS: Final = (
-    "{side}: {odd} de {rows} números de cartão têm espaços ou outros caracteres além de "
-    "algarismos; eles só combinam com números escritos do mesmo jeito."
+    "{side}: números de cartão com espaços ou outros caracteres além de algarismos: {odd} de "
+    "{rows}; eles só combinam com números escritos do mesmo jeito."
 )
 _CLOCKS: Final = (
     "Os relógios dos dois servidores diferem em {seconds} s: acerte-os (NTP), pois as "
     "diferenças de tempo do relatório dependem deles."
 )
 _CONNECTED: Final = (
-    "{side}: PostgreSQL {version}; consulta, colunas e permissões em ordem; {rows} registros no "
-    "período; relógio {drift:+.0f} s em relação a este computador."
+    "{side}: PostgreSQL {version}; consulta, colunas e permissões em ordem; registros no "
+    "período: {rows}; relógio {drift:+.0f} s em relação a este computador."
 )
 
 
@@ -150,7 +156,9 @@ def _missing_days(result: Reconciliation) -> list[Notice]:
 
 def _missing(days: Mapping[str, Sequence[date]]) -> list[Notice]:
     return [
-        Notice(_NO_DAY[side], {"days": len(missing), "first": missing[0]})
+        Notice(_NO_DAY[side], {"first": missing[0]})
+        if len(missing) == 1
+        else Notice(_NO_DAYS[side], {"days": len(missing), "first": missing[0]})
         for side, missing in days.items()
         if missing
     ]

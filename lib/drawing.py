@@ -34,6 +34,7 @@ _LARGEST: Final = 11
 
 Write = Callable[[Any], str]
 Translate = Callable[..., str]
+Count = Callable[[str, str, int], str]
 Values: TypeAlias = "Sequence[Any] | pd.Series[Any] | NDArray[Any]"
 Columns: TypeAlias = "dict[str, tuple[Values, Write]]"
 """A table: by heading, the bare values and how one of them is written."""
@@ -43,12 +44,14 @@ Columns: TypeAlias = "dict[str, tuple[Values, Write]]"
 class Language:
     """How the reader's language says and writes things.
 
-    ``t`` translates a Portuguese text and fills in its values; ``separators`` are the decimal and
+    ``t`` translates a Portuguese text and fills in its values, ``n`` chooses between the text for
+    one thing and that for many, and fills in their ``{count}``; ``separators`` are the decimal and
     the thousands sign; ``day_format`` and ``axis_day_format`` are d3 formats; weekdays begin with
     Monday.
     """
 
     t: Translate
+    n: Count
     number: Write
     money: Write
     percent: Write
@@ -146,12 +149,13 @@ def rate_line(
     )
 
 
-def unit_of_time(seconds: float, t: Translate) -> tuple[int, str]:
-    """The largest unit of time that this many seconds reach: its seconds and its name."""
-    for size, name in ((86_400, t("dias")), (3_600, t("horas")), (60, t("minutos"))):
+def unit_of_time(seconds: float, t: Translate) -> tuple[int, str, str]:
+    """The largest unit of time that this many seconds reach: its seconds, its name, its sign."""
+    units = ((86_400, t("dias"), "d"), (3_600, t("horas"), "h"), (60, t("minutos"), "min"))
+    for size, name, sign in units:
         if seconds >= size:
-            return size, name
-    return 1, t("segundos")
+            return size, name, sign
+    return 1, t("segundos"), "s"
 
 
 @dataclass(frozen=True)

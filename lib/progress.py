@@ -11,6 +11,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from lib.counts import counted
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -29,11 +31,6 @@ def tell(*, silent: bool = False) -> NoProgress | PlainProgress | LiveProgress:
     if silent:
         return NoProgress()
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
-
-
-def thousands(number: int) -> str:
-    """A whole number as written in Portuguese: 1.234.567."""
-    return f"{number:,}".replace(",", ".")
 
 
 class NoProgress:
@@ -71,14 +68,14 @@ class PlainProgress:
             self._rows[stage] = rows
             if now - self._told.setdefault(stage, now) >= _EVERY_SECONDS:
                 self._told[stage] = now
-                sys.stderr.write(f"{STAGES[stage]}: {thousands(rows)} registros até agora\n")
+                sys.stderr.write(f"{STAGES[stage]}: {_records(rows)} até agora\n")
 
     def _end(self, *stages: str) -> None:
         for stage in stages:
             if stage in self._begun:
                 seconds = f"{time.monotonic() - self._begun.pop(stage):.1f}".replace(".", ",")
-                rows = thousands(self._rows[stage])
-                sys.stderr.write(f"{STAGES[stage]}: {rows} registros em {seconds} s\n")
+                rows = _records(self._rows[stage])
+                sys.stderr.write(f"{STAGES[stage]}: {rows} em {seconds} s\n")
 
 
 class LiveProgress:
@@ -93,7 +90,7 @@ class LiveProgress:
         self._progress: Progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
-            TextColumn("{task.fields[rows]} registros"),
+            TextColumn("{task.fields[rows]}"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
@@ -114,9 +111,15 @@ class LiveProgress:
         with self._lock:
             if stage not in self._tasks:
                 self._finish(*_ENDS.get(stage, ()))
-                self._tasks[stage] = self._progress.add_task(STAGES[stage], total=None, rows="0")
-            self._progress.update(self._tasks[stage], rows=thousands(rows))
+                self._tasks[stage] = self._progress.add_task(
+                    STAGES[stage], total=None, rows=_records(0)
+                )
+            self._progress.update(self._tasks[stage], rows=_records(rows))
 
     def _finish(self, *stages: str) -> None:
         for stage in stages:
             self._progress.update(self._tasks[stage], total=1, completed=1)
+
+
+def _records(number: int) -> str:
+    return counted(number, "registro", "registros")

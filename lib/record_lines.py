@@ -8,11 +8,20 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
 from lib import history
+from lib.counts import counted
 
 if TYPE_CHECKING:
     from lib.history import Run
 
 ORIGINS: Final = {history.SCHEDULED: "agendada", history.PAGE: "página"}
+
+_COUNTED: Final = (
+    (("transactions", "transação", "transações"), ("logs", "log", "logs")),
+    (
+        ("consolidated", "consolidada", "consolidadas"),
+        ("divergences", "divergente", "divergentes"),
+    ),
+)
 
 
 def lines(run: Run, zone: tzinfo) -> list[str]:
@@ -27,9 +36,10 @@ def lines(run: Run, zone: tzinfo) -> list[str]:
         run.outcome,
     ]
     if run.books:
-        books = {name: f"{n:,}".replace(",", ".") for name, n in run.books.items() if _whole(n)}
-        parts.append("{transactions} transações, {logs} logs".format(**books))
-        parts.append("{consolidated} consolidadas, {divergences} divergentes".format(**books))
+        books = {name: n for name, n in run.books.items() if _whole(n)}
+        for pair in _COUNTED:
+            counts = (counted(books[name], one, many) for name, one, many in pair)
+            parts.append(", ".join(counts))
     if run.seconds:
         parts.append(f"{sum(run.seconds.values()):.1f} s".replace(".", ","))
     if run.file:

@@ -116,7 +116,8 @@ class _Stages:
             return
         seconds = round(time.monotonic() - self._begun.pop(stage), 3)
         rows = self._rows[stage]
-        message = f"{stage}: {rows} registros em {seconds:.1f} s"
+        noun = "registro" if rows == 1 else "registros"
+        message = f"{stage}: {rows} {noun} em {seconds:.1f} s"
         event(message, stage=stage, rows=rows, seconds=seconds)
 
 

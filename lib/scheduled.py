@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lib import delivery, diagnosis, pipeline, progress, run_log, shelf
+from lib.counts import counted, thousands
 from lib.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ def run(settings: Settings, job: Job) -> None:
                 run_log.unexpected(problem)
     if failed:
         raise ReportError(
-            "{failed} de {total} estabelecimentos falharam ({names}); os outros foram concluídos.",
+            "{failed} de {total} estabelecimentos falhou ({names}); os outros foram concluídos."
+            if len(failed) == 1
+            else "{failed} de {total} estabelecimentos falharam ({names}); os outros foram "
+            "concluídos.",
             failed=len(failed),
             total=len(asked),
             names=", ".join(failed),
@@ -137,15 +141,17 @@ def _require_names(settings: Settings, asked: list[Request], job: Job) -> None:
 
 
 def _print_outcome(outcome: Finished, paths: Sequence[Path] = ()) -> None:
-    books, period, thousands = outcome.books, outcome.request.period, progress.thousands
+    books, period = outcome.books, outcome.request.period
     lines = {
         "Estabelecimento": f"{outcome.merchant_name} ({outcome.request.merchant})",
         "Período": f"{period.start:%d/%m/%Y} a {period.end:%d/%m/%Y}",
         "Transações": f"{thousands(books.transactions)} = "
-        f"{thousands(books.consolidated)} consolidadas + {thousands(books.without_log)} sem log + "
-        f"{thousands(books.duplicates)} duplicadas removidas",
-        "Logs": f"{thousands(books.logs)} = {thousands(books.logs_matched)} conciliados + "
-        f"{thousands(books.divergences)} divergentes",
+        f"{counted(books.consolidated, 'consolidada', 'consolidadas')} + "
+        f"{thousands(books.without_log)} sem log + "
+        f"{counted(books.duplicates, 'duplicada removida', 'duplicadas removidas')}",
+        "Logs": f"{thousands(books.logs)} = "
+        f"{counted(books.logs_matched, 'conciliado', 'conciliados')} + "
+        f"{counted(books.divergences, 'divergente', 'divergentes')}",
     }
     for name, value in lines.items():
         typer.echo(f"{name}: {value}")

@@ -86,7 +86,7 @@ class Verification:
         """The figures as sentences for a terminal, the problems last."""
         days = "nenhuma" if self.first is None else f"{self.first:%d/%m/%Y} a {self.last:%d/%m/%Y}"
         return [
-            *(f"Aba '{name}': {count} linhas" for name, count in self.rows.items()),
+            *(f"Aba '{name}': {n} linha{'s' * (n != 1)}" for name, n in self.rows.items()),
             f"Datas das transações: {days}",
             f"Total consolidado: {_money(self.total)}",
             f"Transações repetidas: {self.duplicates}",

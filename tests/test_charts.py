@@ -24,6 +24,7 @@ MONDAY = date(2026, 3, 2)
 WEEKDAYS = ("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo")
 PORTUGUESE = Language(
     t=lambda message, **values: message.format(**values),
+    n=lambda one, many, count: (one if count == 1 else many).format(count=count),
     number=lambda value: f"n{float(value):g}",
     money=lambda value: f"R${Decimal(str(value)):.2f}",
     percent=lambda share: f"{100 * share:.1f}%",
@@ -159,6 +160,15 @@ def test_the_total_amount_of_a_sentence_is_the_sum_of_exact_decimals() -> None:
     assert "R$90071992547409.94" in charts.amount(timeline, PORTUGUESE).finding
 
 
+def test_a_single_day_of_a_weekday_is_one_day() -> None:
+    cells = series.by_weekday_and_hour(of(days=8))
+
+    grid = spec(charts.weekday_and_hour(cells, PORTUGUESE))["data"][0]["customdata"]
+
+    assert {days for _, days in grid[0]} == {"2 dias"}
+    assert {days for _, days in grid[1]} == {"1 dia"}
+
+
 def test_a_rate_of_a_handful_of_purchases_is_drawn_but_is_no_news() -> None:
     timeline = series.timeline(of())
     timeline["consolidated"], timeline["without_log"] = [100, 95, 1], [0, 5, 4]
@@ -213,7 +223,7 @@ def test_a_difference_is_told_in_the_unit_its_bins_are_wide(
 
     assert spec(chart)["layout"]["xaxis"]["title"]["text"] == f"Log menos transação ({unit})"
     assert spec(chart)["data"][0]["customdata"][0] == first
-    assert chart.finding == "Metade das transações tem o log a até n3 segundos."
+    assert chart.finding == "Metade das transações tem o log a até n3 s."
 
 
 def test_what_lies_beyond_the_axis_is_drawn_at_its_ends_in_a_colour_of_its_own() -> None:

@@ -137,7 +137,7 @@ def test_one_merchant_that_fails_does_not_stop_the_others(command: Command) -> N
     said = command.say("--config", str(file), "--all-merchants", *PERIOD)
     assert (said.code, said.sentence) == (
         cli.FAILED,
-        "1 de 2 estabelecimentos falharam (Loja Exemplo); os outros foram concluídos.",
+        "1 de 2 estabelecimentos falhou (Loja Exemplo); os outros foram concluídos.",
     )
     assert f"Loja Exemplo ({MERCHANT}): " in said.err
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
@@ -162,7 +162,7 @@ def test_a_bug_that_one_merchant_meets_does_not_stop_the_others(
     said = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
     assert (said.code, said.sentence) == (
         cli.FAILED,
-        "1 de 2 estabelecimentos falharam (Loja Exemplo); os outros foram concluídos.",
+        "1 de 2 estabelecimentos falhou (Loja Exemplo); os outros foram concluídos.",
     )
     assert f"Loja Exemplo ({MERCHANT}): erro inesperado (RuntimeError)" in said.err
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []

@@ -37,7 +37,7 @@ def test_databases_in_order_are_told_of_and_nothing_else(databases: Databases) -
     )
     found = asked(databases)
     assert [str(notice).split(":")[0] for notice in found] == list(sources.SIDES)
-    assert all("; 1 registros no período;" in str(notice) for notice in found)
+    assert all("; registros no período: 1;" in str(notice) for notice in found)
     assert serious(found) == []
 
 

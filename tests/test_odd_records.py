@@ -104,7 +104,10 @@ def test_a_card_with_spaces_is_another_card_and_check_points_it_out(command: Com
     assert counts(command) == "1 sem log, 0 duplicadas"
     said = command.say("check", "--config", str(command.folder / "aggregator.toml"))
     assert said.code == 0
-    assert "auth_logs: 1 de 1 números de cartão têm espaços ou outros caracteres" in said.out
+    assert (
+        "auth_logs: números de cartão com espaços ou outros caracteres além de algarismos: 1 de 1;"
+        in said.out
+    )
 
 
 EMPTY: list[tuple[list[Any], list[Any], int, str]] = [

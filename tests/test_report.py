@@ -364,7 +364,7 @@ def test_a_verified_report_gives_its_figures(target: Path) -> None:
     assert (found.duplicates, found.clear, found.problems) == (0, False, ())
     assert found.properties["transações sem log"] == "1"
     assert found.lines() == [
-        "Aba 'Divergentes': 1 linhas",
+        "Aba 'Divergentes': 1 linha",
         "Aba 'Transacoes Consolidadas': 3 linhas",
         "Datas das transações: 12/11/2026 a 20/11/2026",
         "Total consolidado: 37,02",

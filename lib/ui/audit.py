@@ -11,8 +11,8 @@ import streamlit as st
 from lib import audit_trail
 from lib.errors import AggregatorError
 from lib.ui import loading
-from lib.ui.format import plain, whole
-from lib.ui.i18n import t
+from lib.ui.format import plain
+from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,10 +47,12 @@ def check(path: Path, key: Path) -> None:
         st.error(plain(damage))
     if not found.problems:
         st.success(
-            t(
+            n(
+                "Íntegra: {count} registro. Só uma planilha mostra se o fim foi cortado "
+                "(aggregator.py audit verify --workbook).",
                 "Íntegra: {count} registros. Só uma planilha mostra se o fim foi cortado "
                 "(aggregator.py audit verify --workbook).",
-                count=whole(found.records),
+                found.records,
             )
         )
 
@@ -62,7 +64,13 @@ def records(path: Path) -> None:
     except AggregatorError as problem:
         st.error(plain(loading.explanation(problem)))
         return
-    st.caption(t("Os {count} registros mais novos; horários em UTC.", count=whole(len(found))))
+    st.caption(
+        n(
+            "O registro mais novo; horários em UTC.",
+            "Os {count} registros mais novos; horários em UTC.",
+            len(found),
+        )
+    )
     st.dataframe(pd.DataFrame([_row(record) for record in found]), hide_index=True)
 
 

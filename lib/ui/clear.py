@@ -10,8 +10,8 @@ import streamlit as st
 from lib import clear_export
 from lib.errors import AggregatorError
 from lib.ui import guard, loading
-from lib.ui.format import plain, whole
-from lib.ui.i18n import t
+from lib.ui.format import plain
+from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from lib.clear_export import ClearExport
@@ -80,7 +80,9 @@ def _tell(found: ClearExport | AggregatorError, asked: Request) -> None:
 def _progress(export: ClearExport) -> None:
     if export.future.done():
         st.rerun()
-    st.caption(t("Lendo e gravando… {rows} linhas", rows=whole(export.rows)))
+    st.caption(
+        n("Lendo e gravando… {count} linha", "Lendo e gravando… {count} linhas", export.rows)
+    )
 
 
 def _forget() -> None:

@@ -18,8 +18,8 @@ from lib.exports import Export, file_name
 from lib.report import Written
 from lib.ui import downloads, guard, loading
 from lib.ui.downloads import EXPORTS
-from lib.ui.format import plain, size, whole
-from lib.ui.i18n import t
+from lib.ui.format import plain, size
+from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from lib.datasets import Dataset
@@ -121,7 +121,7 @@ def _share(export: Export) -> float:
 
 def _stage(export: Export) -> str:
     if export.stage == "writing":
-        return t("Gravando {rows} linhas…", rows=whole(export.rows))
+        return n("Gravando {count} linha…", "Gravando {count} linhas…", export.rows)
     place = EXPORTS.place(export)
     if place > 1:
         return t("Na fila: {place}º lugar", place=place)

@@ -66,23 +66,19 @@ def metrics(figures: Overview, books: Books) -> None:
 
 def balance(books: Books) -> None:
     """The balance of the books in one line; it was proved before anything is shown."""
-    transactions = n(
-        "{total} transações = {consolidated} consolidadas + {without} sem log + "
-        "{count} duplicata removida",
-        "{total} transações = {consolidated} consolidadas + {without} sem log + "
-        "{count} duplicatas removidas",
-        books.duplicates,
-        total=whole(books.transactions),
-        consolidated=whole(books.consolidated),
-        without=whole(books.without_log),
+    transactions = n("{count} transação", "{count} transações", books.transactions)
+    parts = (
+        n("{count} consolidada", "{count} consolidadas", books.consolidated),
+        t("{count} sem log", count=whole(books.without_log)),
+        n("{count} duplicata removida", "{count} duplicatas removidas", books.duplicates),
     )
-    logs = t(
-        "{total} logs = {matched} conciliados + {divergences} divergentes",
-        total=whole(books.logs),
-        matched=whole(books.logs_matched),
-        divergences=whole(books.divergences),
+    logs = n("{count} log", "{count} logs", books.logs)
+    log_parts = (
+        n("{count} conciliado", "{count} conciliados", books.logs_matched),
+        n("{count} divergente", "{count} divergentes", books.divergences),
     )
-    st.success(format.plain(f"✓ {transactions} · {logs}"))
+    sums = f"{transactions} = {' + '.join(parts)} · {logs} = {' + '.join(log_parts)}"
+    st.success(format.plain(f"✓ {sums}"))
 
 
 def notices(result: Reconciliation) -> None:

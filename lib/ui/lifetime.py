@@ -1,6 +1,7 @@
 """What the server does when it begins, and when it ends.
 
-No workbook stays behind, and no demonstration database. The interpreter's own way of tidying up is not taken by a server that is told to stop (SIGTERM).
+No workbook stays behind, and no demonstration database: the interpreter's own way of tidying up
+is not taken by a server that is told to stop (SIGTERM).
 """
 
 from __future__ import annotations

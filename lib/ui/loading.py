@@ -13,8 +13,8 @@ import streamlit as st
 
 from lib.errors import AggregatorError
 from lib.ui import site as sites
-from lib.ui.format import plain, whole
-from lib.ui.i18n import sentence, t
+from lib.ui.format import plain
+from lib.ui.i18n import n, sentence, t
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -70,12 +70,17 @@ def lines(loading: Loading) -> list[str]:
         if name not in rows:
             shown.append(t("{side}: conectando…", side=names[name]))
         elif reading:
-            shown.append(t("{side}: {rows} lidos", side=names[name], rows=whole(rows[name])))
+            shown.append(_read(names[name], rows[name]))
         else:
-            shown.append(t("{side}: {rows} lidos ✓", side=names[name], rows=whole(rows[name])))
+            shown.append(f"{_read(names[name], rows[name])} ✓")
     if not reading:
-        shown.append(t("Conciliando {rows} registros…", rows=whole(rows["matching"])))
+        matched = rows["matching"]
+        shown.append(n("Conciliando {count} registro…", "Conciliando {count} registros…", matched))
     return shown
+
+
+def _read(side: str, rows: int) -> str:
+    return n("{side}: {count} lido", "{side}: {count} lidos", rows, side=side)
 
 
 def explanation(problem: BaseException) -> str:

@@ -16,7 +16,7 @@ from babel import Locale, numbers
 
 from lib.drawing import Chart, Language
 from lib.ui import filters, format, i18n
-from lib.ui.i18n import t
+from lib.ui.i18n import n, t
 
 _ABREAST: Final = 2
 _NARROWEST: Final = 340
@@ -41,6 +41,7 @@ def language() -> Language:
     words = Locale.parse(locale).days["stand-alone"]
     return Language(
         t=t,
+        n=n,
         number=lambda value: numbers.format_decimal(value, format="#,##0.#", locale=locale),
         money=format.money,
         percent=format.percent,

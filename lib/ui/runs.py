@@ -19,7 +19,7 @@ from lib import audit, history, unusual
 from lib.errors import HistoryError
 from lib.ui import format
 from lib.ui.format import plain, whole
-from lib.ui.i18n import sentence, t
+from lib.ui.i18n import n, sentence, t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,19 +109,30 @@ def trend(runs: Sequence[Run]) -> None:
     figures = (
         (t("Registros lidos"), whole(rows[-1]), rows),
         (t("Taxa de divergência"), format.percent(rates[-1]), rates),
-        (t("Duração"), t("{seconds} s", seconds=format.tenths(seconds[-1])), seconds),
+        (t("Duração"), _seconds(seconds[-1]), seconds),
     )
     with st.container(horizontal=True):
         for label, value, series in figures:
             st.metric(label, value, border=True, chart_data=series, chart_type="line")
-    st.caption(t("As últimas {count} execuções agendadas concluídas.", count=len(latest)))
+    st.caption(
+        n(
+            "A última execução agendada concluída.",
+            "As últimas {count} execuções agendadas concluídas.",
+            len(latest),
+        )
+    )
 
 
 def table(runs: Sequence[Run], zone: tzinfo) -> Run | None:
     """Draw the runs and return the selected one."""
     frame = pd.DataFrame([_row(run, zone) for run in runs])
     event: Any = st.dataframe(
-        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="execucoes"
+        frame,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="execucoes",
+        column_config=_columns(),
     )
     rows = event.selection.rows
     return runs[rows[0]] if rows and rows[0] < len(runs) else None
@@ -132,6 +143,7 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
     for text, tell in ((run.message, st.error), (run.note, st.warning)):
         if text:
             tell(plain(text))
+    st.caption(plain(t("Quem: {who} · Regra: {rule}", who=run.who, rule=run.rule)))
     if run.seconds:
         stages = " · ".join(_stage(name, seconds) for name, seconds in run.seconds.items())
         st.caption(plain(t("Duração por etapa: {stages}", stages=stages)))
@@ -182,17 +194,43 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
     rate = run.divergence_rate
     return {
         t("Início"): format.instant(run.began_at.astimezone(zone)),
+        t("Resultado"): outcomes.get(run.outcome, run.outcome),
         t("Origem"): origins.get(run.origin, run.origin),
-        t("Quem"): run.who,
         t("Estabelecimento"): run.merchant_name,
         t("Período"): format.span(*run.period),
-        t("Regra"): run.rule,
-        t("Resultado"): outcomes.get(run.outcome, run.outcome),
         t("Registros lidos"): whole(_rows(run)) if run.books else _NOTHING,
         t("Divergências"): whole(run.books["divergences"]) if run.books else _NOTHING,
         t("Taxa de divergência"): _NOTHING if rate is None else format.percent(rate),
-        t("Duração"): format.tenths(sum(run.seconds.values())) if run.seconds else _NOTHING,
+        t("Duração"): _seconds(sum(run.seconds.values())) if run.seconds else _NOTHING,
     }
+
+
+def _columns() -> dict[str, Any]:
+    """How the columns are shown, so that a screen of 1280 pixels has room for all of them."""
+    shown: tuple[tuple[str, str, int, bool], ...] = (
+        (t("Início"), t("Início"), 134, False),
+        (t("Resultado"), t("Resultado"), 104, False),
+        (t("Origem"), t("Origem"), 76, False),
+        (t("Estabelecimento"), t("Estabelecimento"), 122, False),
+        (t("Período"), t("Período"), 162, False),
+        (t("Registros lidos"), t("Lidos"), 76, True),
+        (t("Divergências"), t("Divergências"), 92, True),
+        (t("Taxa de divergência"), t("Taxa"), 62, True),
+        (t("Duração"), t("Duração"), 66, True),
+    )
+    return {
+        name: st.column_config.TextColumn(
+            label,
+            width=width,
+            help=name if name != label else None,
+            alignment="right" if number else None,
+        )
+        for name, label, width, number in shown
+    }
+
+
+def _seconds(seconds: float) -> str:
+    return t("{seconds} s", seconds=format.tenths(seconds))
 
 
 def _stage(name: str, seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,20 @@ def test_the_page_shows_the_runs_and_their_trend(dashboard: Dashboard, record: H
         "Taxa de divergência": "5,0%",
         "Duração": "2,5 s",
     }
+
+
+def test_the_columns_of_the_runs_have_room_on_a_laptops_screen(
+    dashboard: Dashboard, record: History
+) -> None:
+    ran(record)
+    at = dashboard.open("runs")
+    [table] = at.dataframe
+    columns = json.loads(table.proto.columns)
+    assert set(columns) - {"_index"} == set(table.value.columns)
+    room = 1280 - 300 - 53 - 33  # the menu, the margins and the column of the ticks
+    assert sum(columns[name]["width"] for name in table.value.columns) <= room
+    at.session_state["execucoes"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    assert "Regra: card" in texts(at.run())
 
 
 @pytest.mark.parametrize("page", ["runs", "overview"])
