@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Streamlit's chart theme puts the theme's categorical colours in the place of these.
 CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, FAR = (f"#{n:06d}" for n in range(1, 6))
 # What is only there to compare with: a gray that stands back on a light and on a dark ground.
-BEFORE: Final = "#7F8C99"
+BEFORE: Final = "#8C8C8C"
 
 _HEIGHT: Final = 320
 _DAY_MILLISECONDS: Final = 86_400_000

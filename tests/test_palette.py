@@ -1,0 +1,131 @@
+"""The colours of a chart are told apart by every reader, and stand out from either ground.
+
+Colour blindness as simulated by Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lib import drawing
+from lib.settings import ROOT
+from tests.test_charts import NAMES, every, of, spec
+
+THEME: dict[str, Any] = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))[
+    "theme"
+]
+PALETTE: list[str] = THEME["chartCategoricalColors"]
+STANDING_IN = (
+    drawing.CONSOLIDATED,
+    drawing.DIVERGENT,
+    drawing.FISICO,
+    drawing.VIRTUAL,
+    drawing.FAR,
+)
+VISIONS = {
+    "usual": np.eye(3),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+    "tritanopia": np.array(
+        [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ]
+    ),
+}
+# CIE 1976: 2.3 is just noticeable side by side (Mahy and others, 1994). Bars and a legend are apart
+# from each other, so more than ten times as much.
+FAR_ENOUGH = 25.0
+# WCAG 2.1, 1.4.11: graphical objects against what is beside them.
+STANDS_OUT = 3.0
+_TO_XYZ = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
+_WHITE = _TO_XYZ @ np.ones(3)
+
+Triple = NDArray[np.float64]
+
+
+def linear(color: str) -> Triple:
+    coded = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: Triple) -> Triple:
+    ratio = _TO_XYZ @ rgb / _WHITE
+    x, y, z = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def distance(one: str, other: str, vision: str) -> float:
+    seen = [lab(np.clip(VISIONS[vision] @ linear(color), 0, 1)) for color in (one, other)]
+    return float(np.linalg.norm(seen[0] - seen[1]))
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted(float(_TO_XYZ[1] @ linear(color)) for color in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def colors(name: str) -> list[str]:
+    """The colours of a chart's traces as a theme paints them; a heat map has none of its own."""
+    traces = spec(every(of())[name])["data"]
+    found = [(trace.get("line") or trace.get("marker") or {}).get("color") for trace in traces]
+    painted = dict(zip(STANDING_IN, PALETTE, strict=False))
+    return [painted.get(color, color) for color in found if color]
+
+
+def test_the_measure_is_the_known_one() -> None:
+    assert distance("#FFFFFF", "#000000", "usual") == pytest.approx(100, abs=0.1)
+    assert distance("#FF0000", "#00FF00", "usual") == pytest.approx(170.6, abs=0.1)
+    assert contrast("#FFFFFF", "#000000") == pytest.approx(21)
+    # What the simulation is there to find: red and green of one lightness.
+    assert (
+        distance("#B5651D", "#6B8E23", "usual") > 40 > distance("#B5651D", "#6B8E23", "protanopia")
+    )
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_colours_of_one_chart_are_told_apart(name: str, vision: str) -> None:
+    near = {
+        pair: found
+        for pair in combinations(colors(name), 2)
+        if (found := distance(*pair, vision)) < FAR_ENOUGH
+    }
+    assert near == {}
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_the_ends_of_the_time_axis_are_told_from_the_middle(vision: str) -> None:
+    painted = dict(zip(STANDING_IN, PALETTE, strict=False))
+    assert distance(painted[drawing.FISICO], painted[drawing.FAR], vision) >= FAR_ENOUGH
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("color", [*PALETTE, drawing.BEFORE])
+def test_every_colour_stands_out_from_the_ground(color: str, scheme: str) -> None:
+    assert contrast(color, THEME[scheme]["backgroundColor"]) >= STANDS_OUT
