@@ -121,9 +121,7 @@ def test_a_whole_day_without_records_is_told_and_today_is_none_yet(dashboard: Da
         f"Nenhum log em um dia inteiro do período, {day(3)}: confira a carga do banco de logs.",
     ]
     written = f"{today() - timedelta(days=3):%b %d, %Y}"
-    assert told(4, "en-US")[1].startswith(
-        f"No log on 1 whole day(s) of the period, the first {written}"
-    )
+    assert told(4, "en-US")[1].startswith(f"No log on one whole day of the period, {written}")
 
 
 def test_one_purchase_and_its_log_fill_every_page(dashboard: Dashboard) -> None:
