@@ -48,6 +48,8 @@ def test_a_kept_report_is_downloaded_and_who_took_it_is_written_down(
     seen = visit("/runs")
     assert seen.cells("Resultado") == ["concluída", "concluída"]
     assert "As últimas 2 execuções agendadas concluídas." in seen.text()
+    room = seen.table().locator(".dvn-scroller").evaluate("e => e.clientWidth - e.scrollWidth")
+    assert room >= 0, "a screen of 1280 pixels shows every column"
     for row, file in enumerate((current, older)):
         seen.mark(row)
         with seen.page.expect_download(timeout=30_000) as waiting:
