@@ -208,13 +208,13 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
 def _columns() -> dict[str, Any]:
     """How the columns are shown, so that a screen of 1280 pixels has room for all of them.
 
-    Moments and days are as wide as the reader's language writes them.
+    Those without a width are as wide as the reader's language writes what is in them.
     """
     shown: tuple[tuple[str, str, int | None, bool], ...] = (
         (t("Início"), t("Início"), None, False),
-        (t("Resultado"), t("Resultado"), 104, False),
+        (t("Resultado"), t("Resultado"), None, False),
         (t("Origem"), t("Origem"), 76, False),
-        (t("Estabelecimento"), t("Estabelecimento"), 122, False),
+        (t("Estabelecimento"), t("Estabelecimento"), 114, False),
         (t("Período"), t("Período"), None, False),
         (t("Registros lidos"), t("Lidos"), 76, True),
         (t("Divergências"), t("Divergências"), 92, True),
