@@ -43,6 +43,10 @@ _DIED: Final = (
     "A exportação em claro parou antes do fim: tente de novo; se persistir, o registro do servidor "
     "diz o motivo."
 )
+_NO_THREAD: Final = (
+    "O servidor não tem memória ou processos livres para começar a exportação em claro; tente de "
+    "novo em instantes."
+)
 _LAST_SECONDS: Final = 5.0
 _STDIN: Final = 0
 
@@ -89,7 +93,11 @@ def start(settings: Settings, asked: Request, actor: Actor, reason: str) -> Clea
     arguments = (export, settings, asked, actor, scrubber.scrub(reason))
     thread = threading.Thread(target=_run, args=arguments, name="clear-export", daemon=True)
     _UNDER_WAY[export] = thread
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        del _UNDER_WAY[export]
+        export.future.set_exception(ReportError(_NO_THREAD))
     return export
 
 

@@ -42,6 +42,10 @@ _NOT_PREPARED: Final = (
     "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
     "temporária."
 )
+_NO_THREAD: Final = (
+    "O servidor não tem memória ou processos livres para começar a exportação; tente de novo em "
+    "instantes."
+)
 _DIED: Final = (
     "A exportação parou antes do fim: tente de novo; se persistir, o registro do servidor diz "
     "o motivo."
@@ -108,7 +112,13 @@ class Exports:
             export = self._exports[dataset.version] = Export(dataset, marks or {})
             self._exports.move_to_end(dataset.version)
             self._forget_old()
-        threading.Thread(target=self._run, args=(export,), name="export", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(export,), name="export", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            export.unwritten.clear()
+            export.ended = time.monotonic()
+            export.future.set_exception(ReportError(_NO_THREAD))
         return export
 
     def place(self, export: Export) -> int:
@@ -116,7 +126,8 @@ class Exports:
         if export.stage != "queued":
             return 0
         with self._lock:
-            waiting = [e for e in self._exports.values() if e.stage == "queued"]
+            queued = [e for e in self._exports.values() if e.stage == "queued"]
+        waiting = [e for e in queued if not e.future.done()]
         return waiting.index(export) + 1 if export in waiting else 0
 
     def close(self) -> None:

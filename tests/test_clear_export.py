@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import date, time, timedelta
 from pathlib import Path
 
 import pytest
 
+from lib import clear_export, config, pipeline
+from lib.audit import Actor
+from lib.errors import ReportError
 from lib.settings import ROOT
 from tests.command import configured, slow_query, soon, statements, with_query
 from tests.servers import Databases
@@ -74,3 +78,19 @@ def test_a_server_that_ends_leaves_nothing_in_clear_and_says_that_the_export_fai
     assert list(temporary.iterdir()) == []
     trail = Path(databases.values["audit"]["path"]).read_text().splitlines()
     assert [json.loads(line).get("outcome") for line in trail] == [None, "started", "failed"]
+
+
+def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    settings = config.from_values(databases.values, "teste", {})
+    asked = pipeline.request(settings, pipeline.local_today(settings))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    export = clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 da auditoria")
+    with pytest.raises(ReportError, match="não tem memória ou processos livres"):
+        export.future.result(timeout=1)
+    # What the end of the server waits for.
+    assert clear_export._UNDER_WAY == {}

@@ -153,6 +153,28 @@ def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(
         exports.close()
 
 
+def test_an_export_that_has_no_thread_to_run_in_fails_in_one_sentence_and_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    exports, shown = Exports(), dataset()
+    try:
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", refuse)
+            failed = exports.start(shown)
+        with pytest.raises(ReportError, match="não tem memória ou processos livres"):
+            failed.future.result(timeout=1)
+        assert exports.place(failed) == 0
+        assert failed.unwritten == []
+        again = exports.start(shown)
+        assert again is not failed
+        again.future.result(timeout=60)
+    finally:
+        exports.close()
+
+
 def test_exports_of_different_data_never_mix() -> None:
     exports = Exports()
     try:
