@@ -105,6 +105,8 @@ class Deed:
         self._settings, self._kind, self._actor = settings, kind, actor
         self._fields = fields
         anchor = self._record(STARTED)
+        if anchor:
+            self._fields = fields | {"began": anchor.sequence}
         self.marks = {AUDITORIA: str(anchor)} if anchor else {}
         if fields["clear"] and kind == "export":
             self.marks[RESPONSAVEL] = actor.who
@@ -158,6 +160,26 @@ def deed(
     except BaseException as problem:
         done.fail(problem)
         raise
+
+
+class Told:
+    """What records told, one after the other: which files, and what has no end among them.
+
+    ``digests`` are the files'; ``unended`` the numbers of such beginnings, in their order: what
+    is under way, was cut off with its process, or is an export that nobody waited for.
+    """
+
+    def __init__(self) -> None:
+        self.digests: set[str] = set()
+        self.unended: dict[str, None] = {}
+
+    def see(self, record: Fields) -> None:
+        """Take in one more record, which came after those before it."""
+        if "sha256" in record:
+            self.digests.add(str(record["sha256"]))
+        if record.get("outcome") == STARTED:
+            self.unended[str(record.get("seq"))] = None
+        self.unended.pop(str(record.get("began")), None)
 
 
 def question(asked: Request, *, clear: bool) -> dict[str, Any]:

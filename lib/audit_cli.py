@@ -25,6 +25,10 @@ _BAD_ANCHOR: Final = "A âncora {text} não serve: ela se escreve número:selo, 
 _NO_ANCHOR: Final = "{file} não traz a âncora da auditoria: foi gerada sem auditoria, ou alterada."
 _OFF: Final = "A configuração não guarda auditoria; dê o arquivo no comando."
 _DAMAGED: Final = "A auditoria {file} não está íntegra: {problem}"
+_UNENDED: Final = (
+    "Sem fim registrado: {count} (em curso, interrompidos com o processo, ou não entregues); o "
+    "último começa no registro {last}."
+)
 _EDITED: Final = "{file} não é, byte a byte, uma planilha que a auditoria registrou."
 
 
@@ -48,21 +52,24 @@ def verify(
     ] = None,
 ) -> None:
     """Find edits, deletions, swaps and, by workbooks and anchors, a cut-off end."""
-    from lib import audit_trail
+    from lib import audit, audit_trail
 
     path, key = _files(file, key_file, config)
     anchors = [(str(book), _of_workbook(book)) for book in workbook or ()]
     anchors += [(text, _of_text(text)) for text in anchor or ()]
-    found = audit_trail.verify(path, key, anchors)
+    told = audit.Told()
+    found = audit_trail.verify(path, key, anchors, told.see)
     typer.echo(f"Arquivo: {path}")
     typer.echo(f"Registros: {found.records}")
     if found.records:
         typer.echo(f"De {found.first} a {found.last} (UTC)")
-    problems = [*found.problems, *_edited(workbook or (), found.digests)]
+    problems = [*found.problems, *_edited(workbook or (), told.digests)]
     for problem in problems:
         typer.echo(f"Atenção: {problem}")
     if problems:
         raise AuditError(_DAMAGED, file=path, problem=problems[0])
+    if told.unended:
+        typer.echo(_UNENDED.format(count=len(told.unended), last=next(reversed(told.unended))))
     typer.echo(f"Âncoras conferidas: {len(anchors)}")
     typer.echo("A auditoria está íntegra.")
 

@@ -66,16 +66,12 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a whole file was found to be; ``problems`` are sentences, none where it is intact.
-
-    ``digests`` are those of the files that its sealed records tell of.
-    """
+    """What a whole file was found to be; ``problems`` are sentences, none where it is intact."""
 
     records: int
     first: str
     last: str
     problems: tuple[str, ...]
-    digests: frozenset[str] = frozenset()
 
 
 def anchor(text: str) -> Anchor | None:
@@ -110,10 +106,15 @@ def append(path: Path, key_file: Path, make: Callable[[Fields], Sequence[Fields]
         raise AuditError(_NOT_WRITABLE, path=path) from problem
 
 
-def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = ()) -> Checked:
+def verify(
+    path: Path,
+    key_file: Path,
+    anchors: Sequence[tuple[str, Anchor]] = (),
+    see: Callable[[Fields], object] = lambda fields: None,
+) -> Checked:
     """Check every seal, the chain, and that the anchors (each with its origin's name) are there.
 
-    Raises AuditError where the file or its key cannot be read.
+    ``see`` is given each sealed record. Raises AuditError where file or key cannot be read.
     """
     try:
         content = path.read_bytes()
@@ -123,7 +124,7 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
     problems: list[str] = []
     seals: dict[int, str] = {}
     before: Fields = {"seq": 0, "seal": _START}
-    moments, digests = [], set()
+    moments = []
     unreadable: tuple[int, int] | None = None
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         fields = _read(key, line)
@@ -140,8 +141,7 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
         before = fields
         seals[fields["seq"]] = fields["seal"]
         moments.append(str(fields.get("at", "")))
-        if "sha256" in fields:
-            digests.add(str(fields["sha256"]))
+        see(fields)
     if unreadable:
         whole = content.endswith(b"\n")
         problems.append(_altered(unreadable[0]) if whole else _torn(unreadable[0]))
@@ -151,7 +151,7 @@ def verify(path: Path, key_file: Path, anchors: Sequence[tuple[str, Anchor]] = (
                 f"{origin} aponta o registro {there.sequence}, que não está na auditoria como era."
             )
     first, last = (moments[0], moments[-1]) if moments else ("", "")
-    return Checked(len(seals), first, last, tuple(problems), frozenset(digests))
+    return Checked(len(seals), first, last, tuple(problems))
 
 
 def read(path: Path, most: int) -> list[Fields]:

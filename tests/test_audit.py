@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from lib import audit, audit_trail, cli, config, verify
 from lib.audit import Actor
 from lib.errors import AuditError
-from lib.settings import Settings
+from lib.settings import ROOT, Settings
 from tests.command import PREVIOUS, Command, start
 from tests.servers import Databases
 
@@ -388,6 +388,42 @@ def test_a_failed_run_is_recorded_with_its_sentence(command: Command, databases:
     trail = Path(databases.values["audit"]["path"])
     assert [r.get("outcome") for r in records(trail)] == [None, "started", "failed"]
     assert records(trail)[-1]["message"] == sentence
+
+
+_CUT_OFF = """
+import sys
+from pathlib import Path
+from lib import audit, config, pipeline
+settings = config.load(Path(sys.argv[1]))
+asked = pipeline.request(settings, pipeline.local_today(settings))
+with audit.deed(settings, "export", audit.Actor("rui", "10.1.2.3"), asked, clear=False):
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_what_a_killed_process_left_without_an_end_is_told_apart_and_is_no_damage(
+    command: Command, databases: Databases, tmp_path: Path
+) -> None:
+    command.reported()
+    with subprocess.Popen(
+        [sys.executable, "-c", _CUT_OFF, str(tmp_path / "aggregator.toml")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.kill()
+    command.reported()
+    trail = Path(databases.values["audit"]["path"])
+    began = [r for r in records(trail) if r.get("outcome") == "started"]
+    said = command.say("audit", "verify", str(trail))
+    assert said.code == cli.DONE
+    assert [line for line in said.out.splitlines() if line.startswith("Sem fim registrado")] == [
+        "Sem fim registrado: 1 (em curso, interrompidos com o processo, ou não entregues); o "
+        f"último começa no registro {began[1]['seq']}."
+    ]
 
 
 def test_a_dry_run_is_recorded_as_one_with_what_it_read(

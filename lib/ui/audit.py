@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import streamlit as st
 
-from lib import audit_trail
+from lib import audit, audit_trail
 from lib.errors import AggregatorError
 from lib.ui import loading
 from lib.ui.format import plain
@@ -71,10 +71,14 @@ def records(path: Path) -> None:
             len(found),
         )
     )
-    st.dataframe(pd.DataFrame([_row(record) for record in found]), hide_index=True)
+    told = audit.Told()
+    for record in reversed(found):
+        told.see(record)
+    rows = [_row(record, str(record.get("seq")) in told.unended) for record in found]
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
-def _row(record: Fields) -> dict[str, Any]:
+def _row(record: Fields, unended: bool) -> dict[str, Any]:
     names = {
         "seq": t("Número"),
         "at": t("Momento"),
@@ -86,4 +90,6 @@ def _row(record: Fields) -> dict[str, Any]:
     }
     rest = {k: v for k, v in record.items() if k not in (*_COMMON, *_SEALS, "settings")}
     shown = {names[name]: str(record.get(name, "")) for name in _COMMON}
+    if unended:
+        shown[names["outcome"]] += " (" + t("sem fim registrado") + ")"
     return shown | {t("Detalhes"): json.dumps(rest, ensure_ascii=False, sort_keys=True)}

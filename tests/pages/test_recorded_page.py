@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from lib import audit_trail, exports
+from lib import audit, audit_trail, config, exports, pipeline
 from lib.errors import AuditError
 from tests.pages.dashboard import Dashboard, texts
 from tests.pages.scenario import PHYSICAL, masked
@@ -43,6 +44,32 @@ def test_a_search_and_a_filter_are_recorded_once_each_and_without_a_card(
     at.run()
     assert len(asked(morning)) == 2
     assert [v["page"] for v in records(morning, "view") if "search" not in v] == ["consolidated"]
+
+
+def _auditors_table(trail: str) -> None:
+    from pathlib import Path
+
+    from lib.ui import audit
+
+    audit.records(Path(trail))
+
+
+def test_auditors_see_which_acts_have_no_end_on_record(morning: Dashboard) -> None:
+    settings = config.from_values(morning.databases.values, "teste", {})
+    asked = pipeline.request(settings, pipeline.local_today(settings))
+    rui = audit.Actor("rui@example.com", "10.1.2.3")
+    with audit.deed(settings, "export", rui, asked, clear=False) as deed:
+        deed.end()
+    audit.Deed(settings, "export", rui, audit.question(asked, clear=False))
+    trail = morning.databases.values["audit"]["path"]
+    at = AppTest.from_function(_auditors_table, args=(str(trail),)).run()
+    assert not at.exception
+    assert at.dataframe[0].value["Resultado"].tolist() == [
+        "started (sem fim registrado)",
+        "done",
+        "started",
+        "",
+    ]
 
 
 def test_a_search_that_cannot_be_recorded_shows_no_row(
