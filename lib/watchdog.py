@@ -32,7 +32,11 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there is no memory for a thread
+            self._socket.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,13 +4,18 @@ not."""
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from lib.engines import workers
 from lib.settings import ROOT
+from lib.watchdog import Watchdog
 from tests.command import configured, sheets
 from tests.servers import Databases
 
@@ -21,6 +26,10 @@ BUDGET_MB = 1_800
 SENTENCE = (
     "A memória deste computador não basta para o período pedido: reduza o período, ou use "
     'kind = "chunked" em [aggregator.engine].'
+)
+BY_WORKERS = (
+    "A memória deste computador não basta para os processos de trabalho: diminua workers em "
+    "[aggregator.engine], ou dê mais memória à execução."
 )
 _CARD = "'400000' || lpad((n % 20000)::text, 10, '0')"
 _AT = "date '2026-06-01' + n % 5, time '10:00' + (n % 3600) * interval '1 second'"
@@ -77,3 +86,60 @@ def test_what_does_not_fit_is_one_sentence_and_no_crash(
     assert run.stderr.splitlines()[-1] == SENTENCE
     assert "Traceback" not in run.stderr
     assert target.read_bytes() == b"the previous report"
+
+
+@pytest.fixture
+def chunked(configuration: Path, databases: Databases, tmp_path: Path) -> Path:
+    """The same records, for the engine of worker processes."""
+    staging = str(tmp_path / "staging")
+    engine = {"kind": "chunked", "workers": 2, "staging_dir": staging}
+    return configured(tmp_path, databases.values, engine=engine)
+
+
+@pytest.mark.parametrize("megabytes", [600, 720])
+def test_workers_that_do_not_fit_are_one_sentence_and_no_traceback(
+    chunked: Path, tmp_path: Path, megabytes: int
+) -> None:
+    target = tmp_path / "report.xlsx"
+    target.write_bytes(b"the previous report")
+    run = limited(chunked, target, megabytes)
+    assert (run.returncode, run.stdout) == (2, ""), run.stderr
+    # Above it are the warning about the merchant's number and the stages there were.
+    assert run.stderr.splitlines()[-1] == BY_WORKERS
+    assert "Traceback" not in run.stderr
+    assert "panicked" not in run.stderr
+    assert target.read_bytes() == b"the previous report"
+
+
+def test_workers_fit_where_their_allocator_would_take_most_of_it_at_once(
+    chunked: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "report.xlsx"
+    run = limited(chunked, target, 1_460)
+    assert run.returncode == 0, run.stderr
+    assert len(sheets(target).consolidated) == ROWS
+
+
+def test_workers_whose_forerunner_ends_for_want_of_memory_are_told_as_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nobody_answers(*_: object) -> None:
+        raise EOFError
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", nobody_answers)
+    with pytest.raises(MemoryError), workers.started(1):
+        pass
+
+
+def test_a_watch_that_gets_no_thread_keeps_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ours, other = socket.socketpair()
+    with ours, other, monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError), Watchdog(ours.fileno(), 60):
+            pass
+        ours.close()
+        other.settimeout(5)
+        assert other.recv(1) == b"", "the other end sees that nobody has it any more"

@@ -13,13 +13,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Final, TypeVar
 
+from lib import room
 from lib.errors import AggregatorError
 
 DEATHS: Final = 3
 _LOOK_SECONDS: Final = 5.0
+_RESERVE_KIB: Final = "65536"
+_FIRST_TASK: Final = 320 << 20
+"""What a worker's libraries take with its first task, most of it for threads; then they have it."""
 _FORKS: Final = "forkserver" in multiprocessing.get_all_start_methods()
 _NEEDED: Final = ("lib.engines.reading", "lib.engines.bucket", "lib.engines.arranging")
 
@@ -34,8 +39,12 @@ def prepare() -> None:
     By a process that has no threads and no connections, and that the workers are copies of.
     """
     if _FORKS:
+        import resource
         from multiprocessing import forkserver
 
+        if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            # Arrow's allocator otherwise takes a GiB of it at once, and leaves too little for code.
+            os.environ.setdefault("MIMALLOC_ARENA_RESERVE", _RESERVE_KIB)
         forkserver.set_forkserver_preload(list(_NEEDED))
         forkserver.ensure_running()
 
@@ -65,7 +74,7 @@ class Workers:
             try:
                 # No more than run: each task should find the memory of the one before it free.
                 while waiting and len(running) < self._count:
-                    future = self._pool.submit(work, job, waiting[-1])
+                    future = self._pool.submit(_with_room, work, job, waiting[-1])
                     running[future] = waiting.pop()
                 done, _ = wait(running, _LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 self._require_thread(running)
@@ -106,11 +115,14 @@ class Workers:
         try:
             for _ in range(self._count):
                 pool.submit(os.getpid)
-        except BaseException:
+        except BaseException as problem:
             # Of a pool that did not get its thread nobody else ends the processes.
             for process in _kill(pool):
                 process.join()
             pool.shutdown(wait=False)
+            if isinstance(problem, (EOFError, ConnectionError)):
+                # The process that the workers are copies of did not get as far as to answer.
+                raise MemoryError from problem
             raise
         return pool
 
@@ -140,6 +152,17 @@ def _begin() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _with_room(work: Callable[[_Job, _Task], _Result], job: _Job, task: _Task) -> _Result:
+    """Do the task, or raise MemoryError where libraries would end or hang for want of memory."""
+    _require_room()
+    return work(job, task)
+
+
+@cache
+def _require_room() -> None:
+    room.check(_FIRST_TASK)
 
 
 def _end_with(sentinel: int) -> None:
