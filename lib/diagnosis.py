@@ -67,6 +67,10 @@ _ODD_CARDS: Final = (
     "{side}: números de cartão com espaços ou outros caracteres além de algarismos: {odd} de "
     "{rows}; eles só combinam com números escritos do mesmo jeito."
 )
+_END_OF_DAY: Final = (
+    "{side}: horários 24:00:00, que o relatório mostra e compara como 00:00:00 do mesmo dia; se for o "
+    "fim do dia, corrija-os na consulta (query_file): {odd} de {rows}."
+)
 _CLOCKS: Final = (
     "Os relógios dos dois servidores diferem em {seconds} s: acerte-os (NTP), pois as "
     "diferenças de tempo do relatório dependem deles."
@@ -123,6 +127,9 @@ def ask(settings: Settings, asked: Request, user: str | None = None) -> list[Not
         if surveyed.odd_cards:
             values = {"side": side, "odd": surveyed.odd_cards, "rows": surveyed.rows}
             found.append(Notice(_ODD_CARDS, values))
+        if surveyed.end_of_day:
+            values = {"side": side, "odd": surveyed.end_of_day, "rows": surveyed.rows}
+            found.append(Notice(_END_OF_DAY, values))
     apart = abs(drifts[0] - drifts[1])
     if apart > _CLOCK_SECONDS:
         found.append(Notice(_CLOCKS, {"seconds": round(apart)}))

@@ -24,14 +24,16 @@ _STATEMENTS: Final = 4.0
 class Survey:
     """What a side answered to `survey`; ``server_time`` is its clock, seconds since 1970 UTC.
 
-    ``odd_cards`` counts card numbers with other characters than digits; ``any_merchant`` says
-    whether there is any record of the period when the merchant's field is not looked at.
+    ``odd_cards`` counts card numbers with other characters than digits, ``end_of_day`` times that
+    are written 24:00:00; ``any_merchant`` says whether there is any record of the period when the
+    merchant's field is not looked at.
     """
 
     version: str
     server_time: float
     rows: int
     odd_cards: int
+    end_of_day: int
     any_merchant: bool
 
 
@@ -43,12 +45,14 @@ def survey(settings: Settings, side: Side, window: extraction.Window) -> Survey:
         select = extraction.masked_select(cursor, settings, side, window, clear=False)
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
         query = sources.query(settings, side)
+        moment = c.HORA_TRANSA if side == "transactions" else c.HORA
         counts = (
-            f"SELECT count(*), count(*) FILTER (WHERE q.{c.NUM_CARTAO}::text ~ '[^0-9]')"
+            f"SELECT count(*), count(*) FILTER (WHERE q.{c.NUM_CARTAO}::text ~ '[^0-9]'),"
+            f" count(*) FILTER (WHERE q.{moment}::time = time '24:00')"
             f" FROM (\n{query}\n) AS q"
         )
         cursor.execute(sources.render(cursor, side, counts, window.parameters))
-        rows, odd_cards = cursor.fetchone()
+        rows, odd_cards, end_of_day = cursor.fetchone()
         anyone = {**window.parameters, "merchant_field": ""}
         cursor.execute(
             sources.render(cursor, side, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
@@ -58,4 +62,4 @@ def survey(settings: Settings, side: Side, window: extraction.Window) -> Survey:
             "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())"
         )
         version, server_time = cursor.fetchone()
-        return Survey(version, float(server_time), rows, odd_cards, any_merchant)
+        return Survey(version, float(server_time), rows, odd_cards, end_of_day, any_merchant)

@@ -41,6 +41,16 @@ def test_databases_in_order_are_told_of_and_nothing_else(databases: Databases) -
     assert serious(found) == []
 
 
+def test_times_that_are_the_end_of_a_day_are_told_of(databases: Databases) -> None:
+    databases.fill(
+        [(CARD, DAY, "10:00", MERCHANT, None, "1.00")],
+        auth_logs=[(CARD, DAY, at, "00", "", "0" + MERCHANT) for at in ("24:00", "00:00", None)],
+    )
+    [sentence] = serious(asked(databases))
+    assert sentence.startswith("auth_logs: horários 24:00:00, que o relatório mostra")
+    assert sentence.endswith(": 1 de 3.")
+
+
 @pytest.mark.parametrize(("seconds", "told"), [(59, False), (61, True), (-7200, True)])
 def test_clocks_that_are_apart_by_more_than_a_minute_are_told_of(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, seconds: int, told: bool
