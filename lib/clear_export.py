@@ -39,6 +39,9 @@ LONGEST_REASON: Final = 500
 _NO_REASON: Final = (
     "Uma exportação em claro pede um motivo por escrito, com {least} a {most} caracteres."
 )
+_ENOUGH: Final = (
+    "Já há {most} exportações em claro em curso neste servidor; espere uma delas terminar."
+)
 _DIED: Final = (
     "A exportação em claro parou antes do fim: tente de novo; se persistir, o registro do servidor "
     "diz o motivo."
@@ -47,6 +50,7 @@ _NO_THREAD: Final = (
     "O servidor não tem memória ou processos livres para começar a exportação em claro; tente de "
     "novo em instantes."
 )
+_AT_ONCE: Final = 2
 _LAST_SECONDS: Final = 5.0
 _STDIN: Final = 0
 
@@ -78,13 +82,14 @@ class ClearExport:
 
 
 _UNDER_WAY: Final[dict[ClearExport, threading.Thread]] = {}
+_PLACES: Final = threading.Lock()
 
 
 def start(settings: Settings, asked: Request, actor: Actor, reason: str) -> ClearExport:
     """Begin a clear export of what was asked, as this person's rows.
 
-    Whether the person may is the caller's to know. Raises ReportError without a reason; an audit
-    that cannot be written fails the export before anything is read.
+    Whether the person may is the caller's to know. Raises ReportError without a reason, or where
+    two are under way; an audit that cannot be written fails the export before anything is read.
     """
     reason = " ".join(reason.split())
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
@@ -92,7 +97,10 @@ def start(settings: Settings, asked: Request, actor: Actor, reason: str) -> Clea
     export = ClearExport()
     arguments = (export, settings, asked, actor, scrubber.scrub(reason))
     thread = threading.Thread(target=_run, args=arguments, name="clear-export", daemon=True)
-    _UNDER_WAY[export] = thread
+    with _PLACES:
+        if len(_UNDER_WAY) >= _AT_ONCE:
+            raise ReportError(_ENOUGH, most=_AT_ONCE)
+        _UNDER_WAY[export] = thread
     try:
         thread.start()
     except RuntimeError:

@@ -94,3 +94,29 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
         export.future.result(timeout=1)
     # What the end of the server waits for.
     assert clear_export._UNDER_WAY == {}
+
+
+def test_a_third_clear_export_at_once_is_refused(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config.from_values(databases.values, "teste", {})
+    asked = pipeline.request(settings, pipeline.local_today(settings))
+    go = threading.Event()
+
+    def wait(*_: object) -> bytes:
+        assert go.wait(60)
+        return b"x"
+
+    def begin() -> clear_export.ClearExport:
+        return clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 do setor")
+
+    monkeypatch.setattr(clear_export, "_exported", wait)
+    try:
+        begun = [begin(), begin()]
+        with pytest.raises(ReportError, match="Já há 2 exportações em claro em curso"):
+            begin()
+    finally:
+        go.set()
+    assert [export.future.result(timeout=60) for export in begun] == [b"x", b"x"]
+    assert soon(lambda: clear_export._UNDER_WAY == {})
+    assert begin().future.result(timeout=60) == b"x"

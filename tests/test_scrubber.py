@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import scrubber
+from lib.engines import workers
 from lib.settings import ROOT
 
 REMOVED = {
@@ -120,3 +121,15 @@ def test_a_traceback_that_ends_a_process_is_clean(raising: str) -> None:
     )
     assert "ValueError: password=****** (******)" in ended.stderr
     assert "4539578763621486" not in ended.stderr
+
+
+def _logged(_: None, text: str) -> str:
+    logger = logging.getLogger("worker")
+    return logger.makeRecord("worker", logging.WARNING, "f", 1, text, (), None).getMessage()
+
+
+def test_a_log_line_of_a_worker_is_clean() -> None:
+    with workers.started(1) as pool:
+        [(_, said)] = pool.each(None, _logged, ["cartão 4539578763621486"])
+    assert said.startswith("cartão ")
+    assert "4539578763621486" not in said

@@ -17,7 +17,7 @@ from functools import cache
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Final, TypeVar
 
-from lib import room
+from lib import room, scrubber
 from lib.errors import AggregatorError
 
 DEATHS: Final = 3
@@ -147,6 +147,7 @@ def _kill(pool: ProcessPoolExecutor) -> list[Any]:
 def _begin() -> None:
     import pyarrow as pa
 
+    scrubber.install()
     # Otherwise every worker has as many threads as the machine has processors.
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()
