@@ -68,8 +68,8 @@ _ODD_CARDS: Final = (
     "{rows}; eles só combinam com números escritos do mesmo jeito."
 )
 _END_OF_DAY: Final = (
-    "{side}: horários 24:00:00, que o relatório mostra e compara como 00:00:00 do mesmo dia; se for o "
-    "fim do dia, corrija-os na consulta (query_file): {odd} de {rows}."
+    "{side}: horários 24:00:00, que o relatório mostra e compara como 00:00:00 do mesmo dia; se "
+    "for o fim do dia, corrija-os na consulta (query_file): {odd} de {rows}."
 )
 _CLOCKS: Final = (
     "Os relógios dos dois servidores diferem em {seconds} s: acerte-os (NTP), pois as "
