@@ -125,12 +125,11 @@ def test_a_cluster_without_the_key_is_refused_before_anything_is_read(
 # A process of its own: one that has a Java machine keeps it.
 _STARTS = """
 import sys
-from types import SimpleNamespace
-from lib.engines import spark
+from lib.engines import spark_session
 from lib.errors import ConfigError
 
 try:
-    with spark._session(SimpleNamespace(engine=SimpleNamespace(master=sys.argv[1]))):
+    with spark_session.opened(sys.argv[1]):
         pass
 except ConfigError as problem:
     print(problem)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,7 +22,7 @@ import pyarrow as pa
 
 from lib import columns as c
 from lib import extraction, keys, pipeline
-from lib.engines import estimate, publishing, result, snapshots, spark_tasks
+from lib.engines import estimate, publishing, result, snapshots, spark_session, spark_tasks, staging
 from lib.engines.job import slices
 from lib.engines.reading import FIRST
 from lib.engines.routing import joined
@@ -54,15 +52,6 @@ _TRANSACTIONS: Final = {HOME: "bigint", INSIDE: "boolean", NEWEST: "bigint"}
 _AUTH_LOGS: Final = {HOME: "bigint", INSIDE: "boolean", PRESENT: "boolean"}
 _BODIES: Final = "tabela string, slot bigint, corpo binary"
 _WRITTEN: Final = "tabela string, slot bigint, caminho string, linhas bigint"
-_OPTIONS: Final = {
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.speculation": "false",  # a second reader of one share would be one connection more
-    "spark.ui.showConsoleProgress": "false",
-}
-
-
-_NOT_HERE: Final = "O motor spark precisa de pyspark e de Java 17; instale requirements-spark.txt."
 
 
 @contextmanager
@@ -80,13 +69,18 @@ def matched(
     window = pipeline.window_of(asked)
     buckets = estimate.buckets(settings, estimate.records(settings, window))
     mark = spark_tasks.mark_of(_key(settings))
-    moment = datetime.now(settings.zone).replace(microsecond=0)
-    with snapshots.held(settings, window.user) as names, _session(settings) as spark:
+    with (
+        staging.held(settings.engine.staging_folder, estimate.SPARK) as stage,
+        spark_session.opened(settings.engine.master, stage.folder) as spark,
+        snapshots.held(settings, window.user) as names,
+    ):
+        moment = datetime.now(settings.zone).replace(microsecond=0)
         plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark)
         progress("transactions", 0)
         transactions = _read(spark, plan, "transactions", settings.engine.worker_count).persist()
         counted = _counted(transactions, cents=True)
         progress("transactions", counted["inside"])
+        progress("auth_logs", 0)
         auth_logs = _read(spark, plan, "auth_logs", settings.engine.worker_count).persist()
         logged = _counted(auth_logs, cents=False)
         progress("auth_logs", logged["inside"])
@@ -139,47 +133,6 @@ def _fill(bodies: Any, draft: Draft, per_day: int) -> None:
     written = bodies.groupBy("tabela", "slot").applyInArrow(gathered, _WRITTEN).collect()
     for row in written:
         draft.add(row.tabela, row.slot, Path(row.caminho), row.linhas)
-
-
-@contextmanager
-def _session(settings: Settings) -> Iterator[Any]:
-    """A session on the configured master, ended with the block."""
-    try:
-        from pyspark.sql import SparkSession  # type: ignore[import-not-found]
-    except ImportError as exc:
-        raise ConfigError(_NOT_HERE) from exc
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.master(settings.engine.master).appName("conciliacao")
-    for name, value in _OPTIONS.items():
-        builder = builder.config(name, value)
-    with warnings.catch_warnings():
-        # It is handed Arrow tables only.
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-        spark = _started(builder, settings.engine.master)
-        try:
-            yield spark
-        finally:
-            spark.stop()
-
-
-def _started(builder: Any, master: str) -> Any:
-    from py4j.protocol import Py4JError  # type: ignore[import-not-found]
-    from pyspark import SparkContext  # type: ignore[import-not-found]
-    from pyspark.errors import PySparkRuntimeError  # type: ignore[import-not-found]
-
-    try:
-        return builder.getOrCreate()
-    except PySparkRuntimeError as exc:  # its Java machine did not start
-        raise ConfigError(_NOT_HERE) from exc
-    except Py4JError as exc:
-        if SparkContext._active_spark_context is not None:
-            # The next session of this process would be given it, stopped as it is.
-            SparkContext._active_spark_context.stop()
-        raise ConfigError(
-            "O Spark em {master} não atendeu; confira master em [aggregator.engine] e se o "
-            "cluster está no ar.",
-            master=master,
-        ) from exc
 
 
 def _key(settings: Settings) -> bytes:

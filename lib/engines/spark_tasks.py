@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hmac
 import os
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,14 +18,14 @@ import numpy as np
 import pyarrow as pa
 
 from lib import columns as c
-from lib import config, keys, matching, summary
+from lib import config, keys, matching, scrubber, summary
 from lib.engines import draft, reading, result, tables
 from lib.engines.bucket import counted_once
 from lib.engines.job import Job, Slice
 from lib.engines.reading import FIRST, as_frame
 from lib.engines.routing import homes, log_homes
 from lib.engines.totals import totals_of
-from lib.errors import ConfigError
+from lib.errors import AggregatorError, ConfigError
 from lib.reconciliation import Period, Rule
 
 if TYPE_CHECKING:
@@ -70,6 +72,21 @@ def mark_of(key: bytes) -> str:
     return hmac.digest(key, b"marketing-data-aggregator", "sha256").hex()
 
 
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Let a failure reach the cluster's logs, and the driver, without the driver's own words.
+
+    A database's message may carry values; Spark writes down every trace of a task as it is.
+    """
+    try:
+        yield
+    except AggregatorError as problem:
+        raise problem from None
+    except Exception as problem:  # noqa: BLE001 raised again, clean
+        trace = "".join(traceback.format_exception(problem))
+        raise RuntimeError(scrubber.scrub(trace)) from None
+
+
 def columns(side: Side, clear: bool) -> tuple[str, ...]:
     """The extracted columns of a side."""
     if side == "transactions":
@@ -82,17 +99,29 @@ def read(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of the shares whose numbers come in, with where they belong and whether they
     count."""
-    job = plan.job()
-    for batch in batches:
-        for number in batch.column(0).to_pylist():
-            share = shares[number]
-            with reading.opened(job, share) as pieces:
-                for table in pieces:
-                    yield from _marked(job, share.side, table).to_batches()
+    with _plainly():
+        job = plan.job()
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                share = shares[number]
+                with reading.opened(job, share) as pieces:
+                    for table in pieces:
+                        yield from _marked(job, share.side, table).to_batches()
 
 
 def match(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table) -> pa.Table:
     """Match a bucket: its rows by table and slot as Arrow streams, and its counts as JSON."""
+    with _plainly():
+        return _matched(plan, newest, per_day, left, right)
+
+
+def gather(into: draft.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
+    """Write one slot of one table; its name, slot, path and rows."""
+    with _plainly():
+        return _gathered(into, per_day, bodies)
+
+
+def _matched(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table) -> pa.Table:
     transactions = as_frame(_timed(left.select(c.TRANSACTIONS)))
     names = columns("auth_logs", plan.clear)
     auth_logs = as_frame(_timed(right.select(names)))
@@ -114,8 +143,7 @@ def match(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table
     return pa.table(list(map(list, zip(*bodies, strict=True))), schema=_BODIES)
 
 
-def gather(into: draft.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
-    """Write one slot of one table; its name, slot, path and rows."""
+def _gathered(into: draft.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
     name, slot = bodies["tabela"][0].as_py(), bodies["slot"][0].as_py()
     parts = [pa.ipc.open_stream(body.as_buffer()).read_all() for body in bodies["corpo"]]
     table = tables.arranged(name, pa.concat_tables(parts).combine_chunks())
