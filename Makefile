@@ -1,8 +1,8 @@
-# make run | test | lint | types | fmt | bench | screenshots: each sets up what it needs.
+# make run | test | spark | lint | types | fmt | bench | screenshots: each sets up what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types fmt bench screenshots nightly advisories clean
+.PHONY: run test spark lint types fmt bench screenshots nightly advisories clean
 .DEFAULT_GOAL := test
 
 .venv/run: requirements.txt requirements.lock
@@ -15,11 +15,19 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c requirements.lock
 	touch .venv/run $@
 
+.venv/spark: .venv/dev requirements-spark.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c requirements.lock
+	touch $@
+
 run: .venv/run
 	$(BIN)/python -m streamlit run streamlit_app.py
 
 test: lint types
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# The Spark engine, on a cluster of its own on this machine; needs Java 17.
+spark: .venv/spark
+	$(BIN)/python -m pytest tests/test_spark.py
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--rule", default="card")
     parser.add_argument("--memory-limit", default="1600 MB")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--master", default="local[*]")
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
     if options.engine == "chunked":

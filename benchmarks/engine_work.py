@@ -46,6 +46,7 @@ def measure(options: argparse.Namespace) -> None:
     engine = {
         "memory_limit": options.memory_limit,
         "workers": options.workers,
+        "master": options.master,
         "staging_dir": str(options.folder / "staging"),
     }
     settings = config.from_values(table | {"engine": engine}, str(options.config), {})

@@ -31,11 +31,13 @@ def main() -> None:
     parser.add_argument("--engines", nargs="*", choices=ENGINES, default=ENGINES[:2])
     parser.add_argument("--memory-limit", default="1600 MB")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--master", default="local[*]", help="of Spark")
     options = parser.parse_args()
 
     found = data.prepare(options.rows, hot=options.hot)
     told = ["--config", str(found.config), "--rule", options.rule]
     told += ["--memory-limit", options.memory_limit, "--workers", str(options.workers)]
+    told += ["--master", options.master]
     runs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in options.engines}
     for number in range(options.runs):
         for engine in options.engines:

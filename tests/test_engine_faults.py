@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,30 +24,11 @@ from lib.errors import ReportError
 from lib.settings import ROOT
 from tests import engine_data
 from tests.command import PREVIOUS, Command
+from tests.engine_driver import Driver, left_behind
 
 if TYPE_CHECKING:
     from lib.engines.job import Job
     from tests.servers import Databases
-
-# Says each stage it reaches, and waits there for a line before it goes on.
-_DRIVER = """
-import json, sys
-from pathlib import Path
-from lib import config
-from lib.engines import chunked
-from tests import engine_data
-
-def tell(stage, rows):
-    print(stage, flush=True)
-    sys.stdin.readline()
-
-if __name__ == "__main__":
-    settings = config.from_values(json.loads(sys.argv[1]), "teste", {})
-    found = chunked.run(
-        settings, engine_data.request(settings, "card"), Path(sys.argv[2]), progress=tell
-    )
-    print("done", json.dumps(engine_data.digest(found)), flush=True)
-"""
 
 
 class Killer:
@@ -115,64 +94,9 @@ def test_workers_that_keep_dying_end_the_run_in_one_sentence(
 def driver(databases: Databases, tmp_path: Path) -> Iterator[Driver]:
     """A run in a process of its own, on 5,000 records."""
     engine_data.fill(databases, 5_000)
-    found = Driver(databases, tmp_path)
+    found = Driver(databases, tmp_path, "chunked")
     yield found
     found.kill()
-
-
-class Driver:
-    """Another process that runs the engine, stage by stage."""
-
-    def __init__(self, databases: Databases, folder: Path) -> None:
-        self._folder = folder
-        engine = {"workers": 2, "memory_limit": "40 MB", "staging_dir": str(folder / "staging")}
-        self._values = json.dumps(databases.values | {"engine": engine})
-        self._process: subprocess.Popen[str] | None = None
-        self._standing = False
-
-    def start(self) -> None:
-        """Begin; the run stands at its first stage."""
-        self._standing = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", _DRIVER, self._values, str(self.target)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    @property
-    def target(self) -> Path:
-        return self._folder / "resultado"
-
-    def until(self, stage: str) -> str:
-        """Let it go on to this stage and return what it says there."""
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
-        while True:
-            if self._standing:
-                process.stdin.write("\n")
-                process.stdin.flush()
-            said = process.stdout.readline()
-            assert said, f"ended before {stage}"
-            self._standing = not said.startswith("done")
-            if said.split()[0] == stage:
-                return said
-
-    def kill(self) -> None:
-        """End it with -9, and wait until its workers have noticed."""
-        if self._process is None:
-            return
-        with self._process as process:
-            if process.poll() is None:
-                family = psutil.Process(process.pid).children(recursive=True)
-                process.kill()
-                _, alive = psutil.wait_procs(family, timeout=10)
-                assert alive == []
-        self._process = None
 
 
 def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(
@@ -187,10 +111,9 @@ def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(
 
     driver.start()
     first = driver.until("matching")
-    said = driver.until("done")
 
+    assert driver.digest() == engine_data.digest(whole)
     assert first == "matching\n"
-    assert json.loads(said.removeprefix("done ")) == engine_data.digest(whole)
     assert left_behind(tmp_path, results.open_result(driver.target)) == []
 
 
@@ -205,10 +128,9 @@ def test_a_run_killed_elsewhere_is_swept_and_done_anew(
     assert not (driver.target / results.MANIFEST).exists()
 
     driver.start()
-    said = driver.until("done")
 
     whole = pipeline.run(settings, engine_data.request(settings, "card")).reconciliation
-    assert json.loads(said.removeprefix("done ")) == engine_data.digest(whole)
+    assert driver.digest() == engine_data.digest(whole)
     assert left_behind(tmp_path, results.open_result(driver.target)) == []
 
 
@@ -241,14 +163,6 @@ def test_the_folder_of_a_living_run_is_left_alone(
 
     assert len(list((tmp_path / "staging").iterdir())) == 1
     driver.until("done")
-
-
-def left_behind(folder: Path, found: results.Result) -> list[Any]:
-    """Everything that is there and does not belong to the finished result."""
-    time.sleep(0.1)
-    expected = {found.folder / piece.path for all_ in found.pieces.values() for piece in all_}
-    expected.add(found.folder / results.MANIFEST)
-    return [path for path in folder.rglob("*") if path.is_file() and path not in expected]
 
 
 def test_a_full_disk_under_the_staged_records_is_one_sentence(

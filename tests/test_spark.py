@@ -3,103 +3,100 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
-from lib import extraction, pipeline
+from lib import demo, extraction, pipeline
 from lib.engines import result as results
-from lib.engines import spark
+from lib.engines import spark, spark_session
 from lib.engines.spark_tasks import KEY_VARIABLE
-from lib.errors import ConfigError
+from lib.errors import ConfigError, ContractError, ExtractionError
 from lib.settings import ROOT
+from tests import cluster as clusters
 from tests import engine_data
+from tests.cluster import Cluster
+from tests.engine_driver import Driver, left_behind
 
 if TYPE_CHECKING:
     from tests.servers import Databases
 
-pyspark = pytest.importorskip("pyspark", reason="requirements-spark.txt is not installed")
-if shutil.which("java") is None:
-    pytest.skip("Spark needs Java 17", allow_module_level=True)
-
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.xdist_group("spark"),
+]
+WORKERS = 2
 
 
 @pytest.fixture(scope="module")
-def config_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One path for all tests: a Java machine keeps the environment it was started with."""
-    with pytest.MonkeyPatch.context() as patch:
-        path = tmp_path_factory.mktemp("spark") / "aggregator.toml"
-        patch.setenv("AGGREGATOR_CONFIG", str(path))
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, sys.path)]))
-        patch.setenv(KEY_VARIABLE, extraction.KEY.hex())
-        yield path
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the configuration lies that workers load by themselves, each test's in its turn."""
+    return tmp_path_factory.mktemp("spark") / "aggregator.toml"
+
+
+@pytest.fixture(autouse=True)
+def config_file(place: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Path:
+    engine_data.write_config(databases, place)
+    for name, value in environment(place).items():
+        monkeypatch.setenv(name, value)
+    return place
+
+
+@pytest.fixture(scope="module")
+def cluster(place: Path) -> Iterator[Cluster]:
+    with clusters.running(place.parent / "cluster", environment(place)) as found:
+        yield found
+
+
+def environment(place: Path) -> dict[str, str]:
+    """What the driver and every machine of a cluster have in theirs."""
+    return {
+        "AGGREGATOR_CONFIG": str(place),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        KEY_VARIABLE: extraction.KEY.hex(),
+    }
 
 
 @pytest.mark.parametrize("rule", ["card", "card_time"])
 def test_spark_gives_every_cell_of_the_answer_in_memory(
-    databases: Databases, tmp_path: Path, config_file: Path, rule: str
+    databases: Databases, tmp_path: Path, rule: str
 ) -> None:
-    engine_data.fill(databases, 20_000)
-    engine_data.write_config(databases, config_file)
+    engine_data.fill(databases, 100_000)
     settings = engine_data.settings(
-        databases, tmp_path, workers=2, memory_limit="40 MB", master="local[2]"
+        databases, tmp_path / "staging", workers=WORKERS, memory_limit="200 MB", master="local[4]"
     )
     asked = engine_data.request(settings, rule)
 
-    found = spark.run(settings, asked, tmp_path / "resultado")
+    with connections(databases) as most:
+        found = spark.run(settings, asked, tmp_path / "resultado")
 
     whole = pipeline.run(settings, asked)
     assert found.books == whole.books
     assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    assert max(most) == WORKERS + 1, "readers, and who holds the snapshot"
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
-@pytest.fixture
-def cluster(config_file: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a standalone master with two workers, each a process of its own."""
-    started = Path(pyspark.__file__).parent / "bin" / "spark-class"
-    port, place = free_port(), {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_WORKER_DIR": str(tmp_path)}
-    address = f"spark://127.0.0.1:{port}"
-    deploy = "org.apache.spark.deploy"
-    commands = [
-        [f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", str(port)],
-        *[[f"{deploy}.worker.Worker", "-c", "1", "-m", "1g", address] for _ in range(2)],
-    ]
-    with ExitStack() as stack:
-        for command in commands:
-            log = stack.enter_context((tmp_path / f"{command[0]}.log").open("a"))
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [str(started), *command], env=os.environ | place, stdout=log, stderr=log
-                )
-            )
-            stack.callback(process.terminate)
-        yield address
-
-
-def test_a_cluster_whose_executor_is_killed_gives_the_same_answer(
-    databases: Databases, tmp_path: Path, config_file: Path, cluster: str
+@pytest.mark.parametrize("rule", ["card", "card_time"])
+def test_executors_killed_in_each_phase_change_nothing(
+    databases: Databases, tmp_path: Path, cluster: Cluster, rule: str
 ) -> None:
     engine_data.fill(databases, 20_000)
-    engine_data.write_config(databases, config_file)
     settings = engine_data.settings(
-        databases, tmp_path, workers=2, memory_limit="40 MB", master=cluster
+        databases, tmp_path / "staging", workers=WORKERS, master=cluster.address
     )
-    asked = engine_data.request(settings, "card")
+    asked = engine_data.request(settings, rule)
     killed: list[str] = []
 
     def kill(stage: str, rows: int) -> None:
-        executors = [p for p in psutil.process_iter(["cmdline"]) if is_executor(p, cluster)]
-        if rows and executors:
+        executors = cluster.executors()
+        if stage not in killed and executors:
             executors[0].kill()
             killed.append(stage)
 
@@ -108,8 +105,110 @@ def test_a_cluster_whose_executor_is_killed_gives_the_same_answer(
     assert killed == ["transactions", "auth_logs", "matching", "writing"]
     whole = pipeline.run(settings, asked)
     assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
-    names = {entry.name for entry in (tmp_path / "resultado").iterdir()}
-    assert names == {results.MANIFEST, found.version}
+    assert left_behind(tmp_path / "resultado", found) == []
+    cluster.wait_until_idle()
+
+
+def test_a_killed_driver_leaves_nothing_that_the_next_run_does_not_sweep(
+    databases: Databases, tmp_path: Path, cluster: Cluster
+) -> None:
+    engine_data.fill(databases, 5_000)
+    settings = engine_data.settings(databases, tmp_path / "staging")
+    whole = pipeline.run(settings, engine_data.request(settings, "card")).reconciliation
+    driver = Driver(databases, tmp_path, "spark", master=cluster.address)
+
+    for stage in ("auth_logs", "writing"):
+        driver.start()
+        driver.until(stage)
+        driver.kill()
+        assert not (driver.target / results.MANIFEST).exists()
+        cluster.wait_until_idle()
+    driver.start()
+
+    assert driver.digest() == engine_data.digest(whole)
+    assert left_behind(driver.target, results.open_result(driver.target)) == []
+    assert list((tmp_path / "staging").iterdir()) == []
+    cluster.wait_until_idle()
+
+
+def test_neither_the_key_nor_a_password_is_in_what_spark_is_told_or_writes_down(
+    databases: Databases,
+    tmp_path: Path,
+    config_file: Path,
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine_data.fill(databases, 500)
+    for side in ("transactions", "auth_logs"):
+        databases.values[side]["password"] = "nunca-mostrada"
+    engine_data.write_config(databases, config_file)
+    for place, lines in {
+        "conf": f"spark.eventLog.enabled true\nspark.eventLog.dir {tmp_path / 'events'}\n",
+        "events": None,
+    }.items():
+        (tmp_path / place).mkdir()
+        if lines:
+            (tmp_path / place / "spark-defaults.conf").write_text(lines)
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path / "conf"))
+    settings = engine_data.settings(databases, tmp_path / "staging", master=cluster.address)
+    commands: set[str] = set()
+
+    def look(stage: str, rows: int) -> None:
+        commands.update(" ".join(process.cmdline()) for process in cluster.executors())
+
+    spark.run(
+        settings, engine_data.request(settings, "card"), tmp_path / "resultado", progress=look
+    )
+
+    folders = (tmp_path / "events", cluster.folder)
+    written = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    said = "\n".join([*commands, *(path.read_bytes().decode("latin-1") for path in written)])
+    assert commands
+    assert "SparkListenerApplicationEnd" in said
+    assert extraction.KEY.hex() not in said
+    assert "nunca-mostrada" not in said
+
+
+def test_what_a_worker_cannot_read_is_told_as_ever(
+    databases: Databases, tmp_path: Path, config_file: Path, cluster: Cluster
+) -> None:
+    engine_data.fill(databases, 500)
+    query = tmp_path / "minha.sql"
+    query.write_text(
+        "SELECT '' AS num_cpf, card_number AS num_cartao, '' AS num_cartao_virtual, "
+        "transaction_date AS data_transa, transaction_time AS hora_transa, "
+        "card_number::bigint / (amount - amount) AS vlr_total, merchant_id AS des_cnpj_reduzido "
+        "FROM transactions WHERE merchant_id = :merchant AND transaction_date <= :end "
+        "AND transaction_date >= :start"
+    )
+    databases.values["transactions"]["query_file"] = str(query)
+    engine_data.write_config(databases, config_file)
+    settings = engine_data.settings(databases, tmp_path / "staging", master=cluster.address)
+
+    with pytest.raises(ContractError, match="transactions: um valor não tem o tipo do contrato"):
+        spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+
+    cluster.wait_until_idle()
+
+
+def test_a_machine_with_another_key_is_refused(
+    databases: Databases, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "ab" * 32)
+    settings = engine_data.settings(databases, tmp_path / "staging", master=cluster.address)
+
+    with pytest.raises(ConfigError, match=f"não tem em {KEY_VARIABLE} a mesma chave"):
+        spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+
+
+def test_a_cluster_without_machines_is_one_sentence(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_session, "_WORKERS_SECONDS", 1.0)
+    with clusters.running(tmp_path / "cluster", {}, workers=0) as lonely:
+        settings = engine_data.settings(databases, tmp_path / "staging", master=lonely.address)
+        with pytest.raises(ConfigError, match="não deu nenhum processo de trabalho em 1 segundos"):
+            spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
 
 
 def test_a_cluster_without_the_key_is_refused_before_anything_is_read(
@@ -122,57 +221,68 @@ def test_a_cluster_without_the_key_is_refused_before_anything_is_read(
         spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
 
 
-# A process of its own: one that has a Java machine keeps it.
-_STARTS = """
-import sys
-from lib.engines import spark_session
-from lib.errors import ConfigError
+def test_a_machine_without_java_is_told_what_spark_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
 
-try:
-    with spark_session.opened(sys.argv[1]):
+    with (
+        pytest.raises(ConfigError, match=r"precisa de pyspark e de Java 17"),
+        spark_session.opened("local[1]", tmp_path),
+    ):
         pass
-except ConfigError as problem:
-    print(problem)
-"""
 
 
-def started(master: str, **place: str) -> str:
-    """What the last line of starting a session says."""
-    ended = subprocess.run(
-        [sys.executable, "-c", _STARTS, master],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "SPARK_LOCAL_IP": "127.0.0.1"} | place,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=280,
-    )
-    return (ended.stdout.splitlines() or [""])[-1]
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "127.0.0.1:{port},[::1]:{port}", "nada"])
+def test_a_master_that_does_not_answer_is_one_sentence(tmp_path: Path, address: str) -> None:
+    master = f"spark://{address.format(port=clusters.free_port())}"
+
+    with (
+        pytest.raises(ConfigError, match="não atendeu; confira master") as refused,
+        spark_session.opened(master, tmp_path),
+    ):
+        pass
+
+    assert str(refused.value).startswith(f"O Spark em {master} ")
 
 
-def test_a_machine_without_java_is_told_what_spark_needs(tmp_path: Path) -> None:
-    assert "precisa de pyspark e de Java 17" in started("local[1]", JAVA_HOME=str(tmp_path))
+def test_a_java_machine_that_dies_is_one_sentence(databases: Databases, tmp_path: Path) -> None:
+    from pyspark import SparkContext
+
+    settings = engine_data.settings(databases, tmp_path / "staging", master="local[1]")
+
+    def kill(stage: str, rows: int) -> None:
+        SparkContext._gateway.proc.kill()
+
+    with pytest.raises(ExtractionError, match="não concluiu o trabalho e nada foi publicado"):
+        spark.run(
+            settings, engine_data.request(settings, "card"), tmp_path / "resultado", progress=kill
+        )
+
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
-def test_a_master_that_does_not_answer_is_one_sentence() -> None:
-    master = f"spark://127.0.0.1:{free_port()}"
-    assert started(master).startswith(f"O Spark em {master} não atendeu")
+@contextmanager
+def connections(databases: Databases) -> Iterator[list[int]]:
+    """How many sessions the transactions' database had, looked at again and again."""
+    over = threading.Event()
+    most: list[int] = []
 
+    def look() -> None:
+        source = databases.values["transactions"]
+        with closing(demo.connect(source)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            while not over.wait(0.02):
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = %s",
+                    (source["database"],),
+                )
+                most.append(cursor.fetchone()[0])
 
-def is_executor(process: psutil.Process, address: str) -> bool:
-    """Whether it is a Java executor that a worker of this cluster started."""
-    words = process.info["cmdline"] or []
-    if not any("CoarseGrainedExecutorBackend" in word for word in words):
-        return False
+    watching = threading.Thread(target=look)
+    watching.start()
     try:
-        parent = process.parent()
-        return parent is not None and address in parent.cmdline()
-    except psutil.NoSuchProcess:
-        return False
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        yield most
+    finally:
+        over.set()
+        watching.join()
