@@ -57,6 +57,7 @@ def environment(place: Path) -> dict[str, str]:
     """What the driver and every machine of a cluster have in theirs."""
     return {
         "AGGREGATOR_CONFIG": str(place),
+        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # starts in half the time
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         KEY_VARIABLE: extraction.KEY.hex(),

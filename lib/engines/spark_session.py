@@ -25,6 +25,7 @@ _OPTIONS: Final = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
     "spark.sql.session.timeZone": "UTC",
     "spark.speculation": "false",  # a second reader of one share would be one connection more
+    "spark.ui.enabled": "false",  # anybody on the network could read what the session is told
     "spark.ui.showConsoleProgress": "false",
 }
 _ANSWER_SECONDS: Final = 5.0
