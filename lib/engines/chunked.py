@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lib import extraction, pipeline
 from lib.engines import (
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from lib.pipeline import Progress, Request
     from lib.settings import Settings
     from lib.sources import Side
-
-_SHARE_RECORDS: Final = 4_000_000
-"""How many records to read at a time: few scans, but each within a server's time limit."""
 
 
 @contextmanager
@@ -94,13 +91,13 @@ def _job(
     settings: Settings, asked: Request, clear: bool, stage: staging.Staging
 ) -> tuple[Job, int]:
     """The job, and in how many shares to read a side."""
-    window, count = pipeline.window_of(asked), settings.engine.worker_count
+    window = pipeline.window_of(asked)
     if stage.staged is None:
         records = estimate.records(settings, window)
         buckets = estimate.buckets(settings, records)
-        rounds = -(-records // (2 * _SHARE_RECORDS * count))
+        shares = estimate.shares(settings, records)
     else:
-        buckets, rounds = stage.staged["buckets"], 0
+        buckets, shares = stage.staged["buckets"], 0
     job = Job(
         settings=settings,
         window=window,
@@ -112,7 +109,7 @@ def _job(
         key=extraction.KEY,
         snapshots={},
     )
-    return job, max(rounds, 1) * count
+    return job, shares
 
 
 def _staged(job: Job, pool: Workers, shares: int, progress: Progress) -> Read:

@@ -27,6 +27,7 @@ _WORKER_BYTES: Final = 250_000_000
 _BUCKET_SHARE: Final = 0.6
 _LEAST_SHARE: Final = 0.2
 _MOST_BUCKETS: Final = 256
+_SHARE_RECORDS: Final = 4_000_000
 _SILENCE_SECONDS: Final = 5.0
 
 _log: Final = logging.getLogger(__name__)
@@ -64,6 +65,12 @@ def _rows(settings: Settings, side: Side, window: Window) -> int:
         cursor.execute(sources.render(cursor, side, sql, window.parameters))
         (plan,) = cursor.fetchone()
         return int(plan[0]["Plan"]["Plan Rows"])
+
+
+def shares(settings: Settings, count: int) -> int:
+    """In how many shares to read a side: few scans, but each within a server's time limit."""
+    workers = settings.engine.worker_count
+    return max(-(-count // (2 * _SHARE_RECORDS * workers)), 1) * workers
 
 
 def buckets(settings: Settings, count: int) -> int:

@@ -68,7 +68,8 @@ def matched(
     Raises AggregatorError.
     """
     window = pipeline.window_of(asked)
-    buckets = estimate.buckets(settings, estimate.records(settings, window))
+    records = estimate.records(settings, window)
+    buckets = estimate.buckets(settings, records)
     mark = spark_tasks.mark_of(_key(settings))
     with (
         staging.held(settings.engine.staging_folder, estimate.SPARK) as stage,
@@ -80,11 +81,11 @@ def matched(
         spark.conf.set("spark.sql.shuffle.partitions", str(max(4 * buckets, _LEAST_PARTITIONS)))
         plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark)
         progress("transactions", 0)
-        transactions = _read(spark, plan, "transactions", settings.engine.worker_count).persist()
+        transactions = _kept(_read(spark, plan, "transactions", settings, records))
         counted = _counted(transactions, cents=True)
         progress("transactions", counted["inside"])
         progress("auth_logs", 0)
-        auth_logs = _read(spark, plan, "auth_logs", settings.engine.worker_count).persist()
+        auth_logs = _kept(_read(spark, plan, "auth_logs", settings, records))
         logged = _counted(auth_logs, cents=False)
         progress("auth_logs", logged["inside"])
         read = Read(
@@ -99,11 +100,10 @@ def matched(
         route = _copied if asked.rule.name == CARD else _joined
         left, right = route(spark, transactions, auth_logs, buckets)
         per_day = publishing.slots_a_day(asked.period, read)
-        bodies = (
+        bodies = _kept(
             left.groupBy(BUCKET)
             .cogroup(right.groupBy(BUCKET))
             .applyInArrow(partial(spark_tasks.match, plan, read.newest, per_day), _BODIES)
-            .persist()
         )
         told = [row.corpo for row in bodies.filter("tabela = ''").collect()]
         totals = totals_of(result.counts(json.loads(body)) for body in told)
@@ -156,10 +156,18 @@ def _key(settings: Settings) -> bytes:
     return key
 
 
-def _read(spark: Any, plan: Plan, side: Side, readers: int) -> Any:
+def _kept(rows: Any) -> Any:
+    """The rows, computed once, on the executors' disks: in memory they leave none for the rest."""
+    from pyspark import StorageLevel
+
+    return rows.persist(StorageLevel.DISK_ONLY)
+
+
+def _read(spark: Any, plan: Plan, side: Side, settings: Settings, records: int) -> Any:
     """A side's rows, each beside its home, by so many tasks that have a connection each."""
-    shares = slices(side, plan.window, readers)
-    numbers = spark.range(0, len(shares), 1, len(shares))
+    shares = slices(side, plan.window, estimate.shares(settings, records))
+    readers = min(settings.engine.worker_count, len(shares))
+    numbers = spark.range(0, len(shares), 1, readers)
     names = spark_tasks.columns(side, plan.clear)
     more = _TRANSACTIONS if side == "transactions" else _AUTH_LOGS
     schema = {name: _KINDS.get(name, "string") for name in names} | more
@@ -185,39 +193,34 @@ def _copied(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tupl
     """Rule `card`: every log in each bucket that has a transaction with its card."""
     from pyspark.sql import functions as f
 
-    pairs = transactions.where(f"{c.TOKEN_VIRTUAL} IS NOT NULL").selectExpr(
-        f"{c.TOKEN_VIRTUAL} AS token", f"pmod({HOME}, {buckets}) AS place"
+    places = (
+        _cards(transactions)
+        .selectExpr("token", f"pmod({HOME}, {buckets}) AS place")
+        .distinct()
+        .selectExpr("token", "place", "place = min(place) OVER (PARTITION BY token) AS first")
     )
-    physical = transactions.selectExpr(f"{c.TOKEN_CARTAO} AS token").distinct()
-    own = pairs.join(physical, "token", "leftsemi").selectExpr(
-        "token", f"pmod(token, {buckets}) AS place"
-    )
-    places = pairs.union(own).groupBy("token").agg(f.collect_set("place").alias("places"))
-    copies = auth_logs.join(
-        places, f.col(PRESENT) & (f.col(HOME) == f.col("token")), "left"
-    ).withColumn("places", f.expr(f"coalesce(places, array(pmod({HOME}, {buckets})))"))
     names = [name for name in auth_logs.columns if name not in _AUTH_LOGS]
-    right = copies.selectExpr(*names, f"posexplode(places) AS (nth, {BUCKET})").withColumn(
-        FIRST, f.expr("nth = 0")
+    right = auth_logs.join(
+        places, f.col(PRESENT) & (f.col(HOME) == f.col("token")), "left"
+    ).selectExpr(
+        *names,
+        f"coalesce(place, pmod({HOME}, {buckets})) AS {BUCKET}",
+        f"coalesce(first, true) AS {FIRST}",
     )
-    left = transactions.withColumn(BUCKET, f.expr(f"pmod({HOME}, {buckets})"))
-    return left, right.drop("nth")
+    return transactions.withColumn(BUCKET, f.expr(f"pmod({HOME}, {buckets})")), right
 
 
 def _joined(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tuple[Any, Any]:
     """Rule `card_time`: cards that a purchase joins in one bucket, and every log there once."""
     from pyspark.sql import functions as f
 
-    pairs = transactions.where(f"{c.TOKEN_VIRTUAL} IS NOT NULL").selectExpr(
-        f"{c.TOKEN_VIRTUAL} AS token", HOME
-    )
-    physical = transactions.selectExpr(f"{c.TOKEN_CARTAO} AS token").distinct()
-    own = pairs.join(physical, "token", "leftsemi").selectExpr("token", f"token AS {HOME}")
-    cards = pairs.union(own).groupBy("token").agg(f.collect_set(HOME).alias("homes")).persist()
+    cards = _cards(transactions)
+    ends = _kept(cards.groupBy("token").agg(f.min(HOME).alias("first"), f.max(HOME).alias("last")))
     # Only cards of several homes come to the driver: edges between those homes.
     links = (
-        cards.where("size(homes) > 1")
-        .selectExpr("array_min(homes) AS one", "explode(homes) AS other")
+        cards.join(ends.where("first <> last"), "token")
+        .selectExpr("first AS one", f"{HOME} AS other")
+        .distinct()
         .toArrow()
     )
     home, root = joined(links["one"].to_numpy(), links["other"].to_numpy())
@@ -227,8 +230,7 @@ def _joined(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tupl
         BUCKET, f.expr(f"pmod(coalesce(root, {HOME}), {buckets})")
     )
     lead = (
-        cards.selectExpr("token", "array_min(homes) AS first")
-        .join(moved, f.expr("first = node"), "left")
+        ends.join(moved, f.expr("first = node"), "left")
         .selectExpr("token", "coalesce(root, first) AS lead")
         .union(roots.selectExpr("node AS token", "root AS lead"))
         .distinct()
@@ -238,3 +240,13 @@ def _joined(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tupl
         lead, f.col(PRESENT) & (f.col(HOME) == f.col("token")), "left"
     ).selectExpr(*names, f"pmod(coalesce(lead, {HOME}), {buckets}) AS {BUCKET}", f"true AS {FIRST}")
     return left.drop("node", "root"), right
+
+
+def _cards(transactions: Any) -> Any:
+    """Every virtual card beside a home of its transactions; also its own, if it is physical too."""
+    pairs = transactions.where(f"{c.TOKEN_VIRTUAL} IS NOT NULL").selectExpr(
+        f"{c.TOKEN_VIRTUAL} AS token", HOME
+    )
+    physical = transactions.selectExpr(f"{c.TOKEN_CARTAO} AS token").distinct()
+    own = pairs.join(physical, "token", "leftsemi").selectExpr("token", f"token AS {HOME}")
+    return pairs.union(own)
