@@ -247,7 +247,9 @@ def test_a_master_that_does_not_answer_is_one_sentence(tmp_path: Path, address: 
     assert str(refused.value).startswith(f"O Spark em {master} ")
 
 
-def test_a_java_machine_that_dies_is_one_sentence(databases: Databases, tmp_path: Path) -> None:
+def test_a_java_machine_that_dies_is_one_sentence(
+    databases: Databases, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from pyspark import SparkContext
 
     settings = engine_data.settings(databases, tmp_path / "staging", master="local[1]")
@@ -260,6 +262,7 @@ def test_a_java_machine_that_dies_is_one_sentence(databases: Databases, tmp_path
             settings, engine_data.request(settings, "card"), tmp_path / "resultado", progress=kill
         )
 
+    assert capfd.readouterr() == ("", "")
     assert list((tmp_path / "staging").iterdir()) == []
 
 

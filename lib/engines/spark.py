@@ -51,6 +51,7 @@ _KINDS: Final = {
 _TRANSACTIONS: Final = {HOME: "bigint", INSIDE: "boolean", NEWEST: "bigint"}
 _AUTH_LOGS: Final = {HOME: "bigint", INSIDE: "boolean", PRESENT: "boolean"}
 _BODIES: Final = "tabela string, slot bigint, corpo binary"
+_PARTITIONS: Final = "spark.sql.shuffle.partitions"
 _LEAST_PARTITIONS: Final = 16
 _WRITTEN: Final = "tabela string, slot bigint, caminho string, linhas bigint"
 
@@ -77,8 +78,9 @@ def matched(
         snapshots.held(settings, window.user) as names,
     ):
         moment = datetime.now(settings.zone).replace(microsecond=0)
-        # Its default of 200 costs a third of the processor time of a small run.
-        spark.conf.set("spark.sql.shuffle.partitions", str(max(4 * buckets, _LEAST_PARTITIONS)))
+        # The default of 200 costs a third of the processor time of a small run.
+        parts = max(4 * buckets, _LEAST_PARTITIONS)
+        spark.conf.set(_PARTITIONS, str(parts))
         plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark)
         progress("transactions", 0)
         transactions = _kept(_read(spark, plan, "transactions", settings, records))
@@ -243,10 +245,16 @@ def _joined(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tupl
 
 
 def _cards(transactions: Any) -> Any:
-    """Every virtual card beside a home of its transactions; also its own, if it is physical too."""
-    pairs = transactions.where(f"{c.TOKEN_VIRTUAL} IS NOT NULL").selectExpr(
-        f"{c.TOKEN_VIRTUAL} AS token", HOME
+    """Every virtual card beside a home of its transactions; also its own, if it is physical too.
+
+    Spread by card before anything is grouped: a reader's whole share would not fit its memory.
+    """
+    parts = int(transactions.sparkSession.conf.get(_PARTITIONS))
+    pairs = (
+        transactions.where(f"{c.TOKEN_VIRTUAL} IS NOT NULL")
+        .selectExpr(f"{c.TOKEN_VIRTUAL} AS token", HOME)
+        .repartition(parts, "token")
     )
-    physical = transactions.selectExpr(f"{c.TOKEN_CARTAO} AS token").distinct()
-    own = pairs.join(physical, "token", "leftsemi").selectExpr("token", f"token AS {HOME}")
-    return pairs.union(own)
+    physical = transactions.selectExpr(f"{c.TOKEN_CARTAO} AS token").repartition(parts, "token")
+    own = pairs.join(physical.distinct(), "token", "leftsemi")
+    return pairs.union(own.selectExpr("token", f"token AS {HOME}"))

@@ -75,9 +75,10 @@ def opened(master: str, folder: Path) -> Iterator[Any]:
         try:
             _require_workers(spark, master)
             yield spark
-        except (CapturedException, Py4JError) as problem:
-            _log.info("spark: %s", problem)  # its own words; the log takes numbers out of them
-            told = _told(str(problem), master)
+        except (CapturedException, Py4JError, ConnectionError) as problem:
+            words = _words(problem)
+            _log.info("spark: %s", words)  # the log takes numbers out of them
+            told = _told(words, master)
             if told is None:
                 raise
             raise told from problem
@@ -121,7 +122,10 @@ def _started(conf: Any, master: str) -> Any:
     from pyspark.sql import SparkSession
 
     try:
-        return SparkSession.builder.config(conf=conf).getOrCreate()
+        spark = SparkSession.builder.config(conf=conf).getOrCreate()
+        # It would print a trace when the Java machine dies.
+        spark.sparkContext._accumulatorServer.handle_error = lambda *_: None
+        return spark
     except Py4JError as exc:
         if SparkContext._active_spark_context is not None:
             # The next session of this process would be given it, stopped as it is.
@@ -153,6 +157,16 @@ def _require_workers(spark: Any, master: str) -> None:
         if time.monotonic() > until:
             raise ConfigError(_NO_WORKERS, master=master, seconds=int(_WORKERS_SECONDS))
         time.sleep(0.2)
+
+
+def _words(problem: Exception) -> str:
+    """What Spark says of it, which it asks its Java machine for, if that is still there."""
+    from py4j.protocol import Py4JError
+
+    try:
+        return str(problem)
+    except (Py4JError, OSError):
+        return type(problem).__name__
 
 
 def _told(text: str, master: str) -> AggregatorError | None:
