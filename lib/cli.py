@@ -124,6 +124,11 @@ def run(
             from lib.engines import workers
 
             workers.prepare()  # beside what this process loads now
+        elif settings.engine.kind == "spark" and config is not None:
+            from lib.config import FILE_VARIABLE
+
+            # On this machine its workers, which load the configuration by themselves, find it.
+            os.environ[FILE_VARIABLE] = str(config.absolute())
         from lib import scheduled
 
         scheduled.run(

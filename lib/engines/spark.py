@@ -81,7 +81,8 @@ def matched(
         # The default of 200 costs a third of the processor time of a small run.
         parts = max(4 * buckets, _LEAST_PARTITIONS)
         spark.conf.set(_PARTITIONS, str(parts))
-        plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark)
+        reading = staging.reading(settings)
+        plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark, reading)
         progress("transactions", 0)
         transactions = _kept(_read(spark, plan, "transactions", settings, records))
         counted = _counted(transactions, cents=True)

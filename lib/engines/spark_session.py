@@ -8,15 +8,19 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+
+import psutil  # type: ignore[import-untyped]
 
 from lib import errors
 from lib.errors import AggregatorError, ConfigError, ExtractionError
@@ -40,6 +44,10 @@ _NO_MASTER: Final = (
 _NO_WORKERS: Final = (
     "O Spark em {master} não deu nenhum processo de trabalho em {seconds} segundos; confira se "
     "há máquinas no cluster e se não estão todas ocupadas."
+)
+_NO_PROJECT: Final = (
+    "Uma máquina do cluster não tem este projeto em PYTHONPATH, ou não o pode ler; nada foi "
+    "publicado."
 )
 _LOST: Final = (
     "O Spark em {master} não concluiu o trabalho e nada foi publicado; confira os registros das "
@@ -68,7 +76,7 @@ def opened(master: str, folder: Path) -> Iterator[Any]:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf = SparkConf().setMaster(master).setAppName("conciliacao").setAll(_OPTIONS.items())
     conf.set("spark.local.dir", str(folder))
-    with warnings.catch_warnings(), _java_machine(conf):
+    with warnings.catch_warnings(), _quiet_root(), _java_machine(conf):
         # It is handed Arrow tables only.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         spark = _started(conf, master)
@@ -79,9 +87,8 @@ def opened(master: str, folder: Path) -> Iterator[Any]:
             words = _words(problem)
             _log.info("spark: %s", words)  # the log takes numbers out of them
             told = _told(words, master)
-            if told is None:
-                raise
-            raise told from problem
+            # Of what nobody foresaw, its words: later nobody is left who knows them.
+            raise told or RuntimeError(words) from None
         finally:
             with suppress(Py4JError, OSError):  # its Java machine may have died
                 spark.stop()
@@ -98,12 +105,18 @@ def _java_machine(conf: Any) -> Iterator[None]:
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
 
+    there = psutil.Process().children()
     try:
         gateway = launch_gateway(conf, {"stderr": subprocess.DEVNULL})
     except PySparkRuntimeError as exc:
         raise ConfigError(_NOT_HERE) from exc
-    SparkContext._ensure_initialized(gateway=gateway)
+    except BaseException:  # an interruption, which it would outlive
+        for child in psutil.Process().children():
+            if child not in there:
+                child.kill()
+        raise
     try:
+        SparkContext._ensure_initialized(gateway=gateway)
         yield
     finally:
         SparkContext._gateway = SparkContext._jvm = None
@@ -116,13 +129,27 @@ def _java_machine(conf: Any) -> Iterator[None]:
             gateway.proc.kill()
 
 
+@contextmanager
+def _quiet_root() -> Iterator[None]:
+    """Keep what py4j logs of an interruption from the screen, where it would set up logging."""
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
 def _started(conf: Any, master: str) -> Any:
     from py4j.protocol import Py4JError
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
+    interrupt = signal.getsignal(signal.SIGINT)
     try:
         spark = SparkSession.builder.config(conf=conf).getOrCreate()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, interrupt)  # which Spark takes and never gives back
         # It would print a trace when the Java machine dies.
         spark.sparkContext._accumulatorServer.handle_error = lambda *_: None
         return spark
@@ -176,6 +203,8 @@ def _told(text: str, master: str) -> AggregatorError | None:
         name, sentence = sentences[-1]
         kind: type[AggregatorError] = getattr(errors, name)
         return kind("{sentence}", sentence=sentence)
+    if "No module named 'lib'" in text:
+        return ConfigError(_NO_PROJECT)
     if "Traceback (most recent call last)" in text:
         return None
     return ExtractionError(_LOST, master=master)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from lib import columns as c
 from lib import config, keys, matching, scrubber, summary
-from lib.engines import draft, reading, result, tables
+from lib.engines import draft, reading, result, staging, tables
 from lib.engines.bucket import counted_once
 from lib.engines.job import Job, Slice
 from lib.engines.reading import FIRST, as_frame
@@ -41,11 +41,20 @@ BUCKET: Final = "bucket"
 
 _BODIES: Final = pa.schema({"tabela": pa.string(), "slot": pa.int64(), "corpo": pa.binary()})
 _TIMES: Final = (c.HORA_TRANSA, c.HORA)
+_OTHER_KEY: Final = "Uma máquina do cluster não tem em {name} a mesma chave; nada foi publicado."
+_OTHER_SETTINGS: Final = (
+    "Uma máquina do cluster tem outra versão do programa, ou em {name} outra configuração; nada "
+    "foi publicado."
+)
+_THERE: Final = "Numa máquina do cluster: {sentence}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What tasks are told: nothing secret. ``mark`` tells whether a worker has the same key."""
+    """What tasks are told: nothing secret.
+
+    ``mark`` tells whether a worker has the same key, ``reading`` whether it would read the same.
+    """
 
     window: Window
     period: Period
@@ -54,17 +63,24 @@ class Plan:
     snapshots: dict[Side, str]
     buckets: int
     mark: str
+    reading: str
 
     def job(self) -> Job:
         """In a worker: the job, with what its environment knows. Raises ConfigError."""
-        key = bytes.fromhex(os.environ.get(KEY_VARIABLE, ""))
+        try:
+            key = bytes.fromhex(os.environ.get(KEY_VARIABLE, ""))
+        except ValueError:
+            key = b""
         if mark_of(key) != self.mark:
-            raise ConfigError(
-                "Uma máquina do cluster não tem em {name} a mesma chave; nada foi publicado.",
-                name=KEY_VARIABLE,
-            )
-        told = {name: value for name, value in vars(self).items() if name != "mark"}
-        return Job(settings=config.load(), folder=Path(), key=key, **told)
+            raise ConfigError(_OTHER_KEY, name=KEY_VARIABLE)
+        try:
+            settings = config.load()
+        except ConfigError as problem:
+            raise ConfigError(_THERE, sentence=problem) from None
+        if staging.reading(settings) != self.reading:
+            raise ConfigError(_OTHER_SETTINGS, name=config.FILE_VARIABLE)
+        told = {k: v for k, v in vars(self).items() if k not in ("mark", "reading")}
+        return Job(settings=settings, folder=Path(), key=key, **told)
 
 
 def mark_of(key: bytes) -> str:

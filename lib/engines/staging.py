@@ -68,14 +68,20 @@ def held(parent: Path, fingerprint: str) -> Iterator[Staging]:
             ) from exc
 
 
-def fingerprint(settings: Settings, asked: Request, user: str | None, clear: bool) -> str:
-    """What must be the same for staged records to be of use to another process."""
+def reading(settings: Settings) -> str:
+    """What decides which records are read and how they look, of all processes of one run."""
     where = [
         [s.host, s.port, s.database, s.user, sources.query(settings, side)]
         for side in sources.SIDES
         for s in [sources.source(settings, side)]
     ]
-    told = [__version__, repr(asked), user, clear, settings.virtual_prefix_length, where]
+    told = [__version__, settings.virtual_prefix_length, where]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def fingerprint(settings: Settings, asked: Request, user: str | None, clear: bool) -> str:
+    """What must be the same for staged records to be of use to another process."""
+    told = [reading(settings), repr(asked), user, clear]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

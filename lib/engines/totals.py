@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lib import columns as c
 from lib.errors import BalanceError
 from lib.summary import Books
 
@@ -74,7 +75,7 @@ def totals_of(parts: Iterable[Part]) -> Totals:
         books=books,
         days=sorted(days, key=lambda row: (row["day"] is None, row["day"] or date.min)),
         codes=sorted(codes, key=lambda row: (-row["matched"] - row["divergences"], row["code"])),
-        motivos={name: sum(part.motivos[name] for part in parts) for name in parts[0].motivos},
+        motivos={name: sum(part.motivos[name] for part in parts) for name in reversed(c.MOTIVOS)},
     )
 
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _EVERY_SECONDS: Final = 0.5
 _REASON: Final = "motivo_em_claro"
-# The export this session began, of what, and the problem that kept one from beginning.
+# Of what, and the export this session began, or the problem that kept one from beginning.
 _ASKED: Final = "_clear_export"
+_REFUSED: Final = "_clear_export_refused"
 _MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -38,24 +39,43 @@ def show(site: Site, admission: Admission, asked: Request) -> None:
             )
         )
         st.text_area(t("Motivo"), key=_REASON, max_chars=clear_export.LONGEST_REASON)
-        st.button(t("Exportar em claro"), on_click=_start, args=(site, asked), key="em_claro")
-        state = st.session_state.get(_ASKED)
-        if state is None or state[0] != asked:
-            return
-        _tell(state[1], asked)
+        under_way = _under_way()
+        st.button(
+            t("Exportar em claro"),
+            on_click=_start,
+            args=(site, asked),
+            key="em_claro",
+            disabled=under_way is not None and under_way[0] == asked,
+        )
+        for key in (_REFUSED, _ASKED):
+            state = st.session_state.get(key)
+            if state is not None and state[0] == asked:
+                _tell(state[1], asked)
+
+
+def _under_way() -> tuple[Request, ClearExport] | None:
+    """What this session has asked for and not been given yet."""
+    state: tuple[Request, ClearExport] | None = st.session_state.get(_ASKED)
+    return state if state is not None and not state[1].future.done() else None
 
 
 def _start(site: Site, asked: Request) -> None:
+    """Begin what is asked, in the place of what this session has under way."""
     admission = guard.admission()
     if admission is None or asked.merchant not in admission.clear:
         return  # the page says why
+    under_way = _under_way()
+    if under_way is not None and under_way[0] == asked:
+        return
+    st.session_state.pop(_REFUSED, None)
     reason = st.session_state.get(_REASON, "")
     try:
-        found: ClearExport | AggregatorError = clear_export.start(
-            site.settings, asked, admission.actor, reason
-        )
+        found = clear_export.start(site.settings, asked, admission.actor, reason)
     except AggregatorError as problem:
-        found = problem
+        st.session_state[_REFUSED] = (asked, problem)
+        return
+    if under_way is not None:
+        under_way[1].stop()
     st.session_state[_ASKED] = (asked, found)
 
 

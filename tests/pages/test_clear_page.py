@@ -1,0 +1,110 @@
+"""The button of the clear export: one at a time a session, and none that nobody can fetch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lib import clear_export
+from lib.clear_export import ClearExport
+from lib.ui import guard
+from lib.ui.site import Site
+from tests.command import soon
+from tests.pages.dashboard import Dashboard
+
+REASON = "Pedido 77 da auditoria"
+
+
+class Exports:
+    """The exports that began; each ends when it is told to, or is stopped."""
+
+    def __init__(self) -> None:
+        self.begun: list[ClearExport] = []
+        self.end = threading.Event()
+
+    def work(self, export: ClearExport, *_: Any) -> bytes:
+        self.begun.append(export)
+        while not self.end.wait(0.01):
+            if export._stopped:
+                raise RuntimeError("stopped")
+        return b"planilha"
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exports]:
+    """Who reads may export in clear, and the export is as long as the test wants it."""
+    found, decide = Exports(), guard._decide
+
+    def with_the_role(site: Site) -> Any:
+        admission = decide(site)
+        assert isinstance(admission, guard.Admission)
+        return replace(admission, clear=tuple(admission.merchants))
+
+    monkeypatch.setattr(guard, "_decide", with_the_role)
+    monkeypatch.setattr(clear_export, "_exported", found.work)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    yield found
+    found.end.set()
+    assert soon(lambda: not clear_export._UNDER_WAY)
+
+
+def ask_for_the_last_day(at: AppTest) -> None:
+    [chosen] = at.date_input
+    chosen.set_value((chosen.value[1], chosen.value[1])).run()
+
+
+def button(at: AppTest) -> Any:
+    return at.button(key="em_claro")
+
+
+def test_a_second_click_cannot_begin_a_second_export(
+    dashboard: Dashboard, exports: Exports
+) -> None:
+    at = dashboard.open("consolidated")
+    at.text_area(key="motivo_em_claro").input(REASON).run()
+
+    button(at).click().run()
+    assert button(at).disabled, "for as long as it takes"
+    exports.end.set()
+    assert soon(lambda: not clear_export._UNDER_WAY)
+    at.run()
+    assert not at.error
+    assert not button(at).disabled
+    assert [element.label for element in at.get("download_button")] == [
+        "Baixar a planilha em claro"
+    ]
+
+
+def test_another_question_takes_the_place_of_the_export_under_way(
+    dashboard: Dashboard, exports: Exports
+) -> None:
+    at = dashboard.open("consolidated")
+    at.text_area(key="motivo_em_claro").input(REASON).run()
+    button(at).click().run()
+
+    ask_for_the_last_day(at)
+    button(at).click().run()
+
+    first, second = exports.begun
+    assert soon(first.future.done)
+    assert not second.future.done()
+
+
+def test_a_refusal_leaves_the_export_under_way(dashboard: Dashboard, exports: Exports) -> None:
+    at = dashboard.open("consolidated")
+    at.text_area(key="motivo_em_claro").input(REASON).run()
+    button(at).click().run()
+    asked = at.session_state["_clear_export"]
+
+    ask_for_the_last_day(at)
+    at.text_area(key="motivo_em_claro").input("curto").run()
+    button(at).click().run()
+
+    assert [error.value for error in at.error if "motivo" in error.value]
+    assert at.session_state["_clear_export"] == asked
+    assert len(exports.begun) == 1
