@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from lib.pipeline import Finished, Request
     from lib.report import Written
     from lib.settings import Settings
+
+# By whether one failed, and by how many were completed all the same: none, one (1) or more (2).
+_FAILED: Final = {
+    (True, 1): "1 de 2 estabelecimentos falhou ({names}); o outro foi concluído.",
+    (True, 2): "1 de {total} estabelecimentos falhou ({names}); os outros foram concluídos.",
+    (False, 0): "Os {total} estabelecimentos falharam ({names}).",
+    (False, 1): "{failed} de {total} estabelecimentos falharam ({names}); o outro foi concluído.",
+    (False, 2): "{failed} de {total} estabelecimentos falharam ({names}); os outros foram "
+    "concluídos.",
+}
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,7 @@ def run(settings: Settings, job: Job) -> None:
                 run_log.unexpected(problem)
     if failed:
         raise ReportError(
-            "{failed} de {total} estabelecimentos falhou ({names}); os outros foram concluídos."
-            if len(failed) == 1
-            else "{failed} de {total} estabelecimentos falharam ({names}); os outros foram "
-            "concluídos.",
+            _FAILED[len(failed) == 1, min(len(asked) - len(failed), 2)],
             failed=len(failed),
             total=len(asked),
             names=", ".join(failed),

@@ -137,10 +137,33 @@ def test_one_merchant_that_fails_does_not_stop_the_others(command: Command) -> N
     said = command.say("--config", str(file), "--all-merchants", *PERIOD)
     assert (said.code, said.sentence) == (
         cli.FAILED,
-        "1 de 2 estabelecimentos falhou (Loja Exemplo); os outros foram concluídos.",
+        "1 de 2 estabelecimentos falhou (Loja Exemplo); o outro foi concluído.",
     )
     assert f"Loja Exemplo ({MERCHANT}): " in said.err
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
+
+
+@pytest.mark.parametrize(
+    ("total", "failing", "sentence"),
+    [
+        (2, 2, "Os 2 estabelecimentos falharam (Loja 0, Loja 1)."),
+        (3, 3, "Os 3 estabelecimentos falharam (Loja 0, Loja 1, Loja 2)."),
+        (3, 2, "2 de 3 estabelecimentos falharam (Loja 0, Loja 1); o outro foi concluído."),
+        (3, 1, "1 de 3 estabelecimentos falhou (Loja 0); os outros foram concluídos."),
+        (4, 2, "2 de 4 estabelecimentos falharam (Loja 0, Loja 1); os outros foram concluídos."),
+    ],
+)
+def test_the_sentence_of_several_that_failed_knows_how_many_did_not(
+    command: Command, total: int, failing: int, sentence: str
+) -> None:
+    merchants = {f"{n:012}00": f"Loja {n}" for n in range(total)}
+    for cnpj in list(merchants)[:failing]:
+        (command.folder / f"r_{cnpj}.xlsx").mkdir()
+    path = str(command.folder / "r_{merchant}.xlsx")
+    values = {**command.databases.values, "merchants": merchants}
+    file = configured(command.folder, values, output_path=path)
+    said = command.say("--config", str(file), "--all-merchants", *PERIOD)
+    assert (said.code, said.sentence) == (cli.FAILED, sentence)
 
 
 @pytest.mark.usefixtures("scrubbed")
@@ -162,7 +185,7 @@ def test_a_bug_that_one_merchant_meets_does_not_stop_the_others(
     said = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
     assert (said.code, said.sentence) == (
         cli.FAILED,
-        "1 de 2 estabelecimentos falhou (Loja Exemplo); os outros foram concluídos.",
+        "1 de 2 estabelecimentos falhou (Loja Exemplo); o outro foi concluído.",
     )
     assert f"Loja Exemplo ({MERCHANT}): erro inesperado (RuntimeError)" in said.err
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
