@@ -18,6 +18,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lib.counts import counted
 from lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,8 +117,7 @@ class _Stages:
             return
         seconds = round(time.monotonic() - self._begun.pop(stage), 3)
         rows = self._rows[stage]
-        noun = "registro" if rows == 1 else "registros"
-        message = f"{stage}: {rows} {noun} em {seconds:.1f} s"
+        message = f"{stage}: {counted(rows, 'registro', 'registros')} em {seconds:.1f} s"
         event(message, stage=stage, rows=rows, seconds=seconds)
 
 

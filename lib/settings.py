@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lib import secret_values
+from lib.notices import Notice
 from lib.secret_files import read_secret
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -261,15 +262,16 @@ class Settings(BaseSettings):
         """The time zone whose dates the periods are in."""
         return ZoneInfo(self.timezone)
 
-    def warnings(self) -> list[str]:
-        """What is allowed but looks like a mistake, a Portuguese sentence each."""
-        digits = [_BAD_DIGITS.format(cnpj=c) for c in self.merchants if not check_digits_ok(c)]
+    def warnings(self) -> list[Notice]:
+        """What is allowed but looks like a mistake, a sentence each."""
+        wrong = [cnpj for cnpj in self.merchants if not check_digits_ok(cnpj)]
+        digits = [Notice(_BAD_DIGITS, {"cnpj": cnpj}) for cnpj in wrong]
         return [*self._insecure(), *digits]
 
-    def _insecure(self) -> list[str]:
+    def _insecure(self) -> list[Notice]:
         sides = {"transactions": self.transactions, "auth_logs": self.auth_logs}
         return [
-            _INSECURE.format(side=side, host=where.host, sslmode=where.sslmode)
+            Notice(_INSECURE, {"side": side, "host": where.host, "sslmode": where.sslmode})
             for side, where in sides.items()
             if not where.verified
         ]

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib import columns as c
+from lib.counts import counted, thousands
 from lib.errors import ReportError
 from lib.reconciliation import CARD_TIME, Reconciliation
 
@@ -86,10 +87,10 @@ class Verification:
         """The figures as sentences for a terminal, the problems last."""
         days = "nenhuma" if self.first is None else f"{self.first:%d/%m/%Y} a {self.last:%d/%m/%Y}"
         return [
-            *(f"Aba '{name}': {n} linha{'s' * (n != 1)}" for name, n in self.rows.items()),
+            *(f"Aba '{name}': {counted(n, 'linha', 'linhas')}" for name, n in self.rows.items()),
             f"Datas das transações: {days}",
             f"Total consolidado: {_money(self.total)}",
-            f"Transações repetidas: {self.duplicates}",
+            f"Transações repetidas: {thousands(self.duplicates)}",
             *(f"Atenção: {sentence}" for sentence in self.problems),
         ]
 
@@ -219,9 +220,9 @@ def _tallied(path: Path, workbook: Any, said: dict[str, str]) -> Verification:
     duplicates = consolidated - len(purchases)
     problems = []
     if clear and duplicates:
-        problems.append(f"Há transações repetidas: {duplicates}.")
+        problems.append(f"Há transações repetidas: {thousands(duplicates)}.")
     if unmasked and not clear:
-        problems.append(f"Há linhas com cartão ou CPF sem máscara: {unmasked}.")
+        problems.append(f"Há linhas com cartão ou CPF sem máscara: {thousands(unmasked)}.")
     return Verification(
         path=path,
         rows=rows,

@@ -297,7 +297,8 @@ def test_wrong_check_digits_are_a_warning_and_no_error() -> None:
     wrong = {"12345678000190", "12ABC34501DE53", "11222333000118"}
     assert {cnpj for cnpj in right | wrong if check_digits_ok(cnpj)} == right
     assert not check_digits_ok("123")
-    warnings = " ".join(settings(merchants=dict.fromkeys(right | wrong, "Loja")).warnings())
+    found = settings(merchants=dict.fromkeys(right | wrong, "Loja")).warnings()
+    warnings = " ".join(map(str, found))
     assert {cnpj for cnpj in right | wrong if cnpj in warnings} == wrong
 
 

@@ -214,6 +214,15 @@ def test_a_dry_run_prints_the_counts_and_writes_nothing(command: Command) -> Non
     assert not record.exists()
 
 
+def test_the_log_writes_counts_as_the_command_line_does(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "lib.run_log")
+    for rows in (1, 1_234_567):
+        with run_log.stages(lambda stage, rows: None) as told:
+            told("writing", rows)
+    said = [record.getMessage().split(" em ")[0] for record in caplog.records]
+    assert said == ["writing: 1 registro", "writing: 1.234.567 registros"]
+
+
 def test_the_log_has_a_line_a_stage_with_records_and_seconds(command: Command) -> None:
     log = command.folder / "execucoes.log"
     command.reported("--log-file", str(log), *PERIOD)

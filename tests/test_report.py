@@ -370,6 +370,13 @@ def test_a_verified_report_gives_its_figures(target: Path) -> None:
         "Total consolidado: 37,02",
         "Transações repetidas: 0",
     ]
+    many = replace(
+        found, rows={c.SHEET_DIVERGENCES: 0, c.SHEET_CONSOLIDATED: 12_345}, duplicates=1_000
+    )
+    assert [line for line in many.lines() if "D" not in line and "Total" not in line] == [
+        "Aba 'Transacoes Consolidadas': 12.345 linhas",
+        "Transações repetidas: 1.000",
+    ]
     report.write(built(), COVER, target)
     assert (report.verify(target).first, report.verify(target).total) == (None, 0)
 

@@ -222,7 +222,7 @@ def test_a_remote_server_that_nobody_verifies_is_refused_before_it_is_asked(host
 def test_an_allowed_risk_is_told_at_every_start(host: str) -> None:
     where = {"host": host, "database": "a", "user": "u", "sslmode": "require"}
     settings = config.from_values(values(where, allow_insecure=True), "aqui.toml", {})
-    assert settings.warnings() == [
+    assert list(map(str, settings.warnings())) == [
         f"A conexão de transactions com {host} aceita um servidor impostor (sslmode require); "
         "use sslmode verify-full e retire allow_insecure."
     ]

@@ -27,6 +27,7 @@ from lib.ui import (
     loading,
     navigation,
     runs,
+    sources,
     upkeep,
 )
 from lib.ui.i18n import t
@@ -122,7 +123,7 @@ def announce(site: Site) -> None:
         )
         return
     for warning in site.settings.warnings():
-        st.warning(format.plain(warning))
+        st.warning(sources.sentence(warning))
 
 
 def _title(name: str) -> str:

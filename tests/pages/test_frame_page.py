@@ -377,6 +377,20 @@ def test_english_where_the_browser_prefers_it(morning: Dashboard) -> None:
     assert at.date_input(key="periodo").proto.format == "YYYY-MM-DD"
 
 
+@pytest.mark.parametrize(
+    ("locale", "sentence"),
+    [
+        ("pt-BR", "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."),
+        ("en-US", "The CNPJ {cnpj} has wrong check digits; look for a typing error."),
+    ],
+)
+def test_a_warning_of_the_configuration_is_told_in_the_readers_language(
+    morning: Dashboard, locale: str, sentence: str
+) -> None:
+    said = [str(w.value).replace("\\", "") for w in morning.open(locale=locale).warning]
+    assert sentence.format(cnpj=MERCHANT) in said
+
+
 def test_a_link_means_the_same_in_another_language(morning: Dashboard) -> None:
     first = morning.open("divergences", locale="en-US", regra="card_time", aba="sem-log")
     second = morning.open("divergences", **first.query_params)
