@@ -32,6 +32,8 @@ FAILED: Final = 2
 INTERRUPTED: Final = 130
 
 _NOBODY_LISTENS: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
+# How typer calls a group's name that no command follows; it has no public class for it.
+_NOTHING_ASKED: Final = "NoArgsIsHelpError"
 
 app = typer.Typer(
     add_completion=False,
@@ -116,6 +118,8 @@ def run(
 
     if rule not in (None, "card", "card_time"):
         raise ConfigError("--rule deve ser card ou card_time.")
+    if output is not None and not output.name:
+        raise ConfigError("--output deve ser o caminho de um arquivo.")
     if all_merchants and merchant is not None:
         raise ConfigError("Use --merchant ou --all-merchants, mas não os dois.")
     with run_log.kept(log_file, as_json=json_log):
@@ -227,7 +231,10 @@ def _usage_sentence(problem: TyperException) -> str:
     option = getattr(problem, "option_name", None)
     parameter = getattr(problem, "param", None)
     near = getattr(problem, "possibilities", None)
-    if near:
+    group = getattr(problem, "cmd", None)
+    if type(problem).__name__ == _NOTHING_ASKED:
+        said = f"Falta dizer o que {group.name} deve fazer: {', '.join(group.commands)}"
+    elif near:
         said = f"A opção {option} não existe; a mais parecida é {near[0]}"
     elif option:
         said = f"A opção {option} não existe ou está incompleta"

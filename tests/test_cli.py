@@ -149,6 +149,10 @@ USAGE = [
     (("--start", "20261101", "--end", "20261102", "--demo"), DATE),
     (("--start", "2026-W47-1", "--end", "2026-11-20", "--demo"), DATE),
     (("--demo", "--config", "x.toml"), "Use --config ou --demo, mas não os dois."),
+    (("audit",), f"Falta dizer o que audit deve fazer: verify; {HELP}"),
+    (("audit", "x"), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
+    (("--demo", "--output", ""), "--output deve ser o caminho de um arquivo."),
+    (("--demo", "--dry-run", "--output="), "--output deve ser o caminho de um arquivo."),
     (("run", "extra"), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
 ]
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lib import config, history, locks, matching, pipeline, retries
+from lib.engines import produce
 from lib.report import refusal
 from lib.settings import ROOT
 from tests.command import Command, slow_query, with_query, with_source
@@ -96,6 +97,15 @@ def no_memory(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
     return command.refused(*PERIOD)
 
 
+def no_memory_for_workers(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
+    def exhausted(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    # With workers that are really short of it: test_memory.
+    monkeypatch.setattr(produce, "_matched", exhausted)
+    return command.refused(*PERIOD, engine={"kind": "chunked"})
+
+
 def no_space(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
     # With a disk that is really full: test_faults_of_the_machine.
     monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108
@@ -164,7 +174,7 @@ def unusual(command: Command, _: pytest.MonkeyPatch) -> str:
 
 SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
     *(unreachable, cut, full, too_slow, wrong_password, no_permission),
-    *(no_memory, no_space, twice, two_runs),
+    *(no_memory, no_memory_for_workers, no_space, twice, two_runs),
     *(no_logs, no_logs_of_some_days, wrong_prefix, unusual),
 )
 
