@@ -68,12 +68,12 @@ def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, 
             found.time_difference, found.typical_distance, language
         ),
         "frequency": customer_charts.frequency(marketing.frequency, marketing.frequency, language),
-        "tenths": customer_charts.tenths(marketing.tenths, None, language),
+        "tenths": customer_charts.tenths(marketing.tenths, marketing.tenths, language),
         "approval_by_hour": customer_charts.approval_by_hour(
             marketing.hours, marketing.hours, language
         ),
         "approval_by_weekday": customer_charts.approval_by_weekday(
-            marketing.weekdays, None, language
+            marketing.weekdays, marketing.weekdays, language
         ),
     }
 

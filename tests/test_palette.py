@@ -28,6 +28,7 @@ STANDING_IN = (
     drawing.VIRTUAL,
     drawing.FAR,
 )
+PAINTED = dict(zip(STANDING_IN, PALETTE, strict=True))
 VISIONS = {
     "usual": np.eye(3),
     "protanopia": np.array(
@@ -94,8 +95,7 @@ def colors(name: str) -> list[str]:
     """The colours of a chart's traces as a theme paints them; a heat map has none of its own."""
     traces = spec(every(of())[name])["data"]
     found = [(trace.get("line") or trace.get("marker") or {}).get("color") for trace in traces]
-    painted = dict(zip(STANDING_IN, PALETTE, strict=False))
-    return [painted.get(color, color) for color in found if color]
+    return [PAINTED.get(color, color) for color in found if color]
 
 
 def test_the_measure_is_the_known_one() -> None:
@@ -106,6 +106,13 @@ def test_the_measure_is_the_known_one() -> None:
     assert (
         distance("#B5651D", "#6B8E23", "usual") > 40 > distance("#B5651D", "#6B8E23", "protanopia")
     )
+
+
+def test_a_chart_of_two_things_has_two_colours() -> None:
+    assert {name for name in NAMES if len(set(colors(name))) == 2} == {
+        *("purchases", "joins", "response_codes", "frequency", "tenths"),
+        *("approval_by_hour", "approval_by_weekday"),
+    }
 
 
 @pytest.mark.parametrize("vision", VISIONS)
@@ -121,8 +128,7 @@ def test_the_colours_of_one_chart_are_told_apart(name: str, vision: str) -> None
 
 @pytest.mark.parametrize("vision", VISIONS)
 def test_the_ends_of_the_time_axis_are_told_from_the_middle(vision: str) -> None:
-    painted = dict(zip(STANDING_IN, PALETTE, strict=False))
-    assert distance(painted[drawing.FISICO], painted[drawing.FAR], vision) >= FAR_ENOUGH
+    assert distance(PAINTED[drawing.FISICO], PAINTED[drawing.FAR], vision) >= FAR_ENOUGH
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

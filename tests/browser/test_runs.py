@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from lib import cli
+from lib import cli, history
 from tests.browser.conftest import Opened
-from tests.browser.driving import Server
+from tests.browser.driving import Server, Visit
 from tests.command import finish, start
 from tests.pages import scenario
 from tests.servers import Databases
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+
+OUTCOMES = (
+    *(history.RUNNING, history.DONE, history.FAILED),
+    *(history.INTERRUPTED, history.VANISHED, history.LEFT),
+)
+
+
+def room(seen: Visit) -> int:
+    """The pixels that a table has to spare; negative where it has to be scrolled."""
+    scroller = seen.table().locator(".dvn-scroller")
+    return int(scroller.evaluate("e => e.clientWidth - e.scrollWidth"))
 
 
 @pytest.fixture
@@ -40,6 +53,31 @@ def server(scheduled: Path, tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
+@pytest.mark.parametrize("locale", ["pt-BR", "en-US"])
+def test_the_table_has_room_for_every_outcome(
+    visit: Opened, server: Server, tmp_path: Path, locale: str
+) -> None:
+    record = history.History(tmp_path / "history.sqlite")
+    day = date(2026, 11, 20)
+    for outcome in OUTCOMES:
+        number = record.begin(
+            origin=history.SCHEDULED,
+            merchant=scenario.MERCHANT,
+            merchant_name="Loja Exemplo",
+            period_start=day - timedelta(days=10),
+            period_end=day,
+            rule="card",
+            tolerance_seconds=300,
+            clear=False,
+        )
+        books = {"transactions": 1_000_000, "logs": 1_000_000, "divergences": 100_000}
+        if outcome != history.RUNNING:
+            record.end(number, outcome, books=books, seconds={"reconcile": 123.4})
+    seen = visit("/runs", locale=locale)
+    assert len(set(seen.cells("Resultado" if locale == "pt-BR" else "Outcome"))) == len(OUTCOMES)
+    assert room(seen) >= 0, "a screen of 1280 pixels shows every column"
+
+
 def test_a_kept_report_is_downloaded_and_who_took_it_is_written_down(
     visit: Opened, server: Server, tmp_path: Path
 ) -> None:
@@ -48,8 +86,7 @@ def test_a_kept_report_is_downloaded_and_who_took_it_is_written_down(
     seen = visit("/runs")
     assert seen.cells("Resultado") == ["concluída", "concluída"]
     assert "As últimas 2 execuções agendadas concluídas." in seen.text()
-    room = seen.table().locator(".dvn-scroller").evaluate("e => e.clientWidth - e.scrollWidth")
-    assert room >= 0, "a screen of 1280 pixels shows every column"
+    assert room(seen) >= 0, "a screen of 1280 pixels shows every column"
     for row, file in enumerate((current, older)):
         seen.mark(row)
         with seen.page.expect_download(timeout=30_000) as waiting:
