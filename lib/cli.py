@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.exceptions import TyperException
@@ -231,7 +231,7 @@ def _usage_sentence(problem: TyperException) -> str:
     option = getattr(problem, "option_name", None)
     parameter = getattr(problem, "param", None)
     near = getattr(problem, "possibilities", None)
-    group = getattr(problem, "cmd", None)
+    group: Any = getattr(problem, "cmd", None)
     if type(problem).__name__ == _NOTHING_ASKED:
         said = f"Falta dizer o que {group.name} deve fazer: {', '.join(group.commands)}"
     elif near:

@@ -185,7 +185,7 @@ def test_verify_re_reads_a_report_and_agrees(filled: Command) -> None:
     assert (said.code, said.err) == (cli.DONE, "")
     assert said.out.splitlines() == [
         "Aba 'Divergentes': 2 linhas",
-        "Aba 'Transacoes Consolidadas': 1200 linhas",
+        "Aba 'Transacoes Consolidadas': 1.200 linhas",
         "Datas das transações: 20/11/2026 a 20/11/2026",
         "Total consolidado: 1800,00",
         "Transações repetidas: 0",
