@@ -79,23 +79,17 @@ def matched(
     ):
         moment = datetime.now(settings.zone).replace(microsecond=0)
         # The default of 200 costs a third of the processor time of a small run.
-        parts = max(4 * buckets, _LEAST_PARTITIONS)
-        spark.conf.set(_PARTITIONS, str(parts))
+        spark.conf.set(_PARTITIONS, str(max(4 * buckets, _LEAST_PARTITIONS)))
         reading = staging.reading(settings)
         plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark, reading)
-        progress("transactions", 0)
-        transactions = _kept(_read(spark, plan, "transactions", settings, records))
-        counted = _counted(transactions, cents=True)
-        progress("transactions", counted["inside"])
-        progress("auth_logs", 0)
-        auth_logs = _kept(_read(spark, plan, "auth_logs", settings, records))
-        logged = _counted(auth_logs, cents=False)
-        progress("auth_logs", logged["inside"])
+        shares = estimate.shares(settings, records)
+        transactions, bought = _read(spark, plan, "transactions", settings, shares, progress)
+        auth_logs, logged = _read(spark, plan, "auth_logs", settings, shares, progress)
         read = Read(
-            transactions=counted["inside"],
+            transactions=bought["inside"],
             auth_logs=logged["inside"],
-            cents=counted["cents"],
-            newest=counted["newest"],
+            cents=bought["cents"],
+            newest=bought["newest"],
             extracted_at=moment.isoformat(),
             buckets=buckets,
         )
@@ -166,16 +160,25 @@ def _kept(rows: Any) -> Any:
     return rows.persist(StorageLevel.DISK_ONLY)
 
 
-def _read(spark: Any, plan: Plan, side: Side, settings: Settings, records: int) -> Any:
-    """A side's rows, each beside its home, by so many tasks that have a connection each."""
-    shares = slices(side, plan.window, estimate.shares(settings, records))
+def _read(
+    spark: Any, plan: Plan, side: Side, settings: Settings, count: int, progress: Progress
+) -> tuple[Any, dict[str, int]]:
+    """A side's rows, each beside its home, and what they come to.
+
+    Read by as many tasks as there may be connections, so many shares in all.
+    """
+    progress(side, 0)
+    shares = slices(side, plan.window, count)
     readers = min(settings.engine.worker_count, len(shares))
-    numbers = spark.range(0, len(shares), 1, readers)
     names = spark_tasks.columns(side, plan.clear)
     more = _TRANSACTIONS if side == "transactions" else _AUTH_LOGS
     schema = {name: _KINDS.get(name, "string") for name in names} | more
     told = ", ".join(f"{name} {kind}" for name, kind in schema.items())
-    return numbers.mapInArrow(partial(spark_tasks.read, plan, shares), told)
+    numbers = spark.range(0, len(shares), 1, readers)
+    rows = _kept(numbers.mapInArrow(partial(spark_tasks.read, plan, shares), told))
+    counted = _counted(rows, cents=side == "transactions")
+    progress(side, counted["inside"])
+    return rows, counted
 
 
 def _counted(rows: Any, *, cents: bool) -> dict[str, int]:
