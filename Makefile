@@ -27,7 +27,7 @@ test: lint types
 
 # The Spark engine, on a cluster of its own on this machine; needs Java 17.
 spark: .venv/spark
-	$(BIN)/python -m pytest tests/test_spark.py
+	$(BIN)/python -m pytest tests/engines/test_spark.py
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -48,7 +48,7 @@ screenshots: .venv/dev
 	$(BIN)/python -m tests.browser.screenshots
 
 nightly: .venv/dev
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto tests/test_matching_property.py
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto tests/matching/test_matching_property.py
 
 # Known advisories against the locked versions; fails where one could not be looked up.
 advisories: .venv/dev

@@ -5,14 +5,14 @@ The server imports it once, for the addresses it adds to Streamlit's; every sess
 
 import streamlit as st
 
-from lib.ui import downloads, lifetime, navigation
+from lib.ui import downloads, navigation, server_lifecycle
 
 if __name__ == "__main__":
     navigation.run()
 else:
     app = st.App(
         __file__,
-        lifespan=lifetime.lifespan,
+        lifespan=server_lifecycle.lifespan,
         routes=downloads.routes(),
         middleware=downloads.middleware(),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import URL, create_engine, text
 
-QUERIES = Path(__file__).resolve().parent.parent / "lib" / "sql"
+QUERIES = Path(__file__).resolve().parent.parent / "lib" / "database" / "sql"
 PURCHASE = ["num_cpf", "num_cartao", "data_transa", "hora_transa", "vlr_total"]
 
 

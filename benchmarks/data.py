@@ -15,8 +15,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from lib import demo
-from lib.config import ROOT
+from lib.config.loader import ROOT
+from lib.demo import servers
 
 FOLDER: Final = ROOT / ".bench"
 MERCHANT: Final = "12345678000190"
@@ -115,17 +115,17 @@ def prepare(rows: int, *, hot: bool = False) -> DataSet:
     (FOLDER / ".gitignore").write_text("*\n")
     name = f"bench_{rows}{'_hot' if hot else ''}"
     sources: dict[str, dict[str, Any]] = {}
-    for side in demo.SIDES:
-        server = demo.boot(FOLDER / side.name, _SETTINGS)
-        sources[side.name] = demo.create(server, name)
+    for side in servers.SIDES:
+        server = servers.boot(FOLDER / side.name, _SETTINGS)
+        sources[side.name] = servers.create(server, name)
         _fill(side, sources[side.name], rows, hot)
     config = FOLDER / f"{name}.toml"
     config.write_text(_toml(sources))
-    server = demo.get_server(FOLDER / demo.TRANSACTIONS.name, start=False)
+    server = servers.get_server(FOLDER / servers.TRANSACTIONS.name, start=False)
     return DataSet(rows, config, server.bin_path / "psql")
 
 
-def _fill(side: demo.Side, source: dict[str, Any], rows: int, hot: bool) -> None:
+def _fill(side: servers.Side, source: dict[str, Any], rows: int, hot: bool) -> None:
     cards = max(rows // 5, 2)
     parameters = {
         "rows": rows,
@@ -133,7 +133,7 @@ def _fill(side: demo.Side, source: dict[str, Any], rows: int, hot: bool) -> None
         "hot": max(cards // 100, 1) if hot else 0,
         "merchant": MERCHANT,
     }
-    with closing(demo.connect(source, database=source["database"])) as connection:
+    with closing(servers.connect(source, database=source["database"])) as connection:
         with connection, connection.cursor() as cursor:
             cursor.execute(_STAMP)
             if cursor.fetchone() == (_VERSION,):

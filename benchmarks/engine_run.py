@@ -21,9 +21,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
     if options.engine == "chunked":
-        from lib.engines import workers
+        from lib.engines import process_pool
 
-        workers.prepare()
+        process_pool.prepare()
     from benchmarks import engine_work
 
     engine_work.measure(options)

@@ -25,15 +25,16 @@ import pyarrow as pa
 
 from benchmarks import digests
 from benchmarks.data import END, START
-from lib import config, pipeline
-from lib.engines import draft, publishing, tables
+from lib import pipeline
+from lib.config import defaults, loader
+from lib.engines import result_files, result_tables, result_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lib.engines.result import Result
-    from lib.pipeline import Request
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.domain.requests import Request
+    from lib.engines.parquet_result import Result
 
 _PIECE = 500_000
 
@@ -41,7 +42,7 @@ _PIECE = 500_000
 def measure(options: argparse.Namespace) -> None:
     """Run once and say what it cost."""
     # Spark's workers load it by themselves.
-    os.environ[config.FILE_VARIABLE] = str(options.config)
+    os.environ[loader.FILE_VARIABLE] = str(options.config)
     table = tomllib.loads(options.config.read_text())["aggregator"]
     engine = {
         "memory_limit": options.memory_limit,
@@ -49,9 +50,9 @@ def measure(options: argparse.Namespace) -> None:
         "master": options.master,
         "staging_dir": str(options.folder / "staging"),
     }
-    settings = config.from_values(table | {"engine": engine}, str(options.config), {})
-    asked = pipeline.request(
-        settings, pipeline.local_today(settings), start=START, end=END, rule=options.rule
+    settings = loader.from_values(table | {"engine": engine}, str(options.config), {})
+    asked = defaults.request(
+        settings, defaults.local_today(settings), start=START, end=END, rule=options.rule
     )
     with _Family() as family:
         if options.engine == "memory":
@@ -115,14 +116,14 @@ _Found = tuple[float, dict[str, int], dict[str, "Iterator[pa.Table]"]]
 def _in_memory(settings: Settings, asked: Request, folder: Path) -> _Found:
     result = pipeline.run(settings, asked).reconciliation
     matched = _since_start()
-    whole = {name: _table(tables.rows_of(result, name)) for name in tables.NAMES}
-    with draft.drafted(folder / "resultado") as drafted:
+    whole = {name: _table(result_tables.rows_of(result, name)) for name in result_tables.NAMES}
+    with result_files.drafted(folder / "resultado") as drafted:
         for name, table in whole.items():
-            slots, starts = np.unique(tables.slots(name, table, 1), return_index=True)
+            slots, starts = np.unique(result_tables.slots(name, table, 1), return_index=True)
             ends = [*starts[1:], len(table)]
             for slot, start, end in zip(slots.tolist(), starts, ends, strict=True):
                 rows = table.slice(start, end - start)
-                draft.write_piece(drafted.path(name, slot, 1), rows)
+                result_files.write_piece(drafted.path(name, slot, 1), rows)
     found = {name: iter(_cut(table)) for name, table in whole.items()}
     return matched, {name: len(table) for name, table in whole.items()}, found
 
@@ -130,9 +131,9 @@ def _in_memory(settings: Settings, asked: Request, folder: Path) -> _Found:
 def _by_engine(name: str, settings: Settings, asked: Request, folder: Path) -> _Found:
     with _engine(name).matched(settings, asked) as matching:
         matched = _since_start()
-        opened = publishing.publish(matching, folder / "resultado", lambda stage, rows: None)
-    counts = {name: opened.rows(name) for name in tables.NAMES}
-    return matched, counts, {name: _pages(opened, name) for name in tables.NAMES}
+        opened = result_writer.publish(matching, folder / "resultado", lambda stage, rows: None)
+    counts = {name: opened.rows(name) for name in result_tables.NAMES}
+    return matched, counts, {name: _pages(opened, name) for name in result_tables.NAMES}
 
 
 def _since_start() -> float:

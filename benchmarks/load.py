@@ -30,7 +30,7 @@ import psutil
 
 from benchmarks import data
 from benchmarks.sessions import Session
-from lib.config import FILE_VARIABLE, ROOT
+from lib.config.loader import FILE_VARIABLE, ROOT
 
 PAGE: Final = "consolidated"
 _ROWS_A_PAGE: Final = 50

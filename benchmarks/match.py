@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks import data, measure
-from lib import columns as c
-from lib import matching, summary
-from lib.reconciliation import EPOCH, Period, Rule
+from lib.analysis import books
+from lib.domain import columns as c
+from lib.domain.reconciliation import EPOCH, Period, Rule
+from lib.matching import reconcile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def _seconds(rule: str, rows: int, cards: int, hot: bool) -> float:
     transactions, auth_logs = frames(rows, cards, hot=hot)
     period = Period(data.START, data.END, data.END + timedelta(days=30))
     began = time.perf_counter()
-    summary.books(matching.reconcile(transactions, auth_logs, period, Rule(rule)))
+    books.books(reconcile.reconcile(transactions, auth_logs, period, Rule(rule)))
     return time.perf_counter() - began
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lib.config import ROOT
+from lib.config.loader import ROOT
 
 
 @dataclass(frozen=True)

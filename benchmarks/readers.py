@@ -19,7 +19,9 @@ import pandas as pd
 import sqlalchemy
 
 from benchmarks import data
-from lib import config, extraction, sources
+from lib.config import loader
+from lib.database import copy_reader, sessions
+from lib.domain import requests
 
 
 def main() -> None:
@@ -29,36 +31,36 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--psql", type=Path, required=True)
     options = parser.parse_args()
-    settings = config.load(options.config)
-    window = extraction.Window(settings.default_merchant, data.START, data.END)
+    settings = loader.load(options.config)
+    window = requests.Window(settings.default_merchant, data.START, data.END)
     print(WAYS[options.way](settings, window, options.psql))
 
 
-def _product(settings: config.Settings, window: extraction.Window, _: Path) -> float:
+def _product(settings: loader.Settings, window: requests.Window, _: Path) -> float:
     began = time.perf_counter()
-    extraction.extract(settings, window)
+    copy_reader.extract(settings, window)
     return time.perf_counter() - began
 
 
-def _read_sql(settings: config.Settings, window: extraction.Window, _: Path) -> float:
+def _read_sql(settings: loader.Settings, window: requests.Window, _: Path) -> float:
     began = time.perf_counter()
     frames = []
-    for side in sources.SIDES:
-        query = sqlalchemy.text(sources.query(settings, side))
-        frames.append(pd.read_sql(query, sources.engine(settings, side), params=window.parameters))
+    for side in requests.SIDES:
+        query = sqlalchemy.text(sessions.query(settings, side))
+        frames.append(pd.read_sql(query, sessions.engine(settings, side), params=window.parameters))
     return time.perf_counter() - began
 
 
-def _masked(settings: config.Settings, window: extraction.Window, psql: Path) -> float:
-    def select(cursor: Any, side: sources.Side) -> bytes:
-        return extraction.masked_select(cursor, settings, side, window, clear=False)
+def _masked(settings: loader.Settings, window: requests.Window, psql: Path) -> float:
+    def select(cursor: Any, side: requests.Side) -> bytes:
+        return copy_reader.masked_select(cursor, settings, side, window, clear=False)
 
     return _copied(settings, psql, select)
 
 
-def _plain(settings: config.Settings, window: extraction.Window, psql: Path) -> float:
-    def select(cursor: Any, side: sources.Side) -> bytes:
-        return sources.render(cursor, side, sources.query(settings, side), window.parameters)
+def _plain(settings: loader.Settings, window: requests.Window, psql: Path) -> float:
+    def select(cursor: Any, side: requests.Side) -> bytes:
+        return sessions.render(cursor, side, sessions.query(settings, side), window.parameters)
 
     return _copied(settings, psql, select)
 
@@ -67,17 +69,17 @@ WAYS = {"product": _product, "read_sql": _read_sql, "masked": _masked, "plain": 
 
 
 def _copied(
-    settings: config.Settings, psql: Path, select: Callable[[Any, sources.Side], bytes]
+    settings: loader.Settings, psql: Path, select: Callable[[Any, requests.Side], bytes]
 ) -> float:
     """Seconds in which psql copies both sides to nowhere, at the same time."""
     statements = {}
-    for side in sources.SIDES:
-        with sources.session(settings, side) as cursor:
+    for side in requests.SIDES:
+        with sessions.session(settings, side) as cursor:
             statements[side] = b"COPY (" + select(cursor, side) + b") TO STDOUT (FORMAT binary);"
     began = time.perf_counter()
     processes = []
     for side, statement in statements.items():
-        source = sources.source(settings, side)
+        source = sessions.source(settings, side)
         arguments = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", source.host, "-p", str(source.port)]
         process = subprocess.Popen(
             [psql, *arguments, "-U", source.user, "-d", source.database, "-f", "-"],

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from benchmarks.data import END, START
-from lib import config, pipeline
+from lib import pipeline
+from lib.config import defaults, loader
 
 
 def main() -> None:
@@ -23,9 +24,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
 
-    settings = config.load(options.config)
-    asked = pipeline.request(
-        settings, pipeline.local_today(settings), start=START, end=END, rule=options.rule
+    settings = loader.load(options.config)
+    asked = defaults.request(
+        settings, defaults.local_today(settings), start=START, end=END, rule=options.rule
     )
     peaks: dict[str, float] = {"start": _peak_mb()}
 

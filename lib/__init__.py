@@ -1,3 +1,3 @@
-"""The engine of the Marketing Data Aggregator; README.md says which module owns what."""
+"""The engine of the Marketing Data Aggregator, in rooms; ARCHITECTURE.md draws them."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
 """Auditoria: who signed in, saw, exported and ran what; for auditors only."""
 
-from lib.ui import audit, frame, guard
+from lib.ui import audit, guard, page
 
-site, admission = frame.enter("audit", guard.admit_auditor)
+site, admission = page.enter("audit", guard.admit_auditor)
 path, key = audit.files(site)
 audit.check(path, key)
 audit.records(path)

@@ -2,25 +2,27 @@
 
 import streamlit as st
 
-from lib import cached, charts, series
-from lib.ui import frame, plots
+from lib.analysis import time_series
+from lib.charts import period
+from lib.dashboard import view_cache
+from lib.ui import chart_view, page
 from lib.ui.i18n import t
 
-view = frame.open_page("charts")
-found, language = cached.series(view.dataset), plots.language()
-if not series.hourly(view.request.period):
+view = page.open_page("charts")
+found, language = view_cache.series(view.dataset), chart_view.language()
+if not time_series.hourly(view.request.period):
     st.caption(t("Clique em um dia de um gráfico para ver só esse dia, hora a hora."))
-plots.show(
+chart_view.show(
     {
-        "purchases": charts.purchases(found.timeline, language),
-        "amount": charts.amount(found.timeline, language),
-        "rate": charts.rate(found.timeline, language),
-        "joins": charts.joins(found.timeline, language),
-        "weekday_and_hour": charts.weekday_and_hour(found.weekdays_and_hours, language),
-        "response_codes": charts.response_codes(
+        "purchases": period.purchases(found.timeline, language),
+        "amount": period.amount(found.timeline, language),
+        "rate": period.rate(found.timeline, language),
+        "joins": period.joins(found.timeline, language),
+        "weekday_and_hour": period.weekday_and_hour(found.weekdays_and_hours, language),
+        "response_codes": period.response_codes(
             found.response_codes, view.request.rule.approved_codes, language
         ),
-        "time_difference": charts.time_difference(
+        "time_difference": period.time_difference(
             found.time_difference, found.typical_distance, language
         ),
     }

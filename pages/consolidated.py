@@ -1,8 +1,10 @@
 """Transações consolidadas: every matched purchase, and the pair behind each."""
 
-from lib import columns as c
-from lib import listings
-from lib.ui import details, frame, tables
+from lib.analysis import table_schemas
+from lib.domain import columns as c
+from lib.ui import page, record_details, tables
 
-view = frame.open_page("consolidated")
-tables.show(view.dataset, listings.CONSOLIDATED, (c.TIPO_MATCH, c.COD_RESPOSTA), details.pair)
+view = page.open_page("consolidated")
+tables.show(
+    view.dataset, table_schemas.CONSOLIDATED, (c.TIPO_MATCH, c.COD_RESPOSTA), record_details.pair
+)

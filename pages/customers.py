@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from lib import cached, customer_charts
-from lib.ui import frame, marketing, plots
+from lib.charts import customers
+from lib.dashboard import view_cache
+from lib.ui import chart_view, page
+from lib.ui import customers as marketing
 from lib.ui.i18n import t
 
-view = frame.open_page("customers")
-now, place = cached.marketing(view.dataset), st.empty()
+view = page.open_page("customers")
+now, place = view_cache.marketing(view.dataset), st.empty()
 # The figures are there at once; the period before may take as long as this one took.
 with place.container():
     marketing.metrics(now.figures, None)
@@ -16,17 +18,15 @@ if before is not None:
     with place.container():
         marketing.metrics(now.figures, before.figures)
 
-language = plots.language()
-plots.show(
+language = chart_view.language()
+chart_view.show(
     {
-        "frequency": customer_charts.frequency(
-            now.frequency, before and before.frequency, language
-        ),
-        "tenths": customer_charts.tenths(now.tenths, before and before.tenths, language),
-        "approval_by_hour": customer_charts.approval_by_hour(
+        "frequency": customers.frequency(now.frequency, before and before.frequency, language),
+        "tenths": customers.tenths(now.tenths, before and before.tenths, language),
+        "approval_by_hour": customers.approval_by_hour(
             now.hours, before and before.hours, language
         ),
-        "approval_by_weekday": customer_charts.approval_by_weekday(
+        "approval_by_weekday": customers.approval_by_weekday(
             now.weekdays, before and before.weekdays, language
         ),
     }

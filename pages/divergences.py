@@ -2,20 +2,21 @@
 
 import streamlit as st
 
-from lib import cached, listings
-from lib import columns as c
-from lib.reconciliation import CARD
-from lib.ui import details, frame, tables, tabs
-from lib.ui.format import whole
+from lib.analysis import table_schemas
+from lib.dashboard import view_cache
+from lib.domain import columns as c
+from lib.domain.reconciliation import CARD
+from lib.ui import page, record_details, tables, tabs
+from lib.ui.formatting import whole
 from lib.ui.i18n import t
 
-view = frame.open_page("divergences")
-counts = cached.overview(view.dataset).motivos
+view = page.open_page("divergences")
+counts = view_cache.overview(view.dataset).motivos
 if view.request.rule.name == CARD:
     counts = {name: count for name, count in counts.items() if name != c.FORA_DA_TOLERANCIA}
 with st.grid(len(counts)):
     for motivo, count in counts.items():
-        st.metric(motivo, whole(count), border=True, help=details.meaning(motivo))
+        st.metric(motivo, whole(count), border=True, help=record_details.meaning(motivo))
 
 tab = tabs.show(
     "aba",
@@ -27,12 +28,16 @@ tab = tabs.show(
 )
 table, filtered, detail = {
     "divergencias": (
-        listings.divergences(view.request.rule),
+        table_schemas.divergences(view.request.rule),
         (c.MOTIVO, c.COD_RESPOSTA),
-        details.divergence,
+        record_details.divergence,
     ),
-    "sem-log": (listings.WITHOUT_LOG, (listings.MOTIVO_SEM_LOG,), details.without_log),
-    "duplicatas": (listings.DUPLICATES, (listings.MANTIDA,), details.duplicate),
+    "sem-log": (
+        table_schemas.WITHOUT_LOG,
+        (table_schemas.MOTIVO_SEM_LOG,),
+        record_details.without_log,
+    ),
+    "duplicatas": (table_schemas.DUPLICATES, (table_schemas.MANTIDA,), record_details.duplicate),
 }[tab.name]
 with tab.container:
     tables.show(view.dataset, table, filtered, detail)

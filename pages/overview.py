@@ -1,14 +1,14 @@
 """Resumo, the landing page: the figures of the period, the books, and how far the data reach."""
 
-from lib import cached
-from lib.ui import frame, headline, sources
+from lib.dashboard import view_cache
+from lib.ui import overview, page, source_check
 
-view = frame.open_page("overview")
-figures, books = cached.overview(view.dataset), view.dataset.outcome.books
-headline.notices(view.dataset.outcome.reconciliation)
-headline.metrics(figures, books)
-headline.balance(books)
-headline.attention(figures, view.dataset.outcome.reconciliation)
-headline.by_day(view.dataset.outcome.by_day, books)
-headline.reach(figures)
-sources.check(view)
+view = page.open_page("overview")
+figures, books = view_cache.overview(view.dataset), view.dataset.outcome.books
+overview.notices(view.dataset.outcome.reconciliation)
+overview.metrics(figures, books)
+overview.balance(books)
+overview.attention(figures, view.dataset.outcome.reconciliation)
+overview.by_day(view.dataset.outcome.by_day, books)
+overview.reach(figures)
+source_check.check(view)

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from lib.ui import frame, runs
+from lib.ui import page, runs
 from lib.ui.i18n import t
 
-site, admission = frame.enter("runs")
-frame.announce(site)
+site, admission = page.enter("runs")
+page.announce(site)
 runs.banner(site, admission)
 recorded = runs.read(site, admission)
 if not recorded:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from tests.servers import Databases, Servers
+    from tests.support.servers import Databases, Servers
 
 # A configuration that a whole group may write is refused, and these are written by any account.
 os.umask(0o022)
@@ -41,7 +41,7 @@ def within_reach() -> Iterator[Path]:
 def servers() -> Iterator[Servers]:
     """One pair of PostgreSQL servers for each test process (with xdist, for each worker)."""
     # Tests without a database do not wait for the driver and the servers' package.
-    from tests.servers import Servers
+    from tests.support.servers import Servers
 
     pair = Servers()
     yield pair

@@ -15,32 +15,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib import keys
-from lib.errors import BalanceError
-from lib.reconciliation import EPOCH
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.errors import BalanceError
+from lib.domain.outcomes import Books
+from lib.domain.reconciliation import EPOCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation, Rows
-
-
-@dataclass(frozen=True)
-class Books:
-    """How many records went where; every extracted record is in exactly one place."""
-
-    logs: int
-    logs_matched: int
-    divergences: int
-    transactions: int
-    consolidated: int
-    without_log: int
-    duplicates: int
-    amount: Decimal
-    amount_consolidated: Decimal
-    amount_without_log: Decimal
-    amount_duplicates: Decimal
+    from lib.domain.reconciliation import Reconciliation, Rows
 
 
 def books(result: Reconciliation) -> Books:
@@ -50,7 +34,7 @@ def books(result: Reconciliation) -> Books:
     places = [result.consolidated_rows, result.without_log_rows, result.duplicate_rows]
     _require_partition("transactions", result.transaction_rows, places)
 
-    cents = keys.cents(result.transactions, c.VLR_TOTAL)
+    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
     amounts = [_amount(cents[rows]) for rows in places]
     total = _amount(cents[result.transaction_rows])
     if total != sum(amounts):
@@ -78,9 +62,9 @@ def by_day(result: Reconciliation) -> pd.DataFrame:
     """
     first = (result.period.start - EPOCH).days
     count = _days(result)
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
-    logged = keys.instants(result.auth_logs, c.DATA, c.HORA).day
-    cents = keys.cents(result.transactions, c.VLR_TOTAL)
+    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
+    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
+    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
     rows = result.consolidated_rows
 
     def counted(days: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -88,7 +72,11 @@ def by_day(result: Reconciliation) -> pd.DataFrame:
         return np.bincount(days[inside] - first, minlength=count)
 
     amount = np.zeros(count, dtype=np.int64)
-    inside = (bought[rows] >= first) & (bought[rows] < first + count) & (cents[rows] != keys.NEVER)
+    inside = (
+        (bought[rows] >= first)
+        & (bought[rows] < first + count)
+        & (cents[rows] != column_arrays.NEVER)
+    )
     np.add.at(amount, bought[rows][inside] - first, cents[rows][inside])
     return pd.DataFrame(
         {
@@ -107,9 +95,9 @@ def balance_by_day(result: Reconciliation) -> pd.DataFrame:
     Records of no day of the period (a site's query may return them) stand in a last row whose day
     is None, where there are any. Raises BalanceError where a day does not tie.
     """
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
-    logged = keys.instants(result.auth_logs, c.DATA, c.HORA).day
-    cents = keys.cents(result.transactions, c.VLR_TOTAL)
+    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
+    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
+    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
     first, days = (result.period.start - EPOCH).days, _days(result)
 
     def slot(day: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -120,7 +108,9 @@ def balance_by_day(result: Reconciliation) -> pd.DataFrame:
 
     def summed(rows: Rows) -> list[Decimal]:
         total = np.zeros(days + 1, dtype=np.int64)
-        np.add.at(total, slot(bought[rows]), np.where(cents[rows] == keys.NEVER, 0, cents[rows]))
+        np.add.at(
+            total, slot(bought[rows]), np.where(cents[rows] == column_arrays.NEVER, 0, cents[rows])
+        )
         return [Decimal(int(amount)) / 100 for amount in total]
 
     dates = [result.period.start + timedelta(days=i) for i in range(days)]
@@ -160,11 +150,11 @@ class Reach:
 
 def reach(result: Reconciliation) -> Reach:
     """How far the records inside the period go, side by side."""
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
+    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA)
     days = [result.period.start + timedelta(days=i) for i in range(_days(result))]
 
-    def latest(instants: keys.Instants, rows: Rows) -> datetime | None:
+    def latest(instants: column_arrays.Instants, rows: Rows) -> datetime | None:
         known = rows[instants.known[rows]]
         if not len(known):
             return None
@@ -172,7 +162,7 @@ def reach(result: Reconciliation) -> Reach:
             seconds=int(instants.seconds[known].max())
         )
 
-    def missing(instants: keys.Instants, rows: Rows) -> tuple[date, ...]:
+    def missing(instants: column_arrays.Instants, rows: Rows) -> tuple[date, ...]:
         present = {int(day) for day in np.unique(instants.day[rows])}
         return tuple(day for day in days if (day - EPOCH).days not in present)
 
@@ -186,7 +176,7 @@ def reach(result: Reconciliation) -> Reach:
 
 def by_response_code(result: Reconciliation) -> pd.DataFrame:
     """The logs by response code: ``code, matched, divergences``, most frequent first, blank one."""
-    codes = keys.column(result.auth_logs, c.COD_RESPOSTA)
+    codes = column_arrays.column(result.auth_logs, c.COD_RESPOSTA)
     if not pa.types.is_dictionary(codes.type):
         codes = codes.dictionary_encode()
     labels = [*codes.dictionary.to_pylist(), ""]
@@ -254,4 +244,4 @@ def _days(result: Reconciliation) -> int:
 
 
 def _amount(cents: NDArray[np.int64]) -> Decimal:
-    return Decimal(int(cents[cents != keys.NEVER].sum())) / 100
+    return Decimal(int(cents[cents != column_arrays.NEVER].sum())) / 100

@@ -16,15 +16,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib import keys
-from lib.reconciliation import Period
-from lib.series import HOURS, WEEKDAYS, share, weekday
+from lib.analysis.time_series import HOURS, WEEKDAYS, share, weekday
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.reconciliation import Period
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation
+    from lib.domain.reconciliation import Reconciliation
 
     Ints = NDArray[np.int64]
 
@@ -83,7 +83,7 @@ def figures(result: Reconciliation) -> Figures:
     """The figures of the consolidated transactions."""
     buyers = _Buyers.of(result)
     cents = _cents(result)
-    priced = cents[cents != keys.NEVER]
+    priced = cents[cents != column_arrays.NEVER]
     amount = Decimal(int(priced.sum())) / 100
     n = len(buyers.purchases)
     bought = int(buyers.purchases.sum())
@@ -150,8 +150,8 @@ def approval(result: Reconciliation, by: Literal["hour", "weekday"]) -> pd.DataF
     declined has no transaction, and to leave it out would flatter the rate. A log without the
     date and the time is in no row.
     """
-    logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
-    approved = keys.is_in(result.auth_logs, c.COD_RESPOSTA, result.rule.approved_codes)
+    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA)
+    approved = column_arrays.is_in(result.auth_logs, c.COD_RESPOSTA, result.rule.approved_codes)
     rows = result.log_rows[logged.known[result.log_rows]]
     if by == "hour":
         size, value = HOURS, logged.seconds[rows] // 3600 % HOURS
@@ -180,12 +180,12 @@ class _Buyers:
 
     @classmethod
     def of(cls, result: Reconciliation) -> _Buyers:
-        token, present = keys.token(result.transactions, c.TOKEN_CPF)
+        token, present = column_arrays.token(result.transactions, c.TOKEN_CPF)
         rows = result.consolidated_rows
         known = present[rows]
         customer = pa.array(token[rows[known]]).dictionary_encode().indices.to_numpy()
         cents = _cents(result)[known]
-        cents[cents == keys.NEVER] = 0
+        cents[cents == column_arrays.NEVER] = 0
         purchases = np.bincount(customer)
         spent = np.zeros(len(purchases), dtype=np.int64)
         np.add.at(spent, customer, cents)
@@ -195,4 +195,4 @@ class _Buyers:
 
 
 def _cents(result: Reconciliation) -> Ints:
-    return keys.cents(result.transactions, c.VLR_TOTAL)[result.consolidated_rows]
+    return column_arrays.cents(result.transactions, c.VLR_TOTAL)[result.consolidated_rows]

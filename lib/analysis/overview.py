@@ -1,7 +1,7 @@
 """The figures of the landing page out of an outcome: series by day and how far the data reach.
 
 Pure: one outcome in, one frozen value of plain numbers, dates and tuples out, which a cache may
-keep. Counts nothing that `lib.summary` counts.
+keep. Counts nothing that `lib.analysis.books` counts.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from lib import summary
+from lib.analysis import books
 
 if TYPE_CHECKING:
-    from lib.pipeline import Outcome
+    from lib.domain.outcomes import Outcome
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ def overview(outcome: Outcome) -> Overview:
     result = outcome.reconciliation
     # Records without a date are in the books, but in no day of a series.
     daily = outcome.by_day[outcome.by_day["day"].notna()]
-    reach = summary.reach(result)
+    reach = books.reach(result)
     return Overview(
         transactions=_whole(daily["transactions"]),
         consolidated=_whole(daily["consolidated"]),
         divergences=_whole(daily["divergences"]),
         amount=tuple(daily["amount_consolidated"]),
-        motivos=summary.by_motivo(result),
+        motivos=books.by_motivo(result),
         transactions_reach=reach.transactions,
         logs_reach=reach.auth_logs,
         days_without_transactions=reach.days_without_transactions,

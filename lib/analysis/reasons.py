@@ -1,7 +1,7 @@
 """Says for single records of a reconciliation why they are where they are.
 
 Frames for a reader, a few rows at a time, beside the sheets' own columns: what is nearest, what
-survived instead. Pure; decides nothing that `lib.matching` has not decided.
+survived instead. Pure; decides nothing that `lib.matching.reconcile` has not decided.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib import keys
+from lib.domain import column_arrays
+from lib.domain import columns as c
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation, Rows
+    from lib.domain.reconciliation import Reconciliation, Rows
 
 MOTIVO_SEM_LOG: Final = c.MOTIVO
 SOBREVIVENTE_VIRTUAL: Final = "sobrevivente_num_cartao_virtual"
@@ -47,8 +47,8 @@ def seconds_to_nearest(
         logged = result.auth_logs[[c.DATA, c.HORA]].take(logs[near])
         bought = result.transactions[[c.DATA_TRANSA, c.HORA_TRANSA]].take(nearest[near])
         seconds[near] = (
-            keys.instants(logged, c.DATA, c.HORA).seconds
-            - keys.instants(bought, c.DATA_TRANSA, c.HORA_TRANSA).seconds
+            column_arrays.instants(logged, c.DATA, c.HORA).seconds
+            - column_arrays.instants(bought, c.DATA_TRANSA, c.HORA_TRANSA).seconds
         )
     return np.ma.array(seconds, mask=~near)
 
@@ -79,7 +79,7 @@ def duplicates(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.Dat
 def why(result: Reconciliation, at: slice | Rows = slice(None)) -> NDArray[np.int8]:
     """Why each removed copy's survivor survived, as an index into `columns.DUPLICATE_REASONS`."""
     rows, survivors = result.duplicate_rows[at], result.survivor_rows[at]
-    token, present = keys.token(result.transactions, c.TOKEN_VIRTUAL)
+    token, present = column_arrays.token(result.transactions, c.TOKEN_VIRTUAL)
     merchant = result.transactions[c.DES_CNPJ_REDUZIDO]
     same_number = (token[rows] == token[survivors]) & (present[rows] == present[survivors])
     same_merchant = merchant.take(rows).to_numpy() == merchant.take(survivors).to_numpy()

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib import columns as c
-from lib import keys, matching, ordering, purchases
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.matching import duplicates, reconcile, sorting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation, Rows
+    from lib.domain.reconciliation import Reconciliation, Rows
 
 
 def logs_of_transaction(result: Reconciliation, row: int) -> Rows:
     """The logs, in time, of either card of the transaction in this row."""
     cards = []
     for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
-        value, present = keys.token(result.transactions, name)
+        value, present = column_arrays.token(result.transactions, name)
         if present[row]:
             cards.append(value[row])
     return _logs_of(result, np.array(cards, dtype=np.int64))
@@ -30,7 +31,7 @@ def logs_of_transaction(result: Reconciliation, row: int) -> Rows:
 
 def logs_of_log(result: Reconciliation, row: int) -> Rows:
     """The logs, in time, of the card of the log in this row; itself among them."""
-    value, present = keys.token(result.auth_logs, c.TOKEN_CARTAO)
+    value, present = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
     return _logs_of(result, value[row : row + 1][present[row : row + 1]])
 
 
@@ -43,18 +44,18 @@ def nearest_transaction(result: Reconciliation, row: int) -> int | None:
     nearest = result.nearest_rows[result.divergent_rows == row]
     if len(nearest) and nearest[0] >= 0:
         return int(nearest[0])
-    presented, present = keys.token(result.auth_logs, c.TOKEN_CARTAO)
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    looked_at = matching.inside(bought, result.period, result.rule.tolerance_seconds)
+    presented, present = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
+    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    looked_at = reconcile.inside(bought, result.period, result.rule.tolerance_seconds)
     same = np.zeros(len(result.transactions), dtype=np.bool_)
     for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
-        value, there = keys.token(result.transactions, name)
+        value, there = column_arrays.token(result.transactions, name)
         same |= there & (value == presented[row])
     rows = np.flatnonzero(same & looked_at & present[row])
     if not len(rows):
         return None
-    visible = ordering.among(rows, purchases.visible(result.transactions))
-    return int(rows[ordering.arrange(bought.sheet[rows], visible)[0]])
+    visible = sorting.among(rows, duplicates.visible(result.transactions))
+    return int(rows[sorting.arrange(bought.sheet[rows], visible)[0]])
 
 
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int | None:
@@ -65,19 +66,19 @@ def seconds_between(result: Reconciliation, transaction: int, log: int) -> int |
     return int(logged.seconds[0] - bought.seconds[0])
 
 
-def _logged(result: Reconciliation, rows: Rows) -> keys.Instants:
-    return keys.instants(result.auth_logs[[c.DATA, c.HORA]].take(rows), c.DATA, c.HORA)
+def _logged(result: Reconciliation, rows: Rows) -> column_arrays.Instants:
+    return column_arrays.instants(result.auth_logs[[c.DATA, c.HORA]].take(rows), c.DATA, c.HORA)
 
 
-def _bought(result: Reconciliation, rows: Rows) -> keys.Instants:
+def _bought(result: Reconciliation, rows: Rows) -> column_arrays.Instants:
     names = [c.DATA_TRANSA, c.HORA_TRANSA]
-    return keys.instants(result.transactions[names].take(rows), *names)
+    return column_arrays.instants(result.transactions[names].take(rows), *names)
 
 
 def _logs_of(result: Reconciliation, cards: NDArray[np.int64]) -> Rows:
     """The logs of the period, in sheet order."""
-    value, present = keys.token(result.auth_logs, c.TOKEN_CARTAO)
+    value, present = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
     within = result.log_rows
     rows = within[present[within] & np.isin(value[within], cards)]
-    texts = purchases.texts(result.auth_logs, c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG)
-    return rows[ordering.arrange(_logged(result, rows).sheet, ordering.among(rows, texts))]
+    texts = duplicates.texts(result.auth_logs, c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG)
+    return rows[sorting.arrange(_logged(result, rows).sheet, sorting.among(rows, texts))]

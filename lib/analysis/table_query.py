@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib import columns as c
-from lib import keys
-from lib.listings import Made, Stored, Table
+from lib.analysis.table_schemas import Made, Stored, Table
+from lib.domain import column_arrays
+from lib.domain import columns as c
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation
+    from lib.domain.reconciliation import Reconciliation
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
@@ -74,8 +74,8 @@ def positions(
 
 def amount(result: Reconciliation, table: Table, at: Ints) -> Decimal:
     """The sum of `vlr_total` over these positions of a table of transactions."""
-    cents = keys.cents(result.transactions, c.VLR_TOTAL)[table.row_numbers(result)[at]]
-    return Decimal(int(cents[cents != keys.NEVER].sum())) / 100
+    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)[table.row_numbers(result)[at]]
+    return Decimal(int(cents[cents != column_arrays.NEVER].sum())) / 100
 
 
 def words_of(result: Reconciliation, table: Table, name: str) -> tuple[str, ...]:
@@ -115,13 +115,13 @@ def _sortable(result: Reconciliation, column: Stored | Made) -> tuple[Ints, Bool
         return np.ma.getdata(codes), np.ma.getmaskarray(codes)
     frame, rows = column.frame(result), column.row_numbers(result)
     if column.name == c.VLR_TOTAL:
-        value = keys.cents(frame, c.VLR_TOTAL)[rows]
-        return value, value == keys.NEVER
+        value = column_arrays.cents(frame, c.VLR_TOTAL)[rows]
+        return value, value == column_arrays.NEVER
     if column.name in _DATES_AND_TIMES:
-        raw = keys.column(frame, column.name).take(pa.array(rows)).view(pa.int32())
+        raw = column_arrays.column(frame, column.name).take(pa.array(rows)).view(pa.int32())
         blank = raw.is_null().to_numpy(zero_copy_only=False)
         return raw.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), blank
-    rank = keys.text_rank(frame, column.name, rows)
+    rank = column_arrays.text_rank(frame, column.name, rows)
     return rank, rank == 0
 
 
@@ -132,7 +132,7 @@ def _found(result: Reconciliation, table: Table, text: str) -> Bools:
     for name in table.searched:
         column = table.columns[name]
         if isinstance(column, Stored):
-            values = keys.column(column.frame(result), column.name)
+            values = column_arrays.column(column.frame(result), column.name)
             if pa.types.is_dictionary(values.type):
                 hit = _matches(values.dictionary, name, needle).take(values.indices)
             else:
@@ -180,5 +180,5 @@ def _with_values(result: Reconciliation, column: Stored | Made, wanted: tuple[st
 
 
 def _texts(result: Reconciliation, column: Stored) -> pa.Array:
-    values = keys.column(column.frame(result), column.name)
+    values = column_arrays.column(column.frame(result), column.name)
     return values.take(pa.array(column.row_numbers(result)))

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pyarrow as pa
 
-from lib import columns as c
-from lib import explanations, keys
-from lib.reconciliation import CARD_TIME
+from lib.analysis import reasons
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.reconciliation import CARD_TIME
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation, Rows, Rule
+    from lib.domain.reconciliation import Reconciliation, Rows, Rule
 
 # Columns that no sheet has.
 MOTIVO_SEM_LOG: Final = "motivo_sem_log"
@@ -93,7 +94,7 @@ class Table:
     def _taken(self, result: Reconciliation, rows: str, at: Rows) -> dict[str, pa.ChunkedArray]:
         """The stored columns of the rows that this field numbers, by name."""
         columns = {
-            name: keys.column(column.frame(result), column.name)
+            name: column_arrays.column(column.frame(result), column.name)
             for name, column in self.columns.items()
             if isinstance(column, Stored) and column.rows == rows
         }
@@ -147,7 +148,7 @@ DIVERGENCES: Final = Table(
 )
 DIVERGENCES_BY_TIME: Final = replace(
     DIVERGENCES,
-    columns=DIVERGENCES.columns | {c.DIF_SEGUNDOS: Made(explanations.seconds_to_nearest)},
+    columns=DIVERGENCES.columns | {c.DIF_SEGUNDOS: Made(reasons.seconds_to_nearest)},
 )
 WITHOUT_LOG: Final = Table(
     "without_log",
@@ -165,7 +166,7 @@ DUPLICATES: Final = Table(
     "duplicate_rows",
     {
         **_transactions("duplicate_rows"),
-        explanations.POR_QUE: Made(explanations.why, c.DUPLICATE_REASONS),
+        reasons.POR_QUE: Made(reasons.why, c.DUPLICATE_REASONS),
         VIRTUAL_MANTIDO: Stored("transactions", c.NUM_CARTAO_VIRTUAL, "survivor_rows"),
         MANTIDA: Made(_survivor_is_without_log, (CONSOLIDADA, SEM_LOG)),
     },

@@ -1,7 +1,7 @@
 """The small frames behind the charts, counted out of a reconciliation.
 
 Owns what is counted by hour, by weekday, by join and by distance in time; totals and the books
-are `lib.summary`'s. Pure: knows no clock, no language and no figure.
+are `lib.analysis.books`'s. Pure: knows no clock, no language and no figure.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from lib import columns as c
-from lib import keys, summary
-from lib.reconciliation import EPOCH
+from lib.analysis import books
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.reconciliation import EPOCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Period, Reconciliation
+    from lib.domain.reconciliation import Period, Reconciliation
 
     Ints = NDArray[np.int64]
 
 HOURS: Final = 24
 WEEKDAYS: Final = 7
 
-_HOUR_SECONDS: Final = keys.DAY_SECONDS // HOURS
+_HOUR_SECONDS: Final = column_arrays.DAY_SECONDS // HOURS
 _EPOCH_WEEKDAY: Final = EPOCH.weekday()
 _BINS: Final = 40
 _WIDTHS: Final = (  # seconds that people count in
@@ -53,7 +54,7 @@ def series(result: Reconciliation) -> Series:
     return Series(
         timeline=timeline(result),
         weekdays_and_hours=by_weekday_and_hour(result),
-        response_codes=summary.by_response_code(result),
+        response_codes=books.by_response_code(result),
         time_difference=time_difference(result),
         typical_distance=typical_distance(result),
     )
@@ -73,12 +74,12 @@ def timeline(result: Reconciliation) -> pd.DataFrame:
     A record without the date (or, by the hour, the time) is in no row.
     """
     slots = _Slots.of(result.period)
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    logged = keys.instants(result.auth_logs, c.DATA, c.HORA)
+    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA)
     rows, virtual = result.consolidated_rows, result.pair_virtual
     slot = slots.number(bought, rows)
-    cents = keys.cents(result.transactions, c.VLR_TOTAL)[rows]
-    cents[cents == keys.NEVER] = 0
+    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)[rows]
+    cents[cents == column_arrays.NEVER] = 0
 
     consolidated = slots.count(slot)
     by_virtual = slots.count(slot[virtual])
@@ -109,10 +110,10 @@ def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:
     ``mean`` (purchases on such a day, NaN where there is none), which is what may be compared: a
     period of ten days has some weekdays twice. A purchase without a time is in no row.
     """
-    bought = keys.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     rows = result.consolidated_rows
     rows = rows[bought.known[rows]]
-    hour = bought.seconds[rows] % keys.DAY_SECONDS // _HOUR_SECONDS
+    hour = bought.seconds[rows] % column_arrays.DAY_SECONDS // _HOUR_SECONDS
     cell = weekday(bought.day[rows]) * HOURS + hour
     count = np.bincount(cell, minlength=WEEKDAYS * HOURS)
     first, last = (_day(d) for d in (result.period.start, result.period.end))
@@ -192,7 +193,7 @@ class _Slots:
     def of(cls, period: Period) -> _Slots:
         return cls(period, HOURS if hourly(period) else _day(period.end) - _day(period.start) + 1)
 
-    def number(self, instants: keys.Instants, rows: Ints) -> Ints:
+    def number(self, instants: column_arrays.Instants, rows: Ints) -> Ints:
         first = _day(self.period.start)
         if hourly(self.period):
             hour = instants.seconds[rows] // _HOUR_SECONDS - first * HOURS

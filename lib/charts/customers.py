@@ -1,6 +1,6 @@
 """The charts of the marketing view, each period beside the one before it where that was read.
 
-Pure: takes the small frames of `lib.customers` and counts nothing itself.
+Pure: takes the small frames of `lib.analysis.customers` and counts nothing itself.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lib import drawing
-from lib.customers import MANY
-from lib.drawing import Chart, Columns, Language, Write, busy, draw, percent_axis, rate_line
+from lib.analysis.customers import MANY
+from lib.charts import layout
+from lib.charts.layout import Chart, Columns, Language, Write, busy, draw, percent_axis, rate_line
 
 _LABELS: Final = 8
 
@@ -155,9 +155,9 @@ def _periods(
     frame: pd.DataFrame, before: Before, language: Language
 ) -> list[tuple[pd.DataFrame, str, str]]:
     """Each period's frame, name and colour, this one first."""
-    found = [(frame, language.t("Este período"), drawing.CONSOLIDATED)]
+    found = [(frame, language.t("Este período"), layout.CONSOLIDATED)]
     if before is not None:
-        found.append((before, language.t("Período anterior"), drawing.BEFORE))
+        found.append((before, language.t("Período anterior"), layout.BEFORE))
     return found
 
 

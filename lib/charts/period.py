@@ -1,6 +1,7 @@
 """The charts of the period: what each is called, how it is drawn and the sentence with it.
 
-Pure: takes the small frames of `lib.series` and `lib.summary` and counts nothing itself.
+Pure: takes the small frames of `lib.analysis.time_series` and `lib.analysis.books` and counts
+nothing itself.
 """
 
 from __future__ import annotations
@@ -12,8 +13,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lib import drawing
-from lib.drawing import Chart, Columns, Language, TimeAxis, busy, draw, percent_axis, rate_line
+from lib.charts import layout
+from lib.charts.layout import (
+    Chart,
+    Columns,
+    Language,
+    TimeAxis,
+    busy,
+    draw,
+    percent_axis,
+    rate_line,
+)
 
 _CODES: Final = 10
 _SIDES: Final = ("matched", "divergences")
@@ -35,8 +45,8 @@ def purchases(timeline: pd.DataFrame, language: Language) -> Chart:
         t("Consolidadas e divergências {by}", by=time.by),
         {"title": {"text": t("Registros")}},
         [
-            time.bar(good, t("Consolidadas"), drawing.CONSOLIDATED),
-            time.bar(bad, t("Divergências"), drawing.DIVERGENT),
+            time.bar(good, t("Consolidadas"), layout.CONSOLIDATED),
+            time.bar(bad, t("Divergências"), layout.DIVERGENT),
         ],
         finding,
         {
@@ -63,7 +73,7 @@ def amount(timeline: pd.DataFrame, language: Language) -> Chart:
     return time.chart(
         t("Valor consolidado {by}", by=time.by),
         {"title": {"text": t("Valor (R$)")}},
-        [time.bar(values, name, drawing.CONSOLIDATED, "R$ %{y:,.2f}")],
+        [time.bar(values, name, layout.CONSOLIDATED, "R$ %{y:,.2f}")],
         finding,
         {name: (values, money)},
     )
@@ -84,7 +94,7 @@ def rate(timeline: pd.DataFrame, language: Language) -> Chart:
             total=language.percent(good.sum() / bought.sum()),
         )
     name = t("Taxa de consolidação")
-    color = {"color": drawing.CONSOLIDATED}
+    color = {"color": layout.CONSOLIDATED}
     line = rate_line(time.x, (rates, good, bought), language, name=name, line=color)
     return time.chart(
         t("Taxa de consolidação {by}", by=time.by),
@@ -116,8 +126,8 @@ def joins(timeline: pd.DataFrame, language: Language) -> Chart:
         t("Físico e virtual {by}", by=time.by),
         {"title": {"text": t("Transações consolidadas")}},
         [
-            time.bar(fisico, t("Físico"), drawing.FISICO),
-            time.bar(virtual, t("Virtual"), drawing.VIRTUAL),
+            time.bar(fisico, t("Físico"), layout.FISICO),
+            time.bar(virtual, t("Virtual"), layout.VIRTUAL),
         ],
         finding,
         {
@@ -212,8 +222,8 @@ def response_codes(codes: pd.DataFrame, approved: Collection[str], language: Lan
             hovertemplate="%{x:,d}",
         )
         for column, name, color, text in (
-            (_SIDES[0], t("Com transação"), drawing.CONSOLIDATED, False),
-            (_SIDES[1], t("Divergências"), drawing.DIVERGENT, True),
+            (_SIDES[0], t("Com transação"), layout.CONSOLIDATED, False),
+            (_SIDES[1], t("Divergências"), layout.DIVERGENT, True),
         )
     ]
     figure = draw(
@@ -235,14 +245,14 @@ def time_difference(bins: pd.DataFrame, typical: float | None, language: Languag
     low, high = bins["low"].to_numpy(dtype=float), bins["high"].to_numpy(dtype=float)
     far = np.isinf(low) | np.isinf(high)
     width = float((high - low)[~far][0]) if len(bins) else 1.0
-    size, unit, sign = drawing.unit_of_time(width, t)
+    size, unit, sign = layout.unit_of_time(width, t)
     # A bar of one whole second stands on its number, a wider one between its two.
     middle = (np.where(np.isinf(low), high - width, low) + width / 2 * (width > 1)) / size
     axis = t("Log menos transação ({unit})", unit=unit)
     ranges = [_range(*ends, size, language) for ends in zip(low, high, strict=True)]
     finding = t("Nenhuma diferença de tempo conhecida no período.")
     if typical is not None:
-        of_size, _, of_unit = drawing.unit_of_time(typical, t)
+        of_size, _, of_unit = layout.unit_of_time(typical, t)
         finding = t(
             "Metade das transações tem o log a até {distance} {unit}.",
             distance=number(round(typical / of_size, 1)),
@@ -259,8 +269,8 @@ def time_difference(bins: pd.DataFrame, typical: float | None, language: Languag
             hovertemplate=f"%{{customdata}} {sign}: %{{y:,d}}<extra></extra>",
         )
         for chosen, name, color in (
-            (~far, t("Distribuição"), drawing.FISICO),
-            (far, t("Além do eixo"), drawing.FAR),
+            (~far, t("Distribuição"), layout.FISICO),
+            (far, t("Além do eixo"), layout.FAR),
         )
         if chosen.any()
     ]

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from lib.errors import AuditError
+from lib.domain.errors import AuditError
 
 if TYPE_CHECKING:
-    from lib.audit_trail import Anchor
+    from lib.security.audit_trail import Anchor
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, help="Check the audit trail.", no_args_is_help=True
@@ -52,12 +52,12 @@ def verify(
     ] = None,
 ) -> None:
     """Find edits, deletions, swaps and, by workbooks and anchors, a cut-off end."""
-    from lib import audit, audit_trail
+    from lib.security import audit_events, audit_trail
 
     path, key = _files(file, key_file, config)
     anchors = [(str(book), _of_workbook(book)) for book in workbook or ()]
     anchors += [(text, _of_text(text)) for text in anchor or ()]
-    told = audit.Told()
+    told = audit_events.Told()
     found = audit_trail.verify(path, key, anchors, told.see)
     typer.echo(f"Arquivo: {path}")
     typer.echo(f"Registros: {found.records}")
@@ -75,8 +75,8 @@ def verify(
 
 
 def _files(file: Path | None, key_file: Path | None, config: Path | None) -> tuple[Path, Path]:
-    from lib import config as configuration
-    from lib.settings import Audit
+    from lib.config import loader as configuration
+    from lib.config.settings import Audit
 
     if file is not None:
         return file, key_file or file.with_name(f"{file.name}.key")
@@ -87,7 +87,7 @@ def _files(file: Path | None, key_file: Path | None, config: Path | None) -> tup
 
 
 def _of_text(text: str) -> Anchor:
-    from lib import audit_trail
+    from lib.security import audit_trail
 
     found = audit_trail.anchor(text)
     if found is None:
@@ -96,7 +96,7 @@ def _of_text(text: str) -> Anchor:
 
 
 def _of_workbook(file: Path) -> Anchor:
-    from lib import verify as verification
+    from lib.reports import verification
 
     text = verification.properties(file).get(verification.AUDITORIA)
     if text is None:

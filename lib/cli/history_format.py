@@ -7,11 +7,11 @@ from dataclasses import asdict
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
-from lib import history
-from lib.counts import counted
+from lib.delivery import history
+from lib.domain.messages import counted
 
 if TYPE_CHECKING:
-    from lib.history import Run
+    from lib.delivery.history import Run
 
 ORIGINS: Final = {history.SCHEDULED: "agendada", history.PAGE: "página"}
 

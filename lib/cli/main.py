@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.exceptions import TyperException
 
-from lib import audit_cli
-from lib.errors import AggregatorError, ConfigError, ReportError
+from lib.cli import audit
+from lib.domain.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
-    from lib.settings import Settings
+    from lib.config.settings import Settings
 
 DONE: Final = 0
 FAILED: Final = 2
@@ -41,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Put a merchant's card transactions together with their authentication logs.",
 )
-app.add_typer(audit_cli.app, name="audit")
+app.add_typer(audit.app, name="audit")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")
@@ -114,7 +114,7 @@ def run(
     demo: DemoOption = False,
 ) -> None:
     """Read both databases, match, and write the two-sheet workbook (the default command)."""
-    from lib import run_log
+    from lib.cli import run_log
 
     if rule not in (None, "card", "card_time"):
         raise ConfigError("--rule deve ser card ou card_time.")
@@ -125,15 +125,15 @@ def run(
     with run_log.kept(log_file, as_json=json_log):
         settings = _settings(config, demo)
         if settings.engine.kind == "chunked":
-            from lib.engines import workers
+            from lib.engines import process_pool
 
-            workers.prepare()  # beside what this process loads now
+            process_pool.prepare()  # beside what this process loads now
         elif settings.engine.kind == "spark" and config is not None:
-            from lib.config import FILE_VARIABLE
+            from lib.config.loader import FILE_VARIABLE
 
             # On this machine its workers, which load the configuration by themselves, find it.
             os.environ[FILE_VARIABLE] = str(config.absolute())
-        from lib import scheduled
+        from lib.cli import run as scheduled
 
         scheduled.run(
             settings,
@@ -156,12 +156,14 @@ def history(
     demo: DemoOption = False,
 ) -> None:
     """Show the recorded runs, scheduled and from the page."""
-    from lib import history as records
-    from lib import record_lines
+    from lib.cli import history_format
+    from lib.delivery import history as records
 
     settings = _settings(config, demo)
     for run in records.of(settings).runs(limit):
-        lines = [record_lines.as_json(run)] if as_json else record_lines.lines(run, settings.zone)
+        lines = (
+            [history_format.as_json(run)] if as_json else history_format.lines(run, settings.zone)
+        )
         for line in lines:
             typer.echo(line)
 
@@ -169,7 +171,7 @@ def history(
 @app.command()
 def verify(file: Annotated[Path, typer.Argument(help="A written workbook.")]) -> None:
     """Re-read a report and hold its cells against its own figures."""
-    from lib import verify as verification
+    from lib.reports import verification
 
     found = verification.verify(file)
     for line in found.lines():
@@ -183,25 +185,26 @@ def check(
     config: ConfigOption = None, merchant: MerchantOption = None, demo: DemoOption = False
 ) -> None:
     """Connect to both databases and check columns, permissions and clocks."""
-    from lib import diagnosis, pipeline
+    from lib.config import defaults
+    from lib.delivery import diagnosis
 
     settings = _settings(config, demo)
-    asked = pipeline.request(settings, pipeline.local_today(settings), merchant=merchant)
+    asked = defaults.request(settings, defaults.local_today(settings), merchant=merchant)
     for notice in diagnosis.check(settings, asked):
         typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
 
 
 def _settings(path: Path | None, demo: bool) -> Settings:
-    from lib import config
+    from lib.config import loader
 
     if demo and path:
         raise ConfigError("Use --config ou --demo, mas não os dois.")
     if demo:
-        from lib import demo as embedded
-        from lib.history import history_of_demo
+        from lib.delivery.history import history_of_demo
+        from lib.demo import servers as embedded
 
-        return config.from_values(embedded.start() | history_of_demo(), "demonstração")
-    settings = config.load(path)
+        return loader.from_values(embedded.start() | history_of_demo(), "demonstração")
+    settings = loader.load(path)
     for warning in settings.warnings():
         typer.echo(f"Atenção: {warning}", err=True)
     return settings

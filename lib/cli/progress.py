@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from lib.counts import counted
+from lib.domain.messages import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

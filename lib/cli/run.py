@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from lib import delivery, diagnosis, pipeline, progress, run_log, shelf
-from lib.counts import counted, thousands
-from lib.errors import AggregatorError, ConfigError, ReportError
+from lib.cli import progress, run_log
+from lib.config import defaults
+from lib.delivery import delivery, diagnosis
+from lib.domain.errors import AggregatorError, ConfigError, ReportError
+from lib.domain.messages import counted, thousands
+from lib.reports import retention
 
 if TYPE_CHECKING:
-    from lib.pipeline import Finished, Request
-    from lib.report import Written
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.domain.outcomes import Finished
+    from lib.domain.requests import Request
+    from lib.reports.publish import Written
 
 # By whether one failed, and by how many were completed all the same: none, one (1) or more (2).
 _FAILED: Final = {
@@ -38,7 +42,7 @@ _FAILED: Final = {
 class Job:
     """What a command asks for; a merchant that is None is the configuration's default.
 
-    ``period`` and ``rule`` are arguments of `pipeline.request`; ``silent`` shows no progress.
+    ``period`` and ``rule`` are arguments of `defaults.request`; ``silent`` shows no progress.
     """
 
     merchants: tuple[str | None, ...]
@@ -54,9 +58,9 @@ def run(settings: Settings, job: Job) -> None:
 
     With several, one that fails does not stop the others.
     """
-    today = pipeline.local_today(settings)
+    today = defaults.local_today(settings)
     asked = [
-        pipeline.request(settings, today, merchant=merchant, **job.period, **job.rule)
+        defaults.request(settings, today, merchant=merchant, **job.period, **job.rule)
         for merchant in job.merchants
     ]
     _require_names(settings, asked, job)
@@ -131,8 +135,8 @@ def _told(written: Written) -> str:
 
 def _require_names(settings: Settings, asked: list[Request], job: Job) -> None:
     """No two merchants of one run under one name."""
-    names = {shelf.target(job.output, request) for request in asked}
-    folders = {shelf.result_folder(settings, r, shelf.target(job.output, r)) for r in asked}
+    names = {retention.target(job.output, request) for request in asked}
+    folders = {retention.result_folder(settings, r, retention.target(job.output, r)) for r in asked}
     if job.dry_run:
         return
     if len(names) < len(asked):

@@ -18,11 +18,11 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.counts import counted
-from lib.errors import ConfigError
+from lib.domain.errors import ConfigError
+from lib.domain.messages import counted
 
 if TYPE_CHECKING:
-    from lib.pipeline import Progress
+    from lib.domain.requests import Progress
 
 FILE_BYTES: Final = 5_000_000
 FILES: Final = 5

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from lib.errors import ConfigError
+from lib.domain.errors import ConfigError
 
 _UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
 _EXPOSED: Final = (

@@ -17,10 +17,10 @@ from typing import Any, Final, TypeAlias, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
-from lib import secret_values
-from lib.errors import ConfigError
-from lib.secret_files import is_exposed, is_within_reach, read_text, require_unchangeable
-from lib.settings import ROOT, Settings, Source
+from lib.config import secret_references
+from lib.config.file_permissions import is_exposed, is_within_reach, read_text, require_unchangeable
+from lib.config.settings import ROOT, Settings, Source
+from lib.domain.errors import ConfigError
 
 DEFAULT_FILE: Final = ROOT / ".streamlit" / "secrets.toml"
 FILE_VARIABLE: Final = "AGGREGATOR_CONFIG"
@@ -139,7 +139,9 @@ def _table(file: Path) -> dict[str, Any]:
 def _has_password(table: object) -> bool:
     """Whether a side's table says a password, and not only where one is kept."""
     said = table.get("password") if isinstance(table, dict) else None
-    return bool(said) and not str(said).startswith((secret_values.VAULT, secret_values.SERVICE))
+    return bool(said) and not str(said).startswith(
+        (secret_references.VAULT, secret_references.SERVICE)
+    )
 
 
 def _said(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_Place, str]]:

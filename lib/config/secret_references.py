@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from lib.errors import ConfigError
-from lib.secret_files import read_secret
+from lib.config.file_permissions import read_secret
+from lib.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     import hvac

@@ -1,7 +1,7 @@
 """What can be configured: the keys, their values and their defaults, as frozen models.
 
 Owns what each key may be; a table of the configuration is a model here, and its description is
-what a message says is expected. `lib.config` reads them. Reads secrets where they are kept.
+what a message says is expected. `lib.config.loader` reads them. Reads secrets where they are kept.
 """
 
 import os
@@ -23,11 +23,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lib import secret_values
-from lib.notices import Notice
-from lib.secret_files import read_secret
+from lib.config import secret_references
+from lib.config.file_permissions import read_secret
+from lib.domain.messages import Notice
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+ROOT: Final = Path(__file__).resolve().parents[2]
 _BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
 _INSECURE: Final = (
     "A conexão de {side} com {host} aceita um servidor impostor (sslmode {sslmode}); use "
@@ -104,7 +104,9 @@ class Source(BaseModel):
         if self.password_file:
             text = read_secret(self.password_file, "a senha (password_file)")
             return text.rstrip("\r\n") or None
-        return secret_values.resolve(self.password.get_secret_value()) if self.password else None
+        return (
+            secret_references.resolve(self.password.get_secret_value()) if self.password else None
+        )
 
 
 class Privacy(BaseModel):

@@ -2,9 +2,9 @@
 
 The dashboard's process never holds a clear record: the worker reads the databases, writes into a
 private folder and ends; where the dashboard is gone, the worker removes the folder. The audit has
-the export, its person and its reason before anything is read, and the file's digest before anybody
-gets it. `python -m lib.clear_export FOLDER` is the worker; its job, passwords among it, comes over
-standard input and is on no disk and no list.
+the export, its person and its reason before anything is read, and the file's digest before
+anybody gets it. `python -m lib.dashboard.clear_export FOLDER` is the worker; its job, passwords
+among it, comes over standard input and is on no disk and no list.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ from datetime import date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
-from lib import audit, config, export_worker, pipeline, private_folders, scrubber
-from lib.errors import AggregatorError, ReportError
-from lib.pipeline import Request
-from lib.reconciliation import Period, Rule
-from lib.report import Written
-from lib.settings import ROOT
+from lib import pipeline
+from lib.config import loader
+from lib.config.settings import ROOT
+from lib.dashboard import export_worker, temp_folders
+from lib.domain.errors import AggregatorError, ReportError
+from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Request
+from lib.reports.publish import Written
+from lib.security import audit_events, redaction
 
 if TYPE_CHECKING:
-    from lib.audit import Actor
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.security.audit_events import Actor
 
 SHORTEST_REASON: Final = 10
 LONGEST_REASON: Final = 500
@@ -95,7 +98,7 @@ def start(settings: Settings, asked: Request, actor: Actor, reason: str) -> Clea
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise ReportError(_NO_REASON, least=SHORTEST_REASON, most=LONGEST_REASON)
     export = ClearExport()
-    arguments = (export, settings, asked, actor, scrubber.scrub(reason))
+    arguments = (export, settings, asked, actor, redaction.scrub(reason))
     thread = threading.Thread(target=_run, args=arguments, name="clear-export", daemon=True)
     with _PLACES:
         if len(_UNDER_WAY) >= _AT_ONCE:
@@ -136,8 +139,8 @@ def _run(
 def _exported(
     export: ClearExport, settings: Settings, asked: Request, actor: Actor, reason: str
 ) -> bytes:
-    with audit.deed(settings, "export", actor, asked, clear=True, reason=reason) as deed:
-        folder = private_folders.make(private_folders.CLEAR)
+    with audit_events.deed(settings, "export", actor, asked, clear=True, reason=reason) as deed:
+        folder = temp_folders.make(temp_folders.CLEAR)
         try:
             job = {
                 "settings": _values(settings),
@@ -151,7 +154,7 @@ def _exported(
             deed.approve(Written(path, {}, int(answer["size_bytes"]), str(answer["sha256"])))
             return path.read_bytes()
         finally:
-            private_folders.remove(folder)
+            temp_folders.remove(folder)
 
 
 def _values(settings: Settings) -> dict[str, Any]:
@@ -203,7 +206,7 @@ def _listen(export: ClearExport, lines: IO[str]) -> dict[str, Any]:
 def main(folder: Path, job: dict[str, Any]) -> int:
     """Extract and publish the job's workbook in the folder and return the exit code."""
     try:
-        settings = config.from_values(job["settings"], "painel", {})
+        settings = loader.from_values(job["settings"], "painel", {})
         period = {name: date.fromisoformat(day) for name, day in job["request"]["period"].items()}
         rule = job["request"]["rule"]
         codes = tuple(rule["approved_codes"])
@@ -218,7 +221,7 @@ def main(folder: Path, job: dict[str, Any]) -> int:
         # Formats such as {start:%d/%m} want the values themselves; the sentence is made here.
         _tell({"template": "{sentence}", "values": {"sentence": str(problem)}, "said": values})
         return export_worker.FAILED
-    rows = audit.rows(outcome)
+    rows = audit_events.rows(outcome)
     _tell({"size_bytes": written.size_bytes, "sha256": written.sha256, "rows": rows})
     return export_worker.DONE
 
@@ -248,7 +251,7 @@ def _leave(folder: Path) -> NoReturn:
 
 
 if __name__ == "__main__":
-    scrubber.install()
+    redaction.install()
     place, told = Path(sys.argv[1]), json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_parent, args=(place,), daemon=True).start()
     try:

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from lib import extraction, pipeline
-from lib.days import RECENT, SETTLED, Days, settled
-from lib.errors import AggregatorError
-from lib.pipeline import Outcome, Progress, Request
+from lib import pipeline
+from lib.dashboard.day_cache import RECENT, SETTLED, Days, settled
+from lib.domain import requests
+from lib.domain.errors import AggregatorError
+from lib.domain.outcomes import Outcome
+from lib.domain.requests import Progress, Request
 
 if TYPE_CHECKING:
-    from lib.settings import Settings
+    from lib.config.settings import Settings
 
 BUDGET_BYTES: Final = 1_200_000_000
 _AT_ONCE: Final = 4
@@ -115,7 +117,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a running extraction: its name in `pipeline.Progress`, and its rows so far."""
+    """One step of a running extraction: its name in `requests.Progress`, and its rows so far."""
 
     name: str
     rows: int
@@ -247,8 +249,8 @@ class Store:
         return self._days.size_bytes + sum(d.size_bytes + d.derived.size_bytes for d in kept)
 
 
-def _window(key: Key) -> extraction.Window:
-    return replace(pipeline.window_of(key.request), user=key.rights.reader or None)
+def _window(key: Key) -> requests.Window:
+    return replace(requests.window_of(key.request), user=key.rights.reader or None)
 
 
 def _size(value: object) -> int:

@@ -19,15 +19,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib import extraction, keys
-from lib.extraction import Extracted, Progress, Window
-from lib.reconciliation import EPOCH
+from lib.database import copy_reader
+from lib.database.copy_reader import Extracted
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.reconciliation import EPOCH
+from lib.domain.requests import Progress, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.settings import Settings
+    from lib.config.settings import Settings
 
 SETTLED_DAYS: Final = 3
 RECENT: Final = timedelta(minutes=5)
@@ -69,7 +71,7 @@ class Days:
     def __init__(
         self,
         budget_bytes: int,
-        extract: Extract = extraction.extract,
+        extract: Extract = copy_reader.extract,
         clock: Callable[[Settings], datetime] = lambda settings: datetime.now(settings.zone),
     ) -> None:
         self._budget = budget_bytes
@@ -149,7 +151,7 @@ def _read(window: Window, moment: datetime, extracted: Extracted) -> _Read:
 
 def _day_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
     # The product's own queries ask for dates between two, so that none is without one.
-    numbers: NDArray[np.int32] = keys.column(frame, name).view(pa.int32()).to_numpy()
+    numbers: NDArray[np.int32] = column_arrays.column(frame, name).view(pa.int32()).to_numpy()
     return numbers
 
 
@@ -178,7 +180,7 @@ def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
-    return pa.table({name: keys.column(frame, name) for name in frame.columns})
+    return pa.table({name: column_arrays.column(frame, name) for name in frame.columns})
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 Owns the private folder (0700, gone with the server), the queue, and what a running export has
 reached. A file's name says merchant and period and has a part nobody can guess. Writes no cell
-(`lib.export_worker` does, through `pipeline.publish`) and knows no screen.
+(`lib.dashboard.export_worker` does, through `pipeline.publish`) and knows no screen.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from lib import export_worker, private_folders
-from lib.config import PREFIX
-from lib.errors import AggregatorError, ReportError
-from lib.settings import ROOT
+from lib.config.loader import PREFIX
+from lib.config.settings import ROOT
+from lib.dashboard import export_worker, temp_folders
+from lib.domain.errors import AggregatorError, ReportError
 
 if TYPE_CHECKING:
-    from lib.datasets import Dataset
+    from lib.dashboard.dataset_store import Dataset
 
 _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
@@ -64,7 +64,7 @@ class Workbook:
 class Export:
     """One data set's workbook, under way or finished, whoever asked for it.
 
-    ``stage`` is queued, preparing, or a stage of `pipeline.Progress` with its rows. What is to be
+    ``stage`` is queued, preparing, or a stage of `requests.Progress` with its rows. What is to be
     written is in ``unwritten`` until the worker has it: the data set may then leave memory.
     """
 
@@ -136,7 +136,7 @@ class Exports:
             for process in self._running:
                 process.kill()
             if self._folder is not None:
-                private_folders.remove(self._folder)
+                temp_folders.remove(self._folder)
                 self._folder = None
 
     def _run(self, export: Export) -> None:
@@ -211,8 +211,8 @@ class Exports:
     def _private_folder(self) -> Path:
         with self._lock:
             if self._folder is None:
-                private_folders.sweep()
-                self._folder = private_folders.make(private_folders.EXPORTS)
+                temp_folders.sweep()
+                self._folder = temp_folders.make(temp_folders.EXPORTS)
                 atexit.register(self.close)
             return self._folder
 

@@ -1,8 +1,9 @@
-"""The process that writes one workbook for the dashboard: `python -m lib.export_worker FOLDER`.
+"""The process that writes one workbook for the dashboard: `python -m lib.dashboard.export_worker
+FOLDER`.
 
-Reads the job that `lib.exports` left in the private folder, holds the books against what the page
-shows, and publishes. Talks in JSON lines on standard output; loads no screen code and knows no
-configuration, no database and no other job.
+Reads the job that `lib.dashboard.export_queue` left in the private folder, holds the books
+against what the page shows, and publishes. Talks in JSON lines on standard output; loads no
+screen code and knows no configuration, no database and no other job.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib import pipeline, scrubber, summary
-from lib.errors import AggregatorError, BalanceError
-from lib.pipeline import Outcome, Request
-from lib.reconciliation import Period, Reconciliation, Rule
+from lib import pipeline
+from lib.analysis import books as summary
+from lib.domain import columns as c
+from lib.domain.errors import AggregatorError, BalanceError
+from lib.domain.outcomes import Outcome
+from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.domain.requests import Request
+from lib.security import redaction
 
 JOB: Final = "job.json"
 WORKBOOK: Final = "resultado.xlsx"
@@ -127,5 +131,5 @@ def _tell(message: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    scrubber.install()
+    redaction.install()
     sys.exit(main(Path(sys.argv[1])))

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib import customers
-from lib import overview as figures
-from lib import series as counted
-from lib.customers import Figures, Marketing
-from lib.overview import Overview
-from lib.series import Series
+from lib.analysis import customers
+from lib.analysis import overview as figures
+from lib.analysis import time_series as counted
+from lib.analysis.customers import Figures, Marketing
+from lib.analysis.overview import Overview
+from lib.analysis.time_series import Series
 
 if TYPE_CHECKING:
-    from lib.datasets import Dataset
+    from lib.dashboard.dataset_store import Dataset
 
 _ENTRIES: Final = 200
 

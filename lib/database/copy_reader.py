@@ -11,11 +11,9 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pandas as pd
@@ -23,17 +21,16 @@ import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
-from lib import columns as c
-from lib import keys, masking, room, sources
-from lib.errors import ContractError, ExtractionError, TransientError
-from lib.watchdog import Watchdog
+from lib.database import masking, sessions
+from lib.database.socket_timeout import Watchdog
+from lib.domain import column_arrays, memory, requests
+from lib.domain import columns as c
+from lib.domain.errors import ContractError, ExtractionError, TransientError
+from lib.domain.requests import Progress, Window
 
 if TYPE_CHECKING:
-    from lib.settings import Settings
-    from lib.sources import Side
-
-Progress = Callable[[str, int], None]
-"""Called with a side and its rows so far, from the thread that reads that side."""
+    from lib.config.settings import Settings
+    from lib.domain.requests import Side
 
 KEY: Final = secrets.token_bytes(32)
 """The token key: made at process start, never stored, shown, logged or exported."""
@@ -73,26 +70,6 @@ _SILENT: Final = (
 
 
 @dataclass(frozen=True)
-class Window:
-    """What to read: one merchant's records of these local dates, as this user's rows."""
-
-    merchant: str
-    start: date
-    end: date
-    user: str | None = None
-
-    @property
-    def parameters(self) -> dict[str, object]:
-        """The bound parameters that every source query gets."""
-        return {
-            "start": self.start,
-            "end": self.end,
-            "merchant": self.merchant,
-            "merchant_field": self.merchant.rjust(15, "0"),
-        }
-
-
-@dataclass(frozen=True)
 class Extracted:
     """Two frames with pyarrow-backed columns: `columns.TRANSACTIONS` and `columns.AUTH_LOGS`."""
 
@@ -111,7 +88,7 @@ def extract(
 
     Raises ExtractionError (or ContractError) that names the side; the other side is cancelled.
     """
-    reads = {side: _Read(settings, side, window, clear, progress) for side in sources.SIDES}
+    reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
     pool = ThreadPoolExecutor(len(reads), thread_name_prefix="extract")
     futures: dict[Future[pd.DataFrame], _Read] = {}
     try:
@@ -143,19 +120,19 @@ def masked_select(
     cursor: Any, settings: Settings, side: Side, window: Window, *, clear: bool, key: bytes = KEY
 ) -> bytes:
     """This side's SELECT with masks, tokens (made with ``key``) and parameters in it."""
-    query = sources.query(settings, side)
+    query = sessions.query(settings, side)
     if side == "transactions":
         prefix = settings.virtual_prefix_length
         sql = masking.transactions(query, clear=clear, prefix_length=prefix)
     else:
         sql = masking.auth_logs(query, clear=clear)
-    return sources.render(cursor, side, sql, {**window.parameters, "key": psycopg2.Binary(key)})
+    return sessions.render(cursor, side, sql, {**window.parameters, "key": psycopg2.Binary(key)})
 
 
 def check_columns(cursor: Any, settings: Settings, side: Side, window: Window) -> None:
     """Raise ContractError, naming the column, if this side's query lacks a required one."""
-    sql = f"SELECT * FROM (\n{sources.query(settings, side)}\n) AS q LIMIT 0"
-    cursor.execute(sources.render(cursor, side, sql, window.parameters))
+    sql = f"SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q LIMIT 0"
+    cursor.execute(sessions.render(cursor, side, sql, window.parameters))
     returned = {column.name for column in cursor.description}
     for name in required_columns(side):
         if name not in returned:
@@ -184,9 +161,9 @@ class _Read:
 
     def run(self) -> pd.DataFrame:
         """The side's frame."""
-        limit = sources.source(self._settings, self.side).statement_timeout + _SILENCE_SECONDS
+        limit = sessions.source(self._settings, self.side).statement_timeout + _SILENCE_SECONDS
         with (
-            sources.session(self._settings, self.side, self._window.user) as cursor,
+            sessions.session(self._settings, self.side, self._window.user) as cursor,
             Watchdog(cursor.connection.fileno(), limit) as watchdog,
         ):
             self._hold(cursor.connection.info.backend_pid, watchdog)
@@ -223,7 +200,7 @@ class _Read:
 
     def _ask_to_stop(self, process: int) -> None:
         with suppress(ExtractionError):
-            sources.cancel(self._settings, self.side, process)
+            sessions.cancel(self._settings, self.side, process)
 
     def _hold(self, process: int | None, watchdog: Watchdog | None) -> None:
         with self._lock:
@@ -272,7 +249,7 @@ class _Read:
             )
             for batch in reader:
                 watchdog.alive()
-                room.check(room.TO_GO_ON)
+                memory.check(memory.TO_GO_ON)
                 batches.append(batch)
                 self._progress(self.side, sum(map(len, batches)))
             return _frame(pa.Table.from_batches(batches, reader.schema))
@@ -293,6 +270,6 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if name in _TIMES:
             values = values.view(pa.time32("s"))
         elif name in _TOKENS:
-            values = keys.tokens(values)
+            values = column_arrays.tokens(values)
         data[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
     return pd.DataFrame(data, copy=False)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
 
-from lib import columns as c
-from lib.errors import ContractError
+from lib.domain import columns as c
+from lib.domain.errors import ContractError
 
 if TYPE_CHECKING:
-    from lib.extraction import Window
-    from lib.sources import Side
+    from lib.domain.requests import Side, Window
 
 DATES: Final = {"transactions": c.DATA_TRANSA, "auth_logs": c.DATA}
 """The column of each side that the period is about."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import psycopg2
 from sqlalchemy import exc
 
-from lib.errors import AggregatorError, ContractError, ExtractionError, TransientError
+from lib.domain.errors import AggregatorError, ContractError, ExtractionError, TransientError
 
 if TYPE_CHECKING:
-    from lib.settings import Source
-    from lib.sources import Side
+    from lib.config.settings import Source
+    from lib.domain.requests import Side
 
 _BY_STATE: Final = {
     "28": "{side}: o servidor recusou o usuário ou a senha; confira user e password.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lib import columns as c
+from lib.domain import columns as c
 
 EXCEL_CELL: Final = 32_767
 """The longest text a cell holds; one character more is kept, so that the cut can be marked."""

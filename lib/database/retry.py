@@ -19,7 +19,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from lib.errors import TransientError
+from lib.domain.errors import TransientError
 
 ATTEMPTS: Final = 3
 FIRST_WAIT_SECONDS: Final = 1.0

@@ -11,13 +11,14 @@ import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from lib import pipeline, sources
-from lib.errors import ContractError, ExtractionError, TransientError
+from lib.database import sessions
+from lib.domain import requests
+from lib.domain.errors import ContractError, ExtractionError, TransientError
 
 if TYPE_CHECKING:
-    from lib.extraction import Window
-    from lib.settings import Settings
-    from lib.sources import Cursor, Side
+    from lib.config.settings import Settings
+    from lib.database.sessions import Cursor
+    from lib.domain.requests import Side, Window
 
 _UNPROTECTED: Final = (
     "{side}: row_level_security está ligada, mas o banco não separa as linhas de {table} para o "
@@ -31,20 +32,19 @@ _OPEN: Final = (
 )
 
 
-def prove(settings: Settings) -> None:
+def prove(settings: Settings, window: Window) -> None:
     """Raise ExtractionError where a side does not protect its rows; nothing if not asked for."""
     if not settings.row_level_security:
         return
-    window = pipeline.window_of(pipeline.request(settings, pipeline.local_today(settings)))
-    for side in sources.SIDES:
+    for side in requests.SIDES:
         _prove(settings, side, window)
 
 
 def _prove(settings: Settings, side: Side, window: Window) -> None:
-    query = f"SELECT FROM (\n{sources.query(settings, side)}\n) AS q"
+    query = f"SELECT FROM (\n{sessions.query(settings, side)}\n) AS q"
     nobody = secrets.token_hex(16)
-    with sources.session(settings, side, nobody, limit=_limit(settings, side)) as cursor:
-        statement = sources.render(cursor, side, query, window.parameters)
+    with sessions.session(settings, side, nobody, limit=_limit(settings, side)) as cursor:
+        statement = sessions.render(cursor, side, query, window.parameters)
         cursor.execute(b"EXPLAIN (VERBOSE, FORMAT JSON) " + statement)
         for table in sorted(set(_tables(_plan(cursor)))):
             cursor.execute(
@@ -62,18 +62,18 @@ def _prove(settings: Settings, side: Side, window: Window) -> None:
 def _refused_without_policies(settings: Settings, side: Side, statement: bytes) -> bool:
     """Whether the server refuses rather than leave the policies out, as it then would."""
     try:
-        with sources.session(settings, side, limit=_limit(settings, side)) as cursor:
+        with sessions.session(settings, side, limit=_limit(settings, side)) as cursor:
             cursor.execute("SET LOCAL row_security = off")
             cursor.execute(statement + b" LIMIT 0")
     except TransientError:
         raise
     except ExtractionError as refusal:
-        return sources.lacks_permission(refusal)
+        return sessions.lacks_permission(refusal)
     return False
 
 
 def _limit(settings: Settings, side: Side) -> float:
-    return _STATEMENTS * sources.source(settings, side).statement_timeout
+    return _STATEMENTS * sessions.source(settings, side).statement_timeout
 
 
 def _plan(cursor: Cursor) -> Any:

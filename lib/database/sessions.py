@@ -13,27 +13,25 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 import psycopg2.errors
 from sqlalchemy import URL, create_engine, event, exc, text
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from lib.driver_failures import translate
-from lib.errors import ContractError, ExtractionError, TransientError
-from lib.watchdog import Watchdog
+from lib.database.error_translation import translate
+from lib.database.socket_timeout import Watchdog
+from lib.domain.errors import ContractError, ExtractionError, TransientError
+from lib.domain.requests import Side
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from lib.settings import Settings, Source
+    from lib.config.settings import Settings, Source
 
 Cursor = Any
 """A psycopg2 cursor; the driver ships no types."""
-
-Side = Literal["transactions", "auth_logs"]
-SIDES: Final[tuple[Side, Side]] = ("transactions", "auth_logs")
 
 _AS_USER: Final = "SELECT set_config('app.user', %s, true)"
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]

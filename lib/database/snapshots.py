@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from lib import sources
+from lib.database import sessions
+from lib.domain import requests
 
 if TYPE_CHECKING:
-    from lib.settings import Settings
-    from lib.sources import Side
+    from lib.config.settings import Settings
+    from lib.domain.requests import Side
 
 
 @contextmanager
@@ -21,8 +22,8 @@ def held(settings: Settings, user: str | None) -> Iterator[dict[Side, str]]:
     """
     with ExitStack() as open_sessions:
         names: dict[Side, str] = {}
-        for side in sources.SIDES:
-            cursor = open_sessions.enter_context(sources.session(settings, side, user))
+        for side in requests.SIDES:
+            cursor = open_sessions.enter_context(sessions.session(settings, side, user))
             cursor.execute("SELECT pg_export_snapshot()")
             (names[side],) = cursor.fetchone()
         yield names

@@ -1,7 +1,7 @@
 """Looks at a source without fetching its records: does the query work, and what does it count.
 
-For `lib.diagnosis`; a run does not need it. Speaks SQL through `lib.sources` and formats none of
-the values it was given.
+For `lib.delivery.diagnosis`; a run does not need it. Speaks SQL through `lib.database.sessions`
+and formats none of the values it was given.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lib import columns as c
-from lib import extraction, sources
+from lib.database import copy_reader, sessions
+from lib.domain import columns as c
+from lib.domain import requests
 
 if TYPE_CHECKING:
-    from lib.settings import Settings
-    from lib.sources import Side
+    from lib.config.settings import Settings
+    from lib.domain.requests import Side
 
 _STATEMENTS: Final = 4.0
 """How many of a survey's statements may take their whole time."""
@@ -37,25 +38,25 @@ class Survey:
     any_merchant: bool
 
 
-def survey(settings: Settings, side: Side, window: extraction.Window) -> Survey:
+def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
     """Check the side's columns and permissions, and count its records without fetching any."""
-    limit = _STATEMENTS * sources.source(settings, side).statement_timeout
-    with sources.session(settings, side, window.user, limit=limit) as cursor:
-        extraction.check_columns(cursor, settings, side, window)
-        select = extraction.masked_select(cursor, settings, side, window, clear=False)
+    limit = _STATEMENTS * sessions.source(settings, side).statement_timeout
+    with sessions.session(settings, side, window.user, limit=limit) as cursor:
+        copy_reader.check_columns(cursor, settings, side, window)
+        select = copy_reader.masked_select(cursor, settings, side, window, clear=False)
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
-        query = sources.query(settings, side)
+        query = sessions.query(settings, side)
         moment = c.HORA_TRANSA if side == "transactions" else c.HORA
         counts = (
             f"SELECT count(*), count(*) FILTER (WHERE q.{c.NUM_CARTAO}::text ~ '[^0-9]'),"
             f" count(*) FILTER (WHERE q.{moment}::time = time '24:00')"
             f" FROM (\n{query}\n) AS q"
         )
-        cursor.execute(sources.render(cursor, side, counts, window.parameters))
+        cursor.execute(sessions.render(cursor, side, counts, window.parameters))
         rows, odd_cards, end_of_day = cursor.fetchone()
         anyone = {**window.parameters, "merchant_field": ""}
         cursor.execute(
-            sources.render(cursor, side, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
+            sessions.render(cursor, side, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
         )
         (any_merchant,) = cursor.fetchone()
         cursor.execute(

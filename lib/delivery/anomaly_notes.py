@@ -1,7 +1,7 @@
 """What is unusual about a run beside the recorded ones of its weekday, and about the last runs.
 
-Makes the figures that `lib.anomaly` judges out of an outcome and of the history, and sentences
-out of its findings. Reads no file and no clock.
+Makes the figures that `lib.delivery.anomalies` judges out of an outcome and of the history, and
+sentences out of its findings. Reads no file and no clock.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
-from lib import anomaly, history
-from lib.notices import Notice
+from lib.delivery import anomalies, history
+from lib.domain.messages import Notice
 
 if TYPE_CHECKING:
-    from lib.history import Run
-    from lib.pipeline import Finished
+    from lib.delivery.history import Run
+    from lib.domain.outcomes import Finished
 
 SEARCHED: Final = 1_000
 """How many runs back the same weekday is looked for: twelve weeks of ten runs a day."""
@@ -51,7 +51,7 @@ def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Not
         same = alike and run.period[1] - run.period[0] == length and run.outcome == history.DONE
         if same and run.books and day < today and day.weekday() == today.weekday():
             by_day.setdefault(day, _figures(run.books))
-    found = anomaly.findings(_figures(vars(outcome.books)), list(by_day.values()))
+    found = anomalies.findings(_figures(vars(outcome.books)), list(by_day.values()))
     return [
         Notice(
             _ABOUT[finding.figure],

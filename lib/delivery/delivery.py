@@ -16,16 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lib import audit, history, pipeline, report, retries, row_security, shelf, unusual
-from lib.engines import estimate
-from lib.errors import AggregatorError, HistoryError, TakenError
-from lib.locks import exclusively
-from lib.pipeline import Finished, Outcome, Progress, Request
+from lib import pipeline
+from lib.database import retry, row_level_security
+from lib.delivery import anomaly_notes, history
+from lib.domain import requests
+from lib.domain.errors import AggregatorError, HistoryError, TakenError
+from lib.domain.outcomes import Finished, Outcome
+from lib.domain.requests import Progress, Request
+from lib.engines import sizing
+from lib.reports import publish, retention
+from lib.reports.file_lock import exclusively
+from lib.security import audit_events
 
 if TYPE_CHECKING:
-    from lib.engines.estimate import Kind
-    from lib.report import Written
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.engines.sizing import Kind
+    from lib.reports.publish import Written
 
 
 _log: Final = logging.getLogger(__name__)
@@ -52,20 +58,20 @@ def deliver(
 
     Raises AggregatorError; ReportError at once where another run is writing the same file.
     """
-    path = shelf.target(template, asked)
+    path = retention.target(template, asked)
     with (
         _recorded(settings, asked, clear=clear) as record,
-        audit.deed(settings, "run", audit.account(), asked, clear=clear) as deed,
+        audit_events.deed(settings, "run", audit_events.account(), asked, clear=clear) as deed,
     ):
-        report.require_place(path)
+        publish.require_place(path)
         with exclusively(path):
-            _prove(settings)
-            kind = estimate.kind(settings, pipeline.window_of(asked))
-            make = _in_memory if kind == estimate.MEMORY else partial(_by_engine, kind)
+            _prove(settings, asked)
+            kind = sizing.kind(settings, requests.window_of(asked))
+            make = _in_memory if kind == sizing.MEMORY else partial(_by_engine, kind)
             outcome, written = make(settings, asked, path, clear, progress, record, deed)
             record.wrote(written, outcome)
             if settings.keep:
-                shelf.clear(template, written, asked.merchant, settings.keep)
+                retention.clear(template, written, asked.merchant, settings.keep)
         return Delivery(outcome, written, record.notes)
 
 
@@ -77,16 +83,16 @@ def rehearse(
     progress: Progress = lambda stage, rows: None,
 ) -> Finished:
     """Run and write nothing but the audit, which has what was read. Raises AggregatorError."""
-    who = audit.account()
-    with audit.deed(settings, "run", who, asked, clear=clear, dry_run=True) as deed:
-        _prove(settings)
-        kind = estimate.kind(settings, pipeline.window_of(asked))
-        if kind == estimate.MEMORY:
+    who = audit_events.account()
+    with audit_events.deed(settings, "run", who, asked, clear=clear, dry_run=True) as deed:
+        _prove(settings, asked)
+        kind = sizing.kind(settings, requests.window_of(asked))
+        if kind == sizing.MEMORY:
             outcome: Finished = pipeline.run(settings, asked, clear=clear, progress=progress)
         else:
-            from lib.engines import produce
+            from lib.engines import runner
 
-            outcome = produce.rehearse(settings, asked, kind, clear=clear, progress=progress)
+            outcome = runner.rehearse(settings, asked, kind, clear=clear, progress=progress)
         deed.learn(outcome)
         deed.end()
         return outcome
@@ -145,10 +151,10 @@ class Record:
         self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
         with self._tolerantly():
             earlier = self._history.runs(
-                unusual.SEARCHED, origin=history.SCHEDULED, merchant=self._asked.merchant
+                anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=self._asked.merchant
             )
             zone = self._settings.zone
-            self.notes = tuple(map(str, unusual.notices(outcome, earlier, zone)))
+            self.notes = tuple(map(str, anomaly_notes.notices(outcome, earlier, zone)))
         for note in self.notes:
             _log.warning("%s", note)
         self._fields["note"] = "\n".join(self.notes) or None
@@ -200,9 +206,9 @@ def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Re
     record.end(history.DONE)
 
 
-def _prove(settings: Settings) -> None:
+def _prove(settings: Settings, asked: Request) -> None:
     """The databases keep users' rows apart, asked again where they do not answer."""
-    retries.persist(partial(row_security.prove, settings))
+    retry.persist(partial(row_level_security.prove, settings, requests.window_of(asked)))
 
 
 def _in_memory(
@@ -212,7 +218,7 @@ def _in_memory(
     clear: bool,
     progress: Progress,
     record: Record,
-    deed: audit.Deed,
+    deed: audit_events.Deed,
 ) -> tuple[Finished, tuple[Written, ...]]:
     outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
     record.learn(outcome)
@@ -234,10 +240,10 @@ def _by_engine(
     clear: bool,
     progress: Progress,
     record: Record,
-    deed: audit.Deed,
+    deed: audit_events.Deed,
 ) -> tuple[Finished, tuple[Written, ...]]:
     # Only what does not fit in memory pays for loading it.
-    from lib.engines import produce
+    from lib.engines import runner
 
     def learn(outcome: Finished) -> None:
         record.learn(outcome)
@@ -248,9 +254,9 @@ def _by_engine(
             deed.approve(written)
             made.replace(written.path)
 
-    places = produce.Places(path, shelf.result_folder(settings, asked, path))
-    steps = produce.Steps(learn, deed.marks, deed.approve, place)
-    outcome, written = produce.produce(
+    places = runner.Places(path, retention.result_folder(settings, asked, path))
+    steps = runner.Steps(learn, deed.marks, deed.approve, place)
+    outcome, written = runner.produce(
         settings, asked, kind, places, steps, clear=clear, progress=progress
     )
     if all(book.path != path for book in written) and path.exists():
@@ -263,7 +269,7 @@ def _by_engine(
 @contextmanager
 def _older_kept(settings: Settings, record: Record, path: Path) -> Iterator[None]:
     """Where older reports are kept, this one has another name once the block has replaced it."""
-    older = shelf.put_aside(path) if settings.keep else None
+    older = retention.put_aside(path) if settings.keep else None
     try:
         yield
     except BaseException:

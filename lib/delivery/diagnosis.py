@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lib import columns as c
-from lib import extraction, keys, pipeline, sources, summary, survey
-from lib.notices import Notice
+from lib import pipeline
+from lib.analysis import books
+from lib.database import source_checks
+from lib.domain import column_arrays, outcomes, requests
+from lib.domain import columns as c
+from lib.domain.messages import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from lib.pipeline import Finished, Request
-    from lib.reconciliation import Reconciliation
-    from lib.settings import Settings
-    from lib.survey import Survey
+    from lib.config.settings import Settings
+    from lib.database.source_checks import Survey
+    from lib.domain.outcomes import Finished
+    from lib.domain.reconciliation import Reconciliation
+    from lib.domain.requests import Request
 
 _LAG: Final = timedelta(hours=1)
 _CLOCK_SECONDS: Final = 60.0
@@ -83,7 +87,7 @@ _CONNECTED: Final = (
 
 def of_run(run: Finished) -> list[Notice]:
     """The same of a finished run; what only its rows tell is left out where they are elsewhere."""
-    if isinstance(run, pipeline.Outcome):
+    if isinstance(run, outcomes.Outcome):
         return notices(run.reconciliation)
     days = run.by_day[run.by_day["day"].notna()]
     counts = {"transactions": run.books.transactions, "auth_logs": run.books.logs}
@@ -114,11 +118,11 @@ def ask(settings: Settings, asked: Request, user: str | None = None) -> list[Not
 
     Fetches none of them. Raises AggregatorError.
     """
-    window = extraction.Window(asked.merchant, asked.period.start, asked.period.end, user)
+    window = requests.Window(asked.merchant, asked.period.start, asked.period.end, user)
     surveys: dict[str, Survey] = {}
     found, drifts = [], []
-    for side in sources.SIDES:
-        surveyed = survey.survey(settings, side, window)
+    for side in requests.SIDES:
+        surveyed = source_checks.survey(settings, side, window)
         drifts.append(surveyed.server_time - time.time())
         drift = round(drifts[-1]) + 0.0  # rounded as it is, a little less than nothing is "-0"
         surveys[side] = surveyed
@@ -139,7 +143,7 @@ def ask(settings: Settings, asked: Request, user: str | None = None) -> list[Not
 
 
 def _lag(result: Reconciliation) -> list[Notice]:
-    reached = summary.reach(result)
+    reached = books.reach(result)
     bought, logged = reached.transactions, reached.auth_logs
     if result.period.end < result.period.today or bought is None or logged is None:
         return []
@@ -152,7 +156,7 @@ def _lag(result: Reconciliation) -> list[Notice]:
 
 
 def _missing_days(result: Reconciliation) -> list[Notice]:
-    reached, today = summary.reach(result), result.period.today
+    reached, today = books.reach(result), result.period.today
     # Today is no whole day yet.
     days = {
         "transactions": [day for day in reached.days_without_transactions if day < today],
@@ -172,8 +176,8 @@ def _missing(days: Mapping[str, Sequence[date]]) -> list[Notice]:
 
 
 def _unmatched_virtual_numbers(result: Reconciliation) -> list[Notice]:
-    numbers, present = keys.token(result.transactions, c.TOKEN_VIRTUAL)
-    presented, has_card = keys.token(result.auth_logs, c.TOKEN_CARTAO)
+    numbers, present = column_arrays.token(result.transactions, c.TOKEN_VIRTUAL)
+    presented, has_card = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
     if present.sum() < _FEW or np.isin(numbers[present], presented[has_card]).any():
         return []
     return [Notice(_NO_VIRTUAL, {"numbers": int(present.sum())})]

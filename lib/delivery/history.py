@@ -20,13 +20,13 @@ import platformdirs
 import psutil  # type: ignore[import-untyped]
 import sqlalchemy as sa
 
-from lib.errors import HistoryError
-from lib.settings import ROOT
+from lib.config.settings import ROOT
+from lib.domain.errors import HistoryError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from lib.settings import Settings
+    from lib.config.settings import Settings
 
 SCHEDULED: Final = "scheduled"
 PAGE: Final = "page"

@@ -1,4 +1,4 @@
-"""Two embedded PostgreSQL servers under `.demo/`, filled with the purchases of `lib.demo_data`.
+"""Two embedded PostgreSQL servers under `.demo/`, filled with the purchases of `lib.demo.data`.
 
 Owns the servers' folders, the tables of both databases and the login the product reads them with.
 Any number of processes share one pair; the last to end stops it. Knows nothing of what is done
@@ -31,9 +31,9 @@ import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
-from lib import demo_data
-from lib.errors import ConfigError, ExtractionError
-from lib.settings import ROOT
+from lib.config.settings import ROOT
+from lib.demo import data
+from lib.domain.errors import ConfigError, ExtractionError
 
 with warnings.catch_warnings():
     # cron and containers have no runtime folder, and nobody needs to hear of it.
@@ -53,7 +53,7 @@ USER_BY_ROWS: Final = "aggregator_by_user"
 SIGNED_IN: Final = "ana@example.com"
 """A person of the demonstration's, who sees the first merchant only."""
 
-_SCHEMAS: Final = Path(__file__).with_name("sql") / "demo"
+_SCHEMAS: Final = Path(__file__).with_name("sql")
 
 _STAMP: Final = "SELECT obj_description('public'::regnamespace, 'pg_namespace')"
 _THREADS: Final = threading.Lock()
@@ -95,14 +95,14 @@ class Planted:
 TRANSACTIONS: Final = Side(
     "transactions",
     "transactions_db",
-    (demo_data.CUSTOMER_CARDS, demo_data.TRANSACTIONS),
+    (data.CUSTOMER_CARDS, data.TRANSACTIONS),
     "merchant_access",
     (_SCHEMAS / "transactions.sql").read_text(encoding="utf-8"),
 )
 AUTH_LOGS: Final = Side(
     "auth_logs",
     "auth_logs_db",
-    (demo_data.AUTH_LOGS,),
+    (data.AUTH_LOGS,),
     "authentication.merchant_access",
     (_SCHEMAS / "auth_logs.sql").read_text(encoding="utf-8"),
 )
@@ -125,7 +125,7 @@ def start(root: Path = ROOT, rows: int = 20_000, today: date | None = None) -> d
     except _FAILURES as exc:
         raise ExtractionError(_NOT_STARTED, folder=folder) from exc
     # Made-up data need no audit; a configured path still has its say.
-    return {"merchants": dict(demo_data.MERCHANTS), **sources, "audit": {"path": ""}}
+    return {"merchants": dict(data.MERCHANTS), **sources, "audit": {"path": ""}}
 
 
 def stop(root: Path = ROOT) -> None:
@@ -212,20 +212,20 @@ def _until(today: date | None) -> datetime:
 
 def _fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) -> None:
     """Bring both databases to the data of this day, each in one transaction, committed last."""
-    stamp = f"{demo_data.VERSION} {rows} {until:%Y-%m-%d}"
+    stamp = f"{data.VERSION} {rows} {until:%Y-%m-%d}"
     found = {side.name: " ".join(_column(sources[side.name], _STAMP)) for side in SIDES}
     if set(found.values()) == {stamp}:
         return
-    tables = demo_data.generate(until, rows)
-    grants = [(USER_BY_ROWS, cnpj) for cnpj in demo_data.MERCHANTS]
-    grants.append((SIGNED_IN, next(iter(demo_data.MERCHANTS))))
+    tables = data.generate(until, rows)
+    grants = [(USER_BY_ROWS, cnpj) for cnpj in data.MERCHANTS]
+    grants.append((SIGNED_IN, next(iter(data.MERCHANTS))))
     with ExitStack() as stack:
         writers = []
         for side in SIDES:
             writer = connect(sources[side.name], database=side.database)
             writers.append(stack.enter_context(closing(writer)))
             with writer.cursor() as cursor:
-                if found[side.name].split(" ")[0] != str(demo_data.VERSION):
+                if found[side.name].split(" ")[0] != str(data.VERSION):
                     cursor.execute(side.schema)
                 for table in side.tables:
                     # Unlike TRUNCATE, this lets whoever is reading finish with the old rows.

@@ -19,3 +19,13 @@ class Notice:
 
     def __str__(self) -> str:
         return self.template.format(**self.values)
+
+
+def thousands(number: int) -> str:
+    """A whole number: 1.234.567."""
+    return f"{number:,}".replace(",", ".")
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A whole number with its noun: 1 registro, 2.000 registros."""
+    return f"{thousands(number)} {one if number == 1 else many}"

@@ -2,7 +2,7 @@
 
 A reconciliation keeps the two extracted frames once and says by row number where each record
 went, so that a page of fifty rows or a whole sheet is a ``take`` and no big frame is ever copied.
-Knows no database, no clock and no screen; decides nothing (`lib.matching` does).
+Knows no database, no clock and no screen; decides nothing (`lib.matching.reconcile` does).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
+from lib.domain import columns as c
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,1 +1,1 @@
-"""Ways to run one reconciliation on data that do not fit in memory, all giving the same answer."""
+"""The same matching over partitions on disk or on a Spark cluster. Knows no screen."""

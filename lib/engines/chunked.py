@@ -15,30 +15,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib import extraction, pipeline
+from lib.database import copy_reader, snapshots
+from lib.domain import requests
+from lib.domain.reconciliation import CARD
 from lib.engines import (
-    arranging,
-    bucket,
-    estimate,
-    publishing,
-    reading,
-    result,
-    snapshots,
+    parquet_result,
+    partition,
+    partition_reader,
+    partition_rows,
+    process_pool,
+    result_writer,
+    sizing,
     staging,
-    workers,
 )
 from lib.engines.job import Job, Slice, slices
-from lib.engines.routing import Moves, Pairs, Routes, bucket_of, joined_routes, moves
+from lib.engines.partitioning import Moves, Pairs, Routes, bucket_of, joined_routes, moves
 from lib.engines.totals import Read, totals_of
-from lib.reconciliation import CARD
 
 if TYPE_CHECKING:
-    from lib.engines.draft import Draft
-    from lib.engines.publishing import Matching
-    from lib.engines.workers import Workers
-    from lib.pipeline import Progress, Request
-    from lib.settings import Settings
-    from lib.sources import Side
+    from lib.config.settings import Settings
+    from lib.domain.requests import Progress, Request, Side
+    from lib.engines.process_pool import Workers
+    from lib.engines.result_files import Draft
+    from lib.engines.result_writer import Matching
 
 
 @contextmanager
@@ -57,7 +56,7 @@ def matched(
     with ExitStack() as stack:
         mark = staging.fingerprint(settings, asked, None, clear)
         stage = stack.enter_context(staging.held(settings.engine.staging_folder, mark))
-        pool = stack.enter_context(workers.started(count))
+        pool = stack.enter_context(process_pool.started(count))
         job, shares = _job(settings, asked, clear, stage)
         moment = stack.enter_context(ExitStack())
         if stage.staged is None:
@@ -78,24 +77,24 @@ def run(
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
-) -> result.Result:
+) -> parquet_result.Result:
     """Publish the result alone in the folder ``target``.
 
     Raises AggregatorError; an older result then stays as it was.
     """
     with matched(settings, asked, clear=clear, progress=progress) as found:
-        return publishing.publish(found, target, progress)
+        return result_writer.publish(found, target, progress)
 
 
 def _job(
     settings: Settings, asked: Request, clear: bool, stage: staging.Staging
 ) -> tuple[Job, int]:
     """The job, and in how many shares to read a side."""
-    window = pipeline.window_of(asked)
+    window = requests.window_of(asked)
     if stage.staged is None:
-        records = estimate.records(settings, window)
-        buckets = estimate.buckets(settings, records)
-        shares = estimate.shares(settings, records)
+        records = sizing.records(settings, window)
+        buckets = sizing.buckets(settings, records)
+        shares = sizing.shares(settings, records)
     else:
         buckets, shares = stage.staged["buckets"], 0
     job = Job(
@@ -106,7 +105,7 @@ def _job(
         clear=clear,
         folder=stage.folder,
         buckets=buckets,
-        key=extraction.KEY,
+        key=copy_reader.KEY,
         snapshots={},
     )
     return job, shares
@@ -114,9 +113,11 @@ def _job(
 
 def _staged(job: Job, pool: Workers, shares: int, progress: Progress) -> Read:
     moment = datetime.now(job.settings.zone).replace(microsecond=0)
-    transactions = _read(job, pool, reading.stage_transactions, "transactions", shares, progress)
+    transactions = _read(
+        job, pool, partition_reader.stage_transactions, "transactions", shares, progress
+    )
     route(job, pool)
-    auth_logs = _read(job, pool, reading.stage_auth_logs, "auth_logs", shares, progress)
+    auth_logs = _read(job, pool, partition_reader.stage_auth_logs, "auth_logs", shares, progress)
     return Read(
         transactions=sum(share.inside for share in transactions),
         auth_logs=sum(share.inside for share in auth_logs),
@@ -130,12 +131,12 @@ def _staged(job: Job, pool: Workers, shares: int, progress: Progress) -> Read:
 def _read(
     job: Job,
     pool: Workers,
-    stage: Callable[[Job, Slice], reading.Staged],
+    stage: Callable[[Job, Slice], partition_reader.Staged],
     side: Side,
     shares: int,
     progress: Progress,
-) -> list[reading.Staged]:
-    staged: list[reading.Staged] = []
+) -> list[partition_reader.Staged]:
+    staged: list[partition_reader.Staged] = []
     progress(side, 0)
     for _, share in pool.each(job, stage, slices(side, job.window, shares)):
         staged.append(share)
@@ -145,7 +146,7 @@ def _read(
 
 def route(job: Job, pool: Workers) -> None:
     """Leave the routes of the logs, and move transactions whose cards hang together."""
-    found = list(pool.each(job, bucket.pairs, range(job.buckets)))
+    found = list(pool.each(job, partition.pairs, range(job.buckets)))
     moved = Moves.nowhere()
     if job.rule.name == CARD:
         routes = Routes.together(pairs.routes(job.buckets) for _, pairs in found)
@@ -155,34 +156,34 @@ def route(job: Job, pool: Workers) -> None:
     routes.save(job.folder)
     moved.save(job.folder)
     leave = sorted(set(bucket_of(moved.home, job.buckets).tolist()))
-    for _ in pool.each(job, bucket.move, leave):
+    for _ in pool.each(job, partition.move, leave):
         pass
 
 
 def _matching(job: Job, asked: Request, read: Read, pool: Workers, progress: Progress) -> Matching:
     progress("matching", read.transactions + read.auth_logs)
-    per_day = publishing.slots_a_day(job.period, read)
+    per_day = result_writer.slots_a_day(job.period, read)
     tasks = [(number, read.newest, per_day) for number in range(job.buckets)]
-    found = {task[0]: matched for task, matched in pool.each(job, bucket.match, tasks)}
+    found = {task[0]: matched for task, matched in pool.each(job, partition.match, tasks)}
 
     def fill(draft: Draft, per_day: int) -> None:
         wanted = _gatherings(found, draft, per_day)
-        for gathering, rows in pool.each(job, arranging.gather, wanted):
+        for gathering, rows in pool.each(job, partition_rows.gather, wanted):
             draft.add(gathering.table, gathering.slot, gathering.path, rows)
 
     totals = totals_of(found.values())
-    return publishing.balanced(job.settings, asked, job.clear, read, totals, fill)
+    return result_writer.balanced(job.settings, asked, job.clear, read, totals, fill)
 
 
 def _gatherings(
-    found: dict[int, bucket.Matched], draft: Draft, per_day: int
-) -> list[arranging.Gathering]:
+    found: dict[int, partition.Matched], draft: Draft, per_day: int
+) -> list[partition_rows.Gathering]:
     batches: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for number, matched in sorted(found.items()):
         for table, slots in matched.slots.items():
             for place, (slot, _) in enumerate(slots):
                 batches[table, slot].append((number, place))
     return [
-        arranging.Gathering(table, slot, tuple(parts), draft.path(table, slot, per_day))
+        partition_rows.Gathering(table, slot, tuple(parts), draft.path(table, slot, per_day))
         for (table, slot), parts in sorted(batches.items())
     ]

@@ -10,13 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.reconciliation import EPOCH
+from lib.domain.reconciliation import EPOCH
 
 if TYPE_CHECKING:
-    from lib.extraction import Window
-    from lib.reconciliation import Period, Rule
-    from lib.settings import Settings
-    from lib.sources import Side
+    from lib.config.settings import Settings
+    from lib.domain.reconciliation import Period, Rule
+    from lib.domain.requests import Side, Window
 
 END_OF_DAY: Final = 86_400
 _HOUR: Final = 3600

@@ -4,7 +4,7 @@
     <version>/<table>/dia=<date>/<n>.parquet in sheet order, undated rows last
 
 The manifest is written last and names the version, so that a reader never meets half a result.
-Reads; `lib.engines.draft` writes. Knows no database and no screen.
+Reads; `lib.engines.result_files` writes. Knows no database and no screen.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import dataset, parquet
 
-from lib import columns as c
-from lib.engines import tables
-from lib.engines.catalogue import MANIFEST as MANIFEST
-from lib.errors import ReportError
-from lib.reconciliation import Period, Rule
-from lib.summary import Books
+from lib.domain import columns as c
+from lib.domain.errors import ReportError
+from lib.domain.outcomes import Books
+from lib.domain.reconciliation import Period, Rule
+from lib.engines import result_tables
+from lib.engines.result_index import MANIFEST as MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ class Result:
     def joins(self) -> dict[tuple[date | None, str], tuple[int, Decimal]]:
         """Consolidated purchases and their amount by day and `tipo_match`."""
         found: dict[tuple[date | None, str], tuple[int, Decimal]] = {}
-        for piece in self.pieces[tables.CONSOLIDATED]:
+        for piece in self.pieces[result_tables.CONSOLIDATED]:
             read = _file(self.folder, piece).to_table(columns=[c.TIPO_MATCH, c.VLR_TOTAL])
             kinds = read.group_by(c.TIPO_MATCH).aggregate([([], "count_all"), (c.VLR_TOTAL, "sum")])
             for row in kinds.to_pylist():
@@ -120,7 +120,7 @@ class Result:
     def _no_rows(self, table: str) -> pa.Table:
         pieces = self.pieces[table]
         if not pieces:
-            return tables.empty(tables.columns(table, self.clear))
+            return result_tables.empty(result_tables.columns(table, self.clear))
         schema = parquet.read_schema(self.folder / pieces[0].path)
         return _in_seconds(schema.empty_table())
 

@@ -1,7 +1,7 @@
 """What is done to one bucket: where its cards lead, who moves, and its matching.
 
-The matching is `lib.matching`'s, unchanged. Runs in a worker process; reads and writes staged
-files only.
+The matching is `lib.matching.reconcile`'s, unchanged. Runs in a worker process; reads and writes
+staged files only.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib import matching, summary
-from lib.engines import tables
-from lib.engines.reading import FIRST, PAIR, Streams, as_frame
-from lib.engines.routing import Moves, Pairs, homes
-from lib.reconciliation import Reconciliation
+from lib.analysis import books as summary
+from lib.domain import columns as c
+from lib.domain import outcomes
+from lib.domain.reconciliation import Reconciliation
+from lib.engines import result_tables
+from lib.engines.partition_reader import FIRST, PAIR, Streams, as_frame
+from lib.engines.partitioning import Moves, Pairs, homes
+from lib.matching import reconcile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 class Matched:
     """A bucket's books and counts, and which slots of each table its files have, with rows."""
 
-    books: summary.Books
+    books: outcomes.Books
     days: pd.DataFrame
     codes: pd.DataFrame
     motivos: dict[str, int]
@@ -77,7 +79,7 @@ def match(job: Job, asked: tuple[int, int, int]) -> Matched:
     logs = c.AUTH_LOGS_CLEAR if job.clear else c.AUTH_LOGS
     auth_logs = _frame(job.auth_logs(bucket), (*logs, FIRST))
     first = auth_logs.pop(FIRST).to_numpy(dtype=np.bool_)
-    result = matching.reconcile(transactions, auth_logs, job.period, job.rule, newest)
+    result = reconcile.reconcile(transactions, auth_logs, job.period, job.rule, newest)
     return keep(job, bucket, counted_once(result, first), per_day)
 
 
@@ -102,9 +104,11 @@ def keep(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Matched
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     slots = {}
-    for name in tables.NAMES:
-        table = _table(tables.rows_of(result, name))
-        slots[name] = _write(draft / f"{name}.arrow", table, tables.slots(name, table, per_day))
+    for name in result_tables.NAMES:
+        table = _table(result_tables.rows_of(result, name))
+        slots[name] = _write(
+            draft / f"{name}.arrow", table, result_tables.slots(name, table, per_day)
+        )
     shutil.rmtree(target, ignore_errors=True)
     draft.rename(target)
     return Matched(
@@ -134,7 +138,7 @@ def _frame(paths: list[Path], names: tuple[str, ...]) -> pd.DataFrame:
     found = [_read(path) for path in paths]
     if found:
         return as_frame(pa.concat_tables(found).combine_chunks())
-    return as_frame(tables.empty(names))
+    return as_frame(result_tables.empty(names))
 
 
 def _read(path: Path) -> pa.Table:

@@ -19,12 +19,14 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
-from lib import boundaries, extraction, keys, matching, retries, sources
-from lib import columns as c
-from lib.engines.routing import Routes, bucket_of, homes, log_homes
-from lib.errors import ContractError
-from lib.reconciliation import CARD
-from lib.watchdog import Watchdog
+from lib.database import copy_reader, date_validation, retry, sessions
+from lib.database.socket_timeout import Watchdog
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.errors import ContractError
+from lib.domain.reconciliation import CARD
+from lib.engines.partitioning import Routes, bucket_of, homes, log_homes
+from lib.matching import reconcile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,38 +63,38 @@ class Staged:
     """
 
     inside: int
-    newest: int = keys.BEFORE
+    newest: int = column_arrays.BEFORE
     cents: int = 0
 
 
 def stage_transactions(job: Job, part: Slice) -> Staged:
     """Read and stage a share of the transactions. Raises ExtractionError."""
-    return retries.persist(lambda: _read(job, part, keep_transactions))
+    return retry.persist(lambda: _read(job, part, keep_transactions))
 
 
 def stage_auth_logs(job: Job, part: Slice) -> Staged:
     """Read and stage a share of the logs, after `Routes` are known. Raises ExtractionError."""
-    return retries.persist(lambda: _read(job, part, keep_auth_logs))
+    return retry.persist(lambda: _read(job, part, keep_auth_logs))
 
 
 def keep_transactions(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Staged:
     """Stage transactions, and the pairs of their virtual cards and their homes."""
-    inside, newest, cents = 0, keys.BEFORE, 0
+    inside, newest, cents = 0, column_arrays.BEFORE, 0
     with _piles(job.folder, part, "transactions", "pairs") as (rows, pairs):
         for table in pieces:
             frame = as_frame(table)
             home = homes(frame)
             rows.add(table, bucket_of(home, job.buckets))
-            card, present = keys.token(frame, c.TOKEN_VIRTUAL)
+            card, present = column_arrays.token(frame, c.TOKEN_VIRTUAL)
             card, home = card[present], home[present]
             pairs.add(pa.table([card, home], schema=PAIR), bucket_of(card, job.buckets))
 
-            bought = keys.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
-            newest = max(newest, matching.newest_instant(bought, job.period, job.rule))
+            bought = column_arrays.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
+            newest = max(newest, reconcile.newest_instant(bought, job.period, job.rule))
             counted = inside_period(job, bought)
             inside += int(counted.sum())
-            amount = keys.cents(frame, c.VLR_TOTAL)[counted]
-            cents += int(amount[amount != keys.NEVER].sum())
+            amount = column_arrays.cents(frame, c.VLR_TOTAL)[counted]
+            cents += int(amount[amount != column_arrays.NEVER].sum())
     return Staged(inside, newest, cents)
 
 
@@ -106,7 +108,7 @@ def keep_auth_logs(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Staged:
             row, bucket, first = routes.of(*log_homes(frame), job.buckets)
             copies = table if len(row) == len(table) else table.take(pa.array(row))
             rows.add(copies.append_column(FIRST, pa.array(first)), bucket)
-            inside += int(inside_period(job, keys.instants(frame, c.DATA, c.HORA)).sum())
+            inside += int(inside_period(job, column_arrays.instants(frame, c.DATA, c.HORA)).sum())
     return Staged(inside)
 
 
@@ -116,11 +118,11 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(data, copy=False)
 
 
-def inside_period(job: Job, instants: keys.Instants) -> NDArray[np.bool_]:
+def inside_period(job: Job, instants: column_arrays.Instants) -> NDArray[np.bool_]:
     """Which records the books count; under rule `card` all that were read."""
     if job.rule.name == CARD:
         return np.ones(len(instants.seconds), dtype=np.bool_)
-    return matching.inside(instants, job.period, 0)
+    return reconcile.inside(instants, job.period, 0)
 
 
 class Streams:
@@ -177,9 +179,9 @@ def _piles(folder: Path, part: Slice, *names: str) -> Iterator[list[Streams]]:
 @contextmanager
 def opened(job: Job, part: Slice) -> Iterator[Iterator[pa.Table]]:
     """The rows of a share in pieces, while the connection is open. Raises ExtractionError."""
-    where, snapshot = sources.source(job.settings, part.side), job.snapshots.get(part.side)
+    where, snapshot = sessions.source(job.settings, part.side), job.snapshots.get(part.side)
     with (
-        sources.session(job.settings, part.side, job.window.user, snapshot) as cursor,
+        sessions.session(job.settings, part.side, job.window.user, snapshot) as cursor,
         Watchdog(cursor.connection.fileno(), where.statement_timeout + _SILENCE_SECONDS) as dog,
     ):
 
@@ -200,7 +202,7 @@ def _read(
 
 def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:
     """The share's rows in pieces, as the server's COPY gives them."""
-    select = extraction.masked_select(
+    select = copy_reader.masked_select(
         cursor, job.settings, part.side, job.window, clear=job.clear, key=job.key
     )
     wanted = b"SELECT s.* FROM (" + select + b") AS s" + _condition(cursor, part)
@@ -208,15 +210,15 @@ def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:
     receiving, sending = os.pipe()
     with ThreadPoolExecutor(1, thread_name_prefix=f"copy-{part.side}") as pool:
         pumped = pool.submit(
-            extraction.pump, cursor, command, os.fdopen(sending, "wb", buffering=_PIPE)
+            copy_reader.pump, cursor, command, os.fdopen(sending, "wb", buffering=_PIPE)
         )
         try:
             with os.fdopen(receiving, "rb", buffering=_PIPE) as stream:
                 for batch in _parsed(stream):
                     table = _typed(batch)
                     if job.rule.name == CARD:
-                        days = table.column(boundaries.DATES[part.side])
-                        boundaries.require_dates(part.side, days, job.window)
+                        days = table.column(date_validation.DATES[part.side])
+                        date_validation.require_dates(part.side, days, job.window)
                     yield table
         except pa.ArrowInvalid as problem:
             pumped.result()
@@ -249,7 +251,7 @@ def _typed(batch: pa.RecordBatch) -> pa.Table:
         if name in _TIMES:
             columns[name] = values.view(pa.time32("s"))
         elif name in _TOKENS:
-            columns[name] = keys.tokens(values)
+            columns[name] = column_arrays.tokens(values)
         else:
             columns[name] = values
     return pa.table(columns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lib.engines import draft, tables
+from lib.engines import result_files, result_tables
 
 if TYPE_CHECKING:
     from lib.engines.job import Job
@@ -32,6 +32,6 @@ def gather(job: Job, asked: Gathering) -> int:
             found.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(number)]))
     table = pa.concat_tables(found).combine_chunks()
     del found
-    table = tables.arranged(asked.table, table)
-    draft.write_piece(asked.path, table)
+    table = result_tables.arranged(asked.table, table)
+    result_files.write_piece(asked.path, table)
     return len(table)

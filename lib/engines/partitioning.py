@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lib import columns as c
-from lib import keys
+from lib.domain import column_arrays
+from lib.domain import columns as c
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,20 +39,20 @@ def homes(transactions: pd.DataFrame) -> Ints:
 
     Its physical card's token; where there is none, something made of the holder and the instant.
     """
-    card, present = keys.token(transactions, c.TOKEN_CARTAO)
+    card, present = column_arrays.token(transactions, c.TOKEN_CARTAO)
     if present.all():
         return card
-    holder, _ = keys.token(transactions, c.TOKEN_CPF)
-    instant = keys.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA).sheet
+    holder, _ = column_arrays.token(transactions, c.TOKEN_CPF)
+    instant = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA).sheet
     return np.where(present, card, _mixed(holder, instant))
 
 
 def log_homes(auth_logs: pd.DataFrame) -> tuple[Ints, Bools]:
     """(token, present) of each log; one without a card, which matches nothing, lies anywhere."""
-    card, present = keys.token(auth_logs, c.TOKEN_CARTAO)
+    card, present = column_arrays.token(auth_logs, c.TOKEN_CARTAO)
     if present.all():
         return card, present
-    instant = keys.instants(auth_logs, c.DATA, c.HORA).sheet
+    instant = column_arrays.instants(auth_logs, c.DATA, c.HORA).sheet
     return np.where(present, card, _mixed(card, instant)), present
 
 

@@ -17,8 +17,9 @@ from functools import cache
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Final, TypeVar
 
-from lib import room, scrubber
-from lib.errors import AggregatorError
+from lib.domain import memory
+from lib.domain.errors import AggregatorError
+from lib.security import redaction
 
 DEATHS: Final = 3
 _LOOK_SECONDS: Final = 5.0
@@ -26,7 +27,11 @@ _RESERVE_KIB: Final = "65536"
 _FIRST_TASK: Final = 320 << 20
 """What a worker's libraries take with its first task, most of it for threads; then they have it."""
 _FORKS: Final = "forkserver" in multiprocessing.get_all_start_methods()
-_NEEDED: Final = ("lib.engines.reading", "lib.engines.bucket", "lib.engines.arranging")
+_NEEDED: Final = (
+    "lib.engines.partition_reader",
+    "lib.engines.partition",
+    "lib.engines.partition_rows",
+)
 
 _Job = TypeVar("_Job")
 _Task = TypeVar("_Task")
@@ -147,7 +152,7 @@ def _kill(pool: ProcessPoolExecutor) -> list[Any]:
 def _begin() -> None:
     import pyarrow as pa
 
-    scrubber.install()
+    redaction.install()
     # Otherwise every worker has as many threads as the machine has processors.
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()
@@ -163,7 +168,7 @@ def _with_room(work: Callable[[_Job, _Task], _Result], job: _Job, task: _Task) -
 
 @cache
 def _require_room() -> None:
-    room.check(_FIRST_TASK)
+    memory.check(_FIRST_TASK)
 
 
 def _end_with(sentinel: int) -> None:

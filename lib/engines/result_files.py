@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyarrow import parquet
 
-from lib.engines import result, tables
+from lib.domain.errors import ReportError
+from lib.engines import parquet_result, result_tables
 from lib.engines.job import day_of
-from lib.errors import ReportError
-from lib.report import Written, flush_folder
+from lib.reports.publish import Written, flush_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SEALED: Final = f"_{result.MANIFEST}"
+SEALED: Final = f"_{parquet_result.MANIFEST}"
 _UNDATED: Final = "sem-data"
 _GROUP_ROWS: Final = 65_536
 _VERSION: Final = re.compile("_?[0-9a-f]{16}")
@@ -41,11 +41,11 @@ class Draft:
         self._draft = folder / f"_{self.version}"
         self._draft.mkdir(parents=True, mode=0o700)
         self._manifest = SEALED
-        self._pieces: dict[str, list[tuple[int, Path, int]]] = {n: [] for n in tables.NAMES}
+        self._pieces: dict[str, list[tuple[int, Path, int]]] = {n: [] for n in result_tables.NAMES}
 
     def path(self, table: str, slot: int, per_day: int) -> Path:
         """Where the rows of this slot go."""
-        undated = slot == tables.UNDATED
+        undated = slot == result_tables.UNDATED
         day = _UNDATED if undated else day_of(slot // per_day).isoformat()
         folder = self._draft / table / f"dia={day}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,9 +56,9 @@ class Draft:
         self._pieces[table].append((slot, path, rows))
 
     @property
-    def sealed(self) -> result.Result:
+    def sealed(self) -> parquet_result.Result:
         """The complete result, before or after it is published."""
-        return result.open_result(self.folder, self._manifest)
+        return parquet_result.open_result(self.folder, self._manifest)
 
     def seal(self, manifest: dict[str, Any]) -> None:
         """Say what it is; `publish` alone is left to do."""
@@ -68,14 +68,19 @@ class Draft:
             table: [self._told(path, rows) for _, path, rows in sorted(found)]
             for table, found in self._pieces.items()
         }
-        told = {"format": result.FORMAT, "version": self.version, **manifest, "pieces": pieces}
+        told = {
+            "format": parquet_result.FORMAT,
+            "version": self.version,
+            **manifest,
+            "pieces": pieces,
+        }
         for folder in (self._draft, *(entry for entry in self._draft.rglob("*") if entry.is_dir())):
             flush_folder(folder)
         if not manifest["clear"]:
             self._draft.chmod(0o777 & ~_umask())
         self._draft.rename(self.folder / self.version)
         with (self.folder / SEALED).open("w", encoding="utf-8") as file:
-            file.write(result.as_json(told))
+            file.write(parquet_result.as_json(told))
             file.flush()
             os.fsync(file.fileno())
         flush_folder(self.folder)
@@ -87,11 +92,11 @@ class Draft:
         """
         content = (self.folder / SEALED).read_bytes()
         rows = {table: sum(rows for _, _, rows in found) for table, found in self._pieces.items()}
-        place = self.folder / result.MANIFEST
+        place = self.folder / parquet_result.MANIFEST
         approve(Written(place, rows, len(content), hashlib.sha256(content).hexdigest()))
         (self.folder / SEALED).replace(place)
         flush_folder(self.folder)
-        self._manifest = result.MANIFEST
+        self._manifest = parquet_result.MANIFEST
 
     def _told(self, path: Path, rows: int) -> dict[str, Any]:
         day = path.parent.name.removeprefix("dia=")
@@ -125,9 +130,9 @@ def write_piece(path: Path, table: pa.Table) -> None:
 def sweep(folder: Path) -> None:
     """Remove what is no part of the published result: of killed runs and replaced versions."""
     version = None
-    if (folder / result.MANIFEST).exists():
+    if (folder / parquet_result.MANIFEST).exists():
         try:
-            version = result.open_result(folder).version
+            version = parquet_result.open_result(folder).version
         except ReportError:
             return  # it may be readable later
     for entry in folder.iterdir():

@@ -1,6 +1,6 @@
 """Which results there are: in the configured folder, or beside the configured workbook.
 
-Looks for manifests only; what is in them is `lib.engines.result`'s.
+Looks for manifests only; what is in them is `lib.engines.parquet_result`'s.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib import shelf
+from lib.reports import retention
 
 if TYPE_CHECKING:
-    from lib.settings import Settings
+    from lib.config.settings import Settings
 
 MANIFEST: Final = "manifest.json"
 MOST: Final = 100
@@ -24,7 +24,7 @@ def folders(settings: Settings) -> list[Path]:
 
     Those of another ``--output`` are not among them.
     """
-    template = settings.engine.result_dir or shelf.beside(settings.output_path)
+    template = settings.engine.result_dir or retention.beside(settings.output_path)
     root, *parts = template.parts
     pattern = "/".join(_PLACEHOLDER.sub("*", _literal(part)) for part in (*parts, MANIFEST))
     newest = sorted(Path(root).glob(pattern), key=_written, reverse=True)

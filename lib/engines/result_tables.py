@@ -15,13 +15,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib import columns as c
-from lib import explanations, keys, ordering, purchases
+from lib.analysis import reasons
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.matching import duplicates, sorting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.reconciliation import Reconciliation
+    from lib.domain.reconciliation import Reconciliation
 
     Ints = NDArray[np.int64]
 
@@ -47,22 +49,22 @@ _EMPTY: Final = {
 
 
 def rows_of(result: Reconciliation, name: str) -> pd.DataFrame:
-    """A table's rows in sheet order, with what explains each (`lib.explanations`)."""
+    """A table's rows in sheet order, with what explains each (`lib.analysis.reasons`)."""
     if name == CONSOLIDATED:
         return result.consolidated()
     if name == DIVERGENCES:
-        return explanations.divergences(result)
+        return reasons.divergences(result)
     if name == WITHOUT_LOG:
-        return explanations.without_log(result)
-    return explanations.duplicates(result)
+        return reasons.without_log(result)
+    return reasons.duplicates(result)
 
 
 def slots(name: str, table: pa.Table, per_day: int) -> Ints:
     """The slot of every row: days since 1970-01-01 times ``per_day``, and the share of the day."""
     day, second = (table.column(n).cast(pa.int32()) for n in _clock(name))
-    seconds = pc.fill_null(second, keys.DAY_SECONDS - 1).to_numpy().astype(np.int64)
+    seconds = pc.fill_null(second, column_arrays.DAY_SECONDS - 1).to_numpy().astype(np.int64)
     days = pc.fill_null(day, 0).to_numpy().astype(np.int64)
-    slot = days * per_day + seconds * per_day // keys.DAY_SECONDS
+    slot = days * per_day + seconds * per_day // column_arrays.DAY_SECONDS
     return np.where(day.is_null().to_numpy(), UNDATED, slot)
 
 
@@ -70,7 +72,7 @@ def arranged(name: str, table: pa.Table) -> pa.Table:
     """The rows in sheet order."""
     data = {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}
     frame = pd.DataFrame(data, copy=False)
-    order = ordering.arrange(keys.instants(frame, *_clock(name)).sheet, _ties(name, frame))
+    order = sorting.arrange(column_arrays.instants(frame, *_clock(name)).sheet, _ties(name, frame))
     return table.take(pa.array(order))
 
 
@@ -81,8 +83,8 @@ def columns(name: str, clear: bool) -> tuple[str, ...]:
     if name == DIVERGENCES:
         return (*c.DIVERGENCES, *([c.DES_LINHA_RECEBIMENTO] if clear else []), c.DIF_SEGUNDOS)
     if name == WITHOUT_LOG:
-        return (*c.TRANSACTIONS_QUERY, explanations.MOTIVO_SEM_LOG)
-    return (*c.TRANSACTIONS_QUERY, explanations.SOBREVIVENTE_VIRTUAL, explanations.POR_QUE)
+        return (*c.TRANSACTIONS_QUERY, reasons.MOTIVO_SEM_LOG)
+    return (*c.TRANSACTIONS_QUERY, reasons.SOBREVIVENTE_VIRTUAL, reasons.POR_QUE)
 
 
 def empty(names: Sequence[str]) -> pa.Table:
@@ -94,24 +96,24 @@ def _clock(name: str) -> tuple[str, str]:
     return (c.DATA, c.HORA) if name == DIVERGENCES else (c.DATA_TRANSA, c.HORA_TRANSA)
 
 
-def _ties(name: str, frame: pd.DataFrame) -> list[ordering.Key]:
-    """What orders rows of one second: `lib.matching`'s keys, then the columns it does not have."""
+def _ties(name: str, frame: pd.DataFrame) -> list[sorting.Key]:
+    """Order keys of rows of one second: those of `reconcile`, then the remaining columns."""
     if name == CONSOLIDATED:
         return [
-            *purchases.visible(frame),
-            *purchases.texts(frame, c.COD_RESPOSTA, c.DES_LOG, c.TIPO_MATCH),
+            *duplicates.visible(frame),
+            *duplicates.texts(frame, c.COD_RESPOSTA, c.DES_LOG, c.TIPO_MATCH),
             _whole(frame, c.DIF_SEGUNDOS),
         ]
     if name == DIVERGENCES:
         seen = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in frame and n not in (c.DATA, c.HORA)]
-        return [*purchases.texts(frame, *seen, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
+        return [*duplicates.texts(frame, *seen, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
     if name == WITHOUT_LOG:
-        return [*purchases.visible(frame), *purchases.texts(frame, explanations.MOTIVO_SEM_LOG)]
-    kept = purchases.texts(frame, explanations.SOBREVIVENTE_VIRTUAL, explanations.POR_QUE)
-    return [*purchases.visible(frame), *kept]
+        return [*duplicates.visible(frame), *duplicates.texts(frame, reasons.MOTIVO_SEM_LOG)]
+    kept = duplicates.texts(frame, reasons.SOBREVIVENTE_VIRTUAL, reasons.POR_QUE)
+    return [*duplicates.visible(frame), *kept]
 
 
-def _whole(frame: pd.DataFrame, name: str) -> ordering.Key:
-    values = keys.column(frame, name)
-    known = pc.fill_null(values, keys.NEVER).to_numpy(zero_copy_only=False)
+def _whole(frame: pd.DataFrame, name: str) -> sorting.Key:
+    values = column_arrays.column(frame, name)
+    known = pc.fill_null(values, column_arrays.NEVER).to_numpy(zero_copy_only=False)
     return lambda at: known[at]

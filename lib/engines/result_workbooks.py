@@ -1,7 +1,7 @@
 """The workbooks of a result: the two-sheet one where its rows fit, else one for every day.
 
-Cells and covers are `lib.report`'s; each workbook is made of the rows of its own days, by a worker.
-Undated rows, where there are several workbooks, have one of their own.
+Cells and covers are `lib.reports.publish`'s; each workbook is made of the rows of its own days,
+by a worker. Undated rows, where there are several workbooks, have one of their own.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib import __version__, report
-from lib import columns as c
-from lib.engines import result, tables, workers
-from lib.engines.reading import as_frame
-from lib.reconciliation import Period, Reconciliation
-from lib.report import Written
+from lib import __version__
+from lib.domain import columns as c
+from lib.domain.reconciliation import Period, Reconciliation
+from lib.engines import parquet_result, process_pool, result_tables
+from lib.engines.partition_reader import as_frame
+from lib.reports import publish
+from lib.reports.publish import Written
 
 if TYPE_CHECKING:
-    from lib.engines.result import Result
+    from lib.engines.parquet_result import Result
 
-_SHEETS: Final = (tables.DIVERGENCES, tables.CONSOLIDATED)
+_SHEETS: Final = (result_tables.DIVERGENCES, result_tables.CONSOLIDATED)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Workbook:
 
 
 def wanted(
-    found: Result, target: Path, *, rows_per_sheet: int = report.SHEET_ROWS
+    found: Result, target: Path, *, rows_per_sheet: int = publish.SHEET_ROWS
 ) -> list[Workbook]:
     """The one under ``target``, or those beside it with the day in the name."""
     if all(found.rows(name) <= rows_per_sheet for name in _SHEETS):
@@ -62,7 +63,7 @@ def write(
     What is returned has the path that each is to have at the end.
     """
     task = Task(found.folder, manifest, folder, dict(marks))
-    with workers.started(min(count, len(books))) as pool:
+    with process_pool.started(min(count, len(books))) as pool:
         written = dict(pool.each(task, write_one, books))
     return [replace(written[book], path=book.path) for book in books]
 
@@ -79,8 +80,8 @@ class Task:
 
 def write_one(task: Task, wanted: Workbook) -> Written:
     """Write one workbook of the result."""
-    found = result.open_result(task.result, task.manifest)
-    cover = report.Cover(
+    found = parquet_result.open_result(task.result, task.manifest)
+    cover = publish.Cover(
         merchant=found.merchant,
         merchant_name=found.merchant_name,
         clear=found.clear,
@@ -88,16 +89,16 @@ def write_one(task: Task, wanted: Workbook) -> Written:
         version=__version__,
         marks=task.marks,
     )
-    return report.write(reconciliation(found, wanted), cover, task.folder / wanted.path.name)
+    return publish.write(reconciliation(found, wanted), cover, task.folder / wanted.path.name)
 
 
 def reconciliation(found: Result, wanted: Workbook) -> Reconciliation:
-    """The sheets' rows as `lib.report` takes them.
+    """The sheets' rows as `lib.reports.publish` takes them.
 
     Of the records in no sheet only the counts are there, as row numbers that lead nowhere.
     """
-    consolidated = _rows(found, wanted, tables.CONSOLIDATED)
-    divergent = _rows(found, wanted, tables.DIVERGENCES)
+    consolidated = _rows(found, wanted, result_tables.CONSOLIDATED)
+    divergent = _rows(found, wanted, result_tables.DIVERGENCES)
     pairs, logs = len(consolidated), len(divergent)
     books = vars(found.books) if wanted.whole else _of_day(found, wanted.day)
     period = found.period

@@ -10,16 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib import pipeline
-from lib.engines import result
-from lib.engines.draft import Draft, drafted
+from lib.domain import outcomes
+from lib.engines import parquet_result
+from lib.engines.result_files import Draft, drafted
 from lib.engines.totals import Read, Totals, require_all
-from lib.report import refusal
+from lib.reports.publish import refusal
 
 if TYPE_CHECKING:
-    from lib.pipeline import Progress, Request
-    from lib.reconciliation import Period
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.domain.reconciliation import Period
+    from lib.domain.requests import Progress, Request
 
 _SLOT_ROWS: Final = 400_000
 
@@ -38,10 +38,10 @@ class Matching:
     totals: Totals
     fill: Callable[[Draft, int], None]
 
-    def finished(self) -> pipeline.Finished:
+    def finished(self) -> outcomes.Finished:
         """What is known of the run before anything is written."""
-        counts = result.counts(json.loads(result.as_json(self.totals.plain())))
-        return pipeline.Finished(
+        counts = parquet_result.counts(json.loads(parquet_result.as_json(self.totals.plain())))
+        return outcomes.Finished(
             request=self.asked,
             merchant_name=self.settings.merchants[self.asked.merchant],
             clear=self.clear,
@@ -94,8 +94,8 @@ def sealed(found: Matching, target: Path, progress: Progress) -> Iterator[Draft]
         raise refusal(problem, target) from problem
 
 
-def publish(found: Matching, target: Path, progress: Progress) -> result.Result:
+def publish(found: Matching, target: Path, progress: Progress) -> parquet_result.Result:
     """Publish the result alone, without a workbook. Raises ReportError."""
     with sealed(found, target, progress) as draft:
         draft.publish()
-    return result.open_result(target)
+    return parquet_result.open_result(target)

@@ -11,19 +11,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lib import room, scaffold
-from lib.engines import draft, estimate, publishing, workbooks
-from lib.errors import ExtractionError
-from lib.locks import exclusively
+from lib.domain import memory
+from lib.domain.errors import ExtractionError
+from lib.engines import result_files, result_workbooks, result_writer, sizing
+from lib.reports import temp_folder
+from lib.reports.file_lock import exclusively
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lib.engines.estimate import Kind
-    from lib.engines.publishing import Matching
-    from lib.pipeline import Finished, Progress, Request
-    from lib.report import Written
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.domain.outcomes import Finished
+    from lib.domain.requests import Progress, Request
+    from lib.engines.result_writer import Matching
+    from lib.engines.sizing import Kind
+    from lib.reports.publish import Written
 
 
 _NO_MEMORY: Final = (
@@ -55,7 +57,7 @@ class Steps:
     place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
 
 
-@room.lacking(lambda: ExtractionError(_NO_MEMORY))
+@memory.lacking(lambda: ExtractionError(_NO_MEMORY))
 def rehearse(
     settings: Settings, asked: Request, kind: Kind, *, clear: bool, progress: Progress
 ) -> Finished:
@@ -67,7 +69,7 @@ def rehearse(
     return finished
 
 
-@room.lacking(lambda: ExtractionError(_NO_MEMORY))
+@memory.lacking(lambda: ExtractionError(_NO_MEMORY))
 def produce(
     settings: Settings,
     asked: Request,
@@ -92,12 +94,17 @@ def produce(
             finished.seconds["reconcile"] = time.perf_counter() - began
             steps.learn(finished)
             began = time.perf_counter()
-            drafted = stack.enter_context(publishing.sealed(found, places.result, progress))
+            drafted = stack.enter_context(result_writer.sealed(found, places.result, progress))
         # The engine has ended and what it staged is gone before workbooks need room.
-        books = workbooks.wanted(drafted.sealed, places.workbook)
-        aside = stack.enter_context(scaffold.beside(places.workbook))
-        written = workbooks.write(
-            drafted.sealed, draft.SEALED, books, aside, steps.marks, settings.engine.worker_count
+        books = result_workbooks.wanted(drafted.sealed, places.workbook)
+        aside = stack.enter_context(temp_folder.beside(places.workbook))
+        written = result_workbooks.write(
+            drafted.sealed,
+            result_files.SEALED,
+            books,
+            aside,
+            steps.marks,
+            settings.engine.worker_count,
         )
         drafted.publish(steps.approve)
         for book in written:
@@ -110,7 +117,7 @@ def produce(
 def _matched(
     settings: Settings, asked: Request, kind: Kind, clear: bool, progress: Progress
 ) -> Iterator[Matching]:
-    if kind == estimate.SPARK:
+    if kind == sizing.SPARK:
         # Only who asks for it pays for loading it.
         from lib.engines import spark
 

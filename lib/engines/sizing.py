@@ -6,13 +6,13 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from lib import retries, sources
-from lib.watchdog import Watchdog
+from lib.database import retry, sessions
+from lib.database.socket_timeout import Watchdog
+from lib.domain import requests
 
 if TYPE_CHECKING:
-    from lib.extraction import Window
-    from lib.settings import Settings
-    from lib.sources import Side
+    from lib.config.settings import Settings
+    from lib.domain.requests import Side, Window
 
 Kind = Literal["memory", "chunked", "spark"]
 
@@ -37,7 +37,7 @@ def records(settings: Settings, window: Window) -> int:
     """How many records both sides may have; twice the larger, as a server guesses what it cannot
     know of a text's content. Reads none. Raises ExtractionError.
     """
-    return 2 * max(retries.persist(partial(_rows, settings, s, window)) for s in sources.SIDES)
+    return 2 * max(retry.persist(partial(_rows, settings, s, window)) for s in requests.SIDES)
 
 
 def kind(settings: Settings, window: Window) -> Kind:
@@ -56,13 +56,13 @@ def kind(settings: Settings, window: Window) -> Kind:
 
 
 def _rows(settings: Settings, side: Side, window: Window) -> int:
-    sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sources.query(settings, side)}\n) AS q"
-    limit = sources.source(settings, side).statement_timeout + _SILENCE_SECONDS
+    sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q"
+    limit = sessions.source(settings, side).statement_timeout + _SILENCE_SECONDS
     with (
-        sources.session(settings, side, window.user) as cursor,
+        sessions.session(settings, side, window.user) as cursor,
         Watchdog(cursor.connection.fileno(), limit),
     ):
-        cursor.execute(sources.render(cursor, side, sql, window.parameters))
+        cursor.execute(sessions.render(cursor, side, sql, window.parameters))
         (plan,) = cursor.fetchone()
         return int(plan[0]["Plan"]["Plan Rows"])
 

@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from lib import columns as c
-from lib import extraction, keys, pipeline
-from lib.engines import estimate, publishing, result, snapshots, spark_session, spark_tasks, staging
+from lib.database import copy_reader, snapshots
+from lib.domain import column_arrays, requests
+from lib.domain import columns as c
+from lib.domain.errors import ConfigError
+from lib.domain.reconciliation import CARD
+from lib.engines import parquet_result, result_writer, sizing, spark_session, spark_tasks, staging
 from lib.engines.job import slices
-from lib.engines.reading import FIRST
-from lib.engines.routing import joined
+from lib.engines.partition_reader import FIRST
+from lib.engines.partitioning import joined
 from lib.engines.spark_tasks import BUCKET, HOME, INSIDE, KEY_VARIABLE, NEWEST, PRESENT, Plan
 from lib.engines.totals import Read, totals_of
-from lib.errors import ConfigError
-from lib.reconciliation import CARD
 
 if TYPE_CHECKING:
-    from lib.engines.draft import Draft
-    from lib.engines.publishing import Matching
-    from lib.pipeline import Progress, Request
-    from lib.settings import Settings
-    from lib.sources import Side
+    from lib.config.settings import Settings
+    from lib.domain.requests import Progress, Request, Side
+    from lib.engines.result_files import Draft
+    from lib.engines.result_writer import Matching
 
 _KINDS: Final = {
     c.DATA_TRANSA: "date",
@@ -68,12 +68,12 @@ def matched(
 
     Raises AggregatorError.
     """
-    window = pipeline.window_of(asked)
-    records = estimate.records(settings, window)
-    buckets = estimate.buckets(settings, records)
+    window = requests.window_of(asked)
+    records = sizing.records(settings, window)
+    buckets = sizing.buckets(settings, records)
     mark = spark_tasks.mark_of(_key(settings))
     with (
-        staging.held(settings.engine.staging_folder, estimate.SPARK) as stage,
+        staging.held(settings.engine.staging_folder, sizing.SPARK) as stage,
         spark_session.opened(settings.engine.master, stage.folder) as spark,
         snapshots.held(settings, window.user) as names,
     ):
@@ -82,7 +82,7 @@ def matched(
         spark.conf.set(_PARTITIONS, str(max(4 * buckets, _LEAST_PARTITIONS)))
         reading = staging.reading(settings)
         plan = Plan(window, asked.period, asked.rule, clear, names, buckets, mark, reading)
-        shares = estimate.shares(settings, records)
+        shares = sizing.shares(settings, records)
         transactions, bought = _read(spark, plan, "transactions", settings, shares, progress)
         auth_logs, logged = _read(spark, plan, "auth_logs", settings, shares, progress)
         read = Read(
@@ -96,16 +96,16 @@ def matched(
         progress("matching", read.transactions + read.auth_logs)
         route = _copied if asked.rule.name == CARD else _joined
         left, right = route(spark, transactions, auth_logs, buckets)
-        per_day = publishing.slots_a_day(asked.period, read)
+        per_day = result_writer.slots_a_day(asked.period, read)
         bodies = _kept(
             left.groupBy(BUCKET)
             .cogroup(right.groupBy(BUCKET))
             .applyInArrow(partial(spark_tasks.match, plan, read.newest, per_day), _BODIES)
         )
         told = [row.corpo for row in bodies.filter("tabela = ''").collect()]
-        totals = totals_of(result.counts(json.loads(body)) for body in told)
+        totals = totals_of(parquet_result.counts(json.loads(body)) for body in told)
         fill = partial(_fill, bodies.filter("tabela <> ''"))
-        yield publishing.balanced(settings, asked, clear, read, totals, fill)
+        yield result_writer.balanced(settings, asked, clear, read, totals, fill)
 
 
 def run(
@@ -115,13 +115,13 @@ def run(
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
-) -> result.Result:
+) -> parquet_result.Result:
     """Publish the result alone in the folder ``target``.
 
     Raises AggregatorError; an older result then stays as it was.
     """
     with matched(settings, asked, clear=clear, progress=progress) as found:
-        return publishing.publish(found, target, progress)
+        return result_writer.publish(found, target, progress)
 
 
 def _fill(bodies: Any, draft: Draft, per_day: int) -> None:
@@ -138,8 +138,8 @@ def _fill(bodies: Any, draft: Draft, per_day: int) -> None:
 def _key(settings: Settings) -> bytes:
     """The tokens' key: this process's own for its own machine, the cluster's for a cluster."""
     if settings.engine.master.startswith("local"):
-        os.environ[KEY_VARIABLE] = extraction.KEY.hex()
-        return extraction.KEY
+        os.environ[KEY_VARIABLE] = copy_reader.KEY.hex()
+        return copy_reader.KEY
     try:
         key = bytes.fromhex(os.environ.get(KEY_VARIABLE, ""))
     except ValueError:
@@ -191,7 +191,7 @@ def _counted(rows: Any, *, cents: bool) -> dict[str, int]:
     return {
         "inside": row.inside,
         "cents": int((row.amount or 0) * 100),
-        "newest": keys.BEFORE if row.newest is None else row.newest,
+        "newest": column_arrays.BEFORE if row.newest is None else row.newest,
     }
 
 

@@ -22,8 +22,8 @@ from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]
 
-from lib import errors
-from lib.errors import AggregatorError, ConfigError, ExtractionError
+from lib.domain import errors
+from lib.domain.errors import AggregatorError, ConfigError, ExtractionError
 
 _OPTIONS: Final = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",

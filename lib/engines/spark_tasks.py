@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from lib import columns as c
-from lib import config, keys, matching, scrubber, summary
-from lib.engines import draft, reading, result, staging, tables
-from lib.engines.bucket import counted_once
+from lib.analysis import books
+from lib.config import loader
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.errors import AggregatorError, ConfigError
+from lib.domain.reconciliation import Period, Rule
+from lib.engines import parquet_result, partition_reader, result_files, result_tables, staging
 from lib.engines.job import Job, Slice
-from lib.engines.reading import FIRST, as_frame
-from lib.engines.routing import homes, log_homes
+from lib.engines.partition import counted_once
+from lib.engines.partition_reader import FIRST, as_frame
+from lib.engines.partitioning import homes, log_homes
 from lib.engines.totals import totals_of
-from lib.errors import AggregatorError, ConfigError
-from lib.reconciliation import Period, Rule
+from lib.matching import reconcile
+from lib.security import redaction
 
 if TYPE_CHECKING:
-    from lib.extraction import Window
-    from lib.sources import Side
+    from lib.domain.requests import Side, Window
 
 KEY_VARIABLE: Final = "AGGREGATOR_TOKEN_KEY"
 HOME: Final = "home"
@@ -74,11 +77,11 @@ class Plan:
         if mark_of(key) != self.mark:
             raise ConfigError(_OTHER_KEY, name=KEY_VARIABLE)
         try:
-            settings = config.load()
+            settings = loader.load()
         except ConfigError as problem:
             raise ConfigError(_THERE, sentence=problem) from None
         if staging.reading(settings) != self.reading:
-            raise ConfigError(_OTHER_SETTINGS, name=config.FILE_VARIABLE)
+            raise ConfigError(_OTHER_SETTINGS, name=loader.FILE_VARIABLE)
         told = {k: v for k, v in vars(self).items() if k not in ("mark", "reading")}
         return Job(settings=settings, folder=Path(), key=key, **told)
 
@@ -100,7 +103,7 @@ def _plainly() -> Iterator[None]:
         raise problem from None
     except Exception as problem:  # noqa: BLE001 raised again, clean
         trace = "".join(traceback.format_exception(problem))
-        raise RuntimeError(scrubber.scrub(trace)) from None
+        raise RuntimeError(redaction.scrub(trace)) from None
 
 
 def columns(side: Side, clear: bool) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ def read(
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 share = shares[number]
-                with reading.opened(job, share) as pieces:
+                with partition_reader.opened(job, share) as pieces:
                     for table in pieces:
                         yield from _marked(job, share.side, table).to_batches()
 
@@ -131,7 +134,7 @@ def match(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table
         return _matched(plan, newest, per_day, left, right)
 
 
-def gather(into: draft.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
+def gather(into: result_files.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
     """Write one slot of one table; its name, slot, path and rows."""
     with _plainly():
         return _gathered(into, per_day, bodies)
@@ -141,30 +144,30 @@ def _matched(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Ta
     transactions = as_frame(_timed(left.select(c.TRANSACTIONS)))
     names = columns("auth_logs", plan.clear)
     auth_logs = as_frame(_timed(right.select(names)))
-    result_ = matching.reconcile(transactions, auth_logs, plan.period, plan.rule, newest)
+    result_ = reconcile.reconcile(transactions, auth_logs, plan.period, plan.rule, newest)
     first = np.asarray(right[FIRST].to_numpy(), dtype=np.bool_)
     found = counted_once(result_, first)
-    counts = result.Counts(
-        books=summary.books(found),
-        days=summary.balance_by_day(found),
-        codes=summary.by_response_code(found),
-        motivos=summary.by_motivo(found),
+    counts = parquet_result.Counts(
+        books=books.books(found),
+        days=books.balance_by_day(found),
+        codes=books.by_response_code(found),
+        motivos=books.by_motivo(found),
     )
-    told = result.as_json(totals_of([counts]).plain()).encode()
+    told = parquet_result.as_json(totals_of([counts]).plain()).encode()
     bodies: list[tuple[str, int, bytes]] = [("", 0, told)]
-    for name in tables.NAMES:
-        frame = tables.rows_of(found, name)
+    for name in result_tables.NAMES:
+        frame = result_tables.rows_of(found, name)
         table = pa.table({n: pa.chunked_array(pa.array(frame[n])) for n in frame.columns})
         bodies += [(name, slot, _written(part)) for slot, part in _cut(name, table, per_day)]
     return pa.table(list(map(list, zip(*bodies, strict=True))), schema=_BODIES)
 
 
-def _gathered(into: draft.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
+def _gathered(into: result_files.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
     name, slot = bodies["tabela"][0].as_py(), bodies["slot"][0].as_py()
     parts = [pa.ipc.open_stream(body.as_buffer()).read_all() for body in bodies["corpo"]]
-    table = tables.arranged(name, pa.concat_tables(parts).combine_chunks())
+    table = result_tables.arranged(name, pa.concat_tables(parts).combine_chunks())
     path = into.path(name, slot, per_day)
-    draft.write_piece(path, table)
+    result_files.write_piece(path, table)
     return pa.table(
         {"tabela": [name], "slot": [slot], "caminho": [str(path)], "linhas": [len(table)]}
     )
@@ -174,15 +177,15 @@ def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
     """The rows with the columns that say where they belong and whether they count."""
     frame = as_frame(table)
     if side == "transactions":
-        instants = keys.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
-        newest = matching.newest_instant(instants, job.period, job.rule)
-        known = None if newest == keys.BEFORE else newest
+        instants = column_arrays.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
+        newest = reconcile.newest_instant(instants, job.period, job.rule)
+        known = None if newest == column_arrays.BEFORE else newest
         home, more = homes(frame), {NEWEST: pa.array([known] * len(table), pa.int64())}
     else:
-        instants = keys.instants(frame, c.DATA, c.HORA)
+        instants = column_arrays.instants(frame, c.DATA, c.HORA)
         home, present = log_homes(frame)
         more = {PRESENT: pa.array(present)}
-    inside = pa.array(reading.inside_period(job, instants))
+    inside = pa.array(partition_reader.inside_period(job, instants))
     extra = {HOME: pa.array(home), INSIDE: inside} | more
     data: dict[str, Any] = {
         name: table[name].cast(pa.int32()) if name in _TIMES else table[name]
@@ -200,7 +203,7 @@ def _timed(table: pa.Table) -> pa.Table:
 
 
 def _cut(name: str, table: pa.Table, per_day: int) -> Iterator[tuple[int, pa.Table]]:
-    slots = tables.slots(name, table, per_day)
+    slots = result_tables.slots(name, table, per_day)
     present, starts = np.unique(slots, return_index=True)
     ends = np.append(starts, len(slots))[1:]
     for slot, start, end in zip(present.tolist(), starts, ends, strict=True):

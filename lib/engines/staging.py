@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import fasteners  # type: ignore[import-untyped]
 
-from lib import __version__, sources
-from lib.errors import ReportError
+from lib import __version__
+from lib.database import sessions
+from lib.domain import requests
+from lib.domain.errors import ReportError
 
 if TYPE_CHECKING:
-    from lib.pipeline import Request
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.domain.requests import Request
 
 _PREFIX: Final = "mda-"
 _LOCK: Final = "lock"
@@ -71,9 +73,9 @@ def held(parent: Path, fingerprint: str) -> Iterator[Staging]:
 def reading(settings: Settings) -> str:
     """What decides which records are read and how they look, of all processes of one run."""
     where = [
-        [s.host, s.port, s.database, s.user, sources.query(settings, side)]
-        for side in sources.SIDES
-        for s in [sources.source(settings, side)]
+        [s.host, s.port, s.database, s.user, sessions.query(settings, side)]
+        for side in requests.SIDES
+        for s in [sessions.source(settings, side)]
     ]
     told = [__version__, settings.virtual_prefix_length, where]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

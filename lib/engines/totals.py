@@ -8,9 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lib import columns as c
-from lib.errors import BalanceError
-from lib.summary import Books
+from lib.domain import columns as c
+from lib.domain.errors import BalanceError
+from lib.domain.outcomes import Books
 
 if TYPE_CHECKING:
     import pandas as pd

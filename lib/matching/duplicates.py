@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib import columns as c
-from lib import keys, ordering
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.matching import sorting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +30,11 @@ class Copies:
     purchase: Ints
 
 
-def copies(transactions: pd.DataFrame, bought: keys.Instants) -> Copies:
+def copies(transactions: pd.DataFrame, bought: column_arrays.Instants) -> Copies:
     """Group the transactions that are copies of each other, in no particular order."""
-    parts: list[Ints] = [keys.cents(transactions, c.VLR_TOTAL), bought.sheet]
+    parts: list[Ints] = [column_arrays.cents(transactions, c.VLR_TOTAL), bought.sheet]
     for name in (c.TOKEN_CARTAO, c.TOKEN_CPF):
-        value, present = keys.token(transactions, name)
+        value, present = column_arrays.token(transactions, name)
         parts += [value, present.astype(np.int64)]
 
     # A mixed hash picks the few rows that can be twins; the real values then decide.
@@ -66,27 +67,27 @@ def first_of_each(copies: Copies, order: Ints, transactions: int) -> Ints:
     return survivor
 
 
-def preference(transactions: pd.DataFrame) -> list[ordering.Key]:
+def preference(transactions: pd.DataFrame) -> list[sorting.Key]:
     """What decides between two copies: one with a virtual number first, then what is visible."""
-    _, has_number = keys.token(transactions, c.TOKEN_VIRTUAL)
+    _, has_number = column_arrays.token(transactions, c.TOKEN_VIRTUAL)
     return [lambda at: ~has_number[at], *visible(transactions)]
 
 
-def visible(transactions: pd.DataFrame) -> list[ordering.Key]:
+def visible(transactions: pd.DataFrame) -> list[sorting.Key]:
     """The values a reader sees, in sheet order, of rows that share their date and time."""
     return [
         *texts(transactions, c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL),
-        lambda at: keys.cents(transactions, c.VLR_TOTAL)[at],
+        lambda at: column_arrays.cents(transactions, c.VLR_TOTAL)[at],
         *texts(transactions, c.DES_CNPJ_REDUZIDO),
     ]
 
 
-def texts(frame: pd.DataFrame, *names: str, through: Ints | None = None) -> list[ordering.Key]:
+def texts(frame: pd.DataFrame, *names: str, through: Ints | None = None) -> list[sorting.Key]:
     """Keys by the text of each column, of the row itself or of the row it leads to."""
 
-    def by(name: str) -> ordering.Key:
+    def by(name: str) -> sorting.Key:
         if through is None:
-            return lambda at: keys.text_rank(frame, name, at)
-        return lambda at: keys.text_rank(frame, name, through[at])
+            return lambda at: column_arrays.text_rank(frame, name, at)
+        return lambda at: column_arrays.text_rank(frame, name, through[at])
 
     return [by(name) for name in names]

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lib import columns as c
-from lib import keys, ordering, purchases, rule_card, rule_card_time
-from lib.reconciliation import CARD, EPOCH, Period, Reconciliation, Rule
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.reconciliation import CARD, EPOCH, Period, Reconciliation, Rule
+from lib.matching import duplicates as purchases
+from lib.matching import rule_card, rule_card_time, sorting
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from lib.pairing import Pairing
+    from lib.matching.pairing import Pairing
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
@@ -44,9 +46,9 @@ def reconcile(
     period is accounted for in the result. ``latest`` is the `newest_instant` of all transactions
     read, where these are a part of them.
     """
-    bought = keys.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    logged = keys.instants(auth_logs, c.DATA, c.HORA)
-    approved = keys.is_in(auth_logs, c.COD_RESPOSTA, rule.approved_codes)
+    bought = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    logged = column_arrays.instants(auth_logs, c.DATA, c.HORA)
+    approved = column_arrays.is_in(auth_logs, c.COD_RESPOSTA, rule.approved_codes)
     if rule.name == CARD:
         inside_transactions = np.ones(len(transactions), dtype=np.bool_)
         inside_logs = np.ones(len(auth_logs), dtype=np.bool_)
@@ -75,7 +77,7 @@ def reconcile(
     without_log = _arranged(
         bought,
         np.flatnonzero(inside_transactions & survives & ~paired),
-        [*visible, *ordering.by(_REASON_ORDER[pairing.reason])],
+        [*visible, *sorting.by(_REASON_ORDER[pairing.reason])],
     )
     duplicates = _arranged(bought, np.flatnonzero(inside_transactions & ~survives), visible)
     newest = newest_instant(bought, period, rule) if latest is None else latest
@@ -112,38 +114,38 @@ def reconcile(
     )
 
 
-def newest_instant(bought: keys.Instants, period: Period, rule: Rule) -> int:
+def newest_instant(bought: column_arrays.Instants, period: Period, rule: Rule) -> int:
     """The instant of the newest transaction the rule looks at, `keys.BEFORE` if there is none."""
     looked_at = bought.known
     if rule.name != CARD:
         looked_at = looked_at & inside(bought, period, rule.tolerance_seconds)
-    return int(bought.seconds[looked_at].max(initial=keys.BEFORE))
+    return int(bought.seconds[looked_at].max(initial=column_arrays.BEFORE))
 
 
-def inside(instants: keys.Instants, period: Period, tolerance: int) -> Bools:
+def inside(instants: column_arrays.Instants, period: Period, tolerance: int) -> Bools:
     """Which records are in [start 00:00 - tolerance, end + 1 day 00:00 + tolerance).
 
     One without a time is where its date is, one without a date is inside.
     """
     first = (period.start - EPOCH).days
     last = (period.end - EPOCH).days
-    low = first * keys.DAY_SECONDS - tolerance
-    high = (last + 1) * keys.DAY_SECONDS + tolerance
+    low = first * column_arrays.DAY_SECONDS - tolerance
+    high = (last + 1) * column_arrays.DAY_SECONDS + tolerance
     timed = (instants.seconds >= low) & (instants.seconds < high)
-    dated = (instants.day >= first) & (instants.day <= last) | (instants.day == keys.NEVER)
+    dated = (instants.day >= first) & (instants.day <= last) | (instants.day == column_arrays.NEVER)
     return np.where(instants.known, timed, dated)
 
 
 def _consolidated(
     transactions: pd.DataFrame,
     auth_logs: pd.DataFrame,
-    bought: keys.Instants,
-    logged: keys.Instants,
+    bought: column_arrays.Instants,
+    logged: column_arrays.Instants,
     pairing: Pairing,
     rows: Ints,
 ) -> Ints:
     """The consolidated transactions in sheet order."""
-    log_moment = np.where(logged.known, logged.seconds, keys.NEVER)
+    log_moment = np.where(logged.known, logged.seconds, column_arrays.NEVER)
     return _arranged(
         bought,
         rows,
@@ -158,7 +160,7 @@ def _consolidated(
 
 def _motivo(
     rows: Ints,
-    logged: keys.Instants,
+    logged: column_arrays.Instants,
     approved: Bools,
     pairing: Pairing,
     latest: int,
@@ -170,18 +172,18 @@ def _motivo(
     """
     motivo = np.full(len(rows), c.MOTIVOS.index(c.APROVADA_SEM_TRANSACAO), dtype=np.int8)
     motivo[pairing.known[rows]] = c.MOTIVOS.index(c.FORA_DA_TOLERANCIA)
-    if period.end >= period.today - timedelta(days=1) and latest != keys.BEFORE:
+    if period.end >= period.today - timedelta(days=1) and latest != column_arrays.BEFORE:
         recent = logged.known[rows] & (logged.seconds[rows] > latest)
         motivo[recent] = c.MOTIVOS.index(c.RECENTE)
     motivo[~approved[rows]] = c.MOTIVOS.index(c.NEGADA)
     return motivo
 
 
-def _arranged(instants: keys.Instants, rows: Ints, then: list[ordering.Key]) -> Ints:
+def _arranged(instants: column_arrays.Instants, rows: Ints, then: list[sorting.Key]) -> Ints:
     """These rows by date and time, those of one second by the keys given (over frame rows)."""
-    return rows[ordering.arrange(instants.sheet[rows], ordering.among(rows, then))]
+    return rows[sorting.arrange(instants.sheet[rows], sorting.among(rows, then))]
 
 
-def _visible_logs(auth_logs: pd.DataFrame) -> list[ordering.Key]:
+def _visible_logs(auth_logs: pd.DataFrame) -> list[sorting.Key]:
     names = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in auth_logs and n not in (c.DATA, c.HORA)]
     return purchases.texts(auth_logs, *names)

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib import columns as c
-from lib import keys, ordering, purchases
-from lib.errors import ContractError
-from lib.pairing import Pairing
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.errors import ContractError
+from lib.matching import duplicates, sorting
+from lib.matching.pairing import Pairing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,14 +33,14 @@ FAR: Final = np.int64(2**62)
 def pair(
     transactions: pd.DataFrame,
     auth_logs: pd.DataFrame,
-    bought: keys.Instants,
-    logged: keys.Instants,
+    bought: column_arrays.Instants,
+    logged: column_arrays.Instants,
     approved: Bools,
 ) -> Pairing:
     """Match every transaction by physical and by virtual card, once per purchase."""
     index = LogIndex.build(auth_logs, logged, approved)
-    physical = index.best(keys.column(transactions, c.TOKEN_CARTAO), bought)
-    virtual = index.best(keys.column(transactions, c.TOKEN_VIRTUAL), bought)
+    physical = index.best(column_arrays.column(transactions, c.TOKEN_CARTAO), bought)
+    virtual = index.best(column_arrays.column(transactions, c.TOKEN_VIRTUAL), bought)
     best, by_virtual = _better(physical, virtual)
     matched = index.touched(transactions, len(auth_logs))
     return Pairing(
@@ -101,30 +102,30 @@ def _better(physical: Candidates, virtual: Candidates) -> tuple[Candidates, Bool
 def _survivors(
     transactions: pd.DataFrame,
     auth_logs: pd.DataFrame,
-    bought: keys.Instants,
+    bought: column_arrays.Instants,
     pairs: Candidates,
     by_virtual: Bools,
 ) -> Ints:
     """For each transaction the row that stands for its purchase, itself where it has no twin."""
-    copies = purchases.copies(transactions, bought)
+    copies = duplicates.copies(transactions, bought)
     rows = copies.rows
     log = pairs.log[rows]
 
-    order = ordering.arrange(
+    order = sorting.arrange(
         copies.purchase,
         [
-            *ordering.by(
+            *sorting.by(
                 ~pairs.found[rows],
                 pairs.declined[rows],
                 pairs.distance[rows],
                 pairs.moment[rows],
                 by_virtual[rows],
             ),
-            *ordering.among(rows, purchases.preference(transactions)),
-            *ordering.among(log, purchases.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)),
+            *sorting.among(rows, duplicates.preference(transactions)),
+            *sorting.among(log, duplicates.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)),
         ],
     )
-    return purchases.first_of_each(copies, order, len(transactions))
+    return duplicates.first_of_each(copies, order, len(transactions))
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,11 @@ class LogIndex:
     span: int
 
     @classmethod
-    def build(cls, logs: pd.DataFrame, instants: keys.Instants, approved: Bools) -> LogIndex:
+    def build(
+        cls, logs: pd.DataFrame, instants: column_arrays.Instants, approved: Bools
+    ) -> LogIndex:
         """Sort the logs; those without a card are left out, for they match nothing."""
-        encoded = keys.column(logs, c.TOKEN_CARTAO).dictionary_encode()
+        encoded = column_arrays.column(logs, c.TOKEN_CARTAO).dictionary_encode()
         rows = np.flatnonzero(encoded.indices.is_valid().to_numpy(zero_copy_only=False))
         card = encoded.indices.take(pa.array(rows)).to_numpy().astype(np.int64)
         seconds, known, day = instants.seconds[rows], instants.known[rows], instants.day[rows]
@@ -163,11 +166,11 @@ class LogIndex:
             )
         key = (card * 2 + ~approved[rows]) * span + moment
 
-        order = ordering.arrange(
+        order = sorting.arrange(
             key,
             [
-                lambda at: keys.text_rank(logs, c.COD_RESPOSTA, rows[at]),
-                lambda at: keys.text_rank(logs, c.DES_LOG, rows[at]),
+                lambda at: column_arrays.text_rank(logs, c.COD_RESPOSTA, rows[at]),
+                lambda at: column_arrays.text_rank(logs, c.DES_LOG, rows[at]),
             ],
         )
         key = key[order]
@@ -182,7 +185,7 @@ class LogIndex:
             span=span,
         )
 
-    def best(self, card: pa.Array, instants: keys.Instants) -> Candidates:
+    def best(self, card: pa.Array, instants: column_arrays.Instants) -> Candidates:
         """For each transaction the nearest approved log of this card, else the nearest declined."""
         found = pc.index_in(card, value_set=self.cards, skip_nulls=True)
         rows = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
@@ -209,7 +212,7 @@ class LogIndex:
     def touched(self, transactions: pd.DataFrame, logs: int) -> Bools:
         """Which of the log rows carry the physical or virtual card of some transaction."""
         presented = pa.chunked_array(
-            [keys.column(transactions, name) for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)]
+            [column_arrays.column(transactions, name) for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)]
         )
         known = pc.is_in(self.cards, value_set=presented, skip_nulls=True)
         touched = np.zeros(logs, dtype=np.bool_)
@@ -217,7 +220,9 @@ class LogIndex:
         touched[self.row] = known.to_numpy(zero_copy_only=False)[card]
         return touched
 
-    def _nearest(self, run: Ints, instants: keys.Instants, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    def _nearest(
+        self, run: Ints, instants: column_arrays.Instants, rows: Ints
+    ) -> tuple[Ints, Ints, Ints]:
         """(log row or -1, distance, moment) of the nearest log of each run."""
         if not len(self.key):
             nothing = np.full(len(rows), -1, dtype=np.int64)

@@ -1,7 +1,8 @@
 """Rule `card_time`: one log for one purchase, within the tolerance, the nearest first.
 
-Turns the frames into places on cards for `lib.one_to_one`, approved logs before declined ones,
-and says how near each left-over record came. Source of the rule: the contract, section Matching.
+Turns the frames into places on cards for `lib.matching.nearest_pairs`, approved logs before
+declined ones, and says how near each left-over record came. Source of the rule: the contract,
+section Matching.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib import columns as c
-from lib import keys, one_to_one, ordering, purchases
-from lib.errors import ContractError
-from lib.pairing import Pairing
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.errors import ContractError
+from lib.matching import duplicates, nearest_pairs, sorting
+from lib.matching.pairing import Pairing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +75,8 @@ class _Cards:
 def pair(
     transactions: pd.DataFrame,
     auth_logs: pd.DataFrame,
-    bought: keys.Instants,
-    logged: keys.Instants,
+    bought: column_arrays.Instants,
+    logged: column_arrays.Instants,
     approved: Bools,
     within: Within,
     tolerance: int,
@@ -82,9 +84,9 @@ def pair(
     """Match one to one the records ``within`` the widened period; ``tolerance`` in seconds."""
     cards = _cards(auth_logs, bought, logged, within, tolerance)
     held = _Held(
-        physical=cards.of(keys.column(transactions, c.TOKEN_CARTAO)),
-        virtual=cards.of(keys.column(transactions, c.TOKEN_VIRTUAL)),
-        logged=cards.of(keys.column(auth_logs, c.TOKEN_CARTAO)),
+        physical=cards.of(column_arrays.column(transactions, c.TOKEN_CARTAO)),
+        virtual=cards.of(column_arrays.column(transactions, c.TOKEN_VIRTUAL)),
+        logged=cards.of(column_arrays.column(auth_logs, c.TOKEN_CARTAO)),
     )
     entries = _entries(transactions, bought, within, cards, held)
     logs = _logs(auth_logs, logged, within, cards, held.logged)
@@ -93,7 +95,7 @@ def pair(
     free = np.ones(len(entries.row), dtype=np.bool_)
     for which in (approved[logs.row], ~approved[logs.row]):
         entry_at, log_at = np.flatnonzero(free), np.flatnonzero(which)
-        entry, log = one_to_one.pair(entries.line.keep(free), logs.place[which], tolerance)
+        entry, log = nearest_pairs.pair(entries.line.keep(free), logs.place[which], tolerance)
         pairs.entry.append(entry_at[entry])
         pairs.log.append(logs.row[log_at[log]])
         free &= ~np.isin(entries.line.purchase, entries.line.purchase[pairs.entry[-1]])
@@ -107,7 +109,7 @@ def pair(
     matched = np.zeros(len(auth_logs), dtype=np.bool_)
     matched[log] = True
     closest = np.full(len(auth_logs), -1, dtype=np.int64)
-    near = one_to_one.nearest(logs.place, entries.line.place)
+    near = nearest_pairs.nearest(logs.place, entries.line.place)
     same_card = near.distance <= cards.reach
     closest[logs.row[same_card]] = entries.row[near.position[same_card]]
     return Pairing(
@@ -128,12 +130,12 @@ class _Pairs(NamedTuple):
 
 def _cards(
     auth_logs: pd.DataFrame,
-    bought: keys.Instants,
-    logged: keys.Instants,
+    bought: column_arrays.Instants,
+    logged: column_arrays.Instants,
     within: Within,
     tolerance: int,
 ) -> _Cards:
-    tokens = keys.column(auth_logs, c.TOKEN_CARTAO).filter(pa.array(within.logs))
+    tokens = column_arrays.column(auth_logs, c.TOKEN_CARTAO).filter(pa.array(within.logs))
     numbers = tokens.dictionary_encode().dictionary
     seconds = np.concatenate(
         [
@@ -157,19 +159,19 @@ class _Entries:
 
     row: Ints
     virtual: Bools
-    line: one_to_one.Entries
-    copies: purchases.Copies
+    line: nearest_pairs.Entries
+    copies: duplicates.Copies
     purchase_of_row: Ints
 
 
 def _entries(
     transactions: pd.DataFrame,
-    bought: keys.Instants,
+    bought: column_arrays.Instants,
     within: Within,
     cards: _Cards,
     held: _Held,
 ) -> _Entries:
-    copies = purchases.copies(transactions, bought)
+    copies = duplicates.copies(transactions, bought)
     purchase = np.arange(len(transactions))
     purchase[copies.rows] = copies.rows[np.flatnonzero(np.diff(copies.purchase, prepend=-1))][
         copies.purchase
@@ -183,19 +185,19 @@ def _entries(
     virtual = np.arange(len(row)) >= len(rows[0])
 
     better = [
-        *ordering.by(virtual),
-        *ordering.among(row, purchases.preference(transactions)),
-        *ordering.by(row),
+        *sorting.by(virtual),
+        *sorting.among(row, duplicates.preference(transactions)),
+        *sorting.by(row),
     ]
-    of_purchase = ordering.arrange(purchase[row], better)
+    of_purchase = sorting.arrange(purchase[row], better)
     starts = np.flatnonzero(np.diff(purchase[row][of_purchase], prepend=-1))
     sizes = np.diff(starts, append=len(row))
     choice = np.empty(len(row), dtype=np.int64)
     choice[of_purchase] = np.arange(len(row)) - np.repeat(starts, sizes)
 
-    order = ordering.arrange(place, better)
+    order = sorting.arrange(place, better)
     row, virtual = row[order], virtual[order]
-    line = one_to_one.Entries(
+    line = nearest_pairs.Entries(
         place=place[order],
         moment=bought.seconds[row],
         purchase=purchase[row],
@@ -211,24 +213,28 @@ class _Logs(NamedTuple):
 
 
 def _logs(
-    auth_logs: pd.DataFrame, logged: keys.Instants, within: Within, cards: _Cards, card: Ints
+    auth_logs: pd.DataFrame,
+    logged: column_arrays.Instants,
+    within: Within,
+    cards: _Cards,
+    card: Ints,
 ) -> _Logs:
     row = np.flatnonzero((card >= 0) & logged.known & within.logs)
     place = cards.place(card[row], logged.seconds[row])
-    texts = purchases.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)
-    order = ordering.arrange(place, ordering.among(row, texts))
+    texts = duplicates.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)
+    order = sorting.arrange(place, sorting.among(row, texts))
     return _Logs(row[order], place[order])
 
 
-def _survivors(transactions: pd.DataFrame, copies: purchases.Copies, paired: Bools) -> Ints:
+def _survivors(transactions: pd.DataFrame, copies: duplicates.Copies, paired: Bools) -> Ints:
     """The copy whose pair is taken, else the preferred one."""
     rows = copies.rows
     keyed = [
-        *ordering.by(~paired[rows]),
-        *ordering.among(rows, purchases.preference(transactions)),
+        *sorting.by(~paired[rows]),
+        *sorting.among(rows, duplicates.preference(transactions)),
     ]
-    order = ordering.arrange(copies.purchase, keyed)
-    return purchases.first_of_each(copies, order, len(transactions))
+    order = sorting.arrange(copies.purchase, keyed)
+    return duplicates.first_of_each(copies, order, len(transactions))
 
 
 def _reasons(held: _Held, entries: _Entries, logs: _Logs, tolerance: int) -> NDArray[np.int8]:
@@ -237,7 +243,7 @@ def _reasons(held: _Held, entries: _Entries, logs: _Logs, tolerance: int) -> NDA
     has_log = np.zeros(len(purchase), dtype=np.bool_)
     for card in (held.physical, held.virtual):
         has_log[purchase[card >= 0]] = True
-    near = one_to_one.nearest(entries.line.place, logs.place).distance <= tolerance
+    near = nearest_pairs.nearest(entries.line.place, logs.place).distance <= tolerance
     had_near = np.zeros(len(purchase), dtype=np.bool_)
     had_near[entries.line.purchase[near]] = True
 

@@ -13,9 +13,9 @@ from typing import Final
 
 import fasteners  # type: ignore[import-untyped]
 
-from lib import scaffold
-from lib.errors import TakenError
-from lib.report import refusal
+from lib.domain.errors import TakenError
+from lib.reports import temp_folder
+from lib.reports.publish import refusal
 
 TAKEN: Final = (
     "Outra execução está gravando {target} neste momento: espere ela terminar e rode de novo."
@@ -35,7 +35,7 @@ def exclusively(target: Path) -> Iterator[None]:
     except OSError as problem:
         raise refusal(problem, target) from problem
     try:
-        scaffold.clear_away(target)
+        temp_folder.clear_away(target)
         yield
     finally:
         # Who has opened it meanwhile finds out that it is not in its place any more.

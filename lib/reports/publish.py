@@ -1,8 +1,8 @@
 """Writes the workbook: two sheets, its cover in the document properties, never half a file.
 
 Owns what the sheets hold and how a finished file takes the target's place; the file itself is
-`lib.workbook`'s, what the cover says, and re-reading it, `lib.verify`'s. Decides nothing about
-the rows it is handed and knows no configuration and no screen.
+`lib.reports.xlsx_writer`'s, what the cover says, and re-reading it, `lib.reports.verification`'s.
+Decides nothing about the rows it is handed and knows no configuration and no screen.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Final
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib import scaffold, workbook
-from lib.errors import ReportError
-from lib.reconciliation import Reconciliation
-from lib.verify import SUBJECT, Cover, Verification, describe, sheet_title, verify
+from lib.domain import columns as c
+from lib.domain.errors import ReportError
+from lib.domain.reconciliation import Reconciliation
+from lib.reports import temp_folder, xlsx_writer
+from lib.reports.verification import SUBJECT, Cover, Verification, describe, sheet_title, verify
 
 __all__ = ["Cover", "Verification", "Written", "refusal", "verify", "write"]
 
@@ -94,10 +94,10 @@ def write(
     # A link stays one, and leads to the new report.
     place = Path(os.path.realpath(target))
     try:
-        with scaffold.beside(place) as folder:
+        with temp_folder.beside(place) as folder:
             path = folder / "planilha.xlsx"
             sheets = list(_sheets(reconciliation, rows_per_sheet))
-            workbook.write(path, sheets, _core_properties(reconciliation, cover))
+            xlsx_writer.write(path, sheets, _core_properties(reconciliation, cover))
             rows = {sheet.title: sheet.table.num_rows for sheet in sheets}
             with path.open("r+b") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -134,7 +134,7 @@ def require_place(target: Path) -> None:
         raise ReportError("{target} já existe e não é um arquivo: escolha outro.", target=target)
 
 
-def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[workbook.Sheet]:
+def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[xlsx_writer.Sheet]:
     r = reconciliation
     yield from _parts(c.SHEET_DIVERGENCES, r.divergences, len(r.divergent_rows), limit)
     yield from _parts(c.SHEET_CONSOLIDATED, r.consolidated, len(r.consolidated_rows), limit)
@@ -142,11 +142,11 @@ def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[workbook.She
 
 def _parts(
     name: str, rows_at: Callable[[slice], pd.DataFrame], rows: int, limit: int
-) -> Iterator[workbook.Sheet]:
+) -> Iterator[xlsx_writer.Sheet]:
     for part, start in enumerate(range(0, max(rows, 1), limit), 1):
         table = pa.Table.from_pandas(rows_at(slice(start, start + limit)), preserve_index=False)
         widths = [_WIDTHS.get(header, max(13, len(header) + 4)) for header in table.column_names]
-        yield workbook.Sheet(sheet_title(name, part), table, widths)
+        yield xlsx_writer.Sheet(sheet_title(name, part), table, widths)
 
 
 def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:

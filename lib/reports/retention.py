@@ -16,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.errors import ConfigError
+from lib.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lib.pipeline import Request
-    from lib.report import Written
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.domain.requests import Request
+    from lib.reports.publish import Written
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _OF_DAY: Final = rf"(_(?P<day>{_DAY}|sem-data))?"

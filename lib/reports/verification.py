@@ -1,7 +1,7 @@
 """What a report says of itself in its document properties, and whether its cells agree.
 
-Owns the lines of the description, written there by `lib.report` and read back here. Needs only
-the file: no configuration, no database, no clock. Never repeats a cell's value.
+Owns the lines of the description, written there by `lib.reports.publish` and read back here.
+Needs only the file: no configuration, no database, no clock. Never repeats a cell's value.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import IO, Any, Final, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib import columns as c
-from lib.counts import counted, thousands
-from lib.errors import ReportError
-from lib.reconciliation import CARD_TIME, Reconciliation
+from lib.domain import columns as c
+from lib.domain.errors import ReportError
+from lib.domain.messages import counted, thousands
+from lib.domain.reconciliation import CARD_TIME, Reconciliation
 
 PERIODO: Final = "período"
 ESTABELECIMENTO: Final = "estabelecimento"

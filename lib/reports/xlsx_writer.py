@@ -1,8 +1,8 @@
 """Packs sheets into a workbook file, each streamed and compressed on all processors.
 
 xlsxturbo makes an empty workbook with everything but the rows (styles, widths, frozen and
-filterable headers); this puts the rows of `lib.sheet_xml` in their place. Owns the archive;
-decides nothing about what the sheets are called or hold.
+filterable headers); this puts the rows of `lib.reports.xlsx_cells` in their place. Owns the
+archive; decides nothing about what the sheets are called or hold.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow as pa
 import xlsxturbo
 from xlsxturbo.types import SheetOptions
 
-from lib.sheet_xml import Rows
+from lib.reports.xlsx_cells import Rows
 
 _CORE: Final = "docProps/core.xml"
 _SHEET: Final = re.compile(r"xl/worksheets/sheet(\d+)\.xml")

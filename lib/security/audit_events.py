@@ -2,7 +2,7 @@
 
 Owns the fields of a record: who, from where, what, of which configuration and version. A change
 of the configuration is found and recorded by itself. Writes no card number and no CPF: what a
-person typed is scrubbed. The file and its seals are `lib.audit_trail`'s.
+person typed is scrubbed. The file and its seals are `lib.security.audit_trail`'s.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from lib import __version__, audit_trail
-from lib.errors import AggregatorError, AuditError
-from lib.scrubber import scrub
-from lib.verify import AUDITORIA, MOTIVO, RESPONSAVEL
+from lib import __version__
+from lib.domain.errors import AggregatorError, AuditError
+from lib.reports.verification import AUDITORIA, MOTIVO, RESPONSAVEL
+from lib.security import audit_trail
+from lib.security.redaction import scrub
 
 if TYPE_CHECKING:
-    from lib.audit_trail import Anchor, Fields
-    from lib.pipeline import Finished, Request
-    from lib.report import Written
-    from lib.settings import Settings
-    from lib.summary import Books
+    from lib.config.settings import Settings
+    from lib.domain.outcomes import Books, Finished
+    from lib.domain.requests import Request
+    from lib.reports.publish import Written
+    from lib.security.audit_trail import Anchor, Fields
 
 Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration"]
 

@@ -11,8 +11,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from lib.errors import AuditError
-from lib.secret_files import is_exposed
+from lib.config.file_permissions import is_exposed
+from lib.domain.errors import AuditError
 
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL

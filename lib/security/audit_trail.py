@@ -22,8 +22,8 @@ from typing import IO, Any, Final
 
 import fasteners  # type: ignore[import-untyped]
 
-from lib import audit_key
-from lib.errors import AuditError
+from lib.domain.errors import AuditError
+from lib.security import audit_key
 
 Fields = dict[str, Any]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from lib.settings import Access, Grant
+    from lib.config.settings import Access, Grant
 
 ANALYST: Final = "analyst"
 CLEAR_DATA: Final = "clear_data"

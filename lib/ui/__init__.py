@@ -1,1 +1,1 @@
-"""What the pages share: the frame, filters, tables, export, language. The only home of widgets."""
+"""Widgets and layout shared by the pages. Computes no figures and reads no database."""

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
-from lib import config, demo, pipeline, row_security
-from lib.datasets import Store
-from lib.history import history_of_demo
-from lib.settings import Settings
-from lib.ui import identity
+from lib.config import defaults, loader
+from lib.config.settings import Settings
+from lib.dashboard.dataset_store import Store
+from lib.database import row_level_security
+from lib.delivery.history import history_of_demo
+from lib.demo import servers
+from lib.ui import session_user
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,12 @@ class Site:
     demo: bool
     day: date
     store: Store = field(default_factory=Store)
-    stamp: object = field(default_factory=config.stamp)
+    stamp: object = field(default_factory=loader.stamp)
 
     @property
     def today(self) -> date:
         """Today's date where the merchants are."""
-        return pipeline.local_today(self.settings)
+        return defaults.local_today(self.settings)
 
 
 class _Kept:
@@ -46,7 +48,7 @@ def find() -> Site | None:
     """The site where it is ready; None where `prepare` has yet to run, the demo's day is over or
     the configuration's file has changed: a role that was taken away is gone at once."""
     site = _Kept.site
-    if site is None or (site.demo and site.day != site.today) or site.stamp != config.stamp():
+    if site is None or (site.demo and site.day != site.today) or site.stamp != loader.stamp():
         return None
     return site
 
@@ -66,14 +68,14 @@ def forget() -> None:
 
 
 def _read() -> Site:
-    identity.require_private_secrets()
-    stamp = config.stamp()
-    without = not config.exists()
+    session_user.require_private_secrets()
+    stamp = loader.stamp()
+    without = not loader.exists()
     settings = (
-        config.from_values(demo.start() | history_of_demo(), "demonstração")
+        loader.from_values(servers.start() | history_of_demo(), "demonstração")
         if without
-        else config.load()
+        else loader.load()
     )
-    row_security.prove(settings)
+    row_level_security.prove(settings, defaults.window(settings))
     store = Store(budget_bytes=settings.dashboard.memory_budget)
-    return Site(settings, without, pipeline.local_today(settings), store, stamp)
+    return Site(settings, without, defaults.local_today(settings), store, stamp)

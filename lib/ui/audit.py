@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import streamlit as st
 
-from lib import audit, audit_trail
-from lib.errors import AggregatorError
-from lib.ui import loading
-from lib.ui.format import plain
+from lib.domain.errors import AggregatorError
+from lib.security import audit_events, audit_trail
+from lib.ui import extraction_status
+from lib.ui.formatting import plain
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lib.audit_trail import Fields
-    from lib.ui.site import Site
+    from lib.security.audit_trail import Fields
+    from lib.ui.app_state import Site
 
 _SHOWN: Final = 500
 _COMMON: Final = ("seq", "at", "kind", "who", "from", "outcome", "merchant")
@@ -41,7 +41,7 @@ def check(path: Path, key: Path) -> None:
     try:
         found = audit_trail.verify(path, key)
     except AggregatorError as problem:
-        st.error(plain(loading.explanation(problem)))
+        st.error(plain(extraction_status.explanation(problem)))
         return
     for damage in found.problems[:_SHOWN]:
         st.error(plain(damage))
@@ -62,7 +62,7 @@ def records(path: Path) -> None:
     try:
         found = audit_trail.read(path, _SHOWN)
     except AggregatorError as problem:
-        st.error(plain(loading.explanation(problem)))
+        st.error(plain(extraction_status.explanation(problem)))
         return
     st.caption(
         n(
@@ -71,7 +71,7 @@ def records(path: Path) -> None:
             len(found),
         )
     )
-    told = audit.Told()
+    told = audit_events.Told()
     for record in reversed(found):
         told.see(record)
     rows = [_row(record, str(record.get("seq")) in told.unended) for record in found]

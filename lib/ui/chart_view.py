@@ -1,6 +1,6 @@
 """How pages show charts: the figure, the sentence with it, its numbers, and a click on a day.
 
-Owns the reader's `Language` for `lib.charts`. What a chart says is not decided here.
+Owns the reader's `Language` for `lib.charts.period`. What a chart says is not decided here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pandas as pd
 import streamlit as st
 from babel import Locale, numbers
 
-from lib.drawing import Chart, Language
-from lib.ui import filters, format, i18n
+from lib.charts.layout import Chart, Language
+from lib.ui import filters, formatting, i18n
 from lib.ui.i18n import n, t
 
 _ABREAST: Final = 2
@@ -43,9 +43,9 @@ def language() -> Language:
         t=t,
         n=n,
         number=lambda value: numbers.format_decimal(value, format="#,##0.#", locale=locale),
-        money=format.money,
-        percent=format.percent,
-        day=format.day,
+        money=formatting.money,
+        percent=formatting.percent,
+        day=formatting.day,
         separators=",." if portuguese else ".,",
         day_format="%d/%m/%Y" if portuguese else "%b %-d, %Y",
         axis_day_format="%d/%m" if portuguese else "%b %-d",

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib import clear_export
-from lib.errors import AggregatorError
-from lib.ui import guard, loading
-from lib.ui.format import plain
+from lib.dashboard import clear_export
+from lib.domain.errors import AggregatorError
+from lib.ui import extraction_status, guard
+from lib.ui.formatting import plain
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
-    from lib.clear_export import ClearExport
-    from lib.pipeline import Request
+    from lib.dashboard.clear_export import ClearExport
+    from lib.domain.requests import Request
+    from lib.ui.app_state import Site
     from lib.ui.guard import Admission
-    from lib.ui.site import Site
 
 _EVERY_SECONDS: Final = 0.5
 _REASON: Final = "motivo_em_claro"
@@ -81,11 +81,11 @@ def _start(site: Site, asked: Request) -> None:
 
 def _tell(found: ClearExport | AggregatorError, asked: Request) -> None:
     if isinstance(found, AggregatorError):
-        st.error(plain(loading.explanation(found)))
+        st.error(plain(extraction_status.explanation(found)))
     elif not found.future.done():
         st.fragment(_progress, run_every=_EVERY_SECONDS)(found)
     elif problem := found.future.exception():
-        st.error(plain(loading.explanation(problem)))
+        st.error(plain(extraction_status.explanation(problem)))
     else:
         days = f"{asked.period.start:%Y%m%d}_{asked.period.end:%Y%m%d}"
         st.download_button(

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 from babel import numbers
 
-from lib import cached, customers
-from lib.datasets import Dataset
-from lib.ui import format, i18n
-from lib.ui.format import money, percent, whole
+from lib.analysis import customers
+from lib.dashboard import view_cache
+from lib.dashboard.dataset_store import Dataset
+from lib.ui import formatting, i18n
+from lib.ui.formatting import money, percent, whole
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
-    from lib.customers import Figures, Marketing
-    from lib.ui.frame import View
+    from lib.analysis.customers import Figures, Marketing
+    from lib.ui.page import View
 
 _ABREAST: Final = 4
 _NO_VALUE: Final = "–"
@@ -26,7 +27,7 @@ _VISIBLE: Final = 0.0005
 def before(view: View) -> Marketing | None:
     """The period before of the same length, or None, and the page says why."""
     period = customers.before(view.request.period)
-    name = format.span(period.start, period.end)
+    name = formatting.span(period.start, period.end)
     found = view.beside(period.start, period.end)
     if not isinstance(found, Dataset):
         st.warning(
@@ -37,7 +38,7 @@ def before(view: View) -> Marketing | None:
             )
         )
         return None
-    marketing = cached.marketing(found)
+    marketing = view_cache.marketing(found)
     if not marketing.figures.purchases:
         st.info(
             t(

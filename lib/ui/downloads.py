@@ -26,14 +26,14 @@ from starlette.routing import Route
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from lib.exports import Exports
+from lib.dashboard.export_queue import Exports
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from lib.exports import Export
+    from lib.dashboard.export_queue import Export
 
 EXPORTS: Final = Exports()
 LIFE_SECONDS: Final = 60

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib import audit, delivery
-from lib.errors import AggregatorError
-from lib.exports import Export, file_name
-from lib.report import Written
-from lib.ui import downloads, guard, loading
+from lib.dashboard.export_queue import Export, file_name
+from lib.delivery import delivery
+from lib.domain.errors import AggregatorError
+from lib.reports.publish import Written
+from lib.security import audit_events
+from lib.ui import downloads, extraction_status, guard
 from lib.ui.downloads import EXPORTS
-from lib.ui.format import plain, size
+from lib.ui.formatting import plain, size
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
-    from lib.datasets import Dataset
-    from lib.exports import Workbook
-    from lib.ui.site import Site
+    from lib.dashboard.dataset_store import Dataset
+    from lib.dashboard.export_queue import Workbook
+    from lib.ui.app_state import Site
 
 _EVERY_SECONDS: Final = 0.3
 # The data set this session exports, the name its file gets, and whether it was handed over.
@@ -54,7 +55,7 @@ def show(site: Site, dataset: Dataset) -> None:
         args=(site, dataset),
     )
     if isinstance(asked.get("problem"), AggregatorError):
-        st.error(plain(loading.explanation(asked["problem"])))
+        st.error(plain(extraction_status.explanation(asked["problem"])))
     if export is None:
         return
     if running:
@@ -62,7 +63,7 @@ def show(site: Site, dataset: Dataset) -> None:
         return
     problem = export.future.exception() or _end(asked, export)
     if problem is not None:
-        st.error(plain(loading.explanation(problem)))
+        st.error(plain(extraction_status.explanation(problem)))
         return
     _hand_over(export.future.result(), asked)
 
@@ -73,9 +74,9 @@ def _start(site: Site, dataset: Dataset) -> None:
         return  # the page says why
     asked: dict[str, object] = {"version": dataset.version, "name": file_name(dataset)}
     st.session_state[_ASKED] = asked | {"handed": False}
-    question = audit.question(dataset.key.request, clear=False)
+    question = audit_events.question(dataset.key.request, clear=False)
     try:
-        deed = audit.Deed(site.settings, "export", admission.actor, question)
+        deed = audit_events.Deed(site.settings, "export", admission.actor, question)
     except AggregatorError as problem:
         st.session_state[_ASKED] = {"problem": problem}
         return
@@ -87,7 +88,7 @@ def _start(site: Site, dataset: Dataset) -> None:
     delivery.record_export(site.settings, dataset.outcome, who, export.future)
 
 
-def _note_failure(deed: audit.Deed, workbook: Future[Any]) -> None:
+def _note_failure(deed: audit_events.Deed, workbook: Future[Any]) -> None:
     """Write down that nothing came of it, also where nobody looks at the page any more."""
     problem = workbook.exception()
     if problem is not None:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import streamlit as st
 
-from lib.errors import AggregatorError
-from lib.ui import site as sites
-from lib.ui.format import plain
+from lib.domain.errors import AggregatorError
+from lib.ui import app_state as sites
+from lib.ui.formatting import plain
 from lib.ui.i18n import n, sentence, t
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from lib.datasets import Dataset, Key, Loading
-    from lib.ui.site import Site
+    from lib.dashboard.dataset_store import Dataset, Key, Loading
+    from lib.ui.app_state import Site
 
 _POLL_SECONDS: Final = 0.1
 _READING: Final = ("transactions", "auth_logs")

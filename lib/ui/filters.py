@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib import pipeline
-from lib.reconciliation import CARD, CARD_TIME
-from lib.ui import address, format, i18n
+from lib.config import defaults
+from lib.domain.reconciliation import CARD, CARD_TIME
+from lib.ui import formatting, i18n, query_params
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
-    from lib.pipeline import Request
-    from lib.settings import Settings
+    from lib.config.settings import Settings
+    from lib.domain.requests import Request
 
 Span = tuple[date, date]
 
@@ -76,7 +76,7 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
     timed = st.session_state[_RULE] == CARD_TIME
     minutes = _tolerance(settings) if timed else settings.tolerance_minutes
     _publish(start, end, minutes if timed else None)
-    return pipeline.request(
+    return defaults.request(
         settings,
         today,
         merchant=st.session_state[_MERCHANT],
@@ -99,10 +99,10 @@ def before(start: date, days: int) -> date:
 
 def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> None:
     rules = {CARD: CARD, CARD_TIME: CARD_TIME}
-    address.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
-    address.restore(_RULE, _RULE, lambda texts: _known(texts[0], rules))
-    address.restore(_TOLERANCE, _TOLERANCE, lambda texts: _minutes(texts[0]))
-    address.restore(_PERIOD, _PERIOD, lambda texts: _span(texts, today))
+    query_params.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
+    query_params.restore(_RULE, _RULE, lambda texts: _known(texts[0], rules))
+    query_params.restore(_TOLERANCE, _TOLERANCE, lambda texts: _minutes(texts[0]))
+    query_params.restore(_PERIOD, _PERIOD, lambda texts: _span(texts, today))
     if _known(st.session_state.get(_MERCHANT, ""), merchants) is None:
         st.session_state[_MERCHANT] = next(iter(merchants))
     window = (today - timedelta(days=settings.window_days), today)
@@ -175,7 +175,7 @@ def _take_preset(today: date) -> None:
 
 
 def _publish(start: date, end: date, minutes: int | None) -> None:
-    address.publish(
+    query_params.publish(
         {
             _MERCHANT: st.session_state[_MERCHANT],
             _PERIOD: [start.isoformat(), end.isoformat()],
@@ -189,7 +189,7 @@ def _named(cnpj: str, merchants: Mapping[str, str]) -> str:
     """The merchant's name, with its CNPJ where it shares the name."""
     name = merchants[cnpj]
     alone = list(merchants.values()).count(name) == 1
-    return name if alone else f"{name} · {format.cnpj(cnpj)}"
+    return name if alone else f"{name} · {formatting.cnpj(cnpj)}"
 
 
 def _known(text: str, names: Mapping[str, str]) -> str | None:

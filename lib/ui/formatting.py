@@ -10,11 +10,14 @@ import re
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from babel import dates, numbers
 
 from lib.ui.i18n import PORTUGUESE, language, t
+
+if TYPE_CHECKING:
+    from lib.domain.messages import Notice
 
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
 _CURRENCY: Final = "BRL"
@@ -127,3 +130,12 @@ def _currency(spoken: str) -> str:
 def _day(value: date, spoken: str) -> str:
     pattern = "dd/MM/yyyy" if spoken == PORTUGUESE else "medium"
     return dates.format_date(value, format=pattern, locale=spoken)
+
+
+def sentence(notice: Notice) -> str:
+    """What the notice says, in the reader's language."""
+    values = {
+        name: whole(value) if isinstance(value, int) else value
+        for name, value in notice.values.items()
+    }
+    return plain(t(notice.template, **values))

@@ -12,7 +12,8 @@ import time
 from functools import lru_cache
 from typing import Final
 
-from lib import private_folders, scrubber
+from lib.dashboard import temp_folders
+from lib.security import redaction
 
 _EVERY_SECONDS: Final = 1.0
 
@@ -20,8 +21,8 @@ _EVERY_SECONDS: Final = 1.0
 @lru_cache(maxsize=1)
 def start() -> threading.Thread:
     """Begin collecting, and have the logs scrubbed and old exports removed, once a process."""
-    scrubber.install()
-    private_folders.sweep()
+    redaction.install()
+    temp_folders.sweep()
     thread = threading.Thread(target=_collect, name="upkeep", daemon=True)
     thread.start()
     return thread

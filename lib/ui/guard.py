@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 import streamlit as st
 
-from lib import access, audit
-from lib.access import Permission
-from lib.audit import Actor
-from lib.datasets import Rights
-from lib.errors import AggregatorError
-from lib.pipeline import Request
-from lib.ui import identity
-from lib.ui import site as sites
-from lib.ui.format import plain
+from lib.dashboard.dataset_store import Rights
+from lib.domain.errors import AggregatorError
+from lib.domain.requests import Request
+from lib.security import audit_events, permissions
+from lib.security.audit_events import Actor
+from lib.security.permissions import Permission
+from lib.ui import app_state as sites
+from lib.ui import session_user
+from lib.ui.formatting import plain
 from lib.ui.i18n import sentence, t
 
 if TYPE_CHECKING:
-    from lib.audit import Balanced
-    from lib.datasets import Dataset
-    from lib.engines.result import Result
-    from lib.ui.site import Site
+    from lib.dashboard.dataset_store import Dataset
+    from lib.engines.parquet_result import Result
+    from lib.security.audit_events import Balanced
+    from lib.ui.app_state import Site
 
 _ADMITTED: Final = "_admitted"
 _VIEWED: Final = "_viewed"
@@ -59,7 +59,7 @@ def admit(site: Site) -> Admission:
         st.session_state.pop(_ADMITTED, None)
         _refuse(site, found)
     st.session_state[_ADMITTED] = found
-    if identity.sign_in_configured():
+    if session_user.sign_in_configured():
         _tell_once(site, "sign_in", found.actor, "")
         with st.sidebar:
             st.caption(plain(found.actor.who))
@@ -144,10 +144,10 @@ def _write(
     reader = admission()
     if reader is None or st.session_state.get(kept) == shown:
         return
-    question = audit.question(request, clear=False)
+    question = audit_events.question(request, clear=False)
     try:
-        audit.record(
-            site.settings, "view", reader.actor, rows=audit.rows(found), **question, **asked
+        audit_events.record(
+            site.settings, "view", reader.actor, rows=audit_events.rows(found), **question, **asked
         )
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
@@ -164,20 +164,20 @@ def is_auditor() -> bool:
 
 def _decide(site: Site) -> Admission | Reason:
     settings = site.settings
-    if not identity.sign_in_configured():
-        if not (site.demo or (settings.access.without_sign_in and identity.at_this_machine())):
+    if not session_user.sign_in_configured():
+        if not (site.demo or (settings.access.without_sign_in and session_user.at_this_machine())):
             return "no_sign_in"
-        actor = Actor(audit.account().who, identity.address())
+        actor = Actor(audit_events.account().who, session_user.address())
         return Admission(Rights(), settings.merchants, actor)
-    if not identity.signed_in():
+    if not session_user.signed_in():
         return "signed_out"
-    if identity.expired():
+    if session_user.expired():
         return "expired"
-    who = identity.person(settings.access.groups_claim)
-    may = access.permission(settings.access, settings.merchants, who)
+    who = session_user.person(settings.access.groups_claim)
+    may = permissions.permission(settings.access, settings.merchants, who)
     if not may.anything:
         return "no_role"
-    return _admission(site, identity.name(), may)
+    return _admission(site, session_user.name(), may)
 
 
 def _admission(site: Site, name: str, may: Permission) -> Admission:
@@ -185,7 +185,7 @@ def _admission(site: Site, name: str, may: Permission) -> Admission:
     merchants = {cnpj: settings.merchants[cnpj] for cnpj in may.merchants}
     # Where the databases keep rows apart, no data set is anybody else's.
     rights = Rights(name if settings.row_level_security else "")
-    actor = Actor(name, identity.address())
+    actor = Actor(name, session_user.address())
     return Admission(rights, merchants, actor, may.clear, may.auditor)
 
 
@@ -199,7 +199,7 @@ def _refuse(site: Site, reason: Reason) -> NoReturn:
         )
         st.stop()
     if reason == "no_role":
-        actor = Actor(identity.name(), identity.address())
+        actor = Actor(session_user.name(), session_user.address())
         _tell_once(site, "refusal", actor, reason)
         st.error(
             plain(t("{name} não tem acesso a este painel; peça-o ao responsável.", name=actor.who))
@@ -207,7 +207,7 @@ def _refuse(site: Site, reason: Reason) -> NoReturn:
         st.button(t("Sair"), on_click=st.logout)
         st.stop()
     if reason == "expired":
-        _tell_once(site, "refusal", Actor(identity.name(), identity.address()), reason)
+        _tell_once(site, "refusal", Actor(session_user.name(), session_user.address()), reason)
         st.warning(t("O seu acesso expirou; entre de novo."))
     else:
         st.info(t("Entre com a sua conta para ver o painel."))
@@ -218,7 +218,7 @@ def _refuse(site: Site, reason: Reason) -> NoReturn:
 def _leave(site: Site, actor: Actor) -> None:
     st.session_state.clear()
     try:
-        audit.record(site.settings, "sign_out", actor)
+        audit_events.record(site.settings, "sign_out", actor)
     finally:
         st.logout()
 
@@ -228,7 +228,7 @@ def _tell_once(site: Site, kind: Literal["sign_in", "refusal"], actor: Actor, re
     if (kind, actor.who, reason) in told:
         return
     try:
-        audit.record(site.settings, kind, actor, why=reason or None)
+        audit_events.record(site.settings, kind, actor, why=reason or None)
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()

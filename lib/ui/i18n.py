@@ -1,6 +1,6 @@
 """The reader's language: Portuguese (pt-BR), or English where the browser prefers it.
 
-Owns the gettext catalogues: the message is the Portuguese text, `lib/locale/en` the English. A
+Owns the gettext catalogues: the message is the Portuguese text, `lib/ui/locale/en` the English. A
 catalogue is compiled in memory from its source at first use, so that it is never stale.
 """
 
@@ -16,11 +16,11 @@ import streamlit as st
 from babel import numbers
 from babel.messages import mofile, pofile
 
-from lib.errors import AggregatorError
+from lib.domain.errors import AggregatorError
 
 PORTUGUESE: Final = "pt_BR"
 ENGLISH: Final = "en"
-CATALOGUES: Final = Path(__file__).resolve().parent.parent / "locale"
+CATALOGUES: Final = Path(__file__).resolve().parent / "locale"
 
 
 def language() -> str:

@@ -1,8 +1,8 @@
 """The pages of the dashboard, their titles and addresses, and the one way to run them.
 
 Streamlit runs a page of the `pages` folder without the entry where its address is opened first,
-unless it was told before (`lib.ui.lifetime` does so). A page finds that out by `ensure_entered`,
-which has the entry run instead.
+unless it was told before (`lib.ui.server_lifecycle` does so). A page finds that out by
+`ensure_entered`, which has the entry run instead.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 import streamlit as st
 
-from lib.engines import catalogue
-from lib.settings import ROOT
+from lib.config.settings import ROOT
+from lib.engines import result_index
+from lib.ui import app_state as sites
 from lib.ui import guard
-from lib.ui import site as sites
 from lib.ui.i18n import t
 
 NAME: Final = "Marketing Data Aggregator"
@@ -78,7 +78,7 @@ def _visibility(name: str) -> Literal["visible", "hidden"]:
     """The audit is only offered to auditors (the page itself turns others away), and results
     where there are any."""
     site = sites.find()
-    if name == "results" and not (site and catalogue.folders(site.settings)):
+    if name == "results" and not (site and result_index.folders(site.settings)):
         return "hidden"
     return "hidden" if name == "audit" and not guard.is_auditor() else "visible"
 

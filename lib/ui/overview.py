@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import streamlit as st
 
-from lib import browsing, diagnosis, listings
-from lib import columns as c
-from lib.browsing import Query
-from lib.ui import cells, format, navigation, sources, tables
-from lib.ui.format import money, percent, whole
+from lib.analysis import table_query, table_schemas
+from lib.analysis.table_query import Query
+from lib.delivery import diagnosis
+from lib.domain import columns as c
+from lib.ui import formatting, navigation, table_cells, tables
+from lib.ui.formatting import money, percent, whole
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from lib.overview import Overview
-    from lib.reconciliation import Reconciliation
-    from lib.summary import Books
+    from lib.analysis.overview import Overview
+    from lib.domain.outcomes import Books
+    from lib.domain.reconciliation import Reconciliation
 
 _NEWEST: Final = 5
 _MOST_DAYS: Final = 5
@@ -58,7 +59,7 @@ def metrics(figures: Overview, books: Books) -> None:
         )
         _metric(
             t("Valor consolidado"),
-            format.large(books.amount_consolidated),
+            formatting.large(books.amount_consolidated),
             t("{amount} em média", amount=mean),
             [float(amount) for amount in figures.amount],
         )
@@ -78,14 +79,14 @@ def balance(books: Books) -> None:
         n("{count} divergente", "{count} divergentes", books.divergences),
     )
     sums = f"{transactions} = {' + '.join(parts)} · {logs} = {' + '.join(log_parts)}"
-    st.success(format.plain(f"✓ {sums}"))
+    st.success(formatting.plain(f"✓ {sums}"))
 
 
 def notices(result: Reconciliation) -> None:
     """What is likely wrong, where the result itself gives it away."""
     if len(result.transaction_rows) and len(result.log_rows):  # every page tells of an empty side
         for notice in diagnosis.notices(result):
-            st.warning(sources.sentence(notice))
+            st.warning(formatting.sentence(notice))
 
 
 def reach(figures: Overview) -> None:
@@ -108,7 +109,7 @@ def reach(figures: Overview) -> None:
     with st.grid(len(sides)):
         for label, latest, lacking, days in sides:
             with st.container(border=True, height="stretch"):
-                st.metric(label, format.instant(latest) if latest else _NOTHING)
+                st.metric(label, formatting.instant(latest) if latest else _NOTHING)
                 if days:
                     st.caption(lacking.format(days=_listed(days)))
 
@@ -153,14 +154,14 @@ def attention(figures: Overview, result: Reconciliation) -> None:
         return
     st.subheader(t("Precisam de alguém"), anchor=False)
     wanted = ((c.MOTIVO, (c.APROVADA_SEM_TRANSACAO,)),)
-    at = browsing.positions(result, listings.DIVERGENCES, Query(wanted=wanted))
-    rows = cells.formatted(listings.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
+    at = table_query.positions(result, table_schemas.DIVERGENCES, Query(wanted=wanted))
+    rows = table_cells.formatted(table_schemas.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
     st.dataframe(
         rows,
         hide_index=True,
         placeholder="",
-        column_order=cells.order(rows.column_names),
-        column_config=cells.configuration(rows.column_names, ""),
+        column_order=table_cells.order(rows.column_names),
+        column_config=table_cells.configuration(rows.column_names, ""),
     )
     more = n(
         "Ver {count} log aprovado sem transação",
@@ -168,7 +169,7 @@ def attention(figures: Overview, result: Reconciliation) -> None:
         needing,
     )
     if st.button(more):
-        tables.ask(listings.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
+        tables.ask(table_schemas.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
         st.switch_page(navigation.path("divergences"))
 
 
@@ -182,7 +183,7 @@ def _metric(
     st.metric(
         label,
         value,
-        delta=format.plain(below),
+        delta=formatting.plain(below),
         delta_color=color,
         delta_arrow="off",
         chart_data=list(series) if len(series) > 1 else None,
@@ -192,11 +193,11 @@ def _metric(
 
 
 def _day(day: date | None) -> str:
-    return format.day(day) if day else t("sem data do período")
+    return formatting.day(day) if day else t("sem data do período")
 
 
 def _listed(days: Sequence[date]) -> str:
-    some = ", ".join(format.day(day) for day in days[:_MOST_DAYS])
+    some = ", ".join(formatting.day(day) for day in days[:_MOST_DAYS])
     if len(days) <= _MOST_DAYS:
         return some
     return n(

@@ -13,29 +13,28 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib.datasets import Dataset, Key, Rights
-from lib.errors import AggregatorError
-from lib.reconciliation import Period
+from lib.dashboard.dataset_store import Dataset, Key, Rights
+from lib.domain.errors import AggregatorError
+from lib.domain.reconciliation import Period
 from lib.ui import (
-    address,
-    clear,
+    clear_export,
     export,
+    extraction_status,
     filters,
-    format,
-    freshness,
+    formatting,
+    garbage_collection,
     guard,
-    loading,
     navigation,
+    query_params,
+    refresh,
     runs,
-    sources,
-    upkeep,
 )
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
-    from lib.pipeline import Request
+    from lib.domain.requests import Request
+    from lib.ui.app_state import Site
     from lib.ui.guard import Admission
-    from lib.ui.site import Site
 
 Admit = Callable[["Site"], "Admission"]
 _WIDER_DAYS: Final = 30
@@ -67,7 +66,7 @@ class View:
         if found is not None:
             return found
         running = self.site.store.load(self.site.settings, key)
-        with st.spinner(t("Lendo {period}…", period=format.span(start, end))):
+        with st.spinner(t("Lendo {period}…", period=formatting.span(start, end))):
             problem = running.future.exception()
         if isinstance(problem, AggregatorError):
             return problem
@@ -78,12 +77,12 @@ def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admissio
     """Set a page up that shows no data set; stops it for who the guard turns away."""
     st.set_page_config(page_title=_title(name), page_icon=navigation.ICON, layout="wide")
     navigation.ensure_entered()
-    address.arrive(name)
-    upkeep.start()
+    query_params.arrive(name)
+    garbage_collection.start()
     st.html(_STYLE)
     st.logo(navigation.LOGO, size="large")
     st.title(navigation.titles()[name], anchor=False)
-    site = loading.site()
+    site = extraction_status.site()
     return site, admit(site)
 
 
@@ -97,16 +96,16 @@ def open_page(name: str) -> View:
         with st.sidebar:
             asked = filters.show(site.settings, admission.merchants, site.today)
     except AggregatorError as problem:
-        loading.failure(problem)
+        extraction_status.failure(problem)
     if asked.merchant not in admission.merchants:
         guard.turn_away(site)
     subtitle.caption(_subject(admission.merchants[asked.merchant], asked))
     key = Key(asked, admission.rights)
-    dataset = site.store.find(key) or loading.watch(site, key)
+    dataset = site.store.find(key) or extraction_status.watch(site, key)
     with st.sidebar:
-        freshness.show(site, dataset)
+        refresh.show(site, dataset)
         export.show(site, dataset)
-        clear.show(site, admission, asked)
+        clear_export.show(site, admission, asked)
     guard.note_view(site, name, dataset)
     _tell_emptiness(dataset)
     return View(dataset, site, admission.rights)
@@ -123,7 +122,7 @@ def announce(site: Site) -> None:
         )
         return
     for warning in site.settings.warnings():
-        st.warning(sources.sentence(warning))
+        st.warning(formatting.sentence(warning))
 
 
 def _title(name: str) -> str:
@@ -131,8 +130,8 @@ def _title(name: str) -> str:
 
 
 def _subject(merchant: str, asked: Request) -> str:
-    period = format.span(asked.period.start, asked.period.end)
-    return f"{format.plain(merchant)} · CNPJ {format.cnpj(asked.merchant)} · {period}"
+    period = formatting.span(asked.period.start, asked.period.end)
+    return f"{formatting.plain(merchant)} · CNPJ {formatting.cnpj(asked.merchant)} · {period}"
 
 
 def _tell_emptiness(dataset: Dataset) -> None:
@@ -149,11 +148,11 @@ def _tell_emptiness(dataset: Dataset) -> None:
     st.info(
         t(
             "Nenhuma transação e nenhum log de {merchant} em {period}.",
-            merchant=format.plain(dataset.outcome.merchant_name),
-            period=format.span(period.start, period.end),
+            merchant=formatting.plain(dataset.outcome.merchant_name),
+            period=formatting.span(period.start, period.end),
         )
     )
     if wider[0] < period.start:
-        label = t("Ver {period}", period=format.span(*wider))
+        label = t("Ver {period}", period=formatting.span(*wider))
         st.button(label, on_click=filters.narrow, args=wider)
     st.stop()

@@ -12,15 +12,16 @@ import numpy as np
 import pyarrow as pa
 import streamlit as st
 
-from lib import columns as c
-from lib import explanations, keys, related
-from lib.ui import cells, format
+from lib.analysis import reasons, related_records
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.ui import formatting, table_cells
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lib.reconciliation import Reconciliation, Rows
+    from lib.domain.reconciliation import Reconciliation, Rows
 
 _LOG: Final = (c.NUM_CARTAO, c.DATA, c.HORA, c.COD_RESPOSTA, c.DES_LOG)
 _MOST_LOGS: Final = 50
@@ -34,7 +35,7 @@ def pair(result: Reconciliation, at: int) -> None:
         t(
             "Encontrados pelo cartão {join}; o log veio {distance}.",
             join=join,
-            distance=_distance(related.seconds_between(result, transaction, log)),
+            distance=_distance(related_records.seconds_between(result, transaction, log)),
         )
     )
     left, right = st.columns(2)
@@ -42,7 +43,7 @@ def pair(result: Reconciliation, at: int) -> None:
         _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
     with right:
         _record(t("Log"), result.auth_logs, _LOG, log)
-    _other_logs(result, related.logs_of_transaction(result, transaction), log)
+    _other_logs(result, related_records.logs_of_transaction(result, transaction), log)
 
 
 def divergence(result: Reconciliation, at: int) -> None:
@@ -50,7 +51,7 @@ def divergence(result: Reconciliation, at: int) -> None:
     log = int(result.divergent_rows[at])
     motivo = c.MOTIVOS[int(result.motivo[at])]
     st.text(f"{motivo}: {meaning(motivo)}")
-    nearest = related.nearest_transaction(result, log)
+    nearest = related_records.nearest_transaction(result, log)
     left, right = st.columns(2)
     with left:
         _record(t("Log"), result.auth_logs, _LOG, log)
@@ -63,10 +64,10 @@ def divergence(result: Reconciliation, at: int) -> None:
             st.text(
                 t(
                     "O log veio {distance}.",
-                    distance=_distance(related.seconds_between(result, nearest, log)),
+                    distance=_distance(related_records.seconds_between(result, nearest, log)),
                 )
             )
-    _other_logs(result, related.logs_of_log(result, log), log)
+    _other_logs(result, related_records.logs_of_log(result, log), log)
 
 
 def without_log(result: Reconciliation, at: int) -> None:
@@ -75,13 +76,13 @@ def without_log(result: Reconciliation, at: int) -> None:
     reason = c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])]
     st.text(f"{t(reason)}: {_meaning_without_log(reason)}")
     _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
-    _other_logs(result, related.logs_of_transaction(result, transaction), None)
+    _other_logs(result, related_records.logs_of_transaction(result, transaction), None)
 
 
 def duplicate(result: Reconciliation, at: int) -> None:
     """A removed duplicate beside the transaction that stands for both."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
-    [reason] = explanations.why(result, np.array([at]))
+    [reason] = reasons.why(result, np.array([at]))
     st.text(t("Por que a outra ficou: {reason}.", reason=t(c.DUPLICATE_REASONS[int(reason)])))
     left, right = st.columns(2)
     with left:
@@ -109,7 +110,7 @@ _STYLE: Final = """<style>
 
 
 def _text(name: str, value: Any) -> str:
-    return escape(cells.written(name, value)) or "–"
+    return escape(table_cells.written(name, value)) or "–"
 
 
 def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
@@ -124,17 +125,17 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
     )
     st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4></div>")
     first = pa.array(others[:_MOST_LOGS])
-    logs = {name: keys.column(result.auth_logs, name).take(first) for name in _LOG}
-    frame = cells.formatted(pa.table(logs))
+    logs = {name: column_arrays.column(result.auth_logs, name).take(first) for name in _LOG}
+    frame = table_cells.formatted(pa.table(logs))
     st.dataframe(
         frame,
         key="outros_logs_linhas",
         hide_index=True,
         placeholder="",
-        column_config=cells.configuration(frame.column_names, ""),
+        column_config=table_cells.configuration(frame.column_names, ""),
     )
     if len(others) > _MOST_LOGS:
-        st.caption(t("Aparecem os primeiros {count}.", count=format.whole(_MOST_LOGS)))
+        st.caption(t("Aparecem os primeiros {count}.", count=formatting.whole(_MOST_LOGS)))
 
 
 def _distance(seconds: int | None) -> Any:
@@ -142,7 +143,7 @@ def _distance(seconds: int | None) -> Any:
         return t("sem hora para comparar")
     if seconds == 0:
         return t("no mesmo segundo")
-    span = format.seconds(abs(seconds)).lstrip("+")
+    span = formatting.seconds(abs(seconds)).lstrip("+")
     return t("{span} depois", span=span) if seconds > 0 else t("{span} antes", span=span)
 
 

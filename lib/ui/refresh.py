@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib.ui import format, guard, loading
-from lib.ui.format import plain
+from lib.ui import extraction_status, formatting, guard
+from lib.ui.formatting import plain
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from lib.datasets import Dataset, Key
-    from lib.ui.site import Site
+    from lib.dashboard.dataset_store import Dataset, Key
+    from lib.ui.app_state import Site
 
 _EVERY_SECONDS: Final = 0.5
 # The refresh this session asked for, kept to tell of its failure.
@@ -39,7 +39,7 @@ class _Asked:
 def show(site: Site, dataset: Dataset) -> None:
     """Draw when the data set was read and the button that reads it anew."""
     site.store.renew(site.settings, dataset)
-    st.caption(t("Extraído em {instant}", instant=format.instant(dataset.outcome.extracted_at)))
+    st.caption(t("Extraído em {instant}", instant=formatting.instant(dataset.outcome.extracted_at)))
     running = site.store.loading(dataset.key)
     st.button(
         t("Atualizar"),
@@ -52,7 +52,7 @@ def show(site: Site, dataset: Dataset) -> None:
         st.fragment(_progress, run_every=_EVERY_SECONDS)(site, dataset)
     asked: _Asked | None = st.session_state.get(_ASKED)
     if asked is not None and asked.key == dataset.key and asked.problem is not None:
-        st.error(plain(loading.explanation(asked.problem)))
+        st.error(plain(extraction_status.explanation(asked.problem)))
 
 
 def _refresh(site: Site, dataset: Dataset) -> None:
@@ -67,5 +67,5 @@ def _progress(site: Site, dataset: Dataset) -> None:
     running = site.store.loading(dataset.key)
     if running is None:
         st.rerun()
-    for line in loading.lines(running):
+    for line in extraction_status.lines(running):
         st.caption(line)

@@ -19,33 +19,34 @@ import pandas as pd
 import pyarrow.compute as pc
 import streamlit as st
 
-from lib import charts, explanations, listings, series
-from lib import columns as c
-from lib.engines import catalogue, tables
-from lib.engines import result as engine_results
-from lib.errors import AggregatorError
-from lib.overview import Overview
-from lib.ui import address, cells, format, guard, headline, plots
+from lib.analysis import reasons, table_schemas, time_series
+from lib.analysis.overview import Overview
+from lib.charts import period as charts
+from lib.domain import columns as c
+from lib.domain.errors import AggregatorError
+from lib.engines import parquet_result as engine_results
+from lib.engines import result_index, result_tables
+from lib.ui import chart_view, formatting, guard, overview, query_params, table_cells
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
-    from lib.engines.result import Result
+    from lib.engines.parquet_result import Result
+    from lib.ui.app_state import Site
     from lib.ui.guard import Admission
-    from lib.ui.site import Site
 
 PAGE_ROWS: Final = 50
 _ROW_PIXELS: Final = 35
 _CHOSEN: Final = "resultado"
 # Columns of the files that a screen calls otherwise.
 _NAMES: Final = {
-    tables.WITHOUT_LOG: {explanations.MOTIVO_SEM_LOG: listings.MOTIVO_SEM_LOG},
-    tables.DUPLICATES: {explanations.SOBREVIVENTE_VIRTUAL: listings.VIRTUAL_MANTIDO},
+    result_tables.WITHOUT_LOG: {reasons.MOTIVO_SEM_LOG: table_schemas.MOTIVO_SEM_LOG},
+    result_tables.DUPLICATES: {reasons.SOBREVIVENTE_VIRTUAL: table_schemas.VIRTUAL_MANTIDO},
 }
 _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    tables.DIVERGENCES: {c.MOTIVO: c.MOTIVOS, c.COD_RESPOSTA: ()},
-    tables.CONSOLIDATED: {c.TIPO_MATCH: (c.FISICO, c.VIRTUAL), c.COD_RESPOSTA: ()},
-    tables.WITHOUT_LOG: {explanations.MOTIVO_SEM_LOG: c.WITHOUT_LOG_REASONS},
-    tables.DUPLICATES: {explanations.POR_QUE: c.DUPLICATE_REASONS},
+    result_tables.DIVERGENCES: {c.MOTIVO: c.MOTIVOS, c.COD_RESPOSTA: ()},
+    result_tables.CONSOLIDATED: {c.TIPO_MATCH: (c.FISICO, c.VIRTUAL), c.COD_RESPOSTA: ()},
+    result_tables.WITHOUT_LOG: {reasons.MOTIVO_SEM_LOG: c.WITHOUT_LOG_REASONS},
+    result_tables.DUPLICATES: {reasons.POR_QUE: c.DUPLICATE_REASONS},
 }
 
 _Words = tuple[tuple[str, tuple[str, ...]], ...]
@@ -57,7 +58,7 @@ def choose(site: Site, admission: Admission) -> Result:
     if not found:
         st.info(t("Nenhum resultado de execução grande para mostrar."))
         st.stop()
-    address.restore(_CHOSEN, _CHOSEN, lambda texts: texts[0] if texts[0] in found else None)
+    query_params.restore(_CHOSEN, _CHOSEN, lambda texts: texts[0] if texts[0] in found else None)
     if st.session_state.get(_CHOSEN) not in found:
         st.session_state[_CHOSEN] = next(iter(found))
     with st.sidebar:
@@ -69,15 +70,15 @@ def choose(site: Site, admission: Admission) -> Result:
             persist_state="session",
         )
     chosen = found[st.session_state[_CHOSEN]]
-    address.publish({_CHOSEN: chosen.version})
+    query_params.publish({_CHOSEN: chosen.version})
     st.caption(
         t(
             "{merchant} · CNPJ {cnpj} · {period} · regra {rule} · lido em {moment}",
-            merchant=format.plain(chosen.merchant_name),
-            cnpj=format.cnpj(chosen.merchant),
-            period=format.span(chosen.period.start, chosen.period.end),
-            rule=format.plain(chosen.rule.name),
-            moment=format.instant(chosen.extracted_at),
+            merchant=formatting.plain(chosen.merchant_name),
+            cnpj=formatting.cnpj(chosen.merchant),
+            period=formatting.span(chosen.period.start, chosen.period.end),
+            rule=formatting.plain(chosen.rule.name),
+            moment=formatting.instant(chosen.extracted_at),
         )
     )
     return chosen
@@ -85,7 +86,7 @@ def choose(site: Site, admission: Admission) -> Result:
 
 def show(site: Site, found: Result, part: str) -> None:
     """The summary of a result, or one of its tables."""
-    if part in tables.NAMES:
+    if part in result_tables.NAMES:
         st.fragment(_table)(site, found, part)
     else:
         with _in_place():
@@ -107,9 +108,9 @@ def _summary(site: Site, found: Result) -> None:
         days_without_transactions=(),
         days_without_logs=(),
     )
-    headline.metrics(figures, found.books)
-    headline.balance(found.books)
-    language, timeline = plots.language(), _timeline(str(found.folder), found.version)
+    overview.metrics(figures, found.books)
+    overview.balance(found.books)
+    language, timeline = chart_view.language(), _timeline(str(found.folder), found.version)
     drawn = {
         "purchases": charts.purchases(timeline, language),
         "amount": charts.amount(timeline, language),
@@ -118,7 +119,7 @@ def _summary(site: Site, found: Result) -> None:
         "response_codes": charts.response_codes(found.codes, found.rule.approved_codes, language),
     }
     # A day's click would ask the databases for that day.
-    plots.show({f"resultado_{key}": replace(chart, days=()) for key, chart in drawn.items()})
+    chart_view.show({f"resultado_{key}": replace(chart, days=()) for key, chart in drawn.items()})
 
 
 def _table(site: Site, found: Result, name: str) -> None:
@@ -147,15 +148,15 @@ def _table(site: Site, found: Result, name: str) -> None:
         else:
             page = found.page(name, start, PAGE_ROWS)
     names = [_called(name, column) for column in page.column_names]
-    shown = cells.formatted(page.rename_columns(names))
+    shown = table_cells.formatted(page.rename_columns(names))
     st.dataframe(
         shown,
         key=f"resultado_{name}_linhas",
         hide_index=True,
         height=(len(shown) + 1) * _ROW_PIXELS + 3,
         row_height=_ROW_PIXELS,
-        column_order=cells.order(names),
-        column_config=cells.configuration(names, ""),
+        column_order=table_cells.order(names),
+        column_config=table_cells.configuration(names, ""),
         placeholder="",
     )
 
@@ -179,9 +180,9 @@ def _filters(found: Result, name: str) -> _Words:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for column, words in _FILTERED[name].items():
             known, called = words or tuple(found.codes["code"]), _called(name, column)
-            said = {word: cells.written(called, word) or t("(em branco)") for word in known}
+            said = {word: table_cells.written(called, word) or t("(em branco)") for word in known}
             picked = st.multiselect(
-                cells.label(called),
+                table_cells.label(called),
                 known,
                 key=f"resultado_{name}_{column}",
                 format_func=said.__getitem__,
@@ -211,19 +212,19 @@ def _expression(wanted: _Words) -> Any:
 def _readable(site: Site, admission: Admission) -> list[Result]:
     if site.demo or site.settings.row_level_security:
         return []
-    found = [_opened(folder, _stamp(folder)) for folder in catalogue.folders(site.settings)]
+    found = [_opened(folder, _stamp(folder)) for folder in result_index.folders(site.settings)]
     return [r for r in found if r and not r.clear and r.merchant in admission.merchants]
 
 
 def _stamp(folder: Path) -> object:
     try:
-        told = (folder / catalogue.MANIFEST).stat()
+        told = (folder / result_index.MANIFEST).stat()
     except OSError:
         return None
     return told.st_mtime_ns, told.st_ino
 
 
-@lru_cache(maxsize=catalogue.MOST)
+@lru_cache(maxsize=result_index.MOST)
 def _opened(folder: Path, stamp: object) -> Result | None:
     """The result of this manifest, None where it cannot be read."""
     try:
@@ -233,7 +234,7 @@ def _opened(folder: Path, stamp: object) -> Result | None:
 
 
 def _named(found: Result) -> str:
-    period = format.span(found.period.start, found.period.end)
+    period = formatting.span(found.period.start, found.period.end)
     return f"{found.merchant_name} · {period} · {found.rule.name}"
 
 
@@ -257,7 +258,7 @@ def _timeline(folder: str, version: str) -> pd.DataFrame:
         "consolidated": good,
         "divergences": days["divergences"].to_numpy(),
         "without_log": without,
-        "rate": series.share(good, good + without),
+        "rate": time_series.share(good, good + without),
         "amount": days["amount_consolidated"],
     }
     for name, word in (("fisico", c.FISICO), ("virtual", c.VIRTUAL)):

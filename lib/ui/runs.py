@@ -15,19 +15,20 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from lib import audit, history, unusual
-from lib.errors import HistoryError
-from lib.ui import format
-from lib.ui.format import plain, whole
+from lib.delivery import anomaly_notes, history
+from lib.domain.errors import HistoryError
+from lib.security import audit_events
+from lib.ui import formatting
+from lib.ui.formatting import plain, whole
 from lib.ui.i18n import n, sentence, t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
 
-    from lib.history import Run
+    from lib.delivery.history import Run
+    from lib.ui.app_state import Site
     from lib.ui.guard import Admission
-    from lib.ui.site import Site
 
 _SHOWN: Final = 200
 _SEARCHED: Final = 200
@@ -47,7 +48,7 @@ def banner(site: Site, admission: Admission) -> None:
         began = run.began_at.astimezone(zone)
         values = {
             "merchant": run.merchant_name,
-            "moment": f"{format.day(began.date())} {began:%H:%M}",
+            "moment": f"{formatting.day(began.date())} {began:%H:%M}",
         }
         if concern == _ENDED_BADLY:
             text = t(
@@ -78,13 +79,13 @@ def _concerns(path: str) -> list[tuple[str, Run]]:
     except HistoryError:
         return []  # the page of the runs says so
     now = datetime.now(UTC)
-    return [(_concern(run, now), run) for run in unusual.concerns(runs, now)]
+    return [(_concern(run, now), run) for run in anomaly_notes.concerns(runs, now)]
 
 
 def _concern(run: Run, now: datetime) -> str:
     if run.outcome != history.DONE:
         return _ENDED_BADLY
-    return _OLD if unusual.is_old(run, now) else _NOTED
+    return _OLD if anomaly_notes.is_old(run, now) else _NOTED
 
 
 def read(site: Site, admission: Admission) -> list[Run]:
@@ -108,7 +109,7 @@ def trend(runs: Sequence[Run]) -> None:
     seconds = [sum((run.seconds or {}).values()) for run in latest]
     figures = (
         (t("Registros lidos"), whole(rows[-1]), rows),
-        (t("Taxa de divergência"), format.percent(rates[-1]), rates),
+        (t("Taxa de divergência"), formatting.percent(rates[-1]), rates),
         (t("Duração"), _seconds(seconds[-1]), seconds),
     )
     with st.container(horizontal=True):
@@ -167,7 +168,7 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
 def _hand_over(file: Path, run: Run, site: Site, admission: Admission) -> bytes:
     """The report's bytes, once it is written down who takes them."""
     taken = {"merchant": run.merchant, "file": str(file), "sha256": run.sha256, "clear": run.clear}
-    audit.record(site.settings, "export", admission.actor, **taken)
+    audit_events.record(site.settings, "export", admission.actor, **taken)
     return file.read_bytes()
 
 
@@ -193,14 +194,14 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
     }
     rate = run.divergence_rate
     return {
-        t("Início"): format.instant(run.began_at.astimezone(zone)),
+        t("Início"): formatting.instant(run.began_at.astimezone(zone)),
         t("Resultado"): outcomes.get(run.outcome, run.outcome),
         t("Origem"): origins.get(run.origin, run.origin),
         t("Estabelecimento"): run.merchant_name,
-        t("Período"): format.span(*run.period),
+        t("Período"): formatting.span(*run.period),
         t("Registros lidos"): whole(_rows(run)) if run.books else _NOTHING,
         t("Divergências"): whole(run.books["divergences"]) if run.books else _NOTHING,
-        t("Taxa de divergência"): _NOTHING if rate is None else format.percent(rate),
+        t("Taxa de divergência"): _NOTHING if rate is None else formatting.percent(rate),
         t("Duração"): _seconds(sum(run.seconds.values())) if run.seconds else _NOTHING,
     }
 
@@ -233,13 +234,13 @@ def _columns() -> dict[str, Any]:
 
 
 def _seconds(seconds: float) -> str:
-    return t("{seconds} s", seconds=format.tenths(seconds))
+    return t("{seconds} s", seconds=formatting.tenths(seconds))
 
 
 def _stage(name: str, seconds: float) -> str:
     names = {"extract": t("leitura"), "match": t("conciliação"), "write": t("gravação")}
     names["reconcile"] = t("leitura e conciliação")
-    return t("{stage} {seconds} s", stage=names.get(name, name), seconds=format.tenths(seconds))
+    return t("{stage} {seconds} s", stage=names.get(name, name), seconds=formatting.tenths(seconds))
 
 
 def _rows(run: Run) -> int:

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 from streamlit.runtime.pages_manager import PagesManager
 
-from lib import demo
-from lib.ui import site
+from lib.demo import servers
+from lib.ui import app_state
 from lib.ui.downloads import EXPORTS
 
 
@@ -24,6 +24,6 @@ async def lifespan(_: object) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False
     yield
     EXPORTS.close()
-    ready = site.find()
+    ready = app_state.find()
     if ready and ready.demo:
-        demo.stop()
+        servers.stop()

@@ -1,6 +1,8 @@
-"""Who sits at the browser: the signed-in person's claims, the address, and what is wrong with them.
+"""Who sits at the browser: the signed-in person's claims, the address, and what is wrong with
+them.
 
-The only reader of Streamlit's sign-in. Decides nothing about rights (`lib.access` does).
+The only reader of Streamlit's sign-in. Decides nothing about rights (`lib.security.permissions`
+does).
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from typing import Any, ClassVar, Final
 
 import streamlit as st
 
-from lib.access import Person
-from lib.secret_files import require_private
+from lib.config.file_permissions import require_private
+from lib.security.permissions import Person
 
 _LOOK_SECONDS: Final = 1.0
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -10,24 +10,24 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from lib import columns as c
-from lib import explanations, listings
-from lib.ui import format
+from lib.analysis import reasons, table_schemas
+from lib.domain import columns as c
+from lib.ui import formatting
 from lib.ui.i18n import language, t
 
 # A page has hundreds of values; the language is asked for once a column.
 _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
-    c.DATA_TRANSA: format.day,
-    c.DATA: format.day,
-    c.HORA_TRANSA: lambda value, _: format.clock(value),
-    c.HORA: lambda value, _: format.clock(value),
-    c.VLR_TOTAL: format.money,
-    c.DIF_SEGUNDOS: lambda value, spoken: format.whole(int(value), spoken),
-    c.DES_CNPJ_REDUZIDO: lambda value, _: format.cnpj(value),
+    c.DATA_TRANSA: formatting.day,
+    c.DATA: formatting.day,
+    c.HORA_TRANSA: lambda value, _: formatting.clock(value),
+    c.HORA: lambda value, _: formatting.clock(value),
+    c.VLR_TOTAL: formatting.money,
+    c.DIF_SEGUNDOS: lambda value, spoken: formatting.whole(int(value), spoken),
+    c.DES_CNPJ_REDUZIDO: lambda value, _: formatting.cnpj(value),
     # Words that no sheet has; a sheet's own stay as they are there.
-    listings.MOTIVO_SEM_LOG: lambda value, _: t(value),
-    listings.MANTIDA: lambda value, _: t(value),
-    explanations.POR_QUE: lambda value, _: t(value),
+    table_schemas.MOTIVO_SEM_LOG: lambda value, _: t(value),
+    table_schemas.MANTIDA: lambda value, _: t(value),
+    reasons.POR_QUE: lambda value, _: t(value),
 }
 _TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
 # What is long, or the same in every row, stands where a narrow screen ends.
@@ -42,7 +42,7 @@ _WIDTHS: Final = {
     c.COD_RESPOSTA: 92,
     c.TIPO_MATCH: 82,
     c.DIF_SEGUNDOS: 96,
-    explanations.POR_QUE: 275,
+    reasons.POR_QUE: 275,
     c.MOTIVO: 160,
     c.DES_LOG: 250,
 }
@@ -83,10 +83,10 @@ def label(name: str) -> str:
 def _labels(_: str) -> dict[str, str]:
     """The labels in the language of the reader, who is the one at hand."""
     return {
-        listings.MOTIVO_SEM_LOG: t("motivo"),
-        listings.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
-        listings.MANTIDA: t("situação da mantida"),
-        explanations.POR_QUE: t("por que a outra ficou"),
+        table_schemas.MOTIVO_SEM_LOG: t("motivo"),
+        table_schemas.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
+        table_schemas.MANTIDA: t("situação da mantida"),
+        reasons.POR_QUE: t("por que a outra ficou"),
     }
 
 
@@ -136,8 +136,8 @@ def _explanations(_: str) -> dict[str, str]:
             "mais próxima do cartão."
         ),
         c.MOTIVO: t("Por que o log não tem transação."),
-        listings.MOTIVO_SEM_LOG: t("Por que a transação não tem log."),
-        listings.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
-        listings.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
-        explanations.POR_QUE: t("O que a transação que ficou tem e esta não."),
+        table_schemas.MOTIVO_SEM_LOG: t("Por que a transação não tem log."),
+        table_schemas.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
+        table_schemas.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
+        reasons.POR_QUE: t("O que a transação que ficou tem e esta não."),
     }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib import columns as c
-from lib import listings
+from lib.analysis import table_schemas
+from lib.domain import columns as c
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
-    from lib.listings import Table
+    from lib.analysis.table_schemas import Table
 
 
 def placeholder(table: Table) -> str:
@@ -24,18 +24,18 @@ def placeholder(table: Table) -> str:
 def title(table: Table) -> str:
     """What the details of a row are called."""
     return {
-        listings.CONSOLIDATED.name: t("Transação e log"),
-        listings.DIVERGENCES.name: t("Log divergente"),
-        listings.WITHOUT_LOG.name: t("Transação sem log"),
-        listings.DUPLICATES.name: t("Duplicata removida"),
+        table_schemas.CONSOLIDATED.name: t("Transação e log"),
+        table_schemas.DIVERGENCES.name: t("Log divergente"),
+        table_schemas.WITHOUT_LOG.name: t("Transação sem log"),
+        table_schemas.DUPLICATES.name: t("Duplicata removida"),
     }[table.name]
 
 
 def none(table: Table) -> str:
     """That the table has no rows."""
     return {
-        listings.CONSOLIDATED.name: t("Nenhuma transação consolidada neste período."),
-        listings.DIVERGENCES.name: t("Nenhuma divergência neste período."),
-        listings.WITHOUT_LOG.name: t("Nenhuma transação sem log neste período."),
-        listings.DUPLICATES.name: t("Nenhuma duplicata removida neste período."),
+        table_schemas.CONSOLIDATED.name: t("Nenhuma transação consolidada neste período."),
+        table_schemas.DIVERGENCES.name: t("Nenhuma divergência neste período."),
+        table_schemas.WITHOUT_LOG.name: t("Nenhuma transação sem log neste período."),
+        table_schemas.DUPLICATES.name: t("Nenhuma duplicata removida neste período."),
     }[table.name]

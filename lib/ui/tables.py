@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib import browsing
-from lib.browsing import Query
-from lib.ui import address, cells, format, guard, wording
+from lib.analysis import table_query
+from lib.analysis.table_query import Query
+from lib.ui import formatting, guard, query_params, table_cells, table_labels
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
-    from lib.datasets import Dataset
-    from lib.listings import Table
-    from lib.reconciliation import Reconciliation
+    from lib.analysis.table_schemas import Table
+    from lib.dashboard.dataset_store import Dataset
+    from lib.domain.reconciliation import Reconciliation
 
 PAGE_ROWS: Final = 50
 _ROW_PIXELS: Final = 35
@@ -75,7 +75,7 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
     result = dataset.outcome.reconciliation
     at = dataset.derived.get(
         (table.name, query),
-        lambda: browsing.positions(result, table, query, dataset.derived.get),
+        lambda: table_query.positions(result, table, query, dataset.derived.get),
     )
     if _asks(query):
         filters = "; ".join(f"{name} = {', '.join(values)}" for name, values in query.wanted)
@@ -84,7 +84,7 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
     number = min(st.session_state.get(key["pagina"], 1), pages)
     if number != st.session_state.get(key["pagina"]):
         st.session_state[key["pagina"]] = number
-    address.publish({key["pagina"]: str(number) if number > 1 else None})
+    query_params.publish({key["pagina"]: str(number) if number > 1 else None})
 
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(_total(dataset, table, query, at))
@@ -96,29 +96,29 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
         st.info(
             t("Nenhuma linha com esta busca e estes filtros.")
             if _asks(query)
-            else wording.none(table)
+            else table_labels.none(table)
         )
         return
     shown = at[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
     selected = _rows(key, dataset, table, query, shown)
     if selected is not None:
-        draw = st.dialog(wording.title(table), width="large", on_dismiss=partial(_unselect, key))(
-            detail
-        )
+        draw = st.dialog(
+            table_labels.title(table), width="large", on_dismiss=partial(_unselect, key)
+        )(detail)
         draw(result, int(shown[selected]))
 
 
 def _words(dataset: Dataset, table: Table, name: str) -> tuple[str, ...]:
     result = dataset.outcome.reconciliation
     words: tuple[str, ...] = dataset.derived.get(
-        ("words", table.name, name), lambda: browsing.words_of(result, table, name)
+        ("words", table.name, name), lambda: table_query.words_of(result, table, name)
     )
     return words[:_MOST_VALUES]
 
 
 def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> None:
     def search(texts: list[str]) -> str:
-        return browsing.cleaned_search(texts[0])
+        return table_query.cleaned_search(texts[0])
 
     def column(texts: list[str]) -> str | None:
         return texts[0] if texts[0].removeprefix("-") in table.columns else None
@@ -126,13 +126,13 @@ def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> Non
     def page(texts: list[str]) -> int | None:
         return int(texts[0]) if re.fullmatch(r"[1-9][0-9]{0,7}", texts[0]) else None
 
-    address.restore(key["busca"], key["busca"], search)
-    address.restore(key["ordem"], key["ordem"], column)
+    query_params.restore(key["busca"], key["busca"], search)
+    query_params.restore(key["ordem"], key["ordem"], column)
     if column([st.session_state.get(key["ordem"]) or ""]) is None:
         st.session_state[key["ordem"]] = ""  # another rule has no such column
-    address.restore(key["pagina"], key["pagina"], page)
+    query_params.restore(key["pagina"], key["pagina"], page)
     for name, known in words.items():
-        address.restore(key[name], key[name], partial(_among, known))
+        query_params.restore(key[name], key[name], partial(_among, known))
         chosen = st.session_state.get(key[name])
         if chosen:
             st.session_state[key[name]] = [word for word in chosen if word in known]
@@ -152,16 +152,16 @@ def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> No
         st.text_input(
             t("Buscar"),
             key=key["busca"],
-            placeholder=wording.placeholder(table),
+            placeholder=table_labels.placeholder(table),
             on_change=_search,
             args=(key,),
             width=270,
             persist_state="session",
         )
         for name, known in words.items():
-            said = {word: cells.written(name, word) or blank for word in known}
+            said = {word: table_cells.written(name, word) or blank for word in known}
             st.multiselect(
-                cells.label(name),
+                table_cells.label(name),
                 known,
                 key=key[name],
                 format_func=said.__getitem__,
@@ -200,7 +200,7 @@ def _asks(query: Query) -> bool:
 
 def _publish(key: _Keys, query: Query, filtered: tuple[str, ...]) -> None:
     wanted = dict(query.wanted)
-    address.publish(
+    query_params.publish(
         {
             key["busca"]: query.search,
             key["ordem"]: _order(query),
@@ -216,20 +216,20 @@ def _order(query: Query) -> str:
 def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> str:
     count = n("{count} linha", "{count} linhas", len(at))
     if _asks(query):
-        of = format.whole(len(table.row_numbers(dataset.outcome.reconciliation)))
+        of = formatting.whole(len(table.row_numbers(dataset.outcome.reconciliation)))
         count = t("{count} de {of}", count=count, of=of)
     if table.side == "transactions":
         result = dataset.outcome.reconciliation
         total = dataset.derived.get(
-            ("amount", table.name, query), lambda: browsing.amount(result, table, at)
+            ("amount", table.name, query), lambda: table_query.amount(result, table, at)
         )
-        count = t("{count} · total {amount}", count=count, amount=format.money(total))
+        count = t("{count} · total {amount}", count=count, amount=formatting.money(total))
     return count
 
 
 def _rows(key: _Keys, dataset: Dataset, table: Table, query: Query, shown: Any) -> int | None:
     """Draw the page and return the selected row's place in it."""
-    frame = cells.formatted(table.page(dataset.outcome.reconciliation, shown))
+    frame = table_cells.formatted(table.page(dataset.outcome.reconciliation, shown))
     # No selection outlives the rows it was made in.
     rows_on_show = (dataset.version, query, int(shown[0]))
     if st.session_state.get(key["vista"]) != rows_on_show:
@@ -240,8 +240,8 @@ def _rows(key: _Keys, dataset: Dataset, table: Table, query: Query, shown: Any) 
         key=key["linhas"],
         hide_index=True,
         height=(len(frame) + 1) * _ROW_PIXELS + 3,
-        column_order=cells.order(frame.column_names),
-        column_config=cells.configuration(frame.column_names, _order(query)),
+        column_order=table_cells.order(frame.column_names),
+        column_config=table_cells.configuration(frame.column_names, _order(query)),
         on_select=partial(_sort_by_header, key, tuple(frame.column_names)),
         selection_mode=["single-row", "single-column"],
         row_height=_ROW_PIXELS,
@@ -274,7 +274,7 @@ def _sort_by_header(key: _Keys, names: tuple[str, ...]) -> None:
 
 
 def _search(key: _Keys) -> None:
-    st.session_state[key["busca"]] = browsing.cleaned_search(st.session_state[key["busca"]])
+    st.session_state[key["busca"]] = table_query.cleaned_search(st.session_state[key["busca"]])
     _first_page(key)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from lib.ui import address
+from lib.ui import query_params
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -24,9 +24,9 @@ class Tab:
 def show(name: str, labels: dict[str, str]) -> Tab:
     """Draw tabs of these names (in the address under ``name``) and labels; return the open one."""
     key = f"aba_{name}"
-    address.restore(name, key, lambda texts: labels.get(texts[0]))
+    query_params.restore(name, key, lambda texts: labels.get(texts[0]))
     containers = st.tabs(list(labels.values()), key=key, on_change="rerun")
     opened = next((at for at, tab in enumerate(containers) if tab.open), 0)
     chosen = list(labels)[opened]
-    address.publish({name: chosen if opened else None})
+    query_params.publish({name: chosen if opened else None})
     return Tab(chosen, containers[opened])

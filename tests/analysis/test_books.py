@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib import columns as c
-from lib import matching, summary
-from lib.errors import BalanceError
-from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
-from tests.command import Command
-from tests.frames import logs_frame, transactions_frame
-from tests.matching_cases import DAY, A, B, V, buy, log
-from tests.servers import Databases
+from lib.analysis import books as summary
+from lib.domain import columns as c
+from lib.domain import outcomes
+from lib.domain.errors import BalanceError
+from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from lib.matching import reconcile as matching
+from tests.support.command import Command
+from tests.support.frames import logs_frame, transactions_frame
+from tests.support.matching_cases import DAY, A, B, V, buy, log
+from tests.support.servers import Databases
 
 NEXT = DAY + timedelta(days=1)
 PERIOD = Period(DAY, NEXT, NEXT + timedelta(days=9))
@@ -40,7 +42,7 @@ def result() -> Reconciliation:
 
 
 def test_the_books_say_where_every_record_and_every_cent_is(result: Reconciliation) -> None:
-    assert summary.books(result) == summary.Books(
+    assert summary.books(result) == outcomes.Books(
         logs=6,
         logs_matched=2,
         divergences=4,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date, time
 from decimal import Decimal
 
-from lib import matching, summary
-from lib.reconciliation import Period, Rule
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib.analysis import books
+from lib.domain.reconciliation import Period, Rule
+from lib.matching import reconcile
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 
 def test_records_outside_the_period_stand_in_the_row_of_no_day() -> None:
@@ -17,11 +18,11 @@ def test_records_outside_the_period_stand_in_the_row_of_no_day() -> None:
         for at in (before, day, after, None)
     ]
     logs = [Log("4000009", at, time(12)) for at in (before, day, after)]
-    result = matching.reconcile(
+    result = reconcile.reconcile(
         transactions_frame(bought), logs_frame(logs), Period(day, day, day), Rule()
     )
 
-    days = summary.balance_by_day(result)
+    days = books.balance_by_day(result)
 
     assert days["day"].tolist() == [day, None]
     assert days["transactions"].tolist() == [1, 3]

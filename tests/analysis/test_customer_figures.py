@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import customers
-from lib.matching import reconcile
-from lib.reconciliation import Period, Reconciliation, Rule
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib.analysis import customers
+from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.matching.reconcile import reconcile
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 MONDAY = date(2026, 3, 2)
 SUNDAY = date(2026, 3, 8)

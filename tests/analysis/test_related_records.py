@@ -6,16 +6,17 @@ from datetime import date, time, timedelta
 
 import pytest
 
-from lib import columns as c
-from lib import matching, related
-from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib.analysis import related_records
+from lib.domain import columns as c
+from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from lib.matching import reconcile
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 DAY = date(2026, 11, 20)
 
 
 def result_of(transactions: list[Transaction], logs: list[Log]) -> Reconciliation:
-    return matching.reconcile(
+    return reconcile.reconcile(
         transactions_frame(transactions),
         logs_frame(logs),
         Period(DAY, DAY, DAY),
@@ -46,7 +47,7 @@ def test_a_transactions_logs_are_those_of_both_its_cards_in_time() -> None:
             log("physical", time(10), "second"),
         ],
     )
-    rows = related.logs_of_transaction(result, 0)
+    rows = related_records.logs_of_transaction(result, 0)
     assert written(result, rows) == ["first", "second", "third", "last"]
 
 
@@ -55,14 +56,14 @@ def test_blank_cards_have_no_logs_in_common(blank: str | None) -> None:
     result = result_of(
         [bought(blank, time(10), blank)], [log(blank, time(10)), log(blank, time(9))]
     )
-    assert len(related.logs_of_transaction(result, 0)) == 0
-    assert len(related.logs_of_log(result, 0)) == 0
-    assert related.nearest_transaction(result, 0) is None
+    assert len(related_records.logs_of_transaction(result, 0)) == 0
+    assert len(related_records.logs_of_log(result, 0)) == 0
+    assert related_records.nearest_transaction(result, 0) is None
 
 
 def test_a_logs_logs_are_its_cards_itself_among_them() -> None:
     result = result_of([], [log("a", time(10), "x"), log("b", time(9)), log("a", time(8), "y")])
-    assert written(result, related.logs_of_log(result, 0)) == ["y", "x"]
+    assert written(result, related_records.logs_of_log(result, 0)) == ["y", "x"]
 
 
 @pytest.mark.parametrize(
@@ -81,27 +82,27 @@ def test_the_nearest_transaction_has_the_logs_card_and_the_smallest_distance(
     transactions: list[Transaction], nearest: int | None
 ) -> None:
     result = result_of(transactions, [log("a", time(12))])
-    assert related.nearest_transaction(result, 0) == nearest
+    assert related_records.nearest_transaction(result, 0) == nearest
 
 
 def test_a_transaction_that_the_rule_did_not_look_at_is_nobodys_nearest() -> None:
     next_day = Transaction("1", "a", None, DAY + timedelta(days=1), time(12), None)
     result = result_of([next_day], [log("a", time(23, 50))])
     assert result.divergences()[c.MOTIVO].tolist() == [c.APROVADA_SEM_TRANSACAO]
-    assert related.nearest_transaction(result, 0) is None
+    assert related_records.nearest_transaction(result, 0) is None
 
 
 def test_of_two_transactions_as_near_the_earlier_is_the_nearest_in_any_order() -> None:
     pair = [bought("a", time(9)), bought("a", time(9, 20))]
     for arrived in (pair, pair[::-1]):
         result = result_of(arrived, [log("a", time(9, 10))])
-        assert related.nearest_transaction(result, 0) == arrived.index(pair[0])
+        assert related_records.nearest_transaction(result, 0) == arrived.index(pair[0])
 
 
 def test_a_cards_other_logs_are_those_of_the_period() -> None:
     outside = Log("a", DAY + timedelta(days=1), time(0, 0, 30), "00", "outside")
     result = result_of([], [log("a", time(10), "x"), outside])
-    assert written(result, related.logs_of_log(result, 0)) == ["x"]
+    assert written(result, related_records.logs_of_log(result, 0)) == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -112,4 +113,4 @@ def test_the_distance_is_log_minus_transaction(
     at: time | None, logged: time, seconds: int | None
 ) -> None:
     result = result_of([bought("a", at)], [log("a", logged)])
-    assert related.seconds_between(result, 0, 0) == seconds
+    assert related_records.seconds_between(result, 0, 0) == seconds

@@ -11,22 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import browsing, listings, matching
-from lib import columns as c
-from lib.browsing import Query
-from lib.listings import Table
-from lib.reconciliation import Period, Reconciliation, Rule
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib.analysis import table_query, table_schemas
+from lib.analysis.table_query import Query
+from lib.analysis.table_schemas import Table
+from lib.domain import columns as c
+from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.matching import reconcile
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 DAY = date(2026, 11, 20)
 PERIOD = Period(DAY - timedelta(days=3), DAY, DAY + timedelta(days=9))
 BY_TIME = Rule("card_time", 3600)
 TABLES = [
-    (listings.CONSOLIDATED, Rule()),
-    (listings.DIVERGENCES, Rule()),
-    (listings.DIVERGENCES_BY_TIME, BY_TIME),
-    (listings.WITHOUT_LOG, Rule()),
-    (listings.DUPLICATES, Rule()),
+    (table_schemas.CONSOLIDATED, Rule()),
+    (table_schemas.DIVERGENCES, Rule()),
+    (table_schemas.DIVERGENCES_BY_TIME, BY_TIME),
+    (table_schemas.WITHOUT_LOG, Rule()),
+    (table_schemas.DUPLICATES, Rule()),
 ]
 
 cards = st.sampled_from(["400000******0001", "510510******0002", "******0003", None, ""])
@@ -52,7 +53,7 @@ def result_of(
     *,
     dictionary: bool = True,
 ) -> Reconciliation:
-    return matching.reconcile(
+    return reconcile.reconcile(
         transactions_frame(bought, dictionary=dictionary),
         logs_frame(logged, dictionary=dictionary),
         PERIOD,
@@ -83,7 +84,7 @@ def test_every_column_sorts_as_its_values_do_blanks_last_and_ties_as_in_the_shee
     for name in table.columns:
         values = column(result, table, name)
         for descending in (False, True):
-            at = browsing.positions(result, table, Query(sort=name, descending=descending))
+            at = table_query.positions(result, table, Query(sort=name, descending=descending))
             known = [i for i, value in enumerate(values) if value is not None]
             known.sort(key=values.__getitem__, reverse=descending)
             blank = [i for i, value in enumerate(values) if value is None]
@@ -103,8 +104,8 @@ def test_search_finds_what_a_plain_loop_finds(
     bought: list[Transaction], logged: list[Log], text: str, dictionary: bool
 ) -> None:
     result = result_of(bought, logged, dictionary=dictionary)
-    for table in (listings.CONSOLIDATED, listings.DIVERGENCES):
-        at = browsing.positions(result, table, Query(search=text))
+    for table in (table_schemas.CONSOLIDATED, table_schemas.DIVERGENCES):
+        at = table_query.positions(result, table, Query(search=text))
         columns = [column(result, table, name) for name in table.searched]
         rows = [dict(zip(table.searched, row, strict=True)) for row in zip(*columns, strict=True)]
         assert at.tolist() == [i for i, row in enumerate(rows) if _has(row, text)]
@@ -136,17 +137,17 @@ def test_wanted_values_are_kept_and_nothing_else(
 ) -> None:
     result = result_of(bought, logged)
     for table, name in (
-        (listings.CONSOLIDATED, c.TIPO_MATCH),
-        (listings.CONSOLIDATED, c.COD_RESPOSTA),
-        (listings.DIVERGENCES, c.MOTIVO),
-        (listings.DIVERGENCES, c.COD_RESPOSTA),
-        (listings.DUPLICATES, listings.MANTIDA),
+        (table_schemas.CONSOLIDATED, c.TIPO_MATCH),
+        (table_schemas.CONSOLIDATED, c.COD_RESPOSTA),
+        (table_schemas.DIVERGENCES, c.MOTIVO),
+        (table_schemas.DIVERGENCES, c.COD_RESPOSTA),
+        (table_schemas.DUPLICATES, table_schemas.MANTIDA),
     ):
         values = [value or "" for value in column(result, table, name)]
-        words = browsing.words_of(result, table, name)
+        words = table_query.words_of(result, table, name)
         assert sorted(words) == sorted(set(values))
         for word in words:
-            at = browsing.positions(result, table, Query(wanted=((name, (word,)),)))
+            at = table_query.positions(result, table, Query(wanted=((name, (word,)),)))
             assert at.tolist() == [i for i, value in enumerate(values) if value == word]
 
 
@@ -156,8 +157,8 @@ def test_the_amount_is_exact_and_passes_over_what_is_null() -> None:
         for amount in (Decimal("0.10"), None, Decimal("0.20"))
     ]
     result = result_of(bought, [])
-    at = browsing.positions(result, listings.WITHOUT_LOG, Query())
-    assert browsing.amount(result, listings.WITHOUT_LOG, at) == Decimal("0.30")
+    at = table_query.positions(result, table_schemas.WITHOUT_LOG, Query())
+    assert table_query.amount(result, table_schemas.WITHOUT_LOG, at) == Decimal("0.30")
 
 
 def test_what_is_computed_is_handed_to_be_remembered_by_small_keys() -> None:
@@ -168,7 +169,7 @@ def test_what_is_computed_is_handed_to_be_remembered_by_small_keys() -> None:
     def remember(key: Any, compute: Any) -> Any:
         return kept.setdefault(key, compute())
 
-    browsing.positions(result, listings.CONSOLIDATED, query, remember)
+    table_query.positions(result, table_schemas.CONSOLIDATED, query, remember)
     assert set(kept) == {
         ("order", "consolidated", c.VLR_TOTAL, True),
         ("search", "consolidated", "x"),
@@ -187,8 +188,8 @@ def test_what_is_computed_is_handed_to_be_remembered_by_small_keys() -> None:
         ("123456789012", "******9012"),
         ("400000******1234", "400000******1234"),
         ("1234", "1234"),
-        ("x" * 500, "x" * browsing.SEARCH_LENGTH),
+        ("x" * 500, "x" * table_query.SEARCH_LENGTH),
     ],
 )
 def test_a_search_never_keeps_a_whole_card_number_or_cpf(typed: str, kept: str) -> None:
-    assert browsing.cleaned_search(typed) == kept
+    assert table_query.cleaned_search(typed) == kept

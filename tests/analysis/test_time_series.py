@@ -8,10 +8,10 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from lib import series, summary
-from lib.matching import reconcile
-from lib.reconciliation import Period, Reconciliation, Rule
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib.analysis import books, time_series
+from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.matching.reconcile import reconcile
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 MONDAY = date(2026, 3, 2)
 TUESDAY = date(2026, 3, 3)
@@ -59,7 +59,7 @@ def test_a_timeline_has_each_day_of_the_period_with_what_happened_on_it() -> Non
         ],
     )
 
-    days = series.timeline(result)
+    days = time_series.timeline(result)
 
     assert days.to_dict("records") == [
         {
@@ -99,7 +99,7 @@ def test_the_days_of_a_timeline_say_what_the_summary_by_day_says() -> None:
         end=MONDAY + timedelta(days=4),
     )
 
-    mine, theirs = series.timeline(result), summary.by_day(result)
+    mine, theirs = time_series.timeline(result), books.by_day(result)
 
     assert mine["at"].dt.date.to_list() == theirs["day"].to_list()
     for name in ("consolidated", "divergences", "without_log", "amount"):
@@ -113,7 +113,7 @@ def test_a_timeline_of_a_single_day_goes_by_the_hour() -> None:
         end=MONDAY,
     )
 
-    hours = series.timeline(result)
+    hours = time_series.timeline(result)
 
     assert len(hours) == 24
     assert hours["at"].iloc[23] == datetime(2026, 3, 2, 23)  # noqa: DTZ001
@@ -122,7 +122,7 @@ def test_a_timeline_of_a_single_day_goes_by_the_hour() -> None:
 
 
 def test_a_day_without_purchases_has_no_rate_rather_than_a_rate_of_zero() -> None:
-    days = series.timeline(of([bought(MONDAY)], []))
+    days = time_series.timeline(of([bought(MONDAY)], []))
 
     assert days["rate"].iloc[0] == 0.0
     assert np.isnan(days["rate"].iloc[1])
@@ -131,7 +131,7 @@ def test_a_day_without_purchases_has_no_rate_rather_than_a_rate_of_zero() -> Non
 def test_records_without_a_date_are_in_no_day() -> None:
     result = of([bought(None)], [logged(None), logged(None, card="4000000000002")])
 
-    days = series.timeline(result)
+    days = time_series.timeline(result)
 
     assert days[["consolidated", "divergences", "without_log"]].to_numpy().sum() == 0
 
@@ -143,7 +143,7 @@ def test_weekday_and_hour_counts_are_compared_by_how_often_the_weekday_comes() -
         end=MONDAY + timedelta(days=7),
     )
 
-    cells = series.by_weekday_and_hour(result).set_index(["weekday", "hour"])
+    cells = time_series.by_weekday_and_hour(result).set_index(["weekday", "hour"])
 
     assert len(cells) == 7 * 24
     assert cells.loc[(0, 9)].to_list() == [2, 2, 1.0]
@@ -152,7 +152,7 @@ def test_weekday_and_hour_counts_are_compared_by_how_often_the_weekday_comes() -
 
 
 def test_a_weekday_the_period_does_not_have_has_no_mean() -> None:
-    cells = series.by_weekday_and_hour(of([], [])).set_index(["weekday", "hour"])
+    cells = time_series.by_weekday_and_hour(of([], [])).set_index(["weekday", "hour"])
 
     assert np.isnan(cells.loc[(6, 0), "mean"])
     assert cells.loc[(6, 0), "days"] == 0
@@ -171,7 +171,7 @@ def test_differences_stand_in_bins_of_equal_width_with_what_lies_far_out_at_the_
         ],
     )
 
-    bins = series.time_difference(result)
+    bins = time_series.time_difference(result)
 
     assert bins["low"].to_list() == [-np.inf, *range(10)]
     assert bins["high"].to_list() == [0, *range(1, 11)]
@@ -185,7 +185,7 @@ def test_no_difference_is_lost_however_widely_they_lie(spread: int) -> None:
     result = of([], [])
     object.__setattr__(result, "pair_seconds", seconds)
 
-    bins = series.time_difference(result)
+    bins = time_series.time_difference(result)
 
     assert bins["transactions"].sum() == 997
     assert len(bins) <= 42
@@ -204,13 +204,13 @@ def test_half_of_the_purchases_have_their_log_within_the_typical_distance() -> N
         ],
     )
 
-    assert series.typical_distance(result) == 3.0
+    assert time_series.typical_distance(result) == 3.0
 
 
 def test_nothing_extracted_gives_empty_series_and_no_failure() -> None:
     result = of([], [])
 
-    assert series.timeline(result)["consolidated"].sum() == 0
-    assert series.by_weekday_and_hour(result)["transactions"].sum() == 0
-    assert len(series.time_difference(result)) == 0
-    assert series.typical_distance(result) is None
+    assert time_series.timeline(result)["consolidated"].sum() == 0
+    assert time_series.by_weekday_and_hour(result)["transactions"].sum() == 0
+    assert len(time_series.time_difference(result)) == 0
+    assert time_series.typical_distance(result) is None

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser import driving
-from tests.browser.driving import Server, Visit, new_page
-from tests.browser.provider import Provider
-from tests.pages import scenario
-from tests.servers import Databases, Servers
+from tests.support import driving, scenario
+from tests.support.driving import Server, Visit, new_page
+from tests.support.provider import Provider
+from tests.support.servers import Databases, Servers
 
 Opened = Callable[..., Visit]
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from playwright.sync_api import Browser, sync_playwright
 
-from lib import cli
-from lib.settings import ROOT
-from tests.browser.driving import NOT_FOUND, Server, Visit, chromium, launch, new_page
+from lib.cli import main as cli
+from lib.config.settings import ROOT
+from tests.support.driving import NOT_FOUND, Server, Visit, chromium, launch, new_page
 
 TARGET: Final = ROOT / "docs" / "screenshots"
 _PAGES: Final = ("overview", "consolidated", "divergences", "charts", "customers", "runs")

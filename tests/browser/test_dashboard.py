@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from lib import cli
+from lib.cli import main
 from tests.browser.conftest import Opened
-from tests.browser.driving import Server, Visit
-from tests.command import sheets
-from tests.pages import scenario
-from tests.pages.scenario import BULK, LONELY, PHYSICAL, TWICE, UNKNOWN, masked, today
-from tests.servers import Databases, Servers
+from tests.support import scenario
+from tests.support.command import sheets
+from tests.support.driving import Server, Visit
+from tests.support.scenario import BULK, LONELY, PHYSICAL, TWICE, UNKNOWN, masked, today
+from tests.support.servers import Databases, Servers
 
 pytestmark = pytest.mark.browser
 
@@ -273,7 +273,7 @@ def test_a_click_downloads_the_command_lines_workbook(
     waiting.value.save_as(tmp_path / name)
     target = tmp_path / "command.xlsx"
     words = ["--config", str(configuration), "--output", str(target)]
-    assert cli.main(words) == cli.DONE
+    assert main.main(words) == main.DONE
     assert sheets(tmp_path / name) == sheets(target)
     # And once more, without another export.
     with seen.page.expect_download(timeout=60_000) as again:
@@ -325,7 +325,7 @@ def test_a_phone_can_read_and_mark(visit: Opened) -> None:
 def test_stages_are_seen_while_the_data_are_read(
     fresh: Callable[[Path], Server], visit: Opened, databases: Databases, tmp_path: Path
 ) -> None:
-    from tests.command import slow_query, with_query
+    from tests.support.command import slow_query, with_query
 
     scenario.fill(databases)
     values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs", 4))
@@ -341,7 +341,7 @@ def test_stages_are_seen_while_the_data_are_read(
 def test_a_refresh_shows_new_records_without_hiding_the_old(
     fresh: Callable[[Path], Server], visit: Opened, databases: Databases, tmp_path: Path
 ) -> None:
-    from tests.command import slow_query, with_query
+    from tests.support.command import slow_query, with_query
 
     scenario.fill(databases)
     values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs", 3))

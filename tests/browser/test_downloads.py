@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Download
 
 from tests.browser.conftest import Opened
-from tests.browser.driving import Visit
-from tests.command import sheets, soon
+from tests.support.command import sheets, soon
+from tests.support.driving import Visit
 
 pytestmark = pytest.mark.browser
 

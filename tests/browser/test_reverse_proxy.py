@@ -19,15 +19,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from lib.settings import ROOT
-from tests.browser import driving
-from tests.browser.driving import Server, Visit, free_port, new_page
-from tests.browser.provider import Claims, Provider
-from tests.browser.signing import auth_file
-from tests.certificates import Authority
-from tests.command import configured, soon
-from tests.pages.scenario import MERCHANT
-from tests.servers import Databases
+from lib.config.settings import ROOT
+from tests.support import driving
+from tests.support.certificates import Authority
+from tests.support.command import configured, soon
+from tests.support.driving import Server, Visit, free_port, new_page
+from tests.support.provider import Claims, Provider
+from tests.support.scenario import MERCHANT
+from tests.support.servers import Databases
+from tests.support.signing import auth_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

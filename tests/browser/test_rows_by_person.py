@@ -8,13 +8,12 @@ from datetime import time, timedelta
 import pytest
 from playwright.sync_api import Browser
 
-from lib import demo
-from tests.browser import signing
-from tests.browser.driving import Visit, new_page
-from tests.browser.provider import Provider
-from tests.browser.signing import Site
-from tests.pages import scenario
-from tests.servers import MERCHANTS, Servers
+from lib.demo import servers as demo
+from tests.support import scenario, signing
+from tests.support.driving import Visit, new_page
+from tests.support.provider import Provider
+from tests.support.servers import MERCHANTS, Servers
+from tests.support.signing import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

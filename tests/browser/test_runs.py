@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lib import cli, history
+from lib.cli import main
+from lib.delivery import history
 from tests.browser.conftest import Opened
-from tests.browser.driving import Server, Visit
-from tests.command import finish, start
-from tests.pages import scenario
-from tests.servers import Databases
+from tests.support import scenario
+from tests.support.command import finish, start
+from tests.support.driving import Server, Visit
+from tests.support.servers import Databases
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -42,7 +43,7 @@ def scheduled(filled: Databases, tmp_path: Path) -> Path:
     file = scenario.site(tmp_path, filled.values, **keys)
     for _ in range(2):
         said = finish(start("--config", str(file)))
-        assert said.code == cli.DONE, said.err
+        assert said.code == main.DONE, said.err
     return file
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import Opened
-from tests.browser.driving import Server
+from tests.support.driving import Server
 
 pytestmark = pytest.mark.browser
 

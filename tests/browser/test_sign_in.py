@@ -12,13 +12,12 @@ import openpyxl
 import pytest
 from playwright.sync_api import Browser
 
-from lib import verify
-from tests.browser import signing
-from tests.browser.driving import Visit, new_page
-from tests.browser.provider import Provider
-from tests.browser.signing import SIGN_IN, Site
-from tests.pages import scenario
-from tests.servers import MERCHANTS, Databases
+from lib.reports import verification
+from tests.support import scenario, signing
+from tests.support.driving import Visit, new_page
+from tests.support.provider import Provider
+from tests.support.servers import MERCHANTS, Databases
+from tests.support.signing import SIGN_IN, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -177,16 +176,16 @@ def test_clear_data_need_a_reason_and_are_marked_and_written_down(
     file = tmp_path / "clear.xlsx"
     download.value.save_as(file)
     assert len(download.value.suggested_filename) > 60, "nobody guesses it"
-    said = verify.properties(file)
-    assert said[verify.DADOS] == "em claro"
-    assert said[verify.RESPONSAVEL] == RUI
-    assert said[verify.MOTIVO] == "Auditoria interna 12/2026, pedido 77"
+    said = verification.properties(file)
+    assert said[verification.DADOS] == "em claro"
+    assert said[verification.RESPONSAVEL] == RUI
+    assert said[verification.MOTIVO] == "Auditoria interna 12/2026, pedido 77"
     sheet = openpyxl.load_workbook(file)["Transacoes Consolidadas"]
     assert scenario.PHYSICAL in {row[1] for row in sheet.iter_rows(values_only=True)}
     began, ended = site.records("export")[-2:]
     assert (began["outcome"], ended["outcome"]) == ("started", "done")
-    assert said[verify.AUDITORIA] == f"{began['seq']}:{began['seal']}"
-    assert {began["who"], began["reason"], began["clear"]} == {RUI, said[verify.MOTIVO], True}
+    assert said[verification.AUDITORIA] == f"{began['seq']}:{began['seal']}"
+    assert {began["who"], began["reason"], began["clear"]} == {RUI, said[verification.MOTIVO], True}
     assert scenario.PHYSICAL not in site.audit.read_text()
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Response, WebSocket
 
-from lib.settings import ROOT
-from tests.browser.driving import Server, Visit, new_page
-from tests.command import with_query
-from tests.pages import scenario
-from tests.pages.scenario import FIELD, MERCHANT, masked
-from tests.servers import MERCHANTS, Databases, Servers
+from lib.config.settings import ROOT
+from tests.support import scenario
+from tests.support.command import with_query
+from tests.support.driving import Server, Visit, new_page
+from tests.support.scenario import FIELD, MERCHANT, masked
+from tests.support.servers import MERCHANTS, Databases, Servers
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -73,7 +73,9 @@ class Site:
 
     def fail_with_values(self) -> None:
         """Have every read end in an error of the database that quotes a card number."""
-        default = (ROOT / "lib" / "sql" / "transactions.sql").read_text(encoding="utf-8")
+        default = (ROOT / "lib" / "database" / "sql" / "transactions.sql").read_text(
+            encoding="utf-8"
+        )
         sql = CAST.format(default=default)
         values = self._databases.values  # noqa: PD011  # no frame's
         self.read_by(with_query(values, "transactions", self._folder, sql))

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser import driving
-from tests.browser.driving import Server, Visit, new_page
-from tests.pages import scenario
-from tests.servers import Databases
+from tests.support import driving, scenario
+from tests.support.driving import Server, Visit, new_page
+from tests.support.servers import Databases
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

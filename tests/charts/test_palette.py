@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lib import drawing
-from lib.settings import ROOT
-from tests.test_charts import NAMES, every, of, spec
+from lib.charts import layout
+from lib.config.settings import ROOT
+from tests.charts.test_period_charts import NAMES, every, of, spec
 
 THEME: dict[str, Any] = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))[
     "theme"
 ]
 PALETTE: list[str] = THEME["chartCategoricalColors"]
 STANDING_IN = (
-    drawing.CONSOLIDATED,
-    drawing.DIVERGENT,
-    drawing.FISICO,
-    drawing.VIRTUAL,
-    drawing.FAR,
+    layout.CONSOLIDATED,
+    layout.DIVERGENT,
+    layout.FISICO,
+    layout.VIRTUAL,
+    layout.FAR,
 )
 PAINTED = dict(zip(STANDING_IN, PALETTE, strict=True))
 VISIONS = {
@@ -128,10 +128,10 @@ def test_the_colours_of_one_chart_are_told_apart(name: str, vision: str) -> None
 
 @pytest.mark.parametrize("vision", VISIONS)
 def test_the_ends_of_the_time_axis_are_told_from_the_middle(vision: str) -> None:
-    assert distance(PAINTED[drawing.FISICO], PAINTED[drawing.FAR], vision) >= FAR_ENOUGH
+    assert distance(PAINTED[layout.FISICO], PAINTED[layout.FAR], vision) >= FAR_ENOUGH
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("color", [*PALETTE, drawing.BEFORE])
+@pytest.mark.parametrize("color", [*PALETTE, layout.BEFORE])
 def test_every_colour_stands_out_from_the_ground(color: str, scheme: str) -> None:
     assert contrast(color, THEME[scheme]["backgroundColor"]) >= STANDS_OUT

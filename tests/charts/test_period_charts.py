@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import charts, customer_charts, customers, series
-from lib.drawing import Chart, Language
-from lib.matching import reconcile
-from lib.reconciliation import Period, Reconciliation, Rule
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib.analysis import customers, time_series
+from lib.charts import customers as customer_charts
+from lib.charts import period as charts
+from lib.charts.layout import Chart, Language
+from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.matching.reconcile import reconcile
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 MONDAY = date(2026, 3, 2)
 WEEKDAYS = ("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo")
@@ -56,7 +58,7 @@ def of(days: int = 3, purchases: int = 60) -> Reconciliation:
 
 
 def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, Chart]:
-    found, marketing = series.series(result), customers.marketing(result)
+    found, marketing = time_series.series(result), customers.marketing(result)
     return {
         "purchases": charts.purchases(found.timeline, language),
         "amount": charts.amount(found.timeline, language),
@@ -154,14 +156,14 @@ def test_the_purchases_chart_names_the_day_with_most_divergences() -> None:
 
 
 def test_the_total_amount_of_a_sentence_is_the_sum_of_exact_decimals() -> None:
-    timeline = series.timeline(of())
+    timeline = time_series.timeline(of())
     timeline["amount"] = [Decimal("90071992547409.93"), Decimal("0.01"), Decimal("0.00")]
 
     assert "R$90071992547409.94" in charts.amount(timeline, PORTUGUESE).finding
 
 
 def test_a_single_day_of_a_weekday_is_one_day() -> None:
-    cells = series.by_weekday_and_hour(of(days=8))
+    cells = time_series.by_weekday_and_hour(of(days=8))
 
     grid = spec(charts.weekday_and_hour(cells, PORTUGUESE))["data"][0]["customdata"]
 
@@ -170,7 +172,7 @@ def test_a_single_day_of_a_weekday_is_one_day() -> None:
 
 
 def test_a_rate_of_a_handful_of_purchases_is_drawn_but_is_no_news() -> None:
-    timeline = series.timeline(of())
+    timeline = time_series.timeline(of())
     timeline["consolidated"], timeline["without_log"] = [100, 95, 1], [0, 5, 4]
     timeline["rate"] = [1.0, 0.95, 0.2]
 
@@ -253,7 +255,7 @@ def test_the_period_before_stands_beside_this_one_only_where_it_was_read() -> No
 
 
 def test_charts_leave_their_frames_as_they_were() -> None:
-    found = series.series(of())
+    found = time_series.series(of())
     before = found.timeline.copy()
 
     charts.amount(found.timeline, PORTUGUESE)
@@ -264,8 +266,8 @@ def test_charts_leave_their_frames_as_they_were() -> None:
 
 def test_charts_know_neither_the_screen_nor_the_catalogues() -> None:
     code = (
-        "import sys, lib.charts, lib.customer_charts;"
+        "import sys, lib.charts.period, lib.charts.customers;"
         "assert not {'streamlit', 'gettext', 'babel'} & set(sys.modules)"
     )
 
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

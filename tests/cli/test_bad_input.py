@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from lib import cli, config
-from tests.command import (
+from lib.cli import main
+from lib.config import loader
+from tests.support.command import (
     PREVIOUS,
     Command,
     configured,
@@ -24,7 +25,7 @@ from tests.command import (
     statements,
     with_query,
 )
-from tests.servers import MERCHANTS, NEEDS_PASSWORD, Databases, Servers
+from tests.support.servers import MERCHANTS, NEEDS_PASSWORD, Databases, Servers
 
 TODAY = "2026-11-22"
 ON_THAT_DAY = ("--start", TODAY, "--end", TODAY)
@@ -42,7 +43,7 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_no_configuration(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = command.folder / "secrets.toml"
-    monkeypatch.setattr(config, "DEFAULT_FILE", nowhere)
+    monkeypatch.setattr(loader, "DEFAULT_FILE", nowhere)
     said = command.say("run", "--output", str(command.target))
     assert command.kept(said) == (
         f"Não há configuração: crie {nowhere}, dê um arquivo em AGGREGATOR_CONFIG ou use --demo."
@@ -270,7 +271,7 @@ def test_an_interruption_ends_in_130_with_nothing_left_running(
     assert soon(lambda: all(statements(databases, side) for side in sides))
     process.send_signal(signal.SIGINT)
     said = finish(process)
-    assert said.code == cli.INTERRUPTED
+    assert said.code == main.INTERRUPTED
     assert said.sentence == "Interrompido; a planilha anterior continua intacta."
     assert "Traceback" not in said.err
     assert said.out == ""

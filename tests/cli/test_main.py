@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lib import cli, demo, report
-from lib.errors import AggregatorError
-from tests.command import PREVIOUS, Command, configured, finish, start
-from tests.servers import MERCHANTS, Databases
+from lib.cli import main
+from lib.demo import servers
+from lib.domain.errors import AggregatorError
+from lib.reports import publish
+from tests.support.command import PREVIOUS, Command, configured, finish, start
+from tests.support.servers import MERCHANTS, Databases
 
 DAY = date(2026, 11, 20)
 WORDS = ("--start", f"{DAY}", "--end", f"{DAY}")
@@ -52,7 +54,7 @@ def test_standard_output_is_the_result_and_ends_with_the_sentence_of_success(
     filled: Command,
 ) -> None:
     said = filled.run(*WORDS)
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     assert said.out.splitlines() == [
         f"Estabelecimento: Loja Exemplo ({FIRST})",
         "Período: 20/11/2026 a 20/11/2026",
@@ -87,11 +89,11 @@ def test_run_is_the_default_command(filled: Command, words: tuple[str, ...]) -> 
 def test_the_words_go_over_the_configuration(filled: Command) -> None:
     keys: dict[str, Any] = {"match_rule": "card_time", "tolerance_minutes": 1, "window_days": 3}
     filled.run("--merchant", SECOND, "--rule", "card", *WORDS, **keys)
-    said = report.verify(filled.target).properties
+    said = publish.verify(filled.target).properties
     assert said["estabelecimento"] == f"{SECOND} (Café do Porto)"
     assert said["regra"] == "card"
     filled.run("--tolerance-minutes", "0", *WORDS, **keys)
-    said = report.verify(filled.target).properties
+    said = publish.verify(filled.target).properties
     assert (said["regra"], said["tolerância"]) == ("card_time", "0 min")
 
 
@@ -101,7 +103,7 @@ def test_a_period_of_days_ends_today_where_the_merchants_are(
 ) -> None:
     today = datetime.now(ZoneInfo("America/Sao_Paulo")).date()
     command.run(*words, window_days=3)
-    period = report.verify(command.target).properties["período"]
+    period = publish.verify(command.target).properties["período"]
     assert period == f"{today - timedelta(days=back):%d/%m/%Y} a {today:%d/%m/%Y}"
 
 
@@ -112,7 +114,7 @@ def test_a_relative_output_is_the_working_directorys_and_a_configured_one_the_pr
     command.run("--output", "aqui.xlsx")
     assert (command.folder / "aqui.xlsx").is_file()
     file = configured(command.folder, command.databases.values, output_path=command.target)
-    assert command.say("--config", file.name).code == cli.DONE
+    assert command.say("--config", file.name).code == main.DONE
     assert command.target.read_bytes() != PREVIOUS
 
 
@@ -120,14 +122,14 @@ def test_the_environment_goes_over_the_file_and_over_the_demo(
     filled: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Starting the demonstration itself is for its own tests; its values are what matters here.
-    monkeypatch.setattr(demo, "start", lambda: filled.databases.values)
+    monkeypatch.setattr(servers, "start", lambda: filled.databases.values)
     monkeypatch.setenv("AGGREGATOR__MATCH_RULE", "card_time")
     for words in (
         ("--demo",),
         ("--config", str(configured(filled.folder, filled.databases.values))),
     ):
-        assert filled.say(*words, "--output", str(filled.target), *WORDS).code == cli.DONE
-        assert report.verify(filled.target).properties["regra"] == "card_time"
+        assert filled.say(*words, "--output", str(filled.target), *WORDS).code == main.DONE
+        assert publish.verify(filled.target).properties["regra"] == "card_time"
 
 
 DATE = "--start deve ser uma data como 2026-01-31 (ano-mês-dia)."
@@ -161,7 +163,7 @@ USAGE = [
 def test_wrong_usage_is_one_sentence_and_exit_2(
     words: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(list(words)) == cli.FAILED
+    assert main.main(list(words)) == main.FAILED
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", sentence + "\n")
 
@@ -170,7 +172,7 @@ def test_wrong_usage_is_one_sentence_and_exit_2(
 def test_every_command_has_help_and_it_is_english(
     word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([*filter(None, [word]), "--help"]) == cli.DONE
+    assert main.main([*filter(None, [word]), "--help"]) == main.DONE
     said = capsys.readouterr()
     assert said.err == ""
     assert f"Usage: aggregator.py {word}".strip() in said.out
@@ -182,7 +184,7 @@ def test_every_command_has_help_and_it_is_english(
 def test_verify_re_reads_a_report_and_agrees(filled: Command) -> None:
     filled.run(*WORDS)
     said = filled.say("verify", str(filled.target))
-    assert (said.code, said.err) == (cli.DONE, "")
+    assert (said.code, said.err) == (main.DONE, "")
     assert said.out.splitlines() == [
         "Aba 'Divergentes': 2 linhas",
         "Aba 'Transacoes Consolidadas': 1.200 linhas",
@@ -194,7 +196,7 @@ def test_verify_re_reads_a_report_and_agrees(filled: Command) -> None:
 
 def test_verify_of_what_is_no_report_is_one_sentence(command: Command) -> None:
     said = command.say("verify", str(command.target))
-    assert (said.code, said.out) == (cli.FAILED, "")
+    assert (said.code, said.out) == (main.FAILED, "")
     assert said.err == (
         f"{command.target} não é uma planilha íntegra deste programa: gere o relatório de novo.\n"
     )
@@ -203,7 +205,7 @@ def test_verify_of_what_is_no_report_is_one_sentence(command: Command) -> None:
 def test_check_names_both_sides_and_writes_no_report(filled: Command) -> None:
     file = configured(filled.folder, filled.databases.values)
     said = filled.say("check", "--config", str(file))
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     for side in ("transactions", "auth_logs"):
         assert f"{side}: PostgreSQL " in said.out
     assert filled.target.read_bytes() == PREVIOUS
@@ -220,17 +222,17 @@ def test_check_fails_as_a_run_would(command: Command) -> None:
 def test_the_entry_hands_over_words_exit_code_and_both_streams(filled: Command) -> None:
     file = str(configured(filled.folder, filled.databases.values))
     done = finish(start("--config", file, "--output", "a.xlsx", *WORDS, cwd=filled.folder))
-    assert done.code == cli.DONE
+    assert done.code == main.DONE
     assert done.out.splitlines()[-1] == "Planilha 'a.xlsx' gerada com sucesso."
-    assert report.verify(filled.folder / "a.xlsx").problems == ()
+    assert publish.verify(filled.folder / "a.xlsx").problems == ()
     failed = finish(start("--config", file, "--days", "dez", cwd=filled.folder))
-    assert (failed.code, failed.out) == (cli.FAILED, "")
+    assert (failed.code, failed.out) == (main.FAILED, "")
     assert failed.err == f"Falta --days, ou o seu valor não é válido; {HELP}\n"
 
 
 @pytest.mark.parametrize(
     ("streams", "code"),
-    [("2>&-", cli.DONE), (">&- 2>&-", cli.DONE), (">/dev/full", cli.FAILED)],
+    [("2>&-", main.DONE), (">&- 2>&-", main.DONE), (">/dev/full", main.FAILED)],
 )
 def test_a_report_is_written_even_where_nobody_listens(
     filled: Command, streams: str, code: int
@@ -241,7 +243,7 @@ def test_a_report_is_written_even_where_nobody_listens(
     said = finish(start(*words, cwd=filled.folder, prefix=shell))
     assert said.code == code
     assert "Traceback" not in said.err
-    assert report.verify(filled.folder / "a.xlsx").problems == ()
+    assert publish.verify(filled.folder / "a.xlsx").problems == ()
 
 
 def test_an_empty_merchant_is_none_of_the_configured_ones(filled: Command) -> None:
@@ -265,7 +267,7 @@ def test_what_nobody_expects_is_no_tidy_sentence(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("lib.summary.books", broken)
+    monkeypatch.setattr("lib.analysis.books.books", broken)
     with pytest.raises(ZeroDivisionError) as caught:
         command.run(*WORDS)
     assert not isinstance(caught.value, AggregatorError)

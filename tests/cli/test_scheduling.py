@@ -15,11 +15,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lib import cli
-from lib.settings import ROOT
-from tests.command import Command, configured, sheets
-from tests.faults import PERIOD, fill
-from tests.servers import Databases
+from lib.cli import main
+from lib.config.settings import ROOT
+from tests.support.command import Command, configured, sheets
+from tests.support.faults import PERIOD, fill
+from tests.support.servers import Databases
 
 FILES = ROOT / "docs" / "scheduling"
 TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
@@ -134,7 +134,7 @@ def test_what_the_service_starts_writes_the_report(command: Command) -> None:
     name, _, _ = service["Environment"].partition("=")
     state = {name: str(command.folder / "state")}
     done = shell(here(command, service["ExecStart"]), state)
-    assert done.returncode == cli.DONE, done.stderr
+    assert done.returncode == main.DONE, done.stderr
     assert len(sheets(command.target).consolidated) == 5
     assert (command.folder / "state/marketing-data-aggregator/history.sqlite").exists()
 

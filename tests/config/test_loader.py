@@ -11,9 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from lib import config
-from lib.errors import ConfigError
-from lib.settings import (
+from lib.config import loader
+from lib.config.settings import (
     ROOT,
     Access,
     Audit,
@@ -24,6 +23,7 @@ from lib.settings import (
     Source,
     check_digits_ok,
 )
+from lib.domain.errors import ConfigError
 
 EXAMPLE = ROOT / ".streamlit" / "secrets.example.toml"
 A, B = "12345678000195", "12ABC34501DE35"
@@ -92,7 +92,7 @@ UNUSABLE = [
 @pytest.fixture(autouse=True)
 def default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A default place of its own: whoever runs the tests may have a configuration."""
-    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / "secrets.toml")
+    monkeypatch.setattr(loader, "DEFAULT_FILE", tmp_path / "secrets.toml")
     return tmp_path / "secrets.toml"
 
 
@@ -102,7 +102,7 @@ def settings(environ: dict[str, str] | None = None, **changes: Any) -> Settings:
     for place, value in changes.items():
         above, _, key = place.rpartition(".")
         (table.setdefault(above, {}) if above else table)[key] = value
-    return config.from_values(table, "aqui.toml", environ or {})
+    return loader.from_values(table, "aqui.toml", environ or {})
 
 
 def refusal(call: Any, *args: Any, **changes: Any) -> str:
@@ -230,7 +230,7 @@ def test_a_missing_key_is_named_after_any_unknown_one() -> None:
     assert refusal(settings, auth_logs=source).startswith(f"{missing}auth_logs.host; ")
     text = refusal(settings, window_days="x", auth_logs={"hots": "x", **source})
     assert "aggregator.auth_logs.hots não existe; a mais parecida é host." in text
-    assert refusal(config.from_values, {}, "aqui.toml", {}).startswith(f"{missing}merchants; ")
+    assert refusal(loader.from_values, {}, "aqui.toml", {}).startswith(f"{missing}merchants; ")
 
 
 def test_secrets_show_nowhere() -> None:
@@ -248,48 +248,48 @@ def test_the_file_is_the_argument_then_the_variable_then_the_projects(
         (tmp_path / name).write_text("\ufeff" + TOML.replace("Loja", name), encoding="utf-8")
     default_file.write_text(TOML, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    environ = {config.FILE_VARIABLE: str(tmp_path / "variable")}
-    assert config.load(Path("argument"), environ).merchants == {A: "argument"}
-    assert config.load(None, environ).merchants == {A: "variable"}
-    assert config.load(None, {config.FILE_VARIABLE: ""}).merchants == {A: "Loja"}
+    environ = {loader.FILE_VARIABLE: str(tmp_path / "variable")}
+    assert loader.load(Path("argument"), environ).merchants == {A: "argument"}
+    assert loader.load(None, environ).merchants == {A: "variable"}
+    assert loader.load(None, {loader.FILE_VARIABLE: ""}).merchants == {A: "Loja"}
 
 
 def test_the_environment_alone_can_be_the_configuration() -> None:
     side = '{"host": "h", "database": "d", "user": "u"}'
     environ = {"AGGREGATOR__TRANSACTIONS": side, f"AGGREGATOR__MERCHANTS__{A}": "Loja"}
-    assert config.exists(environ=environ)
-    assert refusal(config.load, None, environ).startswith("ambiente: falta aggregator.auth_logs; ")
-    assert config.load(None, {**environ, "AGGREGATOR__AUTH_LOGS": side}).auth_logs.host == "h"
+    assert loader.exists(environ=environ)
+    assert refusal(loader.load, None, environ).startswith("ambiente: falta aggregator.auth_logs; ")
+    assert loader.load(None, {**environ, "AGGREGATOR__AUTH_LOGS": side}).auth_logs.host == "h"
 
 
 def test_without_a_configuration_the_refusal_says_where_it_looked(default_file: Path) -> None:
     environ = {"AGGREGATOR__WINDOW_DAYS": "30", "AGGREGATOR__TRANSACTIONS__PORT": "1"}
-    assert not config.exists(environ=environ)
-    text = refusal(config.load, None, environ)
-    assert all(part in text for part in (str(default_file), config.FILE_VARIABLE, "--demo"))
+    assert not loader.exists(environ=environ)
+    text = refusal(loader.load, None, environ)
+    assert all(part in text for part in (str(default_file), loader.FILE_VARIABLE, "--demo"))
 
 
 def test_a_named_or_dangling_file_is_no_demo(tmp_path: Path, default_file: Path) -> None:
     gone = tmp_path / "gone.toml"
     default_file.symlink_to(gone)
-    for path, environ in ((gone, {}), (None, {config.FILE_VARIABLE: str(gone)}), (None, {})):
-        assert config.exists(path, environ)
-        assert refusal(config.load, path, environ).endswith(": o arquivo não existe.")
+    for path, environ in ((gone, {}), (None, {loader.FILE_VARIABLE: str(gone)}), (None, {})):
+        assert loader.exists(path, environ)
+        assert refusal(loader.load, path, environ).endswith(": o arquivo não existe.")
 
 
 @pytest.mark.parametrize(("text", "sentence"), UNUSABLE)
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "c.toml"
     file.write_bytes(text.encode("latin-1"))
-    assert f"{file}: {sentence}" in refusal(config.load, file, {})
+    assert f"{file}: {sentence}" in refusal(loader.load, file, {})
 
 
 @pytest.mark.parametrize("wrong", ["", "123", "11222333000181", B.lower()])
 def test_a_merchant_is_a_configured_one_by_default_the_first(wrong: str) -> None:
     made = settings(merchants={B: "B", A: "A"})
-    assert (made.default_merchant, config.checked_merchant(made, A)) == (B, A)
+    assert (made.default_merchant, loader.checked_merchant(made, A)) == (B, A)
     with pytest.raises(ConfigError, match=f"^O CNPJ pedido não é um dos configurados: {B}, {A}.$"):
-        config.checked_merchant(made, wrong)
+        loader.checked_merchant(made, wrong)
 
 
 def test_wrong_check_digits_are_a_warning_and_no_error() -> None:
@@ -321,7 +321,7 @@ def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
     for name, content in {"as_it_is": text, "with_defaults": said}.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
         (tmp_path / name).chmod(0o600)
-        read.append(config.load(tmp_path / name, {}))
+        read.append(loader.load(tmp_path / name, {}))
     assert read[0] == read[1]
     assert read[0].warnings() == []
 
@@ -337,10 +337,10 @@ def test_a_configuration_or_query_that_other_accounts_can_change_is_refused(
     for one, what in {file: "a configuração", query: "a consulta"}.items():
         query.chmod(0o644)
         file.chmod(0o644)
-        assert config.load(file, {}).transactions.query_file == query
+        assert loader.load(file, {}).transactions.query_file == query
         one.chmod(mode)
         with pytest.raises(ConfigError) as caught:
-            config.load(file, {})
+            loader.load(file, {})
         assert str(caught.value) == (
             f"Outras contas podem alterar {what} em {one}: rode chmod go-w nesse arquivo e tente "
             "de novo."

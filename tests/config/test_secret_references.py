@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 
-from lib import config, scrubber, secret_values, sources
-from lib.errors import AggregatorError, ConfigError
-from lib.settings import Settings
-from tests.command import configured, finish, start, with_source
-from tests.servers import NEEDS_PASSWORD, PASSWORD, Databases
+from lib.config import loader, secret_references
+from lib.config.settings import Settings
+from lib.database import sessions
+from lib.domain import requests
+from lib.domain.errors import AggregatorError, ConfigError
+from lib.security import redaction
+from tests.support.command import configured, finish, start, with_source
+from tests.support.servers import NEEDS_PASSWORD, PASSWORD, Databases
 
 TOKEN = "hvs.token-of-the-test"
 PATH = "/v1/secret/data/aggregator/transactions"
@@ -70,16 +73,16 @@ def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Vault]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VAULT_ADDR", stub.address)
     monkeypatch.setenv("VAULT_TOKEN", TOKEN)
-    secret_values.forget()
+    secret_references.forget()
     yield stub
-    secret_values.forget()
+    secret_references.forget()
     server.shutdown()
     server.server_close()
 
 
 def refusal(reference: str = REFERENCE) -> str:
     with pytest.raises(ConfigError) as caught:
-        secret_values.resolve(reference)
+        secret_references.resolve(reference)
     told = "".join(traceback.format_exception(caught.value))
     assert TOKEN not in told
     assert "said by the vault" not in told
@@ -88,13 +91,13 @@ def refusal(reference: str = REFERENCE) -> str:
 
 def logged_in(values: Mapping[str, Any]) -> str:
     """The login that both sides see."""
-    return logged_in_with(config.from_values(values, "teste", {}))
+    return logged_in_with(loader.from_values(values, "teste", {}))
 
 
 def logged_in_with(settings: Settings) -> str:
     users = set()
-    for side in sources.SIDES:
-        with sources.session(settings, side) as cursor:
+    for side in requests.SIDES:
+        with sessions.session(settings, side) as cursor:
             cursor.execute("SELECT current_user")
             users.add(cursor.fetchone()[0])
     (user,) = users
@@ -109,11 +112,11 @@ def test_a_password_of_the_vault_opens_the_databases(vault: Vault, databases: Da
 def test_a_changed_password_is_found_once_the_kept_one_is_old(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert secret_values.resolve(REFERENCE) == PASSWORD
+    assert secret_references.resolve(REFERENCE) == PASSWORD
     vault.secrets[PATH] = {"password": "new"}
-    assert secret_values.resolve(REFERENCE) == PASSWORD
-    monkeypatch.setattr(secret_values, "KEPT_SECONDS", 0.0)
-    assert secret_values.resolve(REFERENCE) == "new"
+    assert secret_references.resolve(REFERENCE) == PASSWORD
+    monkeypatch.setattr(secret_references, "KEPT_SECONDS", 0.0)
+    assert secret_references.resolve(REFERENCE) == "new"
 
 
 @pytest.mark.parametrize("reference", ["vault:", "vault:secret#key", "vault:a/b", "vault:a/b#"])
@@ -169,7 +172,7 @@ def test_the_token_may_be_in_its_file_unless_others_can_read_it(
     file.chmod(0o644)
     assert refusal().startswith("Outras contas podem ler o token do cofre em ")
     file.chmod(0o600)
-    assert secret_values.resolve(REFERENCE) == PASSWORD
+    assert secret_references.resolve(REFERENCE) == PASSWORD
 
 
 def test_a_password_file_that_others_can_read_is_refused(
@@ -178,12 +181,12 @@ def test_a_password_file_that_others_can_read_is_refused(
     file = tmp_path / "password"
     file.write_text(PASSWORD)
     values = databases.values_for(NEEDS_PASSWORD)
-    for side in sources.SIDES:
+    for side in requests.SIDES:
         values = with_source(values, side, password_file=str(file))
     for mode in (0o644, 0o604, 0o660, 0o602):
         file.chmod(mode)
         with pytest.raises(ConfigError, match="rode chmod 600 nesse arquivo") as caught:
-            config.from_values(values, "teste", {})
+            loader.from_values(values, "teste", {})
         assert PASSWORD not in str(caught.value)
     file.chmod(0o400)
     assert logged_in(values) == NEEDS_PASSWORD
@@ -196,16 +199,16 @@ def test_a_configuration_with_passwords_that_others_can_read_is_refused(
     file = configured(within_reach, databases.values_for(NEEDS_PASSWORD, PASSWORD))
     file.chmod(mode)
     with pytest.raises(ConfigError) as caught:
-        config.load(file, {})
+        loader.load(file, {})
     assert str(caught.value) == (
         f"{file} tem senhas e outras contas podem ler o arquivo: rode chmod 600 nele, ou use "
         "password_file."
     )
     file.chmod(0o600)
-    assert logged_in_with(config.load(file, {})) == NEEDS_PASSWORD
+    assert logged_in_with(loader.load(file, {})) == NEEDS_PASSWORD
     file.chmod(0o644)
     within_reach.chmod(0o700)  # nobody else gets to it
-    assert logged_in_with(config.load(file, {})) == NEEDS_PASSWORD
+    assert logged_in_with(loader.load(file, {})) == NEEDS_PASSWORD
 
 
 def test_a_configuration_that_only_says_where_its_passwords_are_may_be_read(
@@ -213,7 +216,7 @@ def test_a_configuration_that_only_says_where_its_passwords_are_may_be_read(
 ) -> None:
     file = configured(tmp_path, databases.values_for(NEEDS_PASSWORD, REFERENCE))
     file.chmod(0o644)
-    assert logged_in_with(config.load(file, {})) == NEEDS_PASSWORD
+    assert logged_in_with(loader.load(file, {})) == NEEDS_PASSWORD
 
 
 def test_the_service_file_of_libpq_may_have_the_password(
@@ -224,7 +227,7 @@ def test_the_service_file_of_libpq_may_have_the_password(
     values = databases.values_for(NEEDS_PASSWORD, "service:mine")
     file.chmod(0o644)
     with pytest.raises(ConfigError, match="o arquivo de serviços"):
-        config.from_values(values, "teste", {})
+        loader.from_values(values, "teste", {})
     file.chmod(0o600)
     assert logged_in(values) == NEEDS_PASSWORD
     assert refusal("service:nobody").endswith("não tem a senha do serviço nobody.")
@@ -244,7 +247,7 @@ def test_the_password_file_of_libpq_serves_where_none_is_configured(
 
 def shown(settings: Settings) -> str:
     """Everything that a careless line of code could print of it."""
-    engine = sources.engine(settings, "transactions")
+    engine = sessions.engine(settings, "transactions")
     return " ".join(
         [
             f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}",
@@ -255,7 +258,7 @@ def shown(settings: Settings) -> str:
 
 def test_a_password_is_in_no_text_of_the_settings_or_the_engine(databases: Databases) -> None:
     secret = "n3v3r-sh0wn"
-    settings = config.from_values(
+    settings = loader.from_values(
         databases.values_for(NEEDS_PASSWORD, secret) | {"window_days": 1}, "teste", {}
     )
     assert secret not in shown(settings)
@@ -266,14 +269,14 @@ def test_a_refused_password_is_in_no_traceback_and_no_log(
 ) -> None:
     secret = "n3v3r@sh0wn/%40:?"
     caplog.set_level(logging.DEBUG)
-    settings = config.from_values(databases.values_for(NEEDS_PASSWORD, secret), "teste", {})
+    settings = loader.from_values(databases.values_for(NEEDS_PASSWORD, secret), "teste", {})
     with (
         pytest.raises(AggregatorError) as caught,
-        sources.session(settings, "transactions"),
+        sessions.session(settings, "transactions"),
     ):
         pass
     told = "".join(traceback.format_exception(caught.value))
-    assert secret not in told + caplog.text + scrubber.scrub(told)
+    assert secret not in told + caplog.text + redaction.scrub(told)
 
 
 def test_a_password_is_in_no_process_list_and_no_output(

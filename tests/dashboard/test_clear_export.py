@@ -14,20 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from lib import clear_export, config, pipeline
-from lib.audit import Actor
-from lib.errors import ReportError
-from lib.settings import ROOT
-from tests.command import configured, slow_query, soon, statements, with_query
-from tests.servers import Databases
+from lib.config import defaults, loader
+from lib.config.settings import ROOT
+from lib.dashboard import clear_export
+from lib.domain.errors import ReportError
+from lib.security.audit_events import Actor
+from tests.support.command import configured, slow_query, soon, statements, with_query
+from tests.support.servers import Databases
 
 SERVER = """
 import sys
 from pathlib import Path
-from lib import clear_export, config, pipeline
-from lib.audit import Actor
-settings = config.load(Path(sys.argv[1]))
-asked = pipeline.request(settings, pipeline.local_today(settings))
+from lib.config import defaults, loader
+from lib.dashboard import clear_export
+from lib.security.audit_events import Actor
+settings = loader.load(Path(sys.argv[1]))
+asked = defaults.request(settings, defaults.local_today(settings))
 clear_export.start(settings, asked, Actor("rui@example.com", "10.1.2.3"), "Pedido 77 da auditoria")
 sys.stdin.readline()
 """
@@ -86,8 +88,8 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    settings = config.from_values(databases.values, "teste", {})
-    asked = pipeline.request(settings, pipeline.local_today(settings))
+    settings = loader.from_values(databases.values, "teste", {})
+    asked = defaults.request(settings, defaults.local_today(settings))
     monkeypatch.setattr(threading.Thread, "start", refuse)
     export = clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 da auditoria")
     with pytest.raises(ReportError, match="não tem memória ou processos livres"):
@@ -99,8 +101,8 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
 def test_a_third_clear_export_at_once_is_refused(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = config.from_values(databases.values, "teste", {})
-    asked = pipeline.request(settings, pipeline.local_today(settings))
+    settings = loader.from_values(databases.values, "teste", {})
+    asked = defaults.request(settings, defaults.local_today(settings))
     go = threading.Event()
 
     def wait(*_: object) -> bytes:

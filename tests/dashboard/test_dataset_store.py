@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib import matching, summary
-from lib.datasets import Dataset, Derived, Key, Rights, Store
-from lib.errors import AggregatorError, ExtractionError
-from lib.pipeline import Outcome, Progress, Request
-from lib.reconciliation import Period, Rule
-from lib.ui import freshness
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib.analysis import books
+from lib.dashboard.dataset_store import Dataset, Derived, Key, Rights, Store
+from lib.domain.errors import AggregatorError, ExtractionError
+from lib.domain.outcomes import Outcome
+from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Progress, Request
+from lib.matching import reconcile
+from lib.ui import refresh
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 DAY = date(2026, 11, 20)
 ANY: Any = None
@@ -34,15 +36,15 @@ def key(days: int = 0, rights: Rights | None = None) -> Key:
 def outcome(asked: Key, records: int = 1) -> Outcome:
     bought = [Transaction("1", f"4{n:011}", None, DAY, None, None) for n in range(records)]
     frames = transactions_frame(bought), logs_frame([Log("1", DAY, None)])
-    result = matching.reconcile(*frames, asked.request.period, asked.request.rule)
+    result = reconcile.reconcile(*frames, asked.request.period, asked.request.rule)
     return Outcome(
         request=asked.request,
         merchant_name="Loja",
         clear=False,
         extracted_at=datetime(2026, 11, 20, tzinfo=timezone(timedelta(hours=-3))),
         reconciliation=result,
-        books=summary.books(result),
-        by_day=summary.balance_by_day(result),
+        books=books.books(result),
+        by_day=books.balance_by_day(result),
     )
 
 
@@ -225,7 +227,7 @@ def test_a_period_that_reaches_recent_days_is_read_again_after_minutes_and_once(
     old = loaded(store, key())
     store.renew(ANY, old)
     assert len(source.asked) == 1
-    monkeypatch.setattr("lib.datasets._STALE_SECONDS", 0.0)
+    monkeypatch.setattr("lib.dashboard.dataset_store._STALE_SECONDS", 0.0)
     source.go.clear()
     store.renew(ANY, old)
     assert store.find(key()) is old
@@ -238,7 +240,7 @@ def test_a_period_that_reaches_recent_days_is_read_again_after_minutes_and_once(
 def test_a_period_that_was_long_over_when_it_was_read_is_read_again_after_half_a_day(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.datasets._STALE_SECONDS", 0.0)
+    monkeypatch.setattr("lib.dashboard.dataset_store._STALE_SECONDS", 0.0)
     store = Store(source)
     source.go.set()
     old = loaded(store, key())
@@ -249,7 +251,7 @@ def test_a_period_that_was_long_over_when_it_was_read_is_read_again_after_half_a
     store.renew(ANY, past)
     assert store.loading(past.key) is None
     assert len(source.asked) == 2
-    monkeypatch.setattr("lib.datasets._SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr("lib.dashboard.dataset_store._SETTLED_SECONDS", 0.0)
     store.renew(ANY, past)
     wait_for(lambda: store.find(past.key) is not past and store.loading(past.key) is None)
     assert len(source.asked) == 3
@@ -315,12 +317,12 @@ def test_a_loading_that_has_no_thread_to_run_in_ends_and_the_next_one_begins_ane
 def test_a_session_that_asked_for_a_refresh_keeps_no_data_set_in_memory(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freshness.st, "session_state", {})
-    monkeypatch.setattr(freshness.guard, "holds", lambda: True)
+    monkeypatch.setattr(refresh.st, "session_state", {})
+    monkeypatch.setattr(refresh.guard, "holds", lambda: True)
     source.go.set()
     store = Store(source, budget_bytes=1)
     old = loaded(store, key())
-    freshness._refresh(SimpleNamespace(store=store, settings=ANY), old)  # type: ignore[arg-type]
+    refresh._refresh(SimpleNamespace(store=store, settings=ANY), old)  # type: ignore[arg-type]
     wait_for(lambda: store.find(key()) is not old and store.loading(key()) is None)
     read = weakref.ref(store.find(key()))
     loaded(store, key(1))  # there is room for one

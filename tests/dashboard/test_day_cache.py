@@ -12,14 +12,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lib import config, extraction, pipeline
-from lib.datasets import Key, Rights, Store
-from lib.days import RECENT, SETTLED, Days
-from lib.extraction import Extracted, Window
-from lib.pipeline import Outcome, Request
-from lib.reconciliation import Period, Rule
-from lib.settings import Settings
-from tests.servers import MERCHANTS, Databases
+from lib import pipeline
+from lib.config import loader
+from lib.config.settings import Settings
+from lib.dashboard.dataset_store import Key, Rights, Store
+from lib.dashboard.day_cache import RECENT, SETTLED, Days
+from lib.database import copy_reader
+from lib.database.copy_reader import Extracted
+from lib.domain.outcomes import Outcome
+from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Request, Window
+from tests.support.servers import MERCHANTS, Databases
 
 MERCHANT, OTHER = MERCHANTS
 TODAY = date(2026, 11, 22)
@@ -35,7 +38,7 @@ class Counting:
         self.rows = 0
 
     def __call__(self, settings: Settings, window: Window, **words: Any) -> Extracted:
-        read = extraction.extract(settings, window, **words)
+        read = copy_reader.extract(settings, window, **words)
         self.windows.append(((TODAY - window.start).days, (TODAY - window.end).days))
         self.rows += len(read.transactions) + len(read.auth_logs)
         return read
@@ -71,7 +74,7 @@ def filled(databases: Databases) -> Settings:
     bought.append(("4000009999999999", TODAY - DAY, None, MERCHANT, None, None))
     bought.append(("4000009999999999", TODAY - DAY, None, OTHER, None, None))
     databases.fill(transactions=bought, auth_logs=logged)
-    return config.from_values(databases.values, "teste", {})
+    return loader.from_values(databases.values, "teste", {})
 
 
 def run(settings: Settings, rule: Rule, start: int, end: int, days: Days | None) -> Outcome:
@@ -192,7 +195,7 @@ def test_days_beyond_the_budget_leave_the_oldest_first(filled: Settings) -> None
 
 def test_a_site_with_its_own_query_is_read_whole(filled: Settings, tmp_path: Any) -> None:
     query = tmp_path / "mine.sql"
-    query.write_text((extraction.sources._DEFAULT_QUERIES / "transactions.sql").read_text())
+    query.write_text((copy_reader.sessions._DEFAULT_QUERIES / "transactions.sql").read_text())
     source = filled.transactions.model_copy(update={"query_file": query})
     own = filled.model_copy(update={"transactions": source})
     counting = Counting()
@@ -207,13 +210,13 @@ def test_twenty_sessions_that_ask_at_once_cost_each_server_one_statement(
     filled: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copies: list[bytes] = []
-    pump = extraction.pump
+    pump = copy_reader.pump
 
     def counted(cursor: Any, command: bytes, sink: Any) -> None:
         copies.append(command)
         pump(cursor, command, sink)
 
-    monkeypatch.setattr(extraction, "pump", counted)
+    monkeypatch.setattr(copy_reader, "pump", counted)
     store = Store()
     key = Key(Request(MERCHANT, Period(TODAY - 9 * DAY, TODAY, TODAY), Rule()), Rights())
     barrier, got = threading.Barrier(20), []

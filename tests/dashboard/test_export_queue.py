@@ -21,15 +21,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib import columns as c
-from lib import export_worker, matching, pipeline, private_folders, summary
-from lib.datasets import Dataset, Key, Rights
-from lib.errors import BalanceError, ReportError
-from lib.exports import Export, Exports
-from lib.pipeline import Outcome, Request
-from lib.reconciliation import Period, Rule
-from tests.command import sheets
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
+from lib import pipeline
+from lib.analysis import books
+from lib.dashboard import export_worker, temp_folders
+from lib.dashboard.dataset_store import Dataset, Key, Rights
+from lib.dashboard.export_queue import Export, Exports
+from lib.domain import columns as c
+from lib.domain.errors import BalanceError, ReportError
+from lib.domain.outcomes import Outcome
+from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Request
+from lib.matching import reconcile
+from tests.support.command import sheets
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 DAY = date(2026, 11, 20)
 ASKED = Request("12345678000190", Period(DAY, DAY, DAY), Rule("card_time", 90, ("00", "10")))
@@ -43,7 +47,7 @@ def outcome(purchases: int = 3) -> Outcome:
     bought.append(Transaction(None, None, None, DAY, None, None))
     logged = [Log(f"40000{n}", DAY, time(10, n % 60, 30), "00", "=1+1") for n in range(purchases)]
     logged.append(Log("9", DAY, None, None, None))
-    result = matching.reconcile(
+    result = reconcile.reconcile(
         transactions_frame(bought), logs_frame(logged), ASKED.period, ASKED.rule
     )
     return Outcome(
@@ -52,8 +56,8 @@ def outcome(purchases: int = 3) -> Outcome:
         clear=False,
         extracted_at=datetime(2026, 11, 20, 8, tzinfo=timezone(timedelta(hours=-3))),
         reconciliation=result,
-        books=summary.books(result),
-        by_day=summary.balance_by_day(result),
+        books=books.books(result),
+        by_day=books.balance_by_day(result),
     )
 
 
@@ -116,7 +120,7 @@ def test_files_are_private_and_gone_with_the_server() -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("prefix", [private_folders.EXPORTS, private_folders.CLEAR])
+@pytest.mark.parametrize("prefix", [temp_folders.EXPORTS, temp_folders.CLEAR])
 def test_what_a_server_left_that_is_gone_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
@@ -128,11 +132,11 @@ def test_what_a_server_left_that_is_gone_is_removed(
     for folder in (left, living, same_number, tmp_path / "agregador-de-outro"):
         folder.mkdir()
         (folder / "a.xlsx").touch()
-    own = private_folders.make(prefix)
-    private_folders.sweep()
+    own = temp_folders.make(prefix)
+    temp_folders.sweep()
     kept = {living.name, own.name, "agregador-de-outro"}
     assert {path.name for path in tmp_path.iterdir()} == kept
-    private_folders.remove(own)
+    temp_folders.remove(own)
 
 
 def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(
@@ -141,7 +145,7 @@ def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(
     exports, shown = Exports(), dataset()
     try:
         with monkeypatch.context() as nowhere:
-            nowhere.setattr("lib.exports.ROOT", tmp_path)
+            nowhere.setattr("lib.dashboard.export_queue.ROOT", tmp_path)
             failed = exports.start(shown)
             with pytest.raises(ReportError, match="A exportação parou antes do fim"):
                 failed.future.result(timeout=60)
@@ -292,7 +296,7 @@ def test_a_file_stays_for_minutes_whatever_is_exported_after_it(
     try:
         files = [exports.start(dataset()).future.result(timeout=60).path for _ in range(20)]
         assert all(path.exists() for path in files)
-        monkeypatch.setattr("lib.exports._FETCHED_SECONDS", 0.0)
+        monkeypatch.setattr("lib.dashboard.export_queue._FETCHED_SECONDS", 0.0)
         files.append(exports.start(dataset()).future.result(timeout=60).path)
         assert [path.exists() for path in files] == [False] * 5 + [True] * 16
     finally:

@@ -13,13 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lib import columns as c
-from lib import config, extraction, sources
-from lib.config import Settings
-from lib.errors import ContractError, ExtractionError
-from lib.extraction import Extracted, Window
-from tests.command import nothing_runs, slow_query, with_query
-from tests.servers import Databases, Servers
+from lib.config import loader
+from lib.config.loader import Settings
+from lib.database import copy_reader, sessions
+from lib.database.copy_reader import Extracted
+from lib.domain import columns as c
+from lib.domain import requests
+from lib.domain.errors import ContractError, ExtractionError
+from lib.domain.requests import Window
+from tests.support.command import nothing_runs, slow_query, with_query
+from tests.support.servers import Databases, Servers
 
 MERCHANT, OTHER = "12345678000190", "7KM2Q9B4000149"
 FIELD = "0" + MERCHANT
@@ -31,11 +34,11 @@ DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 
 def settings_of(values: Mapping[str, Any], **keys: Any) -> Settings:
-    return config.from_values({**values, **keys}, "teste", {})
+    return loader.from_values({**values, **keys}, "teste", {})
 
 
 def extracted(databases: Databases, window: Window = WINDOW, *, clear: bool = False) -> Extracted:
-    return extraction.extract(settings_of(databases.values), window, clear=clear)
+    return copy_reader.extract(settings_of(databases.values), window, clear=clear)
 
 
 def records(frame: Any, *names: str) -> list[tuple[Any, ...]]:
@@ -204,7 +207,7 @@ def filled(servers: Servers) -> Iterator[Databases]:
         f"INSERT INTO authentication.transaction_logs SELECT n::text, '{DAY}'::date - n % 100,"
         f" '12:00', '00', n || repeat('é', 600), '{FIELD}' FROM generate_series(0, 19999) AS n",
     )
-    for side in sources.SIDES:
+    for side in requests.SIDES:
         pair.execute(side, "ANALYZE")
     yield pair
     servers.drop(pair)
@@ -213,9 +216,9 @@ def filled(servers: Servers) -> Iterator[Databases]:
 def test_the_masked_queries_can_use_the_tables_indexes(filled: Databases) -> None:
     plans = {}
     settings = settings_of(filled.values)
-    for side in sources.SIDES:
-        with sources.session(settings, side) as cursor:
-            select = extraction.masked_select(cursor, settings, side, WINDOW, clear=False)
+    for side in requests.SIDES:
+        with sessions.session(settings, side) as cursor:
+            select = copy_reader.masked_select(cursor, settings, side, WINDOW, clear=False)
             cursor.execute(b"EXPLAIN " + select)
             plans[side] = "\n".join(line for (line,) in cursor)
     assert "Seq Scan on transactions" not in plans["transactions"]
@@ -241,7 +244,7 @@ def test_what_does_not_fit_one_block_arrives_whole_and_what_is_committed_meanwhi
 
     window = Window(MERCHANT, date(2026, 8, 1), DAY)
     settings = settings_of(filled.values)
-    read = extraction.extract(settings, window, clear=True, progress=meanwhile)
+    read = copy_reader.extract(settings, window, clear=True, progress=meanwhile)
     try:
         blocks = [rows for side, rows in told if side == "auth_logs" and rows]
         assert len(blocks) > 3
@@ -267,19 +270,19 @@ def test_two_sides_that_fail_at_once_end_the_read_every_time(tmp_path: Path) -> 
     values = {"merchants": {MERCHANT: "Loja"}, "transactions": nowhere, "auth_logs": nowhere}
     for _ in range(200):
         with pytest.raises(ExtractionError, match="não foi possível conectar"):
-            extraction.extract(settings_of(values), WINDOW)
+            copy_reader.extract(settings_of(values), WINDOW)
 
 
-@pytest.mark.parametrize("failing", sources.SIDES)
+@pytest.mark.parametrize("failing", requests.SIDES)
 def test_a_side_that_fails_cancels_the_other_and_is_named(
-    databases: Databases, tmp_path: Path, failing: sources.Side
+    databases: Databases, tmp_path: Path, failing: requests.Side
 ) -> None:
-    slow = next(side for side in sources.SIDES if side != failing)
+    slow = next(side for side in requests.SIDES if side != failing)
     values = with_query(databases.values, slow, tmp_path, slow_query(slow))
     values = with_query(values, failing, tmp_path, "SELECT * FROM nowhere")
     begun = time.monotonic()
     with pytest.raises(ContractError) as caught:
-        extraction.extract(settings_of(values), WINDOW)
+        copy_reader.extract(settings_of(values), WINDOW)
     assert time.monotonic() - begun < 5
     assert str(caught.value) == (
         f"{failing}: a tabela nowhere não existe no banco; confira o banco ou o query_file."
@@ -302,5 +305,5 @@ def test_a_side_that_fails_midway_leaves_no_part_of_it(databases: Databases) -> 
             databases.execute("auth_logs", f"SELECT pg_terminate_backend({pids[0]}, 5000)")
 
     with pytest.raises(ExtractionError, match="auth_logs: a conexão com o servidor caiu"):
-        extraction.extract(settings_of(databases.values), WINDOW, progress=end)
+        copy_reader.extract(settings_of(databases.values), WINDOW, progress=end)
     assert len(extracted(databases).auth_logs) == 1_000

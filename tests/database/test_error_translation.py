@@ -9,10 +9,11 @@ import psycopg2
 import pytest
 from sqlalchemy import exc
 
-from lib import config, sources
-from lib.driver_failures import translate
-from lib.errors import AggregatorError, ExtractionError, TransientError
-from tests.servers import MERCHANTS
+from lib.config import loader
+from lib.database import sessions
+from lib.database.error_translation import translate
+from lib.domain.errors import AggregatorError, ExtractionError, TransientError
+from tests.support.servers import MERCHANTS
 
 MISLEADING = ["authentication-db", "password.example.com", "senha", "client certificate", "TLS-1"]
 UNREACHABLE = {
@@ -39,7 +40,7 @@ REFUSED = {
 def settings_of(host: str) -> Any:
     where = {"host": host, "database": "d", "user": "u", "sslmode": "disable"}
     values = {"merchants": MERCHANTS, "transactions": where, "auth_logs": where}
-    return config.from_values(values | {"allow_insecure": True}, "teste", {})
+    return loader.from_values(values | {"allow_insecure": True}, "teste", {})
 
 
 def meant(words: str, host: str) -> AggregatorError:
@@ -69,6 +70,6 @@ def test_the_drivers_own_words_about_a_socket_of_such_a_name_are_no_refusal(tmp_
     host.mkdir()
     with (
         pytest.raises(TransientError, match="não foi possível conectar"),
-        sources.session(settings_of(str(host)), "transactions"),
+        sessions.session(settings_of(str(host)), "transactions"),
     ):
         pass

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from lib import masking, sources
-from tests.servers import Databases, Servers
+from lib.database import masking, sessions
+from tests.support.servers import Databases, Servers
 
 KEY = bytes(range(32))
 
@@ -32,7 +32,7 @@ def evaluated(databases: Databases, expression: str, values: Sequence[str | None
     with closing(databases.connect("transactions")) as connection:
         cursor = connection.cursor()
         given = {"values": list(values), "key": KEY}
-        cursor.execute(sources.render(cursor, "transactions", f"{sql} ORDER BY at", given))
+        cursor.execute(sessions.render(cursor, "transactions", f"{sql} ORDER BY at", given))
         return [value for (value,) in cursor]
 
 
@@ -153,7 +153,7 @@ def test_a_long_text_is_masked_before_it_is_cut(empty: Databases) -> None:
     )
     with closing(empty.connect("auth_logs")) as connection:
         cursor = connection.cursor()
-        cursor.execute(sources.render(cursor, "auth_logs", shown, {"key": KEY}))
+        cursor.execute(sessions.render(cursor, "auth_logs", shown, {"key": KEY}))
         (*_, cut, _token) = cursor.fetchone()
     assert len(cut) == masking.EXCEL_CELL + 1
     assert cut.endswith("a******bbb")

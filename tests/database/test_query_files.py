@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command, with_query
-from tests.servers import MERCHANTS, Databases
+from tests.support.command import Command, with_query
+from tests.support.servers import MERCHANTS, Databases
 
 MERCHANT = next(iter(MERCHANTS))
 WORDS = ("--start", "2026-11-18", "--end", "2026-11-20")

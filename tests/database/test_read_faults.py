@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from lib import cli, config, extraction, retries, sources
-from tests import faults
-from tests.command import (
+from lib.cli import main
+from lib.config import loader
+from lib.database import copy_reader, retry, sessions
+from lib.domain import requests
+from tests.support import faults
+from tests.support.command import (
     Command,
     Sheets,
     nothing_runs,
@@ -24,8 +27,8 @@ from tests.command import (
     with_query,
     with_source,
 )
-from tests.faults import PERIOD, Line, fill, while_reading
-from tests.servers import NEEDS_PASSWORD, Databases, Servers
+from tests.support.faults import PERIOD, Line, fill, while_reading
+from tests.support.servers import NEEDS_PASSWORD, Databases, Servers
 
 ROWS = 5_000
 MIDDLE = 100_000  # bytes of a side's stream, which has some seven hundred thousand
@@ -44,15 +47,15 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(extraction, "_SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(extraction, "_CANCEL_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(copy_reader, "_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(copy_reader, "_CANCEL_SECONDS", 0.5)
 
 
 @pytest.fixture
 def attempts(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """What the log says of the attempts that failed and were followed by another."""
-    return lambda: [r.getMessage() for r in caplog.records if r.name == retries.__name__]
+    return lambda: [r.getMessage() for r in caplog.records if r.name == retry.__name__]
 
 
 def undisturbed(command: Command, rows: int = ROWS) -> Sheets:
@@ -99,10 +102,10 @@ def test_a_line_cut_in_the_middle_is_read_again_whole(
     command: Command, attempts: Callable[[], list[str]]
 ) -> None:
     expected = undisturbed(command)
-    for side in sources.SIDES:
+    for side in requests.SIDES:
         with Line(command.databases.values[side], limits=[MIDDLE]) as line:
             values = with_source(command.databases.values, side, **line.source)
-            assert command.run(*PERIOD, values=values).code == cli.DONE
+            assert command.run(*PERIOD, values=values).code == main.DONE
             assert line.connections == 2
         assert sheets(command.target) == expected
     assert len(attempts()) == 2
@@ -123,7 +126,7 @@ def test_a_line_that_falls_silent_in_the_middle_is_shut_and_read_again(
     with Line(command.databases.values["auth_logs"], limits=[MIDDLE], silent=True) as line:
         source = {**line.source, **QUICK, "statement_timeout": 1}
         values = with_source(command.databases.values, "auth_logs", **source)
-        assert command.run(*PERIOD, values=values).code == cli.DONE
+        assert command.run(*PERIOD, values=values).code == main.DONE
     assert sheets(command.target) == expected
     assert attempts() == [
         "auth_logs: o servidor ficou 2 s em silêncio, além do seu tempo limite, e a conexão foi "
@@ -142,7 +145,7 @@ def test_a_server_that_falls_silent_while_a_connection_is_set_up_is_given_up_in_
         source = {**line.source, "connect_timeout": 1, "statement_timeout": 1}
         values = with_source(command.databases.values, "auth_logs", **source)
         begun = time.monotonic()
-        assert command.run(*PERIOD, values=values).code == cli.DONE
+        assert command.run(*PERIOD, values=values).code == main.DONE
     assert time.monotonic() - begun < 15
     assert len(sheets(command.target).consolidated) == 3
 
@@ -160,9 +163,9 @@ def test_a_server_that_crashes_and_restarts_in_the_middle_is_read_again(
         while_reading(command.databases, "auth_logs", crash),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(retries, "FIRST_WAIT_SECONDS", 1.0)
+        patch.setattr(retry, "FIRST_WAIT_SECONDS", 1.0)
         said = command.run(*PERIOD, values=values)
-    assert (said.code, sheets(command.target)) == (cli.DONE, expected)
+    assert (said.code, sheets(command.target)) == (main.DONE, expected)
     assert attempts()
 
 
@@ -176,7 +179,7 @@ def test_a_process_of_the_server_that_an_administrator_ends_is_asked_again(
 
     with while_reading(command.databases, "auth_logs", end):
         said = command.run(*PERIOD, values=slow(command))
-    assert (said.code, sheets(command.target)) == (cli.DONE, expected)
+    assert (said.code, sheets(command.target)) == (main.DONE, expected)
     [line] = attempts()
     assert line.startswith(ENDED)
 
@@ -187,18 +190,18 @@ def test_a_process_of_the_server_that_stands_still_is_left_alone_in_time(
     expected = undisturbed(command, rows=100)
     with while_reading(command.databases, "auth_logs", lambda pid: os.kill(pid, signal.SIGSTOP)):
         said = command.run(*PERIOD, values=slow(command))
-    assert (said.code, sheets(command.target)) == (cli.DONE, expected)
+    assert (said.code, sheets(command.target)) == (main.DONE, expected)
     [line] = attempts()
     assert "em silêncio" in line
 
 
 def test_a_server_that_stands_still_once_all_is_read_holds_up_nobody(command: Command) -> None:
     values = with_source(command.databases.values, "auth_logs", connect_timeout=1)
-    settings = config.from_values(values, "teste", {})
+    settings = loader.from_values(values, "teste", {})
     stopped: list[int] = []
 
     def read() -> Any:
-        with sources.session(settings, "auth_logs") as cursor:
+        with sessions.session(settings, "auth_logs") as cursor:
             cursor.execute("SELECT 1")
             stopped.append(cursor.connection.info.backend_pid)
             os.kill(stopped[0], signal.SIGSTOP)
@@ -213,11 +216,11 @@ def test_a_server_that_stands_still_once_all_is_read_holds_up_nobody(command: Co
 
 
 def test_a_session_with_a_limit_leaves_a_server_that_stands_still(command: Command) -> None:
-    settings = config.from_values(command.databases.values, "teste", {})
+    settings = loader.from_values(command.databases.values, "teste", {})
     pids: list[int] = []
 
     def read() -> None:
-        with sources.session(settings, "auth_logs", limit=1) as cursor:
+        with sessions.session(settings, "auth_logs", limit=1) as cursor:
             pids.append(cursor.connection.info.backend_pid)
             os.kill(pids[0], signal.SIGSTOP)
             cursor.execute("SELECT 1")
@@ -248,10 +251,10 @@ def test_a_connection_that_died_or_froze_in_the_pool_is_replaced(
     command: Command, signal_number: signal.Signals
 ) -> None:
     values = command.databases.values
-    for side in sources.SIDES:
+    for side in requests.SIDES:
         values = with_source(values, side, connect_timeout=1)
     expected = undisturbed(command, rows=100)
-    assert command.run(*PERIOD, values=values).code == cli.DONE
+    assert command.run(*PERIOD, values=values).code == main.DONE
     [(pid,)] = command.databases.execute(
         "auth_logs",
         "SELECT max(pid) FROM pg_stat_activity WHERE datname = current_database()"
@@ -262,7 +265,7 @@ def test_a_connection_that_died_or_froze_in_the_pool_is_replaced(
     else:
         os.kill(pid, signal_number)
     try:
-        assert command.run(*PERIOD, values=values).code == cli.DONE
+        assert command.run(*PERIOD, values=values).code == main.DONE
     finally:
         if signal_number == signal.SIGSTOP:
             os.kill(pid, signal.SIGCONT)
@@ -279,14 +282,14 @@ def test_a_full_server_is_asked_again_until_it_has_room(
         full = "auth_logs: o servidor está sem conexões ou recursos livres; "
         full += "tente de novo em instantes."
         assert command.refused(*PERIOD, values=values) == full
-        assert len(attempts()) == retries.ATTEMPTS - 1
+        assert len(attempts()) == retry.ATTEMPTS - 1
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(retries, "FIRST_WAIT_SECONDS", 0.5)
+            patch.setattr(retry, "FIRST_WAIT_SECONDS", 0.5)
             room = "ALTER ROLE lotado CONNECTION LIMIT 9"
             threading.Timer(0.2, command.databases.execute, ("auth_logs", room)).start()
-            assert command.run(*PERIOD, values=values).code == cli.DONE
+            assert command.run(*PERIOD, values=values).code == main.DONE
     finally:
-        sources._engine.cache_clear()
+        sessions._engine.cache_clear()
         command.databases.execute(
             "auth_logs",
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'lotado'",
@@ -344,5 +347,5 @@ def test_rows_that_arrive_while_a_side_is_read_are_not_in_the_report(command: Co
         )
 
     with while_reading(command.databases, "auth_logs", arrive):
-        assert command.run(*PERIOD, values=slow(command)).code == cli.DONE
+        assert command.run(*PERIOD, values=slow(command)).code == main.DONE
     assert sheets(command.target) == expected

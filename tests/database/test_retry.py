@@ -7,8 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from lib import retries
-from lib.errors import AggregatorError, ConfigError, ContractError, ExtractionError, TransientError
+from lib.database import retry
+from lib.domain.errors import (
+    AggregatorError,
+    ConfigError,
+    ContractError,
+    ExtractionError,
+    TransientError,
+)
 
 LOST = TransientError("{side}: a conexão caiu.", side="auth_logs")
 
@@ -30,13 +36,13 @@ def answering(*answers: AggregatorError | str) -> tuple[Callable[[], str], list[
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.mark.parametrize("failures", [0, 1, 2])
 def test_what_heals_within_three_attempts_gives_its_answer(failures: int) -> None:
     ask, asked = answering(*[LOST] * failures, "lido")
-    assert (retries.persist(ask), len(asked)) == ("lido", failures + 1)
+    assert (retry.persist(ask), len(asked)) == ("lido", failures + 1)
 
 
 def test_what_does_not_heal_is_asked_three_times_and_raises_its_own_error(
@@ -44,8 +50,8 @@ def test_what_does_not_heal_is_asked_three_times_and_raises_its_own_error(
 ) -> None:
     ask, asked = answering(*[LOST] * 9)
     with pytest.raises(TransientError, match="a conexão caiu"):
-        retries.persist(ask)
-    assert len(asked) == retries.ATTEMPTS
+        retry.persist(ask)
+    assert len(asked) == retry.ATTEMPTS
     assert [(r.levelno, r.getMessage().partition(" (")[0]) for r in caplog.records] == [
         (logging.WARNING, "auth_logs: a conexão caiu.")
     ] * 2
@@ -55,22 +61,22 @@ def test_what_does_not_heal_is_asked_three_times_and_raises_its_own_error(
 def test_what_cannot_heal_is_asked_once(kind: type[AggregatorError]) -> None:
     ask, asked = answering(kind("não"), "lido")
     with pytest.raises(kind):
-        retries.persist(ask)
+        retry.persist(ask)
     assert len(asked) == 1
 
 
 def test_the_first_wait_is_a_second_and_the_next_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 1.0)
     monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
     ask, _ = answering(LOST, LOST, "lido")
-    retries.persist(ask)
+    retry.persist(ask)
     assert waits == [1.0, 2.0]
 
 
 def test_no_attempt_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "DEADLINE_SECONDS", 0.0)
+    monkeypatch.setattr(retry, "DEADLINE_SECONDS", 0.0)
     ask, asked = answering(LOST, "lido")
     with pytest.raises(TransientError):
-        retries.persist(ask)
+        retry.persist(ask)
     assert len(asked) == 1

@@ -12,13 +12,18 @@ from typing import Any
 
 import pytest
 
-from lib import columns as c
-from lib import config, demo, extraction, history, pipeline, retries, row_security, sources
-from lib.errors import AggregatorError, ContractError, TransientError
-from lib.settings import ROOT, Settings
-from tests.command import Command, with_source
-from tests.faults import PERIOD, Line
-from tests.servers import MERCHANTS, Databases
+from lib import pipeline
+from lib.config import defaults, loader
+from lib.config.settings import ROOT, Settings
+from lib.database import copy_reader, retry, row_level_security, sessions
+from lib.delivery import history
+from lib.demo import servers
+from lib.domain import columns as c
+from lib.domain import requests
+from lib.domain.errors import AggregatorError, ContractError, TransientError
+from tests.support.command import Command, with_source
+from tests.support.faults import PERIOD, Line
+from tests.support.servers import MERCHANTS, Databases
 
 DAY = date(2026, 11, 20)
 ANA, RUI = "ana@example.com", "rui@example.com"
@@ -26,11 +31,15 @@ OF_ANA, OF_RUI = MERCHANTS
 NOTHING: tuple[set[str], set[str]] = (set(), set())
 OWN = {ANA: OF_ANA, RUI: OF_RUI}
 DOCUMENT = (ROOT / "docs" / "row_level_security.sql").read_text(encoding="utf-8")
-_SESSION = sources.session
+_SESSION = sessions.session
 POLICIES = """
 SELECT tablename, policyname, cmd, qual FROM pg_policies WHERE policyname = 'own_merchants'
 ORDER BY tablename
 """
+
+
+def prove(settings: Settings) -> None:
+    row_level_security.prove(settings, defaults.window(settings))
 
 
 @pytest.fixture
@@ -49,30 +58,30 @@ def shared(databases: Databases) -> Databases:
             for cnpj in OWN.values()
         ],
     )
-    for side in demo.SIDES:
+    for side in servers.SIDES:
         for person, cnpj in OWN.items():
             databases.execute(side.name, f"INSERT INTO {side.access} VALUES ('{person}', '{cnpj}')")
     return databases
 
 
 def settings_of(databases: Databases, **keys: Any) -> Settings:
-    values = databases.values_for(demo.USER_BY_ROWS)
-    return config.from_values(values | {"row_level_security": True} | keys, "teste", {})
+    values = databases.values_for(servers.USER_BY_ROWS)
+    return loader.from_values(values | {"row_level_security": True} | keys, "teste", {})
 
 
 @pytest.fixture
 def settings(shared: Databases) -> Settings:
     """As `shared` is read, on pools of one connection a side."""
     made = settings_of(shared)
-    for side in sources.SIDES:
-        pool: Any = sources.engine(made, side).pool
+    for side in requests.SIDES:
+        pool: Any = sessions.engine(made, side).pool
         pool._pool.maxsize, pool._max_overflow = 1, 0
     return made
 
 
 def read(settings: Settings, person: str, merchant: str) -> tuple[set[str], set[str]]:
     """The merchants (by CNPJ, by name) whose records this person gets when asking for one."""
-    found = extraction.extract(settings, extraction.Window(merchant, DAY, DAY, person))
+    found = copy_reader.extract(settings, requests.Window(merchant, DAY, DAY, person))
     bought = set(found.transactions[c.DES_CNPJ_REDUZIDO].astype(str))
     return bought, set(found.auth_logs[c.DES_LOG].astype(str))
 
@@ -83,8 +92,8 @@ def seen(merchant: str) -> tuple[set[str], set[str]]:
 
 def backends(settings: Settings) -> set[int]:
     found = set()
-    for side in sources.SIDES:
-        with sources.session(settings, side) as cursor:
+    for side in requests.SIDES:
+        with sessions.session(settings, side) as cursor:
             found.add(cursor.connection.info.backend_pid)
     return found
 
@@ -124,40 +133,40 @@ def test_two_people_at_once_on_one_connection_never_see_the_others_rows(
             assert found == {(), (OWN[person], MERCHANTS[OWN[person]])}
 
 
-def fail(cursor: sources.Cursor) -> None:
+def fail(cursor: sessions.Cursor) -> None:
     cursor.execute("SELECT 1 / 0")
 
 
-def cancel(cursor: sources.Cursor) -> None:
+def cancel(cursor: sessions.Cursor) -> None:
     threading.Timer(0.2, cursor.connection.cancel).start()
     cursor.execute("SELECT pg_sleep(30)")
 
 
-def give_up(cursor: sources.Cursor) -> None:
+def give_up(cursor: sessions.Cursor) -> None:
     cursor.execute("SELECT count(*) FROM transactions")
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("ended", [fail, cancel, give_up], ids=lambda how: how.__name__)
 def test_after_a_session_that_ended_badly_nobody_reads_as_who_it_was_of(
-    settings: Settings, ended: Callable[[sources.Cursor], None]
+    settings: Settings, ended: Callable[[sessions.Cursor], None]
 ) -> None:
     before = backends(settings)
     with (
         pytest.raises((AggregatorError, KeyboardInterrupt)),
-        sources.session(settings, "transactions", ANA) as cursor,
+        sessions.session(settings, "transactions", ANA) as cursor,
     ):
         ended(cursor)
     assert read(settings, RUI, OF_ANA) == NOTHING
     assert read(settings, RUI, OF_RUI) == seen(OF_RUI)
-    with sources.session(settings, "transactions") as cursor:
+    with sessions.session(settings, "transactions") as cursor:
         cursor.execute("SELECT current_setting('app.user')")
-        assert cursor.fetchone() == (demo.USER_BY_ROWS,)
+        assert cursor.fetchone() == (servers.USER_BY_ROWS,)
     assert backends(settings) == before
 
 
 def test_the_name_leaves_the_connection_with_its_transaction(settings: Settings) -> None:
-    with sources.session(settings, "transactions", ANA) as cursor:
+    with sessions.session(settings, "transactions", ANA) as cursor:
         cursor.execute("SELECT current_setting('app.user')")
         assert cursor.fetchone() == (ANA,)
         cursor.execute("ROLLBACK; SELECT current_setting('app.user', true)")
@@ -173,20 +182,20 @@ def test_a_name_that_nobody_granted_anything_reads_nothing(settings: Settings, n
 
 def test_a_hostile_name_stays_a_name(settings: Settings) -> None:
     hostile = f"x', true), set_config('app.user', '{ANA}"
-    with sources.session(settings, "transactions", hostile) as cursor:
+    with sessions.session(settings, "transactions", hostile) as cursor:
         cursor.execute("SELECT current_setting('app.user')")
         assert cursor.fetchone() == (hostile,)
 
 
 def test_the_whole_run_is_the_users(settings: Settings) -> None:
-    asked = pipeline.request(settings, DAY, merchant=OF_ANA, days=0)
+    asked = defaults.request(settings, DAY, merchant=OF_ANA, days=0)
     assert pipeline.run(settings, asked, user=ANA).books.consolidated == 40
     assert pipeline.run(settings, asked, user=RUI).books.transactions == 0
     assert pipeline.run(settings, asked).books.transactions == 0, "the login has no merchant here"
 
 
 def test_the_self_test_passes_where_the_policies_apply(settings: Settings) -> None:
-    row_security.prove(settings)
+    prove(settings)
 
 
 @pytest.fixture
@@ -196,12 +205,12 @@ def command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Command:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.05)
     return Command(shared, tmp_path, capsys)
 
 
 def through(command: Command, line: Line) -> dict[str, Any]:
-    values = command.databases.values_for(demo.USER_BY_ROWS) | {"row_level_security": True}
+    values = command.databases.values_for(servers.USER_BY_ROWS) | {"row_level_security": True}
     return with_source(values, "auth_logs", **line.source)
 
 
@@ -221,9 +230,9 @@ def test_a_server_lost_within_the_self_test_is_no_finding_about_its_policies(
             raise TransientError("{side}: caiu", side="transactions")
         return _SESSION(*words, **keys)
 
-    monkeypatch.setattr(sources, "session", session)
+    monkeypatch.setattr(sessions, "session", session)
     with pytest.raises(TransientError):
-        row_security.prove(settings)
+        prove(settings)
 
 
 def test_a_scheduled_run_that_cannot_prove_its_policies_is_recorded_with_its_sentence(
@@ -243,8 +252,8 @@ def test_a_scheduled_run_that_cannot_prove_its_policies_is_recorded_with_its_sen
 def _everything(databases: Databases) -> None:
     databases.execute(
         "transactions",
-        f"CREATE POLICY more ON transactions TO {demo.USER_BY_ROWS} USING (true);"
-        f"CREATE POLICY more ON customer_cards TO {demo.USER_BY_ROWS} USING (true)",
+        f"CREATE POLICY more ON transactions TO {servers.USER_BY_ROWS} USING (true);"
+        f"CREATE POLICY more ON customer_cards TO {servers.USER_BY_ROWS} USING (true)",
     )
     databases.execute("transactions", "UPDATE transactions SET transaction_date = current_date - 2")
 
@@ -260,7 +269,7 @@ def _holders_open(databases: Databases) -> None:
 
 
 def _owner(databases: Databases) -> None:
-    databases.execute("transactions", f"ALTER TABLE transactions OWNER TO {demo.USER_BY_ROWS}")
+    databases.execute("transactions", f"ALTER TABLE transactions OWNER TO {servers.USER_BY_ROWS}")
 
 
 HOLES = {
@@ -277,17 +286,17 @@ def test_the_self_test_refuses_policies_that_do_not_apply(
 ) -> None:
     hole(shared)
     with pytest.raises(ContractError, match=HOLES[hole]):
-        row_security.prove(settings_of(shared))
+        prove(settings_of(shared))
 
 
 def test_the_self_test_refuses_a_superuser_and_a_login_without_policies(
     shared: Databases,
 ) -> None:
     shared.execute("transactions", "UPDATE transactions SET transaction_date = current_date - 2")
-    for login in ("postgres", demo.USER):
+    for login in ("postgres", servers.USER):
         values: Mapping[str, Any] = shared.values_for(login) | {"row_level_security": True}
         with pytest.raises(ContractError, match="row_level_security está ligada"):
-            row_security.prove(config.from_values(values, "teste", {}))
+            prove(loader.from_values(values, "teste", {}))
 
 
 def test_the_self_test_refuses_a_view_that_its_superuser_owner_reads(
@@ -295,27 +304,27 @@ def test_the_self_test_refuses_a_view_that_its_superuser_owner_reads(
 ) -> None:
     shared.execute(
         "transactions",
-        f"CREATE VIEW v AS SELECT * FROM transactions; GRANT SELECT ON v TO {demo.USER_BY_ROWS};"
+        f"CREATE VIEW v AS SELECT * FROM transactions; GRANT SELECT ON v TO {servers.USER_BY_ROWS};"
         "UPDATE transactions SET transaction_date = current_date - 2",
     )
-    query = (ROOT / "lib" / "sql" / "transactions.sql").read_text()
+    query = (ROOT / "lib" / "database" / "sql" / "transactions.sql").read_text()
     file = tmp_path / "mine.sql"
     file.write_text(query.replace("FROM transactions AS t", "FROM v AS t"))
-    values = shared.values_for(demo.USER_BY_ROWS)
+    values = shared.values_for(servers.USER_BY_ROWS)
     values["transactions"] |= {"query_file": str(file)}
     with pytest.raises(ContractError, match="row_level_security está ligada"):
-        row_security.prove(config.from_values(values | {"row_level_security": True}, "teste", {}))
+        prove(loader.from_values(values | {"row_level_security": True}, "teste", {}))
 
 
 def test_the_self_test_asks_nothing_where_row_security_is_off() -> None:
     where = {"host": "/nowhere", "database": "d", "user": "u"}
     values = {"merchants": MERCHANTS, "transactions": where, "auth_logs": where}
-    row_security.prove(config.from_values(values, "teste", {}))
+    prove(loader.from_values(values, "teste", {}))
 
 
-@pytest.mark.parametrize("side", demo.SIDES, ids=lambda side: side.name)
+@pytest.mark.parametrize("side", servers.SIDES, ids=lambda side: side.name)
 def test_the_documents_policies_are_the_demonstrations(
-    databases: Databases, side: demo.Side
+    databases: Databases, side: servers.Side
 ) -> None:
     shipped = databases.execute(side.name, POLICIES)
     assert shipped

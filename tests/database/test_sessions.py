@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
-from lib import config, sources
-from lib.errors import AggregatorError, ContractError, ExtractionError
-from lib.settings import Settings
-from tests.command import APPLICATION, with_query, with_source
-from tests.servers import NEEDS_PASSWORD, PASSWORD, Databases, Servers
+from lib.config import loader
+from lib.config.settings import Settings
+from lib.database import sessions
+from lib.domain import requests
+from lib.domain.errors import AggregatorError, ContractError, ExtractionError
+from tests.support.command import APPLICATION, with_query, with_source
+from tests.support.servers import NEEDS_PASSWORD, PASSWORD, Databases, Servers
 
 SHOWN = {
     "transaction_isolation": "repeatable read",
@@ -32,11 +34,11 @@ REFUSED = "transactions: o servidor recusou o usuário ou a senha; confira user 
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
-    return config.from_values(values, "teste", {})
+    return loader.from_values(values, "teste", {})
 
 
-def asked(settings: Settings, statement: str, side: sources.Side = "transactions") -> Any:
-    with sources.session(settings, side) as cursor:
+def asked(settings: Settings, statement: str, side: requests.Side = "transactions") -> Any:
+    with sessions.session(settings, side) as cursor:
         cursor.execute(statement)
         return cursor.fetchone()[0]
 
@@ -49,7 +51,7 @@ def failure(values: Mapping[str, Any], statement: str = "SELECT 1") -> Aggregato
 
 def test_a_session_is_a_named_read_only_snapshot_with_a_time_limit(databases: Databases) -> None:
     settings = settings_of(databases.values)
-    for side in sources.SIDES:
+    for side in requests.SIDES:
         shown = {name: asked(settings, f"SHOW {name}", side) for name in SHOWN}
         assert shown == SHOWN
 
@@ -58,7 +60,7 @@ def test_a_session_sees_nothing_that_is_committed_after_its_first_statement(
     databases: Databases,
 ) -> None:
     count = "SELECT count(*) FROM customer_cards"
-    with sources.session(settings_of(databases.values), "transactions") as cursor:
+    with sessions.session(settings_of(databases.values), "transactions") as cursor:
         for rows in (0, 0):
             cursor.execute(count)
             assert cursor.fetchone() == (rows,)
@@ -70,7 +72,7 @@ def test_a_session_of_the_pool_starts_a_new_snapshot_and_carries_nothing_over(
     databases: Databases,
 ) -> None:
     settings = settings_of(databases.values)
-    with sources.session(settings, "transactions") as cursor:
+    with sessions.session(settings, "transactions") as cursor:
         cursor.execute("SET statement_timeout = 7; SET search_path = nowhere")
         backend = cursor.connection.info.backend_pid
     assert asked(settings, "SELECT pg_backend_pid()") == backend
@@ -101,16 +103,16 @@ def test_one_engine_serves_a_configuration_and_another_its_change(databases: Dat
     settings = settings_of(databases.values)
     again = settings_of(databases.values)
     other = settings_of(with_source(databases.values, "transactions", statement_timeout=9))
-    engine = sources.engine(settings, "transactions")
-    assert sources.engine(again, "transactions") is engine
-    assert sources.engine(other, "transactions") is not engine
+    engine = sessions.engine(settings, "transactions")
+    assert sessions.engine(again, "transactions") is engine
+    assert sessions.engine(other, "transactions") is not engine
     assert asked(other, "SHOW statement_timeout") == "9s"
 
 
 def test_the_right_password_opens_and_is_shown_nowhere(databases: Databases) -> None:
     settings = settings_of(databases.values_for(NEEDS_PASSWORD, PASSWORD))
     assert asked(settings, "SELECT current_user") == NEEDS_PASSWORD
-    engine = sources.engine(settings, "transactions")
+    engine = sessions.engine(settings, "transactions")
     assert PASSWORD not in f"{engine!r} {engine.url} {settings!r}"
 
 
@@ -209,7 +211,7 @@ def test_a_connection_that_died_in_the_pool_is_replaced_unnoticed(
     assert asked(settings, "SELECT pg_backend_pid()") != before
 
 
-def end_and_go_on(databases: Databases, cursor: sources.Cursor) -> None:
+def end_and_go_on(databases: Databases, cursor: sessions.Cursor) -> None:
     pid = cursor.connection.info.backend_pid
     databases.execute("transactions", f"SELECT pg_terminate_backend({pid}, 5000)")
     cursor.execute("SELECT 1")
@@ -221,7 +223,7 @@ def test_a_connection_that_an_administrator_ends_is_one_sentence_and_no_log(
     settings = settings_of(databases.values)
     with (
         pytest.raises(ExtractionError) as caught,
-        sources.session(settings, "transactions") as cursor,
+        sessions.session(settings, "transactions") as cursor,
     ):
         end_and_go_on(databases, cursor)
     assert str(caught.value) == (
@@ -236,7 +238,7 @@ def test_an_error_within_a_session_gives_its_connection_back(databases: Database
     for _ in range(20):
         with pytest.raises(AggregatorError):
             asked(settings, "SELECT * FROM nowhere")
-    pool = sources.engine(settings, "transactions").pool
+    pool = sessions.engine(settings, "transactions").pool
     assert "Current Checked out connections: 0" in pool.status()
 
 
@@ -255,7 +257,7 @@ def test_a_query_file_is_read_without_its_last_semicolon(
     databases: Databases, tmp_path: Path, text: str, query: str
 ) -> None:
     values = with_query(databases.values, "auth_logs", tmp_path, text)
-    assert sources.query(settings_of(values), "auth_logs") == query
+    assert sessions.query(settings_of(values), "auth_logs") == query
 
 
 @pytest.mark.parametrize("content", [None, b"select '\xff'"])
@@ -267,7 +269,7 @@ def test_a_query_file_that_cannot_be_read_is_named(
         file.write_bytes(content)
     settings = settings_of(with_source(databases.values, "auth_logs", query_file=str(file)))
     with pytest.raises(ExtractionError) as caught:
-        sources.query(settings, "auth_logs")
+        sessions.query(settings, "auth_logs")
     assert str(caught.value) == (
         f"auth_logs: não foi possível ler o arquivo de consulta {file}; confira query_file."
     )
@@ -287,13 +289,13 @@ def test_parameters_are_written_by_the_driver_and_colons_of_sql_stay(
     databases: Databases, sql: str, rendered: str
 ) -> None:
     given = {"merchant": "12345678000190", "start": date(2026, 11, 22)}
-    with sources.session(settings_of(databases.values), "transactions") as cursor:
-        assert sources.render(cursor, "transactions", sql, given).decode() == rendered
+    with sessions.session(settings_of(databases.values), "transactions") as cursor:
+        assert sessions.render(cursor, "transactions", sql, given).decode() == rendered
 
 
 def test_a_hostile_value_stays_a_value(databases: Databases) -> None:
     hostile = "'; DROP TABLE transactions; --\\"
-    with sources.session(settings_of(databases.values), "transactions") as cursor:
+    with sessions.session(settings_of(databases.values), "transactions") as cursor:
         given = {"merchant": hostile}
-        cursor.execute(sources.render(cursor, "transactions", "SELECT :merchant", given))
+        cursor.execute(sessions.render(cursor, "transactions", "SELECT :merchant", given))
         assert cursor.fetchone() == (hostile,)

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from lib import config, sources
-from lib.errors import ConfigError, ExtractionError
-from tests.certificates import EXPIRED, Authority, Pair
+from lib.config import loader
+from lib.database import sessions
+from lib.domain.errors import ConfigError, ExtractionError
+from tests.support.certificates import EXPIRED, Authority, Pair
 
 HERE = "127.0.0.1"
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -132,8 +133,8 @@ def connected(server: Server, authority: Authority | None, **keys: Any) -> tuple
     where = {"host": HERE, "port": server.port, "database": "postgres", "user": "aggregator"}
     root = {"sslrootcert": str(authority.root)} if authority else {}
     where |= {"sslmode": "verify-full", **root, **keys}
-    settings = config.from_values(values(where), "teste", {})
-    with sources.session(settings, "transactions") as cursor:
+    settings = loader.from_values(values(where), "teste", {})
+    with sessions.session(settings, "transactions") as cursor:
         cursor.execute("SELECT ssl, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         return cursor.fetchone()
 
@@ -211,7 +212,7 @@ def test_a_remote_server_that_nobody_verifies_is_refused_before_it_is_asked(host
     for sslmode in WEAK:
         where = {"host": host, "database": "a", "user": "u", "sslmode": sslmode}
         with pytest.raises(ConfigError) as caught:
-            config.from_values(values(where), "aqui.toml", {})
+            loader.from_values(values(where), "aqui.toml", {})
         assert str(caught.value) == (
             f"aqui.toml: aggregator.transactions.sslmode aceita um servidor impostor em {host}; "
             "use sslmode verify-full (ou, sabendo do risco, allow_insecure = true)."
@@ -221,7 +222,7 @@ def test_a_remote_server_that_nobody_verifies_is_refused_before_it_is_asked(host
 @pytest.mark.parametrize("host", REMOTE)
 def test_an_allowed_risk_is_told_at_every_start(host: str) -> None:
     where = {"host": host, "database": "a", "user": "u", "sslmode": "require"}
-    settings = config.from_values(values(where, allow_insecure=True), "aqui.toml", {})
+    settings = loader.from_values(values(where, allow_insecure=True), "aqui.toml", {})
     assert list(map(str, settings.warnings())) == [
         f"A conexão de transactions com {host} aceita um servidor impostor (sslmode require); "
         "use sslmode verify-full e retire allow_insecure."
@@ -231,10 +232,10 @@ def test_an_allowed_risk_is_told_at_every_start(host: str) -> None:
 @pytest.mark.parametrize("host", LOCAL)
 def test_a_server_on_this_machine_needs_no_certificate(host: str) -> None:
     where = {"host": host, "database": "a", "user": "u", "sslmode": "disable"}
-    assert config.from_values(values(where), "aqui.toml", {}).warnings() == []
+    assert loader.from_values(values(where), "aqui.toml", {}).warnings() == []
 
 
 def test_a_remote_server_is_verified_by_default() -> None:
     where = {"host": "db.example.com", "database": "a", "user": "u"}
-    settings = config.from_values(values(where), "aqui.toml", {})
+    settings = loader.from_values(values(where), "aqui.toml", {})
     assert settings.transactions.sslmode == "verify-full"

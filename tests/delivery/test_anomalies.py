@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lib import anomaly
+from lib.delivery import anomalies
 
 STEADY = [1000.0, 1010.0, 990.0, 1005.0, 995.0, 1002.0]
 
 
-def judged(value: float, past: list[float], name: str = "logs") -> list[anomaly.Finding]:
-    return anomaly.findings({name: value}, [{name: number} for number in past])
+def judged(value: float, past: list[float], name: str = "logs") -> list[anomalies.Finding]:
+    return anomalies.findings({name: value}, [{name: number} for number in past])
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,17 @@ from typing import Any
 
 import pytest
 
-from lib import cli, config, history, matching, pipeline, run_log, scrubber, shelf
-from lib.errors import ConfigError
-from tests.command import PREVIOUS, Command, configured, sheets
-from tests.faults import DAY, MERCHANT, PERIOD, fill
-from tests.servers import MERCHANTS, Databases
+from lib.cli import main, run_log
+from lib.config import defaults, loader
+from lib.delivery import history
+from lib.domain import requests
+from lib.domain.errors import ConfigError
+from lib.matching import reconcile as matching
+from lib.reports import retention
+from lib.security import redaction
+from tests.support.command import PREVIOUS, Command, configured, sheets
+from tests.support.faults import DAY, MERCHANT, PERIOD, fill
+from tests.support.servers import MERCHANTS, Databases
 
 OTHER = [cnpj for cnpj in MERCHANTS if cnpj != MERCHANT][0]
 
@@ -30,9 +36,9 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
     return Command(databases, tmp_path, capsys)
 
 
-def asked(databases: Databases) -> pipeline.Request:
-    settings = config.from_values(databases.values, "teste", {})
-    return pipeline.request(
+def asked(databases: Databases) -> requests.Request:
+    settings = loader.from_values(databases.values, "teste", {})
+    return defaults.request(
         settings, date(2026, 11, 23), start=date(2026, 11, 1), end=date(2026, 11, 20)
     )
 
@@ -48,12 +54,12 @@ def asked(databases: Databases) -> pipeline.Request:
 def test_the_name_of_the_report_takes_its_values_from_the_request(
     databases: Databases, template: str, name: str
 ) -> None:
-    assert shelf.target(Path(template), asked(databases)) == Path(name)
+    assert retention.target(Path(template), asked(databases)) == Path(name)
 
 
 def test_a_placeholder_that_does_not_exist_is_named(databases: Databases) -> None:
     with pytest.raises(ConfigError) as caught:
-        shelf.target(Path("{data}.xlsx"), asked(databases))
+        retention.target(Path("{data}.xlsx"), asked(databases))
     assert str(caught.value) == (
         "O nome do arquivo de saída usa {data}, que não existe; há {date}, {start}, {end} e "
         "{merchant}."
@@ -103,7 +109,7 @@ def test_of_dated_reports_only_the_same_merchants_are_cleared_away(command: Comm
     (command.folder / f"r_{MERCHANT}_rascunho.xlsx").write_bytes(b"mine")
     path = str(command.folder / "r_{merchant}_{end}.xlsx")
     file = configured(command.folder, command.databases.values, output_path=path, keep=2)
-    assert command.say("--config", str(file), *PERIOD).code == cli.DONE
+    assert command.say("--config", str(file), *PERIOD).code == main.DONE
     left = [name for name in reports(command.folder) if MERCHANT in name]
     assert left == [
         f"r_{MERCHANT}_2026-10-04.xlsx",
@@ -124,7 +130,7 @@ def test_all_merchants_get_a_report_each(command: Command) -> None:
     path = str(command.folder / "r_{merchant}.xlsx")
     file = configured(command.folder, command.databases.values, output_path=path)
     said = command.say("--config", str(file), "--all-merchants", *PERIOD)
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     assert said.out.count("gerada com sucesso.") == 2
     for cnpj, rows in ((MERCHANT, 5), (OTHER, 0)):
         assert len(sheets(command.folder / f"r_{cnpj}.xlsx").consolidated) == rows
@@ -136,7 +142,7 @@ def test_one_merchant_that_fails_does_not_stop_the_others(command: Command) -> N
     file = configured(command.folder, command.databases.values, output_path=path)
     said = command.say("--config", str(file), "--all-merchants", *PERIOD)
     assert (said.code, said.sentence) == (
-        cli.FAILED,
+        main.FAILED,
         "1 de 2 estabelecimentos falhou (Loja Exemplo); o outro foi concluído.",
     )
     assert f"Loja Exemplo ({MERCHANT}): " in said.err
@@ -163,7 +169,7 @@ def test_the_sentence_of_several_that_failed_knows_how_many_did_not(
     values = {**command.databases.values, "merchants": merchants}
     file = configured(command.folder, values, output_path=path)
     said = command.say("--config", str(file), "--all-merchants", *PERIOD)
-    assert (said.code, said.sentence) == (cli.FAILED, sentence)
+    assert (said.code, said.sentence) == (main.FAILED, sentence)
 
 
 @pytest.mark.usefixtures("scrubbed")
@@ -184,7 +190,7 @@ def test_a_bug_that_one_merchant_meets_does_not_stop_the_others(
     file = configured(command.folder, command.databases.values, output_path=path)
     said = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
     assert (said.code, said.sentence) == (
-        cli.FAILED,
+        main.FAILED,
         "1 de 2 estabelecimentos falhou (Loja Exemplo); o outro foi concluído.",
     )
     assert f"Loja Exemplo ({MERCHANT}): erro inesperado (RuntimeError)" in said.err
@@ -207,7 +213,7 @@ def test_all_merchants_need_names_of_their_own(command: Command) -> None:
 def test_a_dry_run_prints_the_counts_and_writes_nothing(command: Command) -> None:
     record = command.folder / "history.sqlite"
     said = command.run("--dry-run", *PERIOD, history={"path": str(record)})
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     assert "Transações: 5 = 5 consolidadas + 0 sem log + 0 duplicadas removidas" in said.out
     assert said.out.splitlines()[-1] == "Ensaio concluído; nenhuma planilha foi gravada."
     assert command.target.read_bytes() == PREVIOUS
@@ -215,7 +221,7 @@ def test_a_dry_run_prints_the_counts_and_writes_nothing(command: Command) -> Non
 
 
 def test_the_log_writes_counts_as_the_command_line_does(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "lib.run_log")
+    caplog.set_level("INFO", "lib.cli.run_log")
     for rows in (1, 1_234_567):
         with run_log.stages(lambda stage, rows: None) as told:
             told("writing", rows)
@@ -235,10 +241,10 @@ def test_the_log_has_a_line_a_stage_with_records_and_seconds(command: Command) -
 
 @pytest.mark.usefixtures("scrubbed")
 def test_the_log_names_a_merchant_whose_cnpj_could_be_a_card_number(command: Command) -> None:
-    cnpj = next(f"{n:014}" for n in range(10**13, 10**13 + 10) if scrubber.luhn(f"{n:014}"))
+    cnpj = next(f"{n:014}" for n in range(10**13, 10**13 + 10) if redaction.luhn(f"{n:014}"))
     log = command.folder / "execucoes.log"
     said = command.run("--log-file", str(log), *PERIOD, merchants={cnpj: "Loja do Acaso"})
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     first = log.read_text(encoding="utf-8").splitlines()[0]
     assert "início: Loja do Acaso (******), 2026-11-20 a 2026-11-20, regra card" in first
 
@@ -278,7 +284,7 @@ def scrubbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     before = logging.getLogRecordFactory()
-    scrubber.install()
+    redaction.install()
     yield
     logging.setLogRecordFactory(before)
 
@@ -300,7 +306,7 @@ def test_an_unexpected_failure_is_a_scrubbed_traceback_in_the_log_and_after_it(
     assert "RuntimeError" in last["traceback"]
     assert "segredo" not in log.read_text(encoding="utf-8")
     assert sys.excepthook is hook
-    [run] = history.of(config.from_values(command.databases.values, "teste", {})).runs()
+    [run] = history.of(loader.from_values(command.databases.values, "teste", {})).runs()
     assert (run.outcome, run.message) == (history.FAILED, "erro inesperado (RuntimeError)")
     assert command.target.read_bytes() == PREVIOUS
 

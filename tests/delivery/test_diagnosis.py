@@ -8,13 +8,16 @@ from datetime import date
 
 import pytest
 
-from lib import config, diagnosis, pipeline, sources, survey
-from lib.extraction import Window
-from lib.notices import Notice
-from lib.settings import Settings
-from lib.survey import Survey
-from lib.ui import sources as screen
-from tests.servers import MERCHANTS, Databases
+from lib.config import defaults, loader
+from lib.config.settings import Settings
+from lib.database import source_checks
+from lib.database.source_checks import Survey
+from lib.delivery import diagnosis
+from lib.domain import requests
+from lib.domain.messages import Notice
+from lib.domain.requests import Window
+from lib.ui import formatting
+from tests.support.servers import MERCHANTS, Databases
 
 DAY = date(2026, 11, 20)
 MERCHANT, OTHER = MERCHANTS
@@ -22,8 +25,8 @@ CARD = "4000001234561234"
 
 
 def asked(databases: Databases) -> list[Notice]:
-    settings = config.from_values(databases.values, "teste", {})
-    return diagnosis.ask(settings, pipeline.request(settings, DAY, days=0))
+    settings = loader.from_values(databases.values, "teste", {})
+    return diagnosis.ask(settings, defaults.request(settings, DAY, days=0))
 
 
 def serious(found: list[Notice]) -> list[str]:
@@ -36,7 +39,7 @@ def test_databases_in_order_are_told_of_and_nothing_else(databases: Databases) -
         auth_logs=[(CARD, DAY, "10:00", "00", "", "0" + MERCHANT)],
     )
     found = asked(databases)
-    assert [str(notice).split(":")[0] for notice in found] == list(sources.SIDES)
+    assert [str(notice).split(":")[0] for notice in found] == list(requests.SIDES)
     assert all("; registros no período: 1;" in str(notice) for notice in found)
     assert serious(found) == []
 
@@ -56,13 +59,13 @@ def test_clocks_that_are_apart_by_more_than_a_minute_are_told_of(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, seconds: int, told: bool
 ) -> None:
     # Both servers have this machine's clock, so one of their answers is moved.
-    look = survey.survey
+    look = source_checks.survey
 
-    def moved(settings: Settings, side: sources.Side, window: Window) -> Survey:
+    def moved(settings: Settings, side: requests.Side, window: Window) -> Survey:
         found = look(settings, side, window)
         return replace(found, server_time=found.server_time + seconds * (side == "auth_logs"))
 
-    monkeypatch.setattr(survey, "survey", moved)
+    monkeypatch.setattr(source_checks, "survey", moved)
     sentences = serious(asked(databases))
     assert any(s.startswith("Os relógios dos dois servidores diferem") for s in sentences) == told
 
@@ -70,17 +73,17 @@ def test_clocks_that_are_apart_by_more_than_a_minute_are_told_of(
 def test_a_clock_that_is_a_little_behind_is_not_behind_by_nothing(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = survey.survey
+    look = source_checks.survey
 
-    def moved(settings: Settings, side: sources.Side, window: Window) -> Survey:
+    def moved(settings: Settings, side: requests.Side, window: Window) -> Survey:
         return replace(look(settings, side, window), server_time=time.time() - 0.2)
 
-    monkeypatch.setattr(survey, "survey", moved)
+    monkeypatch.setattr(source_checks, "survey", moved)
     assert ["relógio +0 s" in str(notice) for notice in asked(databases)[:2]] == [True, True]
 
 
 def test_numbers_in_a_notice_are_written_as_the_reader_writes_them() -> None:
-    assert screen.sentence(Notice("{rows} registros", {"rows": 4943})) == r"4\.943 registros"
+    assert formatting.sentence(Notice("{rows} registros", {"rows": 4943})) == r"4\.943 registros"
 
 
 def test_lines_that_never_hold_the_merchant_are_told_of(databases: Databases) -> None:

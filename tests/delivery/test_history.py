@@ -20,13 +20,16 @@ from typing import Any
 import platformdirs
 import pytest
 
-from lib import cli, config, delivery, history, pipeline, unusual
-from lib.errors import HistoryError
-from lib.history import History
-from lib.settings import ROOT
-from tests.command import Command, sheets
-from tests.faults import PERIOD, fill
-from tests.servers import Databases
+from lib import pipeline
+from lib.cli import main
+from lib.config import defaults, loader
+from lib.config.settings import ROOT
+from lib.delivery import anomaly_notes, delivery, history
+from lib.delivery.history import History
+from lib.domain.errors import HistoryError
+from tests.support.command import Command, sheets
+from tests.support.faults import PERIOD, fill
+from tests.support.servers import Databases
 
 FIELDS: dict[str, Any] = {
     "origin": history.SCHEDULED,
@@ -41,7 +44,7 @@ FIELDS: dict[str, Any] = {
 
 HOLDING = """
 import pathlib, sys
-from lib.locks import exclusively
+from lib.reports.file_lock import exclusively
 with exclusively(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -102,7 +105,7 @@ def test_a_damaged_history_is_one_sentence(record: History) -> None:
 
 
 def test_by_default_it_lives_in_the_users_state_folder(databases: Databases) -> None:
-    settings = config.from_values(databases.values, "teste", {})
+    settings = loader.from_values(databases.values, "teste", {})
     place = history.of(settings).path
     assert place.parent == platformdirs.user_state_path("marketing-data-aggregator")
 
@@ -136,7 +139,7 @@ def test_a_failed_run_is_recorded_with_its_sentence(command: Command) -> None:
 def test_a_history_that_cannot_be_written_costs_a_warning_and_no_report(command: Command) -> None:
     fill(command.databases, 5)
     said = command.run(*PERIOD, history={"path": "/proc/nowhere/history.sqlite"})
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     assert "Não foi possível usar o histórico de execuções em /proc/nowhere" in said.err
     assert len(sheets(command.target).consolidated) == 5
 
@@ -157,8 +160,8 @@ def test_a_run_far_from_those_of_the_same_weekday_is_noted_and_published(command
     path = command.folder / "history.sqlite"
     record = History(path)
     fill(command.databases, 100)
-    settings = config.from_values(command.databases.values, "teste", {})
-    today = pipeline.local_today(settings)
+    settings = loader.from_values(command.databases.values, "teste", {})
+    today = defaults.local_today(settings)
     for week in range(1, 9):
         day = today - timedelta(weeks=week)
         books = {"transactions": 1000 + week, "logs": 100, "divergences": 0}
@@ -167,7 +170,7 @@ def test_a_run_far_from_those_of_the_same_weekday_is_noted_and_published(command
         number = record.begin(**fields, began_at=moment)
         record.end(number, history.DONE, books=books)
     said = command.run(*PERIOD, history={"path": str(path)})
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     [note] = [line for line in said.err.splitlines() if "longe do comum" in line]
     assert "As transações desta execução (100)" in note
     assert "mediana de 8 execuções; escore z robusto -18" in note
@@ -176,9 +179,9 @@ def test_a_run_far_from_those_of_the_same_weekday_is_noted_and_published(command
 
 def test_an_export_of_the_page_is_recorded_with_who_asked(databases: Databases) -> None:
     fill(databases, 5)
-    settings = config.from_values(databases.values, "teste", {})
+    settings = loader.from_values(databases.values, "teste", {})
     day = date(2026, 11, 20)
-    outcome = pipeline.run(settings, pipeline.request(settings, day, start=day, end=day))
+    outcome = pipeline.run(settings, defaults.request(settings, day, start=day, end=day))
     written: Future[Any] = Future()
     delivery.record_export(settings, outcome, "ana@example.com", written)
     [run] = history.of(settings).runs(1, origin=history.PAGE)
@@ -195,7 +198,7 @@ def test_the_last_scheduled_run_is_worried_about_where_it_failed_is_old_or_unusu
     now = datetime.now(UTC)
 
     def worries() -> list[str]:
-        return [run.outcome for run in unusual.concerns(record.runs(), now)]
+        return [run.outcome for run in anomaly_notes.concerns(record.runs(), now)]
 
     def finished(outcome: str, hours: float) -> None:
         moment = (now - timedelta(hours=hours)).replace(tzinfo=None)
@@ -235,7 +238,7 @@ def test_a_run_that_finds_its_report_being_written_is_no_failure_to_worry_about(
     left, done = record.runs()
     assert (left.outcome, left.message) == (history.LEFT, sentence)
     assert done.outcome == history.DONE
-    assert unusual.concerns([left, done], datetime.now(UTC)) == []
+    assert anomaly_notes.concerns([left, done], datetime.now(UTC)) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of another account")

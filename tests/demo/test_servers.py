@@ -14,10 +14,12 @@ import psutil
 import psycopg2
 import pytest
 
-from lib import config, demo, demo_data
-from lib.errors import ConfigError, ExtractionError
-from lib.settings import check_digits_ok
-from tests.servers import Databases, holding_demo, new_folder, running_under
+from lib.config import loader
+from lib.config.settings import check_digits_ok
+from lib.demo import data as demo_data
+from lib.demo import servers
+from lib.domain.errors import ConfigError, ExtractionError
+from tests.support.servers import Databases, holding_demo, new_folder, running_under
 
 TODAY = date(2026, 11, 20)
 TOMORROW = TODAY + timedelta(days=1)
@@ -148,34 +150,34 @@ def root_named() -> Iterator[Callable[[str], Path]]:
 
     yield make
     for root in parent.iterdir():
-        demo.stop(root)
+        servers.stop(root)
     assert running_under(parent) == []
     shutil.rmtree(parent)
 
 
 @pytest.fixture(scope="module")
 def values(root_named: Callable[[str], Path]) -> dict[str, Any]:
-    return demo.start(root_named("project"), today=TODAY)
+    return servers.start(root_named("project"), today=TODAY)
 
 
 def test_the_configuration_takes_the_values_as_they_are(values):
-    settings = config.from_values(values, "demo", {})
+    settings = loader.from_values(values, "demo", {})
     assert settings.default_merchant == FIRST
     assert settings.auth_logs.database == "auth_logs_db"
 
 
 def test_the_databases_hold_the_generated_rows(values, data):
-    for side in demo.SIDES:
+    for side in servers.SIDES:
         for table in side.tables:
             stored = Databases(values).execute(side.name, f"SELECT * FROM {table}")
             rows = data[table].astype(object).where(data[table].notna(), None).to_numpy()
             assert sorted(map(str, stored)) == sorted(str(tuple(row)) for row in rows)
 
 
-@pytest.mark.parametrize("side", demo.SIDES, ids=lambda side: side.name)
+@pytest.mark.parametrize("side", servers.SIDES, ids=lambda side: side.name)
 def test_the_login_reads_and_cannot_write(values, side):
     source = values[side.name]
-    connection = demo.connect(source, source["user"], source["database"])
+    connection = servers.connect(source, source["user"], source["database"])
     with closing(connection), connection.cursor() as cursor:
         for table in side.tables:
             cursor.execute(f"SELECT count(*) FROM {table}")
@@ -185,7 +187,7 @@ def test_the_login_reads_and_cannot_write(values, side):
 
 def test_the_indexes_serve_the_default_queries(values):
     query = "SELECT indexdef FROM pg_indexes WHERE schemaname IN ('public', 'authentication')"
-    found = [row for side in demo.SIDES for row in Databases(values).execute(side.name, query)]
+    found = [row for side in servers.SIDES for row in Databases(values).execute(side.name, query)]
     assert sorted(definition.partition(" ON ")[2] for (definition,) in found) == [
         "authentication.transaction_logs USING btree (log_date)",
         "public.customer_cards USING btree (card_number)",
@@ -194,7 +196,7 @@ def test_the_indexes_serve_the_default_queries(values):
 
 
 def test_what_is_planted_is_every_card_and_cpf(values, data):
-    planted = demo.planted(values)
+    planted = servers.planted(values)
     assert planted.cpfs == set(data["customer_cards"]["customer_cpf"])
     assert planted.cards == {
         *(card for table in data.values() for card in table["card_number"]),
@@ -203,7 +205,7 @@ def test_what_is_planted_is_every_card_and_cpf(values, data):
 
 
 def test_nobody_else_may_open_the_sockets(values):
-    for source in (values[side.name] for side in demo.SIDES):
+    for source in (values[side.name] for side in servers.SIDES):
         socket = Path(source["host"]) / f".s.PGSQL.{source['port']}"
         assert socket.stat().st_mode & 0o077 == 0
 
@@ -211,31 +213,31 @@ def test_nobody_else_may_open_the_sockets(values):
 def test_data_of_the_same_day_stay_and_of_another_are_replaced(root_named):
     root = root_named("changing")
     written = "SELECT DISTINCT xmin::text FROM transactions"
-    databases = Databases(demo.start(root, rows=300, today=TODAY))
+    databases = Databases(servers.start(root, rows=300, today=TODAY))
     before = databases.execute("transactions", written)
-    demo.start(root, rows=300, today=TODAY)
+    servers.start(root, rows=300, today=TODAY)
     assert databases.execute("transactions", written) == before
-    demo.start(root, rows=300, today=TOMORROW)
+    servers.start(root, rows=300, today=TOMORROW)
     assert databases.execute("transactions", NEWEST) == [(TOMORROW,)]
     assert databases.execute("transactions", "SELECT count(*) FROM transactions") == [(300,)]
 
 
 def test_data_of_another_generator_are_made_anew(root_named, monkeypatch):
     root = root_named("changing")
-    databases = Databases(demo.start(root, rows=300, today=TODAY))
+    databases = Databases(servers.start(root, rows=300, today=TODAY))
     databases.execute("transactions", "ALTER TABLE transactions DROP COLUMN amount")
     monkeypatch.setattr(demo_data, "VERSION", demo_data.VERSION + 1)
-    demo.start(root, rows=300, today=TODAY)
+    servers.start(root, rows=300, today=TODAY)
     assert databases.execute("transactions", "SELECT count(amount) FROM transactions") == [(300,)]
 
 
 def test_whoever_is_reading_while_the_day_changes_keeps_the_old_rows(root_named):
     root = root_named("changing")
-    databases = Databases(demo.start(root, rows=300, today=TODAY))
+    databases = Databases(servers.start(root, rows=300, today=TODAY))
     with closing(databases.connect("transactions")) as reader, reader.cursor() as cursor:
         reader.set_session(isolation_level="REPEATABLE READ", readonly=True)
         cursor.execute("SELECT 1")
-        demo.start(root, rows=300, today=TOMORROW)
+        servers.start(root, rows=300, today=TOMORROW)
         cursor.execute(NEWEST)
         assert cursor.fetchall() == [(TODAY,)]
     assert databases.execute("transactions", NEWEST) == [(TOMORROW,)]
@@ -277,24 +279,24 @@ def test_any_folder_and_locale_will_do(root_named, name):
 def broken(root_named: Callable[[str], Path]) -> Path:
     """A root whose transactions server has lost a file it cannot start without."""
     root = root_named("broken")
-    demo.start(root, rows=10)
-    demo.stop(root)
+    servers.start(root, rows=10)
+    servers.stop(root)
     (root / ".demo" / "transactions" / "global" / "pg_control").unlink()
     return root
 
 
 def test_an_interrupted_first_start_is_begun_again(broken):
     (broken / ".demo" / "transactions" / "initialised").unlink()
-    assert demo.start(broken, rows=10)["transactions"]["user"] == "aggregator"
+    assert servers.start(broken, rows=10)["transactions"]["user"] == "aggregator"
 
 
 def test_servers_that_cannot_start_are_one_sentence_and_can_be_thrown_away(broken):
     with pytest.raises(ExtractionError, match=r"não iniciaram: apague a pasta .*\.demo e tente"):
-        demo.start(broken, rows=10)
+        servers.start(broken, rows=10)
     shutil.rmtree(broken / ".demo" / "transactions")
-    assert demo.start(broken, rows=10)["transactions"]["user"] == "aggregator"
+    assert servers.start(broken, rows=10)["transactions"]["user"] == "aggregator"
 
 
 def test_a_root_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match=r"não consegue gravar na pasta .*\.demo"):
-        demo.start(tmp_path / "missing")
+        servers.start(tmp_path / "missing")

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from lib import history, record_lines
-from lib.counts import counted
-from lib.history import Run
-from lib.summary import Books
-from lib.ui import format, headline, i18n, loading
+from lib.cli import history_format
+from lib.delivery import history
+from lib.delivery.history import Run
+from lib.domain.messages import counted
+from lib.domain.outcomes import Books
+from lib.ui import extraction_status, formatting, i18n, overview
 
 ONE = Books(*[1] * 7, *[Decimal(1)] * 4)
 MANY = Books(*[2000] * 7, *[Decimal(1)] * 4)
@@ -53,16 +54,16 @@ def test_the_balance_on_the_page_counts_one_thing_as_one(
     monkeypatch: pytest.MonkeyPatch, language: str, books: Books, text: str
 ) -> None:
     said: list[str] = []
-    for module in (i18n, format):
+    for module in (i18n, formatting):
         monkeypatch.setattr(module, "language", lambda: language)
-    monkeypatch.setattr(headline.st, "success", said.append)
-    headline.balance(books)
+    monkeypatch.setattr(overview.st, "success", said.append)
+    overview.balance(books)
     assert [line.replace("\\", "") for line in said] == [text]
 
 
 def test_one_record_read_is_one() -> None:
-    assert loading._read("Banco A", 1) == "Banco A: 1 lido"
-    assert loading._read("Banco A", 1000) == "Banco A: 1.000 lidos"
+    assert extraction_status._read("Banco A", 1) == "Banco A: 1 lido"
+    assert extraction_status._read("Banco A", 1000) == "Banco A: 1.000 lidos"
 
 
 def test_a_recorded_run_of_one_record_is_told_in_the_singular() -> None:
@@ -75,5 +76,5 @@ def test_a_recorded_run_of_one_record_is_told_in_the_singular() -> None:
         "began_at": datetime(2026, 3, 2, tzinfo=UTC),
         "books": vars(ONE),
     }
-    [line] = record_lines.lines(Run(**known), UTC)
+    [line] = history_format.lines(Run(**known), UTC)
     assert "1 transação, 1 log · 1 consolidada, 1 divergente" in line

@@ -17,20 +17,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import pipeline, sources, summary
-from lib.engines import bucket, chunked, estimate, reading, snapshots, tables
+from lib import pipeline
+from lib.analysis import books
+from lib.config import defaults
+from lib.database import sessions, snapshots
+from lib.domain import requests
+from lib.domain.errors import BalanceError, ConfigError, TransientError
+from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Window
+from lib.engines import chunked, partition, partition_reader, result_tables, sizing
 from lib.engines.job import Job, Slice, slices
 from lib.engines.totals import Read, require_all, totals_of
-from lib.errors import BalanceError, ConfigError, TransientError
-from lib.extraction import Window
-from lib.matching import reconcile
-from lib.reconciliation import Period, Rule
-from tests import engine_data
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
-from tests.test_matching_property import LOGS, TRANSACTIONS
+from lib.matching.reconcile import reconcile
+from tests.matching.test_matching_property import LOGS, TRANSACTIONS
+from tests.support import engine_data
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 if TYPE_CHECKING:
-    from tests.servers import Databases
+    from tests.support.servers import Databases
 
 DAY = date(2026, 2, 15)
 
@@ -73,13 +77,13 @@ def test_any_number_of_buckets_gives_the_answer_of_one_matching(
     folder = Path(tempfile.mkdtemp())
     try:
         found, read = in_buckets(folder, transactions, logs, period, asked, buckets)
-        for name in tables.NAMES:
+        for name in result_tables.NAMES:
             parts = [matched(folder, part, name) for part in range(buckets)]
             rows = [row for part in parts for row in visible(part)]
             assert sorted(rows) == sorted(visible(engine_data.table_of(whole, name))), name
         totals = totals_of(found)
         require_all(read, totals.books)
-        assert totals.books == summary.books(whole)
+        assert totals.books == books.books(whole)
     finally:
         shutil.rmtree(folder)
 
@@ -91,7 +95,7 @@ def in_buckets(
     period: Period,
     rule: Rule,
     buckets: int,
-) -> tuple[list[bucket.Matched], Read]:
+) -> tuple[list[partition.Matched], Read]:
     """Everything the engine does between the databases and the result, in this process."""
     job = Job(
         settings=None,  # type: ignore[arg-type]
@@ -108,13 +112,13 @@ def in_buckets(
     for number, part in enumerate((transactions[:half], transactions[half:])):
         share = Slice("transactions", number, None, None)
         pieces = [as_read(transactions_frame(part, dictionary=False))] if part else []
-        staged.append(reading.keep_transactions(job, share, pieces))
+        staged.append(partition_reader.keep_transactions(job, share, pieces))
     chunked.route(job, Here())
     share = Slice("auth_logs", 0, None, None)
     pieces = [as_read(logs_frame(logs, dictionary=False))] if logs else []
-    logged = reading.keep_auth_logs(job, share, pieces)
+    logged = partition_reader.keep_auth_logs(job, share, pieces)
     newest = max(s.newest for s in staged)
-    found = [bucket.match(job, (number, newest, 1)) for number in range(buckets)]
+    found = [partition.match(job, (number, newest, 1)) for number in range(buckets)]
     cents = sum(s.cents for s in staged)
     return found, Read(sum(s.inside for s in staged), logged.inside, cents, newest, "", buckets)
 
@@ -151,16 +155,16 @@ def test_the_chunked_engine_gives_every_cell_of_the_answer_in_memory(
     assert found.books.divergences > 0
     assert found.books.without_log > 0
     assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
-    for name in (tables.CONSOLIDATED, tables.DIVERGENCES):
-        clock = slice(3, 5) if name == tables.CONSOLIDATED else slice(1, 3)
+    for name in (result_tables.CONSOLIDATED, result_tables.DIVERGENCES):
+        clock = slice(3, 5) if name == result_tables.CONSOLIDATED else slice(1, 3)
         for column in engine_data.table_of(found, name).column_names[clock]:
             ours = engine_data.table_of(found, name)[column]
             assert ours.equals(engine_data.table_of(whole.reconciliation, name)[column])
     pd.testing.assert_frame_equal(found.days, whole.by_day, check_dtype=False)
     pd.testing.assert_frame_equal(
-        found.codes, summary.by_response_code(whole.reconciliation), check_dtype=False
+        found.codes, books.by_response_code(whole.reconciliation), check_dtype=False
     )
-    assert found.motivos == summary.by_motivo(whole.reconciliation)
+    assert found.motivos == books.by_motivo(whole.reconciliation)
     assert list((tmp_path / "staging").iterdir()) == []
 
 
@@ -186,8 +190,8 @@ def test_the_moment_is_held_where_the_server_ends_idle_transactions(
 ) -> None:
     engine_data.fill(databases, 500)
     configured = engine_data.settings(databases, tmp_path / "staging")
-    for side in sources.SIDES:
-        name = sources.source(configured, side).database
+    for side in requests.SIDES:
+        name = sessions.source(configured, side).database
         limit = "idle_in_transaction_session_timeout = '200ms'"
         databases.execute(side, f"ALTER DATABASE {name} SET {limit}")
 
@@ -210,7 +214,7 @@ def test_a_snapshot_that_is_gone_is_told_and_may_be_asked_for_again(
 
     with (
         pytest.raises(TransientError, match="o instante guardado da leitura se perdeu"),
-        sources.session(configured, "transactions", snapshot=gone),
+        sessions.session(configured, "transactions", snapshot=gone),
     ):
         pass
 
@@ -218,8 +222,8 @@ def test_a_snapshot_that_is_gone_is_told_and_may_be_asked_for_again(
 def test_a_single_day_is_read_in_shares_of_hours(databases: Databases, tmp_path: Path) -> None:
     engine_data.fill(databases, 2_000)
     configured = engine_data.settings(databases, tmp_path / "staging")
-    asked = pipeline.request(configured, engine_data.END, start=DAY, end=DAY)
-    shares = slices("transactions", pipeline.window_of(asked), 4)
+    asked = defaults.request(configured, engine_data.END, start=DAY, end=DAY)
+    shares = slices("transactions", requests.window_of(asked), 4)
     assert [share.until for share in shares] == [
         (DAY, 6 * 3600 - 1),
         (DAY, 12 * 3600 - 1),
@@ -254,7 +258,7 @@ def test_a_query_that_gives_undated_records_has_each_once(
     whole = pipeline.run(configured, asked)
     assert found.books == whole.books
     assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
-    assert found.pieces[tables.WITHOUT_LOG][-1].day is None
+    assert found.pieces[result_tables.WITHOUT_LOG][-1].day is None
 
 
 def test_a_clear_result_has_the_raw_line_of_every_divergence(
@@ -280,10 +284,10 @@ def test_a_period_without_records_has_tables_without_rows(
 
     assert found.books.transactions == 0
     whole = pipeline.run(configured, engine_data.request(configured, "card"))
-    for name in tables.NAMES:
+    for name in result_tables.NAMES:
         page = found.page(name, 0, 50)
         assert len(page) == 0
-        assert page.column_names == list(tables.rows_of(whole.reconciliation, name).columns)
+        assert page.column_names == list(result_tables.rows_of(whole.reconciliation, name).columns)
 
 
 def test_books_that_do_not_hold_what_was_read_are_refused(
@@ -305,13 +309,13 @@ def test_what_does_not_fit_the_memory_limit_is_chunked(
     small = engine_data.settings(databases, tmp_path, memory_limit="1 MB")
     large = engine_data.settings(databases, tmp_path, memory_limit="4 GB")
     told = engine_data.settings(databases, tmp_path, memory_limit="1 MB", kind="memory")
-    window = pipeline.window_of(engine_data.request(small, "card"))
+    window = requests.window_of(engine_data.request(small, "card"))
 
-    assert estimate.kind(small, window) == "chunked"
-    assert estimate.kind(large, window) == "memory"
-    assert estimate.kind(told, window) == "memory"
-    assert estimate.buckets(large, 16_000_000) == 4
-    assert estimate.buckets(large, 10) == 1
+    assert sizing.kind(small, window) == "chunked"
+    assert sizing.kind(large, window) == "memory"
+    assert sizing.kind(told, window) == "memory"
+    assert sizing.buckets(large, 16_000_000) == 4
+    assert sizing.buckets(large, 10) == 1
 
 
 @pytest.mark.parametrize("limit", ["4", 4, "4 TB", "0 GB", "-1 GB"])

@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib import cli, history
-from lib.engines import chunked, workbooks
-from lib.engines import result as results
-from lib.verify import AUDITORIA, verify
-from tests import engine_data
-from tests.command import PREVIOUS, Command, with_source
-from tests.servers import MERCHANTS, Databases
+from lib.cli import main
+from lib.delivery import history
+from lib.engines import chunked, result_workbooks
+from lib.engines import parquet_result as results
+from lib.reports.verification import AUDITORIA, verify
+from tests.support import engine_data
+from tests.support.command import PREVIOUS, Command, with_source
+from tests.support.servers import MERCHANTS, Databases
 
 PERIOD = ("--start", f"{engine_data.START}", "--end", f"{engine_data.END}")
 
@@ -56,7 +57,7 @@ def test_a_run_by_an_engine_says_and_writes_what_one_in_memory_does(command: Com
 
     by_engine = command.run(*PERIOD, **engine(command, kind="chunked"))
 
-    assert (by_engine.code, by_engine.out) == (cli.DONE, by_memory.out)
+    assert (by_engine.code, by_engine.out) == (main.DONE, by_memory.out)
     assert by_engine.out.splitlines()[-1] == (
         f"Planilha '{command.target.name}' gerada com sucesso."
     )
@@ -107,7 +108,7 @@ def test_a_rehearsal_by_an_engine_writes_nothing(command: Command) -> None:
 
     said = command.run(*PERIOD, "--dry-run", **engine(command, kind="chunked"))
 
-    assert (said.code, said.out) == (cli.DONE, by_memory.out)
+    assert (said.code, said.out) == (main.DONE, by_memory.out)
     assert said.out.splitlines()[-1] == "Ensaio concluído; nenhuma planilha foi gravada."
     assert command.target.read_bytes() == PREVIOUS
     assert not command.target.with_suffix("").exists()
@@ -158,7 +159,7 @@ def test_a_workbook_that_cannot_be_written_keeps_the_older_result(
     def refuse(*words: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(workbooks, "write", refuse)
+    monkeypatch.setattr(result_workbooks, "write", refuse)
 
     assert "espaço em disco" in command.refused(*PERIOD, **keys)
     names = {entry.name for entry in before.folder.iterdir()}
@@ -168,8 +169,8 @@ def test_a_workbook_that_cannot_be_written_keeps_the_older_result(
 def test_a_workbook_a_day_takes_the_place_of_the_one_before(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = partial(workbooks.wanted, rows_per_sheet=1_000)
-    monkeypatch.setattr(workbooks, "wanted", few)
+    few = partial(result_workbooks.wanted, rows_per_sheet=1_000)
+    monkeypatch.setattr(result_workbooks, "wanted", few)
     keys = engine(command, kind="chunked")
 
     said = command.run(*PERIOD, **keys)
@@ -178,7 +179,7 @@ def test_a_workbook_a_day_takes_the_place_of_the_one_before(
     days = [engine_data.START + timedelta(days=number) for number in range(7)]
     names = [f"{command.target.stem}_{day}.xlsx" for day in days]
     assert said.out.splitlines()[-7:] == [f"Planilha '{n}' gerada com sucesso." for n in names]
-    assert again.code == cli.DONE, again.err
+    assert again.code == main.DONE, again.err
     assert not command.target.exists()
     reports = list(command.folder.glob("*.xlsx"))
     assert {path.name for path in reports} > set(names)
@@ -195,7 +196,7 @@ def test_several_merchants_do_not_share_one_result_folder(command: Command) -> N
 
     said = command.run(*PERIOD, *output, "--all-merchants", **keys)
 
-    assert said.code == cli.FAILED
+    assert said.code == main.FAILED
     assert "result_dir de [aggregator.engine] precisa de {merchant}" in said.err
 
 
@@ -205,7 +206,7 @@ def test_each_merchant_has_its_own_result(command: Command) -> None:
 
     said = command.run(*PERIOD, *output, "--all-merchants", **keys)
 
-    assert said.code == cli.DONE, said.err
+    assert said.code == main.DONE, said.err
     opened = [results.open_result(command.folder / cnpj) for cnpj in MERCHANTS]
     assert [found.merchant for found in opened] == list(MERCHANTS)
 
@@ -213,7 +214,7 @@ def test_each_merchant_has_its_own_result(command: Command) -> None:
 def test_a_server_that_is_not_there_is_told_as_ever(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.retries.FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("lib.database.retry.FIRST_WAIT_SECONDS", 0.01)
     told = with_source(command.databases.values, "auth_logs", host="127.0.0.1", port=1)
     keys = engine(command) | told
 

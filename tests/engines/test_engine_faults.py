@@ -16,19 +16,20 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from lib import cli, pipeline
-from lib.engines import chunked, workers
-from lib.engines import result as results
-from lib.engines.workers import WorkerError
-from lib.errors import ReportError
-from lib.settings import ROOT
-from tests import engine_data
-from tests.command import PREVIOUS, Command
-from tests.engine_driver import Driver, left_behind
+from lib import pipeline
+from lib.cli import main
+from lib.config.settings import ROOT
+from lib.domain.errors import ReportError
+from lib.engines import chunked, process_pool
+from lib.engines import parquet_result as results
+from lib.engines.process_pool import WorkerError
+from tests.support import engine_data
+from tests.support.command import PREVIOUS, Command
+from tests.support.engine_driver import Driver, left_behind
 
 if TYPE_CHECKING:
     from lib.engines.job import Job
-    from tests.servers import Databases
+    from tests.support.servers import Databases
 
 
 class Killer:
@@ -54,7 +55,7 @@ def _is_worker(process: psutil.Process) -> bool:
 def test_a_worker_killed_in_each_phase_changes_nothing(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "DEATHS", 10)
+    monkeypatch.setattr(process_pool, "DEATHS", 10)
     engine_data.fill(databases, 20_000)
     settings = engine_data.settings(
         databases, tmp_path / "staging", workers=2, memory_limit="40 MB"
@@ -73,7 +74,7 @@ def test_a_worker_killed_in_each_phase_changes_nothing(
 def test_workers_that_keep_dying_end_the_run_in_one_sentence(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "DEATHS", 0)
+    monkeypatch.setattr(process_pool, "DEATHS", 0)
     engine_data.fill(databases, 2_000)
     settings = engine_data.settings(databases, tmp_path / "staging")
 
@@ -197,7 +198,7 @@ def test_every_task_can_be_done_again(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
 ) -> None:
     engine_data.fill(databases, 2_000)
-    monkeypatch.setattr(workers, "started", lambda count: nullcontext(Twice()))
+    monkeypatch.setattr(process_pool, "started", lambda count: nullcontext(Twice()))
     settings = engine_data.settings(
         databases, tmp_path / "staging", workers=2, memory_limit="40 MB"
     )
@@ -212,14 +213,14 @@ def test_every_task_can_be_done_again(
 # As where there is no memory for the stack of the pool's own thread.
 _NO_THREAD = """
 import concurrent.futures.process as pools
-from lib.engines import workers
+from lib.engines import process_pool
 
 def refuse(thread):
     raise RuntimeError("can't start new thread")
 
 if __name__ == "__main__":
     pools._ExecutorManagerThread.start = refuse
-    with workers.started(2):
+    with process_pool.started(2):
         pass
 """
 
@@ -257,7 +258,7 @@ def test_workers_without_enough_memory_are_one_sentence(
 
     said = command.run(*words, engine=engine)
 
-    assert said.code == cli.FAILED
+    assert said.code == main.FAILED
     assert said.sentence.startswith("A memória deste computador não basta para os processos")
     assert command.target.read_bytes() == PREVIOUS
     assert list((tmp_path / "staging").iterdir()) == []

@@ -11,36 +11,37 @@ import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
-from lib import pipeline, shelf
-from lib.engines import catalogue, chunked, produce, tables, workbooks
-from lib.engines import result as results
-from lib.errors import ReportError
-from lib.verify import verify
-from tests import engine_data
+from lib import pipeline
+from lib.domain.errors import ReportError
+from lib.engines import chunked, result_index, result_tables, result_workbooks, runner
+from lib.engines import parquet_result as results
+from lib.reports import retention
+from lib.reports.verification import verify
+from tests.support import engine_data
 
 if TYPE_CHECKING:
-    from tests.servers import Databases
+    from tests.support.servers import Databases
 
 
 def test_pages_and_filters_are_read_without_the_rest(databases: Databases, tmp_path: Path) -> None:
     engine_data.fill(databases, 2_000)
     configured = engine_data.settings(databases, tmp_path / "staging")
     found = chunked.run(configured, engine_data.request(configured, "card"), tmp_path / "resultado")
-    everything = engine_data.table_of(found, tables.CONSOLIDATED)
+    everything = engine_data.table_of(found, result_tables.CONSOLIDATED)
 
-    page = found.page(tables.CONSOLIDATED, 700, 50)
+    page = found.page(result_tables.CONSOLIDATED, 700, 50)
     wanted = pc.field("tipo_match") == "virtual"
-    counts = found.counts(tables.CONSOLIDATED, wanted)
-    some = found.found(tables.CONSOLIDATED, wanted, 10, 20, counts)
+    counts = found.counts(result_tables.CONSOLIDATED, wanted)
+    some = found.found(result_tables.CONSOLIDATED, wanted, 10, 20, counts)
 
     assert page.to_pylist() == everything.slice(700, 50).to_pylist()
     virtual = everything.filter(pc.equal(everything["tipo_match"], "virtual"))
     assert some.to_pylist() == virtual.slice(10, 20).to_pylist()
     assert sum(counts) == len(virtual)
-    assert found.dataset(tables.CONSOLIDATED).count_rows(filter=wanted) == len(virtual)
-    late = found.found(tables.CONSOLIDATED, wanted, len(virtual) - 5, 20, counts)
+    assert found.dataset(result_tables.CONSOLIDATED).count_rows(filter=wanted) == len(virtual)
+    late = found.found(result_tables.CONSOLIDATED, wanted, len(virtual) - 5, 20, counts)
     assert late.to_pylist() == virtual.slice(len(virtual) - 5).to_pylist()
-    assert len(found.page(tables.CONSOLIDATED, 10**9, 50)) == 0
+    assert len(found.page(result_tables.CONSOLIDATED, 10**9, 50)) == 0
 
 
 def test_a_new_result_replaces_the_old_one_whole(databases: Databases, tmp_path: Path) -> None:
@@ -80,11 +81,13 @@ def test_the_result_beside_a_workbook_of_any_name_is_found(
     configured = engine_data.settings(databases, tmp_path)
     configured = configured.model_copy(update={"output_path": tmp_path / name})
     asked = engine_data.request(configured, "card")
-    folder = shelf.result_folder(configured, asked, shelf.target(configured.output_path, asked))
+    folder = retention.result_folder(
+        configured, asked, retention.target(configured.output_path, asked)
+    )
     folder.mkdir()
     (folder / results.MANIFEST).touch()
 
-    assert catalogue.folders(configured) == [folder]
+    assert result_index.folders(configured) == [folder]
 
 
 def test_the_workbook_of_a_result_is_the_one_of_the_answer_in_memory(
@@ -96,8 +99,8 @@ def test_the_workbook_of_a_result_is_the_one_of_the_answer_in_memory(
     whole = pipeline.run(configured, asked)
     pipeline.publish(whole, tmp_path / "memoria.xlsx")
 
-    places = produce.Places(tmp_path / "resultado.xlsx", tmp_path / "resultado")
-    finished, (written,) = produce.produce(configured, asked, "chunked", places)
+    places = runner.Places(tmp_path / "resultado.xlsx", tmp_path / "resultado")
+    finished, (written,) = runner.produce(configured, asked, "chunked", places)
 
     assert finished.books == whole.books
     ours, theirs = verify(written.path), verify(tmp_path / "memoria.xlsx")
@@ -115,8 +118,8 @@ def test_what_no_sheet_holds_has_a_workbook_a_day(databases: Databases, tmp_path
         configured, engine_data.request(configured, "card_time"), tmp_path / "resultado"
     )
 
-    books = workbooks.wanted(found, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
-    written = workbooks.write(found, results.MANIFEST, books, tmp_path, {}, 1)
+    books = result_workbooks.wanted(found, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
+    written = result_workbooks.write(found, results.MANIFEST, books, tmp_path, {}, 1)
 
     days = [engine_data.START + timedelta(days=number) for number in range(7)]
     assert [book.path.name for book in written] == [f"saida_{day}.xlsx" for day in days]

@@ -16,20 +16,23 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from lib import cli, demo, extraction, pipeline
-from lib.engines import result as results
+from lib import pipeline
+from lib.cli import main
+from lib.config.settings import ROOT
+from lib.database import copy_reader
+from lib.demo import servers
+from lib.domain.errors import ConfigError, ContractError, ExtractionError
+from lib.engines import parquet_result as results
 from lib.engines import spark, spark_session
 from lib.engines.spark_tasks import KEY_VARIABLE
-from lib.errors import ConfigError, ContractError, ExtractionError
-from lib.settings import ROOT
-from tests import cluster as clusters
-from tests import engine_data
-from tests.cluster import Cluster
-from tests.command import soon
-from tests.engine_driver import Driver, left_behind
+from tests.support import cluster as clusters
+from tests.support import engine_data
+from tests.support.cluster import Cluster
+from tests.support.command import soon
+from tests.support.engine_driver import Driver, left_behind
 
 if TYPE_CHECKING:
-    from tests.servers import Databases
+    from tests.support.servers import Databases
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -79,7 +82,7 @@ def environment(place: Path) -> dict[str, str]:
         "SPARK_CONF_DIR": str(place.parent),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-        KEY_VARIABLE: extraction.KEY.hex(),
+        KEY_VARIABLE: copy_reader.KEY.hex(),
     }
 
 
@@ -182,7 +185,7 @@ def test_neither_the_key_nor_a_password_is_in_what_spark_is_told_or_writes_down(
     said = "\n".join([*commands, *(path.read_bytes().decode("latin-1") for path in written)])
     assert commands
     assert "SparkListenerApplicationEnd" in said
-    assert extraction.KEY.hex() not in said
+    assert copy_reader.KEY.hex() not in said
     assert "nunca-mostrada" not in said
     assert SECRET not in said
 
@@ -256,7 +259,7 @@ def test_the_command_line_gives_its_configuration_to_the_workers(
 
     out, err = process.communicate(timeout=280)
 
-    assert process.returncode == cli.DONE, err
+    assert process.returncode == main.DONE, err
     assert out.endswith("Planilha 'r.xlsx' gerada com sucesso.\n")
     assert "WARN" not in err
 
@@ -278,7 +281,7 @@ def test_an_interruption_is_one_sentence_and_leaves_no_process(
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
 
-    assert process.returncode == cli.INTERRUPTED
+    assert process.returncode == main.INTERRUPTED
     assert [line for line in err.splitlines() if not line.startswith(("Lendo", "Atenção"))] == [
         "Interrompido; a planilha anterior continua intacta."
     ]
@@ -381,7 +384,7 @@ def connections(databases: Databases) -> Iterator[list[int]]:
 
     def look() -> None:
         source = databases.values["transactions"]
-        with closing(demo.connect(source)) as connection, connection.cursor() as cursor:
+        with closing(servers.connect(source)) as connection, connection.cursor() as cursor:
             connection.autocommit = True
             while not over.wait(0.02):
                 cursor.execute(

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import columns as c
-from lib import one_to_one, summary
-from lib.matching import reconcile
-from lib.reconciliation import Period, Reconciliation, Rule
-from tests import naive
-from tests.frames import (
+from lib.analysis import books
+from lib.domain import columns as c
+from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.matching import nearest_pairs
+from lib.matching.reconcile import reconcile
+from tests.support import naive
+from tests.support.frames import (
     Log,
     Transaction,
     consolidated_rows,
@@ -83,7 +84,7 @@ def test_rule_card_gives_what_a_naive_quadratic_matcher_gives(
     assert blank(divergence_rows(result)) == blank(expected.divergences)
     assert blank(transaction_rows(result, result.without_log_rows)) == blank(expected.without_log)
     assert blank(transaction_rows(result, result.duplicate_rows)) == blank(expected.duplicates)
-    summary.books(result)
+    books.books(result)
 
 
 @given(
@@ -143,8 +144,8 @@ def test_rule_card_time_is_greedy_among_crowded_neighbours(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if sweep:
-            patch.setattr(one_to_one, "_ROUNDS", 0)
-            patch.setattr(one_to_one, "_WORTHWHILE", 2.0)
+            patch.setattr(nearest_pairs, "_ROUNDS", 0)
+            patch.setattr(nearest_pairs, "_WORTHWHILE", 2.0)
         check_card_time(transactions, logs, tolerance, 0, shuffle)
 
 
@@ -190,7 +191,7 @@ def check_card_time(
         )
     ]
     assert sorted(map(str, blank(distances))) == sorted(map(str, blank(expected.distances)))
-    summary.books(result)
+    books.books(result)
 
 
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int:

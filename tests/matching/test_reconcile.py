@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib import columns as c
-from lib import matching, summary
-from lib.reconciliation import CARD, CARD_TIME, Period, Reconciliation, Rule
-from tests.frames import Log, Transaction, logs_frame, transactions_frame
-from tests.matching_cases import (
+from lib.analysis import books
+from lib.domain import columns as c
+from lib.domain.reconciliation import CARD, CARD_TIME, Period, Reconciliation, Rule
+from lib.matching import reconcile
+from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.matching_cases import (
     ALONE,
     BOTH,
     CARD_ONLY,
@@ -51,10 +52,10 @@ def reconciled(
     rule: Rule = CARD_RULE,
     period: Period = LONG_AGO,
 ) -> Reconciliation:
-    result = matching.reconcile(
+    result = reconcile.reconcile(
         transactions_frame(list(transactions)), logs_frame(list(logs)), period, rule
     )
-    summary.books(result)
+    books.books(result)
     return result
 
 
@@ -280,7 +281,7 @@ def test_logs_that_look_alike_are_in_order_of_their_motives() -> None:
     logs = [log(A, 1_600), log("9", 1_600)]
     for arrived in (logs, logs[::-1]):
         frame = logs_frame(arrived).assign(num_cartao=logs_frame([log(A)] * 2)[c.NUM_CARTAO])
-        result = matching.reconcile(transactions_frame([buy(A)]), frame, LONG_AGO, FIVE_MINUTES)
+        result = reconcile.reconcile(transactions_frame([buy(A)]), frame, LONG_AGO, FIVE_MINUTES)
         motives = result.divergences()[c.MOTIVO].tolist()
         assert motives == [c.APROVADA_SEM_TRANSACAO, c.FORA_DA_TOLERANCIA]
 
@@ -290,7 +291,7 @@ def test_the_frames_are_left_as_they_were(rule: Rule) -> None:
     transactions = transactions_frame([buy(A), buy(A), buy(B)])
     logs = logs_frame([log(B), log(A), log("9")])
     before = transactions.copy(deep=True), logs.copy(deep=True)
-    matching.reconcile(transactions, logs, LONG_AGO, rule)
+    reconcile.reconcile(transactions, logs, LONG_AGO, rule)
     assert transactions.equals(before[0])
     assert logs.equals(before[1])
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lib import config
-from lib.ui import identity, site
-from tests.pages import scenario
-from tests.pages.dashboard import Dashboard
-from tests.servers import Databases
+from lib.config import loader
+from lib.ui import app_state, session_user
+from tests.support import scenario
+from tests.support.dashboard import Dashboard
+from tests.support.servers import Databases
 
 
 @pytest.fixture
@@ -20,12 +20,12 @@ def dashboard(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Dashboard]:
     """A dashboard over empty databases."""
-    monkeypatch.setenv(config.FILE_VARIABLE, str(scenario.site(tmp_path, databases.values)))
+    monkeypatch.setenv(loader.FILE_VARIABLE, str(scenario.site(tmp_path, databases.values)))
     # Nothing is served here, so there is no address to look at.
-    monkeypatch.setattr(identity, "at_this_machine", lambda: True)
-    site.forget()
+    monkeypatch.setattr(session_user, "at_this_machine", lambda: True)
+    app_state.forget()
     yield Dashboard(databases)
-    site.forget()
+    app_state.forget()
 
 
 @pytest.fixture

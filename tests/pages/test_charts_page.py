@@ -12,8 +12,8 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import BULK, today
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import BULK, today
 
 TITLES = (
     "Consolidadas e divergências por dia",

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import clear_export
-from lib.clear_export import ClearExport
+from lib.dashboard import clear_export
+from lib.dashboard.clear_export import ClearExport
 from lib.ui import guard
-from lib.ui.site import Site
-from tests.command import soon
-from tests.pages.dashboard import Dashboard
+from lib.ui.app_state import Site
+from tests.support.command import soon
+from tests.support.dashboard import Dashboard
 
 REASON = "Pedido 77 da auditoria"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
-from tests.servers import Servers
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
+from tests.support.servers import Servers
 
 TITLES = [
     "Clientes por número de compras",

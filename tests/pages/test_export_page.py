@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import cli, config, exports
-from lib import columns as c
+from lib.cli import main
+from lib.config import loader
+from lib.dashboard import export_queue
+from lib.domain import columns as c
 from lib.ui import export
 from lib.ui.export import EXPORTS
-from tests.command import Sheets, sheets
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import BULK, MERCHANT, today
+from tests.support.command import Sheets, sheets
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import BULK, MERCHANT, today
 
 
 def press_export(at: AppTest) -> None:
@@ -85,7 +87,7 @@ def test_the_workbook_is_the_command_lines_cell_by_cell(
     mine = exported(at, tmp_path / "dashboard.xlsx")
     target = tmp_path / "command.xlsx"
     words = ["--start", f"{day}", "--end", f"{today()}", "--rule", rule, "--output", str(target)]
-    assert cli.main(["--config", config.os.environ[config.FILE_VARIABLE], *words]) == cli.DONE
+    assert main.main(["--config", loader.os.environ[loader.FILE_VARIABLE], *words]) == main.DONE
     theirs = sheets(target)
     assert mine == theirs
     assert len(theirs.consolidated) > 100
@@ -113,7 +115,7 @@ def test_a_failed_export_is_one_sentence_and_may_be_tried_again(
 ) -> None:
     at = morning.open()
     with monkeypatch.context() as broken:
-        broken.setattr(exports, "ROOT", tmp_path)  # where there is no worker to run
+        broken.setattr(export_queue, "ROOT", tmp_path)  # where there is no worker to run
         press_export(at)
         deadline = time.monotonic() + 30
         while not at.error and time.monotonic() < deadline:
@@ -139,7 +141,7 @@ def test_sessions_that_ask_at_once_share_one_worker(
     morning: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[object] = []
-    monkeypatch.setattr(exports.subprocess, "Popen", _counted(begun))
+    monkeypatch.setattr(export_queue.subprocess, "Popen", _counted(begun))
     sessions = [morning.open() for _ in range(5)]
     for at in sessions:
         press_export(at)
@@ -151,7 +153,7 @@ def test_sessions_that_ask_at_once_share_one_worker(
 
 
 def _counted(begun: list[object]) -> type:
-    class Counted(exports.subprocess.Popen):  # type: ignore[type-arg]
+    class Counted(export_queue.subprocess.Popen):  # type: ignore[type-arg]
         def __init__(self, *arguments: object, **keys: object) -> None:
             begun.append(arguments)
             super().__init__(*arguments, **keys)  # type: ignore[call-overload]

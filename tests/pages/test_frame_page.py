@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import config, demo
-from lib.datasets import Loading
-from lib.settings import ROOT
-from lib.ui import filters, loading, site
-from tests.pages import scenario
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import BULK, LONELY, MERCHANT, masked, today
-from tests.servers import MERCHANTS, Servers
+from lib.config import loader
+from lib.config.settings import ROOT
+from lib.dashboard.dataset_store import Loading
+from lib.demo import servers as demo
+from lib.ui import app_state, extraction_status, filters
+from tests.support import scenario
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import BULK, LONELY, MERCHANT, masked, today
+from tests.support.servers import MERCHANTS, Servers
 
 PAGES = {
     "overview": ("Resumo", "Overview"),
@@ -220,14 +221,14 @@ def test_a_database_that_is_down_is_one_sentence_and_the_retry_button_recovers(
 def test_a_configuration_that_cannot_be_read_is_one_sentence_and_recovers(
     morning: Dashboard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    good = Path(config.os.environ[config.FILE_VARIABLE])
+    good = Path(loader.os.environ[loader.FILE_VARIABLE])
     bad = tmp_path / "bad.toml"
     bad.write_text("[aggregator]\nwindow_dias = 3\n")
-    monkeypatch.setenv(config.FILE_VARIABLE, str(bad))
+    monkeypatch.setenv(loader.FILE_VARIABLE, str(bad))
     at = morning.open()
     assert "a mais parecida é window_days" in error(at)
     assert len(at.error) == 1
-    monkeypatch.setenv(config.FILE_VARIABLE, str(good))
+    monkeypatch.setenv(loader.FILE_VARIABLE, str(good))
     press(at, "Tentar de novo")
     assert not at.error
     assert at.metric
@@ -236,9 +237,9 @@ def test_a_configuration_that_cannot_be_read_is_one_sentence_and_recovers(
 def test_a_loading_tells_its_stages_with_their_rows_as_they_arrive() -> None:
     running, told = Loading(), []
     for stage, rows in (("transactions", 1_000), ("auth_logs", 20_000), ("matching", 21_000)):
-        told.append(loading.lines(running))
+        told.append(extraction_status.lines(running))
         running(stage, rows)
-    told.append(loading.lines(running))
+    told.append(extraction_status.lines(running))
     first, second = "Transações (banco A)", "Logs de autenticação (banco B)"
     assert told == [
         [f"{first}: conectando…", f"{second}: conectando…"],
@@ -321,7 +322,7 @@ def test_refresh_reads_anew_and_shows_the_old_data_until_then(morning: Dashboard
     assert at.metric[0].value == "125"
     press(at, "Atualizar")
     assert at.metric
-    current = site.find()
+    current = app_state.find()
     assert current is not None
     for running in list(current.store._loading.values()):
         running.future.result(timeout=30)
@@ -336,7 +337,7 @@ def test_a_refresh_that_fails_leaves_the_old_data_and_says_so(
     servers.stop("transactions")
     try:
         press(at, "Atualizar")
-        current = site.find()
+        current = app_state.find()
         assert current is not None
         for running in list(current.store._loading.values()):
             running.future.exception(timeout=60)
@@ -351,8 +352,8 @@ def test_without_a_configuration_the_demonstration_stands_under_a_banner(
     morning: Dashboard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # The servers of the test run stand in for the demonstration's own.
-    monkeypatch.delenv(config.FILE_VARIABLE)
-    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / "none.toml")
+    monkeypatch.delenv(loader.FILE_VARIABLE)
+    monkeypatch.setattr(loader, "DEFAULT_FILE", tmp_path / "none.toml")
     monkeypatch.setattr(demo, "start", lambda: morning.databases.values)
     for name in (*PAGES, "runs"):
         at = morning.open(name)
@@ -405,7 +406,7 @@ def test_values_of_the_configuration_are_shown_as_text(
 ) -> None:
     names = {MERCHANT: "<b>Loja</b> **e** $x$ [y](z)"}
     file = scenario.site(tmp_path, morning.databases.values, merchants=names)
-    monkeypatch.setenv(config.FILE_VARIABLE, str(file))
-    site.forget()
+    monkeypatch.setenv(loader.FILE_VARIABLE, str(file))
+    app_state.forget()
     at = morning.open()
     assert subject(at).startswith(r"\<b\>Loja\</b\> \*\*e\*\* \$x\$ \[y\]\(z\)")

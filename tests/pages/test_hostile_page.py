@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import browsing
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import BULK, today
+from lib.analysis import table_query
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import BULK, today
 
 SCRIPT = "<script>window.struck=1</script>"
 INJECTION = "'; DROP TABLE transactions; --"
@@ -26,7 +26,7 @@ def test_a_search_longer_than_any_field_is_cut(morning: Dashboard, size: int) ->
     at = morning.open("consolidated")
     at.text_input(key="consolidated_busca").set_value("a" * size).run()
     assert not at.exception
-    assert len(at.text_input(key="consolidated_busca").value) == browsing.SEARCH_LENGTH
+    assert len(at.text_input(key="consolidated_busca").value) == table_query.SEARCH_LENGTH
 
 
 @pytest.mark.parametrize("number", [-1, 0, 4, 10**9, 2**62])

@@ -8,8 +8,8 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import BULK, MERCHANT, PHYSICAL, UNKNOWN, masked, today
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import BULK, MERCHANT, PHYSICAL, UNKNOWN, masked, today
 
 FIELD = f"0{MERCHANT}"
 CARD = "4000001111110001"

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import audit, audit_trail, config, exports, pipeline
-from lib.errors import AuditError
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import PHYSICAL, masked
+from lib.config import defaults, loader
+from lib.dashboard import export_queue
+from lib.domain.errors import AuditError
+from lib.security import audit_events, audit_trail
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import PHYSICAL, masked
 
 
 def records(dashboard: Dashboard, kind: str) -> list[dict[str, Any]]:
@@ -55,12 +57,12 @@ def _auditors_table(trail: str) -> None:
 
 
 def test_auditors_see_which_acts_have_no_end_on_record(morning: Dashboard) -> None:
-    settings = config.from_values(morning.databases.values, "teste", {})
-    asked = pipeline.request(settings, pipeline.local_today(settings))
-    rui = audit.Actor("rui@example.com", "10.1.2.3")
-    with audit.deed(settings, "export", rui, asked, clear=False) as deed:
+    settings = loader.from_values(morning.databases.values, "teste", {})
+    asked = defaults.request(settings, defaults.local_today(settings))
+    rui = audit_events.Actor("rui@example.com", "10.1.2.3")
+    with audit_events.deed(settings, "export", rui, asked, clear=False) as deed:
         deed.end()
-    audit.Deed(settings, "export", rui, audit.question(asked, clear=False))
+    audit_events.Deed(settings, "export", rui, audit_events.question(asked, clear=False))
     trail = morning.databases.values["audit"]["path"]
     at = AppTest.from_function(_auditors_table, args=(str(trail),)).run()
     assert not at.exception
@@ -89,7 +91,7 @@ def test_a_search_that_cannot_be_recorded_shows_no_row(
 def test_an_export_that_fails_is_recorded_though_nobody_looks(
     morning: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "ROOT", tmp_path)  # where there is no worker to run
+    monkeypatch.setattr(export_queue, "ROOT", tmp_path)  # where there is no worker to run
     at = morning.open()
     next(b for b in at.button if b.label == "Exportar Excel").click().run()
     deadline = time.monotonic() + 30

@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import cli, config, pipeline, series
-from lib import columns as c
-from lib.engines import result as results
-from lib.settings import ROOT
+from lib import pipeline
+from lib.analysis import time_series
+from lib.cli import main
+from lib.config import loader
+from lib.config.settings import ROOT
+from lib.domain import columns as c
+from lib.engines import parquet_result as results
+from lib.ui import app_state
 from lib.ui import results as screen
-from lib.ui import site
-from tests import engine_data
-from tests.pages import scenario
-from tests.pages.dashboard import Dashboard, texts
-from tests.servers import MERCHANTS
+from tests.support import engine_data, scenario
+from tests.support.dashboard import Dashboard, texts
+from tests.support.servers import MERCHANTS
 
 OTHER = next(cnpj for cnpj in MERCHANTS if cnpj != engine_data.MERCHANT)
 PERIOD = ("--start", f"{engine_data.START}", "--end", f"{engine_data.END}")
@@ -39,8 +41,8 @@ def produce(dashboard: Dashboard, folder: Path, *words: str, **keys: Any) -> res
     told = {"engine": engine, "output_path": str(folder / "saida.xlsx"), **keys}
     told |= {"audit": {"path": str(folder / "audit.jsonl")}}
     file = scenario.site(folder, dashboard.databases.values, **told)
-    site.forget()
-    assert cli.main(["--config", str(file), *PERIOD, *words]) == cli.DONE
+    app_state.forget()
+    assert main.main(["--config", str(file), *PERIOD, *words]) == main.DONE
     return results.open_result(folder / engine_data.MERCHANT)
 
 
@@ -70,7 +72,7 @@ def test_the_figures_are_those_of_the_run_and_nothing_is_read_from_a_database(
         raise AssertionError
 
     monkeypatch.setattr(pipeline, "run", refuse)
-    monkeypatch.setattr("lib.sources.session", refuse)
+    monkeypatch.setattr("lib.database.sessions.session", refuse)
 
     at = produced.open("results", locale=locale)
 
@@ -91,8 +93,8 @@ def test_the_charts_show_the_days_of_the_answer_in_memory(
 
     drawn = screen._timeline(str(found.folder), found.version)
 
-    asked = engine_data.request(config.load(), "card")
-    whole = series.timeline(pipeline.run(config.load(), asked).reconciliation)
+    asked = engine_data.request(loader.load(), "card")
+    whole = time_series.timeline(pipeline.run(loader.load(), asked).reconciliation)
     assert set(drawn.columns) == set(whole.columns)
     for name in whole.columns:
         assert drawn[name].tolist() == whole[name].tolist(), name
@@ -174,9 +176,9 @@ def test_the_result_of_a_merchant_that_is_not_the_readers_is_not_shown(
 def test_a_result_is_not_shown_where_the_databases_keep_rows_apart(
     produced: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.row_security.prove", lambda settings: None)
+    monkeypatch.setattr("lib.database.row_level_security.prove", lambda settings, window: None)
     monkeypatch.setenv("AGGREGATOR__ROW_LEVEL_SECURITY", "true")
-    site.forget()
+    app_state.forget()
 
     assert "Nenhum resultado" in texts(produced.open("results"))
 
@@ -184,7 +186,7 @@ def test_a_result_is_not_shown_where_the_databases_keep_rows_apart(
 def test_who_may_see_nothing_sees_no_result(
     produced: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.ui.identity.at_this_machine", lambda: False)
+    monkeypatch.setattr("lib.ui.session_user.at_this_machine", lambda: False)
 
     at = produced.open("results")
 
@@ -196,7 +198,7 @@ def test_who_may_see_nothing_sees_no_result(
 def test_the_page_has_its_guard_where_the_entry_did_not_run(
     produced: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.ui.identity.at_this_machine", lambda: False)
+    monkeypatch.setattr("lib.ui.session_user.at_this_machine", lambda: False)
 
     at = AppTest.from_file(str(ROOT / "pages" / "results.py"), default_timeout=30).run()
 

@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 import pytest
 import streamlit as st
 
-from lib import config, history
-from lib.history import History
-from lib.ui import format
+from lib.config import loader
+from lib.delivery import history
+from lib.delivery.history import History
+from lib.ui import formatting
 from lib.ui.i18n import ENGLISH
-from tests.faults import MERCHANT
-from tests.pages.dashboard import Dashboard, texts
+from tests.support.dashboard import Dashboard, texts
+from tests.support.faults import MERCHANT
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
 BOOKS = {"transactions": 1200, "logs": 1000, "divergences": 50, "consolidated": 900}
@@ -25,7 +26,7 @@ BOOKS = {"transactions": 1200, "logs": 1000, "divergences": 50, "consolidated": 
 @pytest.fixture
 def record(dashboard: Dashboard) -> History:
     """The history that this dashboard reads, empty."""
-    return history.of(config.load())
+    return history.of(loader.load())
 
 
 def ran(record: History, outcome: str = history.DONE, hours: float = 1, **fields: Any) -> None:
@@ -102,7 +103,7 @@ def test_dates_and_durations_are_written_as_the_reader_writes_them(
     at = dashboard.open("runs", locale="en-US")
     zone = ZoneInfo("America/Sao_Paulo")
     began = (NOW - timedelta(hours=49)).replace(tzinfo=UTC).astimezone(zone)
-    written = format.day(began.date(), ENGLISH)
+    written = formatting.day(began.date(), ENGLISH)
     assert any(f"{written} {began:%H:%M}" in str(w.value).replace("\\", "") for w in at.warning)
     assert {m.label: m.value for m in at.metric}["Duration"] == "2.5 s"
 

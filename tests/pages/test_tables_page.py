@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.dashboard import Dashboard, texts
-from tests.pages.scenario import (
+from tests.support.dashboard import Dashboard, texts
+from tests.support.scenario import (
     BULK,
     DECLINED,
     LONELY,

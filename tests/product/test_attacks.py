@@ -13,11 +13,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib import clear_export, cli, config, export_worker, pipeline, scrubber, verify
-from lib.audit import Actor
-from lib.errors import AuditError, ReportError
-from tests.command import Command, with_query
-from tests.servers import Databases
+from lib import pipeline
+from lib.cli import main
+from lib.config import defaults, loader
+from lib.dashboard import clear_export, export_worker
+from lib.domain import requests
+from lib.domain.errors import AuditError, ReportError
+from lib.reports import verification
+from lib.security import redaction
+from lib.security.audit_events import Actor
+from tests.support.command import Command, with_query
+from tests.support.servers import Databases
 
 PHYSICAL, VIRTUAL, CPF = "4539578763621486", "5500005555555559", "52998224725"
 PLANTED = (PHYSICAL, VIRTUAL, CPF)
@@ -60,7 +66,7 @@ def command(planted: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.fixture
 def scrubbed() -> Iterator[None]:
     factory = logging.getLogRecordFactory()
-    logging.setLogRecordFactory(scrubber._clean_record)
+    logging.setLogRecordFactory(redaction._clean_record)
     yield
     logging.setLogRecordFactory(factory)
 
@@ -87,15 +93,15 @@ def test_a_masked_run_leaves_no_card_in_workbook_audit_output_or_logs(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     said = command.run()
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     assert leaked(said.out + said.err + caplog.text) == []
     assert leaked(contents(command.folder)) == []
     assert leaked(Path(values_of(planted)["audit"]["path"]).read_bytes()) == []
 
 
 def test_no_frame_in_memory_holds_a_clear_value(planted: Databases) -> None:
-    settings = config.from_values(values_of(planted), "teste", {})
-    asked = pipeline.request(settings, pipeline.local_today(settings))
+    settings = loader.from_values(values_of(planted), "teste", {})
+    asked = defaults.request(settings, defaults.local_today(settings))
     outcome = pipeline.run(settings, asked)
     assert outcome.books.consolidated == 1
     frames = [found for found in gc.get_objects() if isinstance(found, pd.DataFrame)]
@@ -104,8 +110,8 @@ def test_no_frame_in_memory_holds_a_clear_value(planted: Databases) -> None:
 
 
 def test_what_the_export_leaves_in_its_folder_is_masked(planted: Databases, tmp_path: Path) -> None:
-    settings = config.from_values(values_of(planted), "teste", {})
-    asked = pipeline.request(settings, pipeline.local_today(settings))
+    settings = loader.from_values(values_of(planted), "teste", {})
+    asked = defaults.request(settings, defaults.local_today(settings))
     export_worker.spool(pipeline.run(settings, asked), tmp_path)
     assert export_worker.main(tmp_path) == export_worker.DONE
     assert leaked(contents(tmp_path)) == []
@@ -128,17 +134,19 @@ def test_an_error_of_the_database_with_values_in_it_shows_none_of_them(
     error: str,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    default = (Path(__file__).parent.parent / "lib" / "sql" / "transactions.sql").read_text()
+    default = (
+        Path(__file__).parents[2] / "lib" / "database" / "sql" / "transactions.sql"
+    ).read_text()
     sql = ERRORS[error].format(default=default, table="transactions")
     said = command.run(values=with_query(values_of(planted), "transactions", command.folder, sql))
-    assert said.code == cli.FAILED
+    assert said.code == main.FAILED
     assert leaked(said.out + said.err + caplog.text) == []
     assert leaked(Path(values_of(planted)["audit"]["path"]).read_bytes()) == []
 
 
-def asked_of(planted: Databases) -> tuple[config.Settings, pipeline.Request]:
-    settings = config.from_values(values_of(planted), "teste", {})
-    return settings, pipeline.request(settings, pipeline.local_today(settings))
+def asked_of(planted: Databases) -> tuple[loader.Settings, requests.Request]:
+    settings = loader.from_values(values_of(planted), "teste", {})
+    return settings, defaults.request(settings, defaults.local_today(settings))
 
 
 def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
@@ -154,10 +162,10 @@ def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
     file = tmp_path / "clear.xlsx"
     file.write_bytes(content)
     assert leaked(contents(tmp_path)) != []
-    said = verify.properties(file)
-    assert (said[verify.DADOS], said[verify.RESPONSAVEL]) == ("em claro", RUI.who)
-    assert said[verify.MOTIVO] == f"{REASON} ******"
-    assert verify.verify(file).clear
+    said = verification.properties(file)
+    assert (said[verification.DADOS], said[verification.RESPONSAVEL]) == ("em claro", RUI.who)
+    assert said[verification.MOTIVO] == f"{REASON} ******"
+    assert verification.verify(file).clear
 
 
 @pytest.mark.parametrize("reason", ["", "  \n ", "curto", "x" * 501])
@@ -170,7 +178,7 @@ def test_a_clear_export_without_a_written_reason_is_refused(
 
 def test_a_clear_export_that_cannot_be_recorded_reads_nothing(planted: Databases) -> None:
     values = values_of(planted) | {"audit": {"path": ""}}
-    settings = config.from_values(values, "teste", {})
-    asked = pipeline.request(settings, TODAY)
+    settings = loader.from_values(values, "teste", {})
+    asked = defaults.request(settings, TODAY)
     problem = clear_export.start(settings, asked, RUI, REASON).future.exception(60)
     assert isinstance(problem, AuditError)

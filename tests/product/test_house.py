@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "lib").rglob("*.py"))
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_has_at_most_300_lines(module: Path) -> None:
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= 300
+def test_a_module_has_at_most_450_lines(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 450
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

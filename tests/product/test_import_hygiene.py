@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from lib.settings import ROOT
-from tests.command import configured
-from tests.servers import Databases
+from lib.config.settings import ROOT
+from tests.support.command import configured
+from tests.support.servers import Databases
 
 SCREEN = {"streamlit", "plotly"}
 _RUN = """
 import json, sys
-from lib import cli
-code = cli.main(sys.argv[1:])
+from lib.cli import main
+code = main.main(sys.argv[1:])
 sys.stdout.write("\\n" + json.dumps([code, sorted(sys.modules)]))
 """
 
@@ -61,7 +61,7 @@ def test_a_run_that_fits_in_memory_loads_of_the_engines_the_estimate_only(
     file = configured(tmp_path, databases.values)
     modules = modules_of("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
     engines = {name for name in modules if name.startswith("lib.engines")}
-    assert engines == {"lib.engines", "lib.engines.estimate"}
+    assert engines == {"lib.engines", "lib.engines.sizing"}
     assert modules & {"pyarrow.parquet", "pyarrow.dataset", "multiprocessing.forkserver"} == set()
 
 

@@ -18,10 +18,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lib import cli, config, history, pipeline, verify
-from lib.settings import Settings
-from tests import faults
-from tests.command import (
+from lib import pipeline
+from lib.cli import main
+from lib.config import defaults, loader
+from lib.config.settings import Settings
+from lib.delivery import history
+from lib.reports import verification
+from tests.support import faults
+from tests.support.command import (
     PREVIOUS,
     Command,
     configured,
@@ -35,8 +39,8 @@ from tests.command import (
     with_query,
     with_source,
 )
-from tests.faults import PERIOD, Line, fill
-from tests.servers import Databases
+from tests.support.faults import PERIOD, Line, fill
+from tests.support.servers import Databases
 
 KILLS = 20
 
@@ -75,7 +79,7 @@ def test_a_run_killed_at_twenty_random_moments_leaves_a_whole_report_or_the_prev
         file = configured(command.folder / kind, command.databases.values, **keys)
         words[kind] = ("--config", str(file), "--output", str(command.target), *PERIOD)
     begun = time.monotonic()
-    assert finish(start(*words["masked"], env=environment)).code == cli.DONE
+    assert finish(start(*words["masked"], env=environment)).code == main.DONE
     lasted = time.monotonic() - begun
     cards = [f"4000{n:012}".encode() for n in range(1, 2_001)]
     moments = random.Random(7)  # noqa: S311
@@ -89,7 +93,7 @@ def test_a_run_killed_at_twenty_random_moments_leaves_a_whole_report_or_the_prev
             process.communicate()
         killed += process.returncode == -signal.SIGKILL
         if command.target.read_bytes() != PREVIOUS:
-            assert verify.verify(command.target).problems == ()
+            assert verification.verify(command.target).problems == ()
             assert sheets(command.target) == expected[kind]
         # What a clear run leaves is its owner's; a masked one, and the system's folder, have none.
         folders = list(command.folder.glob(".relatorio-*"))
@@ -100,7 +104,7 @@ def test_a_run_killed_at_twenty_random_moments_leaves_a_whole_report_or_the_prev
         for path in [*leftovers(command.folder), *temporary.rglob("*")]:
             assert path.is_dir() or not any(card in path.read_bytes() for card in cards)
     assert killed >= KILLS // 2
-    assert finish(start(*words["masked"])).code == cli.DONE
+    assert finish(start(*words["masked"])).code == main.DONE
     assert sheets(command.target) == expected["masked"]
     assert leftovers(command.folder) == []
 
@@ -126,9 +130,9 @@ def test_a_second_run_of_the_same_report_says_so_and_leaves(command: Command) ->
     )
     other = command.folder / "outro.xlsx"
     file = configured(command.folder, command.databases.values)
-    assert command.say("--config", str(file), "--output", str(other), *PERIOD).code == cli.DONE
+    assert command.say("--config", str(file), "--output", str(other), *PERIOD).code == main.DONE
     process.send_signal(signal.SIGINT)
-    assert finish(process).code == cli.INTERRUPTED
+    assert finish(process).code == main.INTERRUPTED
     assert not list(command.folder.glob(".*.lock"))
 
 
@@ -141,7 +145,7 @@ def test_a_run_that_is_told_to_stop_leaves_nothing_running_and_says_so(
     process.send_signal(number)
     said = finish(process)
     assert (said.code, said.sentence) == (
-        cli.INTERRUPTED,
+        main.INTERRUPTED,
         "Interrompido; a planilha anterior continua intacta.",
     )
     assert command.target.read_bytes() == PREVIOUS
@@ -159,7 +163,7 @@ def test_a_folder_that_is_gone_is_named_before_anything_is_read(command: Command
         *PERIOD,
     )
     assert (said.code, said.sentence) == (
-        cli.FAILED,
+        main.FAILED,
         f"A pasta {gone.parent} não existe: crie-a ou escolha outra para a planilha.",
     )
 
@@ -184,7 +188,7 @@ def test_a_full_disk_keeps_the_previous_report_and_leaves_no_half_file(command: 
         target = disk / "resultado.xlsx"
         target.write_bytes(PREVIOUS)
         said = command.say("--config", str(file), "--output", str(target), *PERIOD)
-        assert (said.code, target.read_bytes()) == (cli.FAILED, PREVIOUS)
+        assert (said.code, target.read_bytes()) == (main.FAILED, PREVIOUS)
         assert said.sentence.startswith("Acabou o espaço em disco ao gravar a planilha")
         assert os.listdir(disk) == ["resultado.xlsx"]
 
@@ -201,7 +205,7 @@ def test_a_full_disk_of_the_history_or_the_log_does_not_stop_the_report(command:
                 rubbish.write(b"." * 4096)
         keys = {"history": {"path": str(disk / "history.sqlite")}}
         said = command.run(*PERIOD, "--log-file", str(log), **keys)
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     assert "Não foi possível usar o histórico de execuções" in said.err
     assert "Não foi possível gravar o log" in said.err
 
@@ -238,7 +242,7 @@ def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Co
             begun = time.monotonic()
             said = finish(process)
         assert time.monotonic() - begun < 40
-        assert said.code == cli.FAILED
+        assert said.code == main.FAILED
         assert "a conexão com o servidor caiu durante a leitura" in said.err
         assert said.sentence.startswith("auth_logs: não foi possível conectar")
     finally:
@@ -247,7 +251,7 @@ def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Co
 
 
 def settings_in(zone: str, databases: Databases) -> Settings:
-    return config.from_values({**databases.values, "timezone": zone}, "teste", {})
+    return loader.from_values({**databases.values, "timezone": zone}, "teste", {})
 
 
 @pytest.mark.parametrize(
@@ -276,8 +280,9 @@ def test_around_midnight_and_a_change_of_the_clocks_today_is_the_local_date(
             return datetime.fromisoformat(instant).replace(tzinfo=UTC).astimezone(tz)
 
     monkeypatch.setattr(pipeline, "datetime", Stopped)
+    monkeypatch.setattr(defaults, "datetime", Stopped)
     settings = settings_in(zone, databases)
-    asked = pipeline.request(settings, pipeline.local_today(settings), days=1)
+    asked = defaults.request(settings, defaults.local_today(settings), days=1)
     assert (asked.period.end, (asked.period.end - asked.period.start).days) == (today, 1)
     moment = pipeline.run(settings, asked).extracted_at
     assert (
@@ -293,10 +298,10 @@ def test_a_run_that_passes_midnight_keeps_the_period_it_began_with(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = iter([date(2026, 11, 20)])
-    monkeypatch.setattr(pipeline, "local_today", lambda _: next(days))
+    monkeypatch.setattr(defaults, "local_today", lambda _: next(days))
     fill(command.databases, 5)
     said = command.run("--days", "0", output_path=str(command.target))
-    assert (said.code, "Período: 20/11/2026 a 20/11/2026" in said.out) == (cli.DONE, True)
+    assert (said.code, "Período: 20/11/2026 a 20/11/2026" in said.out) == (main.DONE, True)
 
 
 @pytest.mark.parametrize("where", ["/", "home"])
@@ -318,7 +323,7 @@ def test_a_run_works_from_any_folder_without_a_terminal_and_with_an_empty_enviro
         encoding="utf-8",
     )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        cli.DONE,
+        main.DONE,
         "Planilha 'agendada.xlsx' gerada com sucesso.",
     ), done.stderr
     assert len(sheets(output).consolidated) == 5

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lib.engines import workers
-from lib.settings import ROOT
-from lib.watchdog import Watchdog
-from tests.command import configured, sheets
-from tests.servers import Databases
+from lib.config.settings import ROOT
+from lib.database.socket_timeout import Watchdog
+from lib.engines import process_pool
+from tests.support.command import configured, sheets
+from tests.support.servers import Databases
 
 resource = pytest.importorskip("resource", reason="this system has no limits of address space")
 
@@ -127,7 +127,7 @@ def test_workers_whose_forerunner_ends_for_want_of_memory_are_told_as_that(
         raise EOFError
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", nobody_answers)
-    with pytest.raises(MemoryError), workers.started(1):
+    with pytest.raises(MemoryError), process_pool.started(1):
         pass
 
 

@@ -10,11 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lib import config, pipeline, report
-from lib.errors import ConfigError
-from lib.reconciliation import CARD, CARD_TIME, Period, Rule
-from tests.command import sheets
-from tests.servers import MERCHANTS, Databases
+from lib import pipeline
+from lib.config import defaults, loader
+from lib.domain import outcomes, requests
+from lib.domain.errors import ConfigError
+from lib.domain.reconciliation import CARD, CARD_TIME, Period, Rule
+from lib.reports import publish
+from tests.support.command import sheets
+from tests.support.servers import MERCHANTS, Databases
 
 TODAY = date(2026, 11, 22)
 FIRST, SECOND = MERCHANTS
@@ -26,9 +29,9 @@ VALUES: Mapping[str, Any] = {
 }
 
 
-def asked(keys: Mapping[str, Any] | None = None, **words: Any) -> pipeline.Request:
-    settings = config.from_values({**VALUES, **(keys or {})}, "teste", {})
-    return pipeline.request(settings, TODAY, **words)
+def asked(keys: Mapping[str, Any] | None = None, **words: Any) -> requests.Request:
+    settings = loader.from_values({**VALUES, **(keys or {})}, "teste", {})
+    return defaults.request(settings, TODAY, **words)
 
 
 def day(back: int) -> date:
@@ -115,18 +118,18 @@ WINDOWS: list[tuple[dict[str, Any], int]] = [
 def test_rule_card_time_reads_every_date_its_tolerance_touches(
     words: dict[str, Any], wider: int
 ) -> None:
-    window = pipeline.window_of(asked(start=day(2), end=day(1), **words))
+    window = requests.window_of(asked(start=day(2), end=day(1), **words))
     assert (window.start, window.end) == (day(2 + wider), day(1 - wider))
 
 
 @pytest.mark.parametrize("end", [date(1, 1, 1), date.max])
 def test_the_first_and_the_last_date_there_is_can_be_asked_for(end: date) -> None:
-    window = pipeline.window_of(asked(start=end, end=end, rule=CARD_TIME))
+    window = requests.window_of(asked(start=end, end=end, rule=CARD_TIME))
     assert date.min <= window.start <= end <= window.end <= date.max
 
 
 @pytest.fixture
-def outcome(databases: Databases) -> pipeline.Outcome:
+def outcome(databases: Databases) -> outcomes.Outcome:
     """Three purchases around midnight at the end of a period of one day."""
     rows = [
         ("4000001", day(1), "23:59:50", FIRST, None, 10),
@@ -139,13 +142,13 @@ def outcome(databases: Databases) -> pipeline.Outcome:
         ("9", day(1), "11:00", "51", "", "0" + FIRST),
     ]
     databases.fill(rows, auth_logs=logs)
-    settings = config.from_values(databases.values, "teste", {})
-    request = pipeline.request(settings, TODAY, start=day(1), end=day(1), rule=CARD_TIME)
+    settings = loader.from_values(databases.values, "teste", {})
+    request = defaults.request(settings, TODAY, start=day(1), end=day(1), rule=CARD_TIME)
     return pipeline.run(settings, request)
 
 
 def test_a_run_under_rule_card_time_pairs_across_the_edges_of_its_period(
-    outcome: pipeline.Outcome,
+    outcome: outcomes.Outcome,
 ) -> None:
     books = outcome.books
     assert (books.transactions, books.consolidated, books.without_log) == (2, 1, 1)
@@ -155,7 +158,7 @@ def test_a_run_under_rule_card_time_pairs_across_the_edges_of_its_period(
 
 
 def test_an_outcome_says_whose_it_is_when_it_was_read_and_how_long_it_took(
-    outcome: pipeline.Outcome,
+    outcome: outcomes.Outcome,
 ) -> None:
     now = datetime.now(ZoneInfo("America/Sao_Paulo"))
     assert outcome.merchant_name == MERCHANTS[FIRST]
@@ -166,7 +169,7 @@ def test_an_outcome_says_whose_it_is_when_it_was_read_and_how_long_it_took(
 
 
 def test_what_is_published_verifies_and_holds_the_outcomes_rows(
-    outcome: pipeline.Outcome, tmp_path: Path
+    outcome: outcomes.Outcome, tmp_path: Path
 ) -> None:
     target = tmp_path / "a.xlsx"
     told: list[tuple[str, int]] = []
@@ -174,10 +177,10 @@ def test_what_is_published_verifies_and_holds_the_outcomes_rows(
     assert told == [("writing", 2)]
     assert written.path == target
     assert len(sheets(target).consolidated) == len(sheets(target).divergences) == 1
-    assert report.verify(target).problems == ()
+    assert publish.verify(target).problems == ()
 
 
 def test_today_is_the_date_where_the_merchants_are() -> None:
     for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
-        settings = config.from_values({**VALUES, "timezone": zone}, "teste", {})
-        assert pipeline.local_today(settings) == datetime.now(ZoneInfo(zone)).date()
+        settings = loader.from_values({**VALUES, "timezone": zone}, "teste", {})
+        assert defaults.local_today(settings) == datetime.now(ZoneInfo(zone)).date()

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
-from lib import config, demo, extraction, pipeline
-from lib.settings import ROOT
-from tests.command import Said, configured, finish, start, with_query
-from tests.servers import Databases, new_folder
+from lib import pipeline
+from lib.config import defaults, loader
+from lib.config.settings import ROOT
+from lib.database import copy_reader
+from lib.demo import servers
+from tests.support.command import Said, configured, finish, start, with_query
+from tests.support.servers import Databases, new_folder
 
 WORDS = ("--days", "30")
 
@@ -43,13 +46,13 @@ class Planted:
 @pytest.fixture(scope="module")
 def planted() -> Iterator[Planted]:
     root = new_folder()
-    values = demo.start(root, rows=1_500)
-    hidden = demo.planted(values)
+    values = servers.start(root, rows=1_500)
+    hidden = servers.planted(values)
     # Shorter numbers could turn up in a hash or a moment by chance.
     secrets = {number for number in hidden.cards | hidden.cpfs if len(number) >= 11}
     assert len(secrets) > 500
     yield Planted(Databases(values), frozenset(secrets))
-    demo.stop(root)
+    servers.stop(root)
 
 
 def run(planted: Planted, folder: Path, *words: str, **keys: Any) -> Said:
@@ -106,8 +109,8 @@ def test_a_clear_run_shows_them_in_the_workbook_and_nowhere_else(
 
 
 def test_the_frames_of_a_masked_run_hold_masks_and_tokens_only(planted: Planted) -> None:
-    settings = config.from_values(planted.databases.values, "teste", {})
-    asked = pipeline.request(settings, pipeline.local_today(settings), days=30)
+    settings = loader.from_values(planted.databases.values, "teste", {})
+    asked = defaults.request(settings, defaults.local_today(settings), days=30)
     masked = pipeline.run(settings, asked).reconciliation
     for frame in (masked.transactions, masked.auth_logs):
         assert planted.found_in(frame.to_csv()) == set()
@@ -119,7 +122,7 @@ def test_a_server_that_objects_to_a_value_is_not_quoted(
     databases: Databases, tmp_path: Path
 ) -> None:
     card, side = "4000001234561234", "auth_logs"
-    names = extraction.required_columns(side)
+    names = copy_reader.required_columns(side)
     nulls = ", ".join(f"NULL AS {name}" for name in names if name != "num_cartao")
     sql = f"SELECT {nulls}, ('{card}x' || random())::bigint AS num_cartao"
     values = with_query(databases.values, side, tmp_path, sql)
@@ -132,7 +135,7 @@ def test_a_server_that_objects_to_a_value_is_not_quoted(
 
 
 def test_each_process_makes_its_tokens_with_a_key_of_its_own() -> None:
-    code = "from lib import extraction; print(extraction.KEY.hex())"
+    code = "from lib.database import copy_reader; print(copy_reader.KEY.hex())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert len(other.stdout.strip()) == len(extraction.KEY.hex()) == 64
-    assert other.stdout.strip() != extraction.KEY.hex()
+    assert len(other.stdout.strip()) == len(copy_reader.KEY.hex()) == 64
+    assert other.stdout.strip() != copy_reader.KEY.hex()

@@ -1,7 +1,7 @@
 """Five thousand transactions nobody here wrote, through two servers and the command line.
 
 Every cell of both sheets is held against the naive matcher, which is asked about one group of
-connected cards at a time. What is derived from the data is in `tests.sparkov`.
+connected cards at a time. What is derived from the data is in `tests.support.sparkov`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from tests import naive
-from tests.command import Sheets, configured, finish, sheets, start
-from tests.frames import Log, Transaction, instant
-from tests.servers import Databases, Servers
-from tests.sparkov import MERCHANT, TODAY, YESTERDAY, Rows, made
+from tests.support import naive
+from tests.support.command import Sheets, configured, finish, sheets, start
+from tests.support.frames import Log, Transaction, instant
+from tests.support.servers import Databases, Servers
+from tests.support.sparkov import MERCHANT, TODAY, YESTERDAY, Rows, made
 
 TOLERANCE = 300
 

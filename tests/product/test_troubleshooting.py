@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 
-from lib import config, history, locks, matching, pipeline, retries
-from lib.engines import produce
-from lib.report import refusal
-from lib.settings import ROOT
-from tests.command import Command, slow_query, with_query, with_source
-from tests.faults import DAY, PERIOD, Line, fill
-from tests.servers import NEEDS_PASSWORD, Databases
+from lib.config import defaults, loader
+from lib.config.settings import ROOT
+from lib.database import retry
+from lib.delivery import history
+from lib.engines import runner
+from lib.matching import reconcile
+from lib.reports import file_lock
+from lib.reports.publish import refusal
+from tests.support.command import Command, slow_query, with_query, with_source
+from tests.support.faults import DAY, PERIOD, Line, fill
+from tests.support.servers import NEEDS_PASSWORD, Databases
 
 DOCUMENT = ROOT / "README.md"
 
@@ -28,7 +32,7 @@ def command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Command:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
     fill(databases, 5)
     return Command(databases, tmp_path, capsys)
 
@@ -93,7 +97,7 @@ def no_memory(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
         raise MemoryError
 
     # The real thing takes the machine's memory with it.
-    monkeypatch.setattr(matching, "reconcile", exhausted)
+    monkeypatch.setattr(reconcile, "reconcile", exhausted)
     return command.refused(*PERIOD)
 
 
@@ -102,7 +106,7 @@ def no_memory_for_workers(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
         raise MemoryError
 
     # With workers that are really short of it: test_memory.
-    monkeypatch.setattr(produce, "_matched", exhausted)
+    monkeypatch.setattr(runner, "_matched", exhausted)
     return command.refused(*PERIOD, engine={"kind": "chunked"})
 
 
@@ -125,7 +129,7 @@ def twice(command: Command, _: pytest.MonkeyPatch) -> str:
 
 def two_runs(command: Command, _: pytest.MonkeyPatch) -> str:
     # In a process of its own: test_faults_of_the_machine.
-    return locks.TAKEN.format(target="/srv/reports/resultado.xlsx")
+    return file_lock.TAKEN.format(target="/srv/reports/resultado.xlsx")
 
 
 def no_logs(command: Command, _: pytest.MonkeyPatch) -> str:
@@ -152,8 +156,8 @@ def wrong_prefix(command: Command, _: pytest.MonkeyPatch) -> str:
 
 
 def unusual(command: Command, _: pytest.MonkeyPatch) -> str:
-    settings = config.from_values(command.databases.values, "teste", {})
-    today = pipeline.local_today(settings)
+    settings = loader.from_values(command.databases.values, "teste", {})
+    today = defaults.local_today(settings)
     for week in range(1, 9):
         day = today - timedelta(weeks=week)
         number = history.of(settings).begin(

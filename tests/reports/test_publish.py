@@ -26,14 +26,14 @@ import pyarrow as pa
 import pytest
 from openpyxl.utils.escape import unescape
 
-from lib import columns as c
-from lib import report
-from lib.errors import ReportError
-from lib.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from lib.domain import columns as c
+from lib.domain.errors import ReportError
+from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from lib.reports import publish
 
 DAY = date(2026, 11, 12)
 EXTRACTED_AT = datetime(2026, 11, 22, 9, 0, 3, tzinfo=UTC)
-COVER = report.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
+COVER = publish.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
 CLEAR = replace(COVER, clear=True)
 CARD = "400000******1234"
 TRANSACTION = ("***.456.789-**", CARD, None, DAY, clock(10, 30), Decimal("12.34"), COVER.merchant)
@@ -103,7 +103,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def test_an_empty_report_has_both_sheets_with_their_headers_ready_to_filter(target: Path) -> None:
-    report.write(built(), COVER, target)
+    publish.write(built(), COVER, target)
     book = openpyxl.load_workbook(target)
     assert book.sheetnames == ["Divergentes", "Transacoes Consolidadas"]
     for sheet, names in zip(book, (c.DIVERGENCES, c.CONSOLIDATED), strict=True):
@@ -116,7 +116,7 @@ def test_an_empty_report_has_both_sheets_with_their_headers_ready_to_filter(targ
 
 @pytest.mark.parametrize("text", [DICTIONARY, pa.string()])
 def test_every_cell_comes_back_with_its_value_and_its_type(target: Path, text: Any) -> None:
-    written = report.write(
+    written = publish.write(
         built([{}, {c.NUM_CARTAO_VIRTUAL: "00012"}], [{}], text=text), COVER, target
     )
     first, second = openpyxl.load_workbook(target)[c.SHEET_CONSOLIDATED].iter_rows(min_row=2)
@@ -139,7 +139,7 @@ def test_every_cell_comes_back_with_its_value_and_its_type(target: Path, text: A
 
 def test_a_null_is_an_empty_cell(target: Path) -> None:
     blank = dict.fromkeys(c.TRANSACTIONS_QUERY)
-    report.write(built([blank] * 3, [dict.fromkeys(c.AUTH_LOGS)]), COVER, target)
+    publish.write(built([blank] * 3, [dict.fromkeys(c.AUTH_LOGS)]), COVER, target)
     assert cells(target, c.SHEET_CONSOLIDATED)[2][:7] == (None,) * 7
     assert cells(target, c.SHEET_CONSOLIDATED)[2][10] is None
     assert cells(target, c.SHEET_DIVERGENCES)[0][:5] == (None,) * 5
@@ -148,7 +148,7 @@ def test_a_null_is_an_empty_cell(target: Path) -> None:
 def test_the_seconds_of_a_day_come_back_exactly(target: Path) -> None:
     seconds = [*range(0, 86_400, 61), 86_399]
     times = [clock(s // 3600, s // 60 % 60, s % 60) for s in seconds]
-    report.write(built(logged=[{c.HORA: at} for at in times]), COVER, target)
+    publish.write(built(logged=[{c.HORA: at} for at in times]), COVER, target)
     assert [row[2] for row in cells(target, c.SHEET_DIVERGENCES)] == times
 
 
@@ -156,7 +156,7 @@ def test_the_seconds_of_a_day_come_back_exactly(target: Path) -> None:
 def test_a_text_stays_that_text_whatever_is_in_it(target: Path, text: Any) -> None:
     values = ["=cmd()", "+1", "-1", "@x", "000123", " a ", "1e5", "NaN", "2026-11-12", "http://a.b"]
     values += ["a\tb\nc", "é😀<&>\"'", "_x0041_", "a\x01b\x1f", "a\r\nb", "_x0001_\x02", "\ufffe"]
-    report.write(built(logged=[{c.DES_LOG: value} for value in values], text=text), COVER, target)
+    publish.write(built(logged=[{c.DES_LOG: value} for value in values], text=text), COVER, target)
     column = openpyxl.load_workbook(target)[c.SHEET_DIVERGENCES]["E"][1:]
     assert {cell.data_type for cell in column} == {"s"}
     assert [unescape(cell.value) for cell in column] == values
@@ -168,7 +168,7 @@ def test_a_text_longer_than_a_cell_is_cut_visibly_in_excels_own_units(
 ) -> None:
     fits, wide, long = "a" * 32_767, "é" * 32_767, "😀" * 16_384
     logs = [{c.DES_LOG: x} for x in (fits, wide, None, long, fits + "b")]
-    report.write(built(logged=logs, text=text), COVER, target)
+    publish.write(built(logged=logs, text=text), COVER, target)
     whole, same, blank, pairs, cut = texts(target)
     assert (whole, same, blank) == (fits, wide, None)
     assert cut == "a" * 32_756 + " […cortado]"
@@ -177,7 +177,7 @@ def test_a_text_longer_than_a_cell_is_cut_visibly_in_excels_own_units(
 
 def test_rows_beyond_a_sheet_go_on_in_the_next_one(target: Path) -> None:
     bought = [{c.VLR_TOTAL: Decimal(n)} for n in range(5)]
-    written = report.write(built(bought, [{}] * 4), COVER, target, rows_per_sheet=2)
+    written = publish.write(built(bought, [{}] * 4), COVER, target, rows_per_sheet=2)
     more = "Transacoes Consolidadas"
     assert list(written.rows) == [
         "Divergentes",
@@ -189,12 +189,12 @@ def test_rows_beyond_a_sheet_go_on_in_the_next_one(target: Path) -> None:
     assert openpyxl.load_workbook(target).sheetnames == list(written.rows)
     amounts = [row[5] for sheet in list(written.rows)[2:] for row in cells(target, sheet)]
     assert amounts == [0, 1, 2, 3, 4]
-    assert report.verify(target).total == 10
+    assert publish.verify(target).total == 10
 
 
 def test_the_properties_say_what_was_asked_and_what_came_out(target: Path) -> None:
     timed = Rule(CARD_TIME, 150, ("00", "10"))
-    report.write(built([{}, {}], [{}], spare=3, rule=timed), COVER, target)
+    publish.write(built([{}, {}], [{}], spare=3, rule=timed), COVER, target)
     properties = openpyxl.load_workbook(target).properties
     assert properties.title == "12345678000190 (Loja <&> Exemplo), 12/11/2026 a 22/11/2026"
     assert properties.created == properties.modified == EXTRACTED_AT.replace(tzinfo=None)
@@ -210,16 +210,16 @@ def test_the_properties_say_what_was_asked_and_what_came_out(target: Path) -> No
 
 
 def test_only_a_clear_report_has_the_raw_line(target: Path) -> None:
-    report.write(built([{}], [{}], clear=True), CLEAR, target)
+    publish.write(built([{}], [{}], clear=True), CLEAR, target)
     assert cells(target, c.SHEET_DIVERGENCES)[0][6] == LOG[-1]
     with pytest.raises(ReportError, match="mascaramento"):
-        report.write(built([{}], [{}], clear=True), COVER, target)
+        publish.write(built([{}], [{}], clear=True), COVER, target)
 
 
 def test_the_mode_is_that_of_any_new_file_and_nothing_else_is_left(target: Path) -> None:
     before = os.umask(0o027)
     try:
-        report.write(built(), COVER, target)
+        publish.write(built(), COVER, target)
     finally:
         os.umask(before)
     assert target.stat().st_mode & 0o777 == 0o640
@@ -229,7 +229,7 @@ def test_the_mode_is_that_of_any_new_file_and_nothing_else_is_left(target: Path)
 def test_a_new_report_in_clear_is_its_owners_only(target: Path) -> None:
     before = os.umask(0o022)
     try:
-        report.write(built([{}], [{}], clear=True), CLEAR, target)
+        publish.write(built([{}], [{}], clear=True), CLEAR, target)
     finally:
         os.umask(before)
     assert target.stat().st_mode & 0o777 == 0o600
@@ -257,7 +257,7 @@ def folder() -> Iterator[Path]:
 
 def refused(target: Path) -> str:
     with pytest.raises(ReportError) as caught:
-        report.write(built([{}], [{}]), COVER, target)
+        publish.write(built([{}], [{}]), COVER, target)
     return str(caught.value)
 
 
@@ -288,9 +288,9 @@ def test_a_link_stays_one_and_the_file_behind_it_keeps_its_mode(tmp_path: Path) 
     shared.write_text("anterior")
     shared.chmod(0o664)
     link.symlink_to(shared.name)
-    report.write(built([{}], [{}]), COVER, link)
+    publish.write(built([{}], [{}]), COVER, link)
     assert link.is_symlink()
-    assert report.verify(shared).problems == ()
+    assert publish.verify(shared).problems == ()
     assert shared.stat().st_mode & 0o777 == 0o664
     assert set(tmp_path.iterdir()) == {shared, link}
 
@@ -303,7 +303,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path)
         target = folder / "a.xlsx"
         target.write_text("anterior")
         with pytest.raises(ReportError, match="Acabou o espaço em disco"):
-            report.write(
+            publish.write(
                 built([{c.NUM_CARTAO: os.urandom(99).hex()} for _ in range(999)]), COVER, target
             )
         assert target.read_text() == "anterior"
@@ -316,12 +316,12 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path)
 def child(target: Path, setup: str = "") -> Iterator[subprocess.Popen[str]]:
     code = (
         "import sys, resource; from pathlib import Path\n"
-        f"from tests.test_report import COVER, ReportError, built, report\n{setup}\n"
-        "try: report.write(built([{}] * 120_000), COVER, Path(sys.argv[1]))\n"
+        f"from tests.reports.test_publish import COVER, ReportError, built, publish\n{setup}\n"
+        "try: publish.write(built([{}] * 120_000), COVER, Path(sys.argv[1]))\n"
         "except ReportError as error: print(error)"
     )
     command = [sys.executable, "-c", code, str(target)]
-    root, quiet = Path(__file__).parents[1], subprocess.DEVNULL
+    root, quiet = Path(__file__).parents[2], subprocess.DEVNULL
     with subprocess.Popen(command, cwd=root, text=True, stdout=-1, stderr=quiet) as run:
         yield run
 
@@ -348,7 +348,7 @@ def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
     (target.parent / ".relatorio-de-agora.tmp").mkdir()
     for path in left:
         os.utime(path, (0, 0))
-    report.write(built(), COVER, target)
+    publish.write(built(), COVER, target)
     assert {path.name for path in target.parent.iterdir()} == {
         target.name,
         ".relatorio-de-agora.tmp",
@@ -357,8 +357,8 @@ def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
 
 def test_a_verified_report_gives_its_figures(target: Path) -> None:
     bought = [{c.DATA_TRANSA: date(2026, 11, day), c.NUM_CPF: str(day)} for day in (13, 12, 20)]
-    report.write(built(bought, [{}], spare=1), COVER, target)
-    found = report.verify(target)
+    publish.write(built(bought, [{}], spare=1), COVER, target)
+    found = publish.verify(target)
     assert found.rows == {c.SHEET_DIVERGENCES: 1, c.SHEET_CONSOLIDATED: 3}
     assert (found.first, found.last, found.total) == (DAY, date(2026, 11, 20), Decimal("37.02"))
     assert (found.duplicates, found.clear, found.problems) == (0, False, ())
@@ -377,28 +377,28 @@ def test_a_verified_report_gives_its_figures(target: Path) -> None:
         "Aba 'Transacoes Consolidadas': 12.345 linhas",
         "Transações repetidas: 1.000",
     ]
-    report.write(built(), COVER, target)
-    assert (report.verify(target).first, report.verify(target).total) == (None, 0)
+    publish.write(built(), COVER, target)
+    assert (publish.verify(target).first, publish.verify(target).total) == (None, 0)
 
 
 def test_repeated_rows_are_a_problem_only_where_nobody_shares_a_mask(target: Path) -> None:
-    report.write(built([{}, {}], [{}]), COVER, target)
-    assert (report.verify(target).duplicates, report.verify(target).problems) == (1, ())
-    report.write(built([{}, {}], [{}], clear=True), CLEAR, target)
-    assert report.verify(target).problems == ("Há transações repetidas: 1.",)
-    assert report.verify(target).lines()[-1] == "Atenção: Há transações repetidas: 1."
+    publish.write(built([{}, {}], [{}]), COVER, target)
+    assert (publish.verify(target).duplicates, publish.verify(target).problems) == (1, ())
+    publish.write(built([{}, {}], [{}], clear=True), CLEAR, target)
+    assert publish.verify(target).problems == ("Há transações repetidas: 1.",)
+    assert publish.verify(target).lines()[-1] == "Atenção: Há transações repetidas: 1."
 
 
 def test_a_clear_number_in_a_masked_report_is_a_problem(target: Path) -> None:
-    report.write(built([{c.NUM_CPF: "12345678901"}], [{c.NUM_CARTAO: "4" * 16}]), COVER, target)
-    assert report.verify(target).problems == ("Há linhas com cartão ou CPF sem máscara: 2.",)
+    publish.write(built([{c.NUM_CPF: "12345678901"}], [{c.NUM_CARTAO: "4" * 16}]), COVER, target)
+    assert publish.verify(target).problems == ("Há linhas com cartão ou CPF sem máscara: 2.",)
 
 
 def test_a_day_excel_does_not_have_is_kept_as_text(target: Path) -> None:
     old = built([{c.DATA_TRANSA: DAY}, {c.DATA_TRANSA: date(1900, 2, 28)}])
-    report.write(replace(old, period=replace(old.period, start=date(1900, 1, 1))), COVER, target)
+    publish.write(replace(old, period=replace(old.period, start=date(1900, 1, 1))), COVER, target)
     assert cells(target, c.SHEET_CONSOLIDATED)[1][3] == "1900-02-28"
-    assert report.verify(target).first == date(1900, 2, 28)
+    assert publish.verify(target).first == date(1900, 2, 28)
 
 
 def edited(book: openpyxl.Workbook, what: str) -> None:
@@ -439,23 +439,23 @@ def edited(book: openpyxl.Workbook, what: str) -> None:
     ],
 )
 def test_an_edited_report_no_longer_verifies(target: Path, what: str, sentence: str) -> None:
-    report.write(built([{}, {}], [{}]), COVER, target)
+    publish.write(built([{}, {}], [{}]), COVER, target)
     book = openpyxl.load_workbook(target)
     edited(book, what)
     book.save(target)
     with pytest.raises(ReportError, match=sentence):
-        report.verify(target)
+        publish.verify(target)
 
 
 def test_what_is_no_whole_workbook_is_refused_in_one_sentence(target: Path) -> None:
     with pytest.raises(ReportError, match="não existe"):
-        report.verify(target)
+        publish.verify(target)
     with pytest.raises(ReportError, match="não pôde ser lida"):
-        report.verify(target.parent)
-    report.write(built([{}]), COVER, target)
+        publish.verify(target.parent)
+    publish.write(built([{}]), COVER, target)
     whole = target.read_bytes()
     flipped = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
     for damaged in (b"", b"num_cpf;num_cartao", whole[:-99], flipped):
         target.write_bytes(damaged)
         with pytest.raises(ReportError, match="não é uma planilha íntegra"):
-            report.verify(target)
+            publish.verify(target)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import report, scaffold
-from lib.errors import ReportError
+from lib.domain.errors import ReportError
+from lib.reports import publish, temp_folder
 
 HOUR = 3_600
 
@@ -18,10 +18,10 @@ HOUR = 3_600
 def test_only_what_is_older_than_any_run_is_removed_of_another_report(
     tmp_path: Path, hours: int, stays: bool
 ) -> None:
-    with scaffold.beside(tmp_path / "outro.xlsx") as other:
+    with temp_folder.beside(tmp_path / "outro.xlsx") as other:
         then = time.time() - hours * HOUR
         os.utime(other, (then, then))
-        with scaffold.beside(tmp_path / "este.xlsx"):
+        with temp_folder.beside(tmp_path / "este.xlsx"):
             assert other.exists() is stays
 
 
@@ -38,11 +38,11 @@ def test_a_name_that_no_file_can_have_is_one_sentence(
     tmp_path: Path, name: str, sentence: str
 ) -> None:
     with pytest.raises(ReportError, match=sentence):
-        report.require_place(tmp_path / name)
+        publish.require_place(tmp_path / name)
 
 
 def test_the_longest_name_leaves_room_for_the_lock_and_the_older_reports(tmp_path: Path) -> None:
     target = tmp_path / f"{'a' * 215}.xlsx"
-    report.require_place(target)
+    publish.require_place(target)
     for beside in (f".{target.name}.lock", f"{target.stem}_2026-11-20_20261120-101112.xlsx"):
         (tmp_path / beside).touch()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.escape import unescape
 
-from lib import sheet_xml, workbook
+from lib.reports import xlsx_cells, xlsx_writer
 
 CORE = '<?xml version="1.0"?><cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties"/>'  # noqa: E501
 
@@ -79,8 +79,8 @@ def test_every_cell_comes_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.xlsx"
-    sheets = [workbook.Sheet("Uma", table_of(rows), [20] * 6)]
-    workbook.write(path, sheets, CORE)
+    sheets = [xlsx_writer.Sheet("Uma", table_of(rows), [20] * 6)]
+    xlsx_writer.write(path, sheets, CORE)
     assert read(path, "Uma") == [expected(row) for row in rows]
 
 
@@ -93,8 +93,8 @@ def test_rows_of_many_blocks_and_chunks_stay_in_order(tmp_path: Path, rows: int)
         [whole.slice(at, rows // 3 + 1) for at in range(0, rows, rows // 3 + 1)]
     )
     path = tmp_path / "blocos.xlsx"
-    workbook.write(path, [workbook.Sheet("Uma", parts, [9] * 6)], CORE)
-    assert rows < 60_000 or len(sheet_xml.Rows(parts, [0] * 6).blocks) > 3
+    xlsx_writer.write(path, [xlsx_writer.Sheet("Uma", parts, [9] * 6)], CORE)
+    assert rows < 60_000 or len(xlsx_cells.Rows(parts, [0] * 6).blocks) > 3
     book = openpyxl.load_workbook(path, read_only=True)
     found = list(book["Uma"].iter_rows(min_row=2, values_only=True))
     assert [row[5] for row in found] == list(range(rows))
@@ -105,11 +105,11 @@ def test_sheets_of_different_columns_keep_their_own_styles(tmp_path: Path) -> No
     first = table_of([("a", "b", date(2026, 11, 1), 1, Decimal("1.50"), 7)])
     path = tmp_path / "duas.xlsx"
     sheets = [
-        workbook.Sheet("Uma", first.select(["valor", "data"]), [9, 9]),
-        workbook.Sheet("Outra", first.slice(0, 0), [9] * 6),
-        workbook.Sheet("Mais", first.select(["hora", "texto"]), [9, 9]),
+        xlsx_writer.Sheet("Uma", first.select(["valor", "data"]), [9, 9]),
+        xlsx_writer.Sheet("Outra", first.slice(0, 0), [9] * 6),
+        xlsx_writer.Sheet("Mais", first.select(["hora", "texto"]), [9, 9]),
     ]
-    workbook.write(path, sheets, CORE)
+    xlsx_writer.write(path, sheets, CORE)
     book = openpyxl.load_workbook(path)
     formats = {s.title: [cell.number_format for cell in s[2]] for s in book if s.max_row > 1}
     assert formats == {"Uma": ["#,##0.00", "dd/mm/yyyy"], "Mais": ["hh:mm:ss", "@"]}

@@ -20,12 +20,15 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from lib import audit, audit_trail, cli, config, verify
-from lib.audit import Actor
-from lib.errors import AuditError
-from lib.settings import ROOT, Settings
-from tests.command import PREVIOUS, Command, start
-from tests.servers import Databases
+from lib.cli import main
+from lib.config import loader
+from lib.config.settings import ROOT, Settings
+from lib.domain.errors import AuditError
+from lib.reports import verification
+from lib.security import audit_events, audit_trail
+from lib.security.audit_events import Actor
+from tests.support.command import PREVIOUS, Command, start
+from tests.support.servers import Databases
 
 ANA = Actor("ana@example.com", "10.1.2.3")
 CARD, CPF = "4539578763621486", "52998224725"
@@ -49,7 +52,7 @@ def settings(trail: Path, **keys: Any) -> Settings:
         "auth_logs": WHERE,
         "audit": {"path": str(trail)},
     }
-    return config.from_values(values | keys, "teste", {})
+    return loader.from_values(values | keys, "teste", {})
 
 
 def key(trail: Path) -> Path:
@@ -272,8 +275,8 @@ def test_other_accounts_cannot_open_the_lock_and_so_cannot_hold_it(trail: Path) 
 
 def test_a_record_says_who_from_where_what_and_with_which_configuration(trail: Path) -> None:
     made = settings(trail)
-    audit.record(made, "view", ANA, page="overview")
-    audit.record(made, "refusal", ANA, message="papel")
+    audit_events.record(made, "view", ANA, page="overview")
+    audit_events.record(made, "refusal", ANA, message="papel")
     first, second, third = records(trail)
     assert first["kind"] == "configuration"
     assert first["settings"]["transactions"]["host"] == "/nowhere"
@@ -286,9 +289,9 @@ def test_a_record_says_who_from_where_what_and_with_which_configuration(trail: P
 
 
 def test_a_changed_configuration_is_a_record_of_its_own(trail: Path) -> None:
-    audit.record(settings(trail), "view", ANA)
-    audit.record(settings(trail, window_days=3), "view", ANA)
-    audit.record(settings(trail, window_days=3), "view", ANA)
+    audit_events.record(settings(trail), "view", ANA)
+    audit_events.record(settings(trail, window_days=3), "view", ANA)
+    audit_events.record(settings(trail, window_days=3), "view", ANA)
     assert [record["kind"] for record in records(trail)] == [
         "configuration",
         "view",
@@ -301,7 +304,7 @@ def test_a_changed_configuration_is_a_record_of_its_own(trail: Path) -> None:
 
 def test_what_a_person_types_is_scrubbed_and_bounded(trail: Path) -> None:
     typed = f"cliente {CPF}, cartão {CARD} " + "x" * 5_000
-    audit.record(settings(trail), "export", ANA, reason=typed, search=CARD)
+    audit_events.record(settings(trail), "export", ANA, reason=typed, search=CARD)
     text = trail.read_text()
     assert CARD not in text
     assert CPF not in text
@@ -310,9 +313,9 @@ def test_what_a_person_types_is_scrubbed_and_bounded(trail: Path) -> None:
 
 def test_without_a_trail_nothing_is_recorded_and_nothing_clear_is_exported(tmp_path: Path) -> None:
     made = settings(Path(), audit={"path": ""})
-    assert audit.record(made, "view", ANA) is None
+    assert audit_events.record(made, "view", ANA) is None
     with pytest.raises(AuditError, match="só é feita com auditoria"):
-        audit.record(made, "export", ANA, clear=True)
+        audit_events.record(made, "export", ANA, clear=True)
 
 
 def test_a_scheduled_run_is_recorded_before_and_after_and_its_workbook_has_the_anchor(
@@ -326,8 +329,8 @@ def test_a_scheduled_run_is_recorded_before_and_after_and_its_workbook_has_the_a
     assert date.fromisoformat(began["start"]) <= date.fromisoformat(began["end"])
     assert began["clear"] is False
     assert ended["rows"] == dict.fromkeys(began and ended["rows"], 0)
-    said = verify.properties(command.target)
-    assert said[verify.AUDITORIA] == f"{began['seq']}:{began['seal']}"
+    said = verification.properties(command.target)
+    assert said[verification.AUDITORIA] == f"{began['seq']}:{began['seal']}"
     verified = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
     assert (verified.code, verified.out.splitlines()[-1]) == (0, "A auditoria está íntegra.")
 
@@ -339,9 +342,9 @@ def test_verify_finds_the_truncation_that_a_workbook_gives_away(
     trail = Path(databases.values["audit"]["path"])
     trail.write_bytes(trail.read_bytes().splitlines(keepends=True)[0])
     plain = command.say("audit", "verify", str(trail))
-    assert plain.code == cli.DONE, "nothing in the file itself shows it"
+    assert plain.code == main.DONE, "nothing in the file itself shows it"
     found = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
-    assert found.code == cli.FAILED
+    assert found.code == main.FAILED
     assert found.sentence == (
         f"A auditoria {trail} não está íntegra: {command.target} aponta o registro 2, que não "
         "está na auditoria como era."
@@ -356,9 +359,9 @@ def test_verify_finds_a_workbook_that_was_edited_and_kept_its_anchor(
     workbook = openpyxl.load_workbook(command.target)
     workbook.worksheets[0]["A2"] = "outro valor"
     workbook.save(command.target)
-    assert verify.properties(command.target)[verify.AUDITORIA]
+    assert verification.properties(command.target)[verification.AUDITORIA]
     found = command.say("audit", "verify", trail, "--workbook", str(command.target))
-    assert found.code == cli.FAILED
+    assert found.code == main.FAILED
     assert found.sentence == (
         f"A auditoria {trail} não está íntegra: {command.target} não é, byte a byte, uma planilha "
         "que a auditoria registrou."
@@ -393,10 +396,12 @@ def test_a_failed_run_is_recorded_with_its_sentence(command: Command, databases:
 _CUT_OFF = """
 import sys
 from pathlib import Path
-from lib import audit, config, pipeline
-settings = config.load(Path(sys.argv[1]))
-asked = pipeline.request(settings, pipeline.local_today(settings))
-with audit.deed(settings, "export", audit.Actor("rui", "10.1.2.3"), asked, clear=False):
+from lib.config import defaults, loader
+from lib.security import audit_events
+settings = loader.load(Path(sys.argv[1]))
+asked = defaults.request(settings, defaults.local_today(settings))
+rui = audit_events.Actor("rui", "10.1.2.3")
+with audit_events.deed(settings, "export", rui, asked, clear=False):
     print("begun", flush=True)
     sys.stdin.readline()
 """
@@ -419,7 +424,7 @@ def test_what_a_killed_process_left_without_an_end_is_told_apart_and_is_no_damag
     trail = Path(databases.values["audit"]["path"])
     began = [r for r in records(trail) if r.get("outcome") == "started"]
     said = command.say("audit", "verify", str(trail))
-    assert said.code == cli.DONE
+    assert said.code == main.DONE
     assert [line for line in said.out.splitlines() if line.startswith("Sem fim registrado")] == [
         "Sem fim registrado: 1 (em curso, interrompidos com o processo, ou não entregues); o "
         f"último começa no registro {began[1]['seq']}."
@@ -429,7 +434,7 @@ def test_what_a_killed_process_left_without_an_end_is_told_apart_and_is_no_damag
 def test_a_dry_run_is_recorded_as_one_with_what_it_read(
     command: Command, databases: Databases
 ) -> None:
-    assert command.run("--dry-run").code == cli.DONE
+    assert command.run("--dry-run").code == main.DONE
     _, began, ended = records(Path(databases.values["audit"]["path"]))
     assert (began["outcome"], ended["outcome"]) == ("started", "done")
     assert began["dry_run"] is ended["dry_run"] is True
@@ -468,7 +473,7 @@ def test_what_verify_cannot_read_is_one_sentence(
 ) -> None:
     add(trail, "a")
     said = command.say("audit", "verify", *([str(trail)] if words[0] != "/gone" else []), *words)
-    assert said.code == cli.FAILED
+    assert said.code == main.FAILED
     assert said.err.count("\n") == 1
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lib.access import Permission, Person, permission
-from lib.settings import Access
+from lib.config.settings import Access
+from lib.security.permissions import Permission, Person, permission
 
 A, B, C = "12345678000195", "12ABC34501DE35", "11222333000181"
 ACCESS = Access.model_validate(

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import scrubber
-from lib.engines import workers
-from lib.settings import ROOT
+from lib.config.settings import ROOT
+from lib.engines import process_pool
+from lib.security import redaction
 
 REMOVED = {
     "Key (card_number)=(4539578763621486) already exists.": "Key (card_number)=(******) already "
@@ -54,7 +54,7 @@ LEFT = [
 def installed() -> Iterator[None]:
     hooks = (sys.excepthook, threading.excepthook)
     factory = logging.getLogRecordFactory()
-    scrubber.install()
+    redaction.install()
     yield
     logging.setLogRecordFactory(factory)
     sys.excepthook, threading.excepthook = hooks
@@ -62,12 +62,12 @@ def installed() -> Iterator[None]:
 
 @pytest.mark.parametrize(("text", "clean"), REMOVED.items())
 def test_what_must_not_be_logged_is_taken_out(text: str, clean: str) -> None:
-    assert scrubber.scrub(text) == clean
+    assert redaction.scrub(text) == clean
 
 
 @pytest.mark.parametrize("text", LEFT)
 def test_what_says_nothing_of_a_person_is_left(text: str) -> None:
-    assert scrubber.scrub(text) == text
+    assert redaction.scrub(text) == text
 
 
 @given(st.integers(12, 18), st.data(), st.sampled_from([" ", "(", "'", "=", "\n", "x", "é"]))
@@ -75,15 +75,15 @@ def test_no_card_number_gets_through_whatever_surrounds_it(
     length: int, data: st.DataObject, around: str
 ) -> None:
     body = data.draw(st.text("0123456789", min_size=length, max_size=length))
-    card = next(body + d for d in "0123456789" if scrubber.luhn(body + d))
-    assert card not in scrubber.scrub(f"antes{around}{card}{around}depois")
+    card = next(body + d for d in "0123456789" if redaction.luhn(body + d))
+    assert card not in redaction.scrub(f"antes{around}{card}{around}depois")
 
 
 @pytest.mark.parametrize("part", ["a", "a_", "1", "://", "://a:", "password='", "senha ", "\\'"])
 def test_a_text_of_200_kb_is_scrubbed_in_seconds_and_not_in_minutes(part: str) -> None:
     text = part * (200_000 // len(part))
     begun = time.process_time()
-    scrubber.scrub(text)
+    redaction.scrub(text)
     assert time.process_time() - begun < 20
 
 
@@ -113,7 +113,7 @@ def test_a_log_line_with_the_wrong_arguments_is_still_logged(
 )
 def test_a_traceback_that_ends_a_process_is_clean(raising: str) -> None:
     code = (
-        "from lib import scrubber; scrubber.install()\n"
+        "from lib.security import redaction; redaction.install()\n"
         "def boom(): raise ValueError('password=abc (' + '45395787' + '63621486)')\n" + raising
     )
     ended = subprocess.run(
@@ -129,7 +129,7 @@ def _logged(_: None, text: str) -> str:
 
 
 def test_a_log_line_of_a_worker_is_clean() -> None:
-    with workers.started(1) as pool:
+    with process_pool.started(1) as pool:
         [(_, said)] = pool.each(None, _logged, ["cartão 4539578763621486"])
     assert said.startswith("cartão ")
     assert "4539578763621486" not in said

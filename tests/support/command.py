@@ -16,10 +16,11 @@ from typing import Any
 import openpyxl
 import pytest
 
-from lib import cli, demo
-from lib import columns as c
-from lib.settings import ROOT
-from tests.servers import Databases
+from lib.cli import main
+from lib.config.settings import ROOT
+from lib.demo import servers
+from lib.domain import columns as c
+from tests.support.servers import Databases
 
 PREVIOUS = b"the previous report"
 APPLICATION = "marketing-data-aggregator"
@@ -63,7 +64,7 @@ class Command:
     def say(self, *words: str) -> Said:
         """These words as they are, in this process."""
         self.capsys.readouterr()
-        code = cli.main(list(words))
+        code = main.main(list(words))
         said = self.capsys.readouterr()
         return Said(code, said.out, said.err)
 
@@ -73,7 +74,7 @@ class Command:
 
     def kept(self, said: Said) -> str:
         """The sentence, once nothing else was said and the previous report is still there."""
-        assert said.code == cli.FAILED
+        assert said.code == main.FAILED
         assert said.out == ""
         assert "Traceback" not in said.err
         assert self.target.read_bytes() == PREVIOUS
@@ -84,7 +85,7 @@ class Command:
         """The sheets that a run wrote; it said so last, and nothing went wrong."""
         said = self.run(*words, **keys)
         assert (said.code, said.out.splitlines()[-1:]) == (
-            cli.DONE,
+            main.DONE,
             [f"Planilha '{self.target.name}' gerada com sucesso."],
         ), said.err
         return sheets(self.target)
@@ -132,7 +133,7 @@ def with_query(values: Mapping[str, Any], side: str, folder: Path, sql: str) -> 
 
 def slow_query(side: str, seconds: int = 60) -> str:
     """The default query of a side, that long."""
-    default = (ROOT / "lib" / "sql" / f"{side}.sql").read_text()
+    default = (ROOT / "lib" / "database" / "sql" / f"{side}.sql").read_text()
     return f"SELECT d.* FROM pg_sleep({seconds}), (\n{default}\n) AS d"
 
 
@@ -176,7 +177,9 @@ def statements(databases: Databases, side: str) -> int:
 
 def nothing_runs(databases: Databases) -> bool:
     """Whether both servers are, within a second or so, done with every statement of ours."""
-    return all(soon(lambda s=side.name: statements(databases, s) == 0, 2.0) for side in demo.SIDES)
+    return all(
+        soon(lambda s=side.name: statements(databases, s) == 0, 2.0) for side in servers.SIDES
+    )
 
 
 def soon(holds: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> bool:

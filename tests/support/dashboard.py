@@ -8,8 +8,8 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from lib.settings import ROOT
-from tests.servers import Databases
+from lib.config.settings import ROOT
+from tests.support.servers import Databases
 
 
 @dataclass(frozen=True)

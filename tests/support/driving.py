@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request
 
-from lib import config
-from lib.settings import ROOT
+from lib.config import loader
+from lib.config.settings import ROOT
 
 NOT_FOUND: Final = "Chromium was not found: no browser test ran"
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -86,7 +86,7 @@ class Server:
             k: v for k, v in os.environ.items() if not k.upper().startswith("AGGREGATOR")
         }
         if configuration is not None:
-            environment[config.FILE_VARIABLE] = str(configuration)
+            environment[loader.FILE_VARIABLE] = str(configuration)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]

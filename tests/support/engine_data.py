@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lib import config, pipeline
-from lib.engines import tables
-from lib.engines.result import Result
-from lib.reconciliation import Reconciliation
-from lib.settings import Settings
+from lib.config import defaults, loader
+from lib.config.settings import Settings
+from lib.domain.reconciliation import Reconciliation
+from lib.engines import result_tables
+from lib.engines.parquet_result import Result
 
 if TYPE_CHECKING:
-    from lib.pipeline import Request
-    from tests.servers import Databases
+    from lib.domain.requests import Request
+    from tests.support.servers import Databases
 
 MERCHANT = "12345678000190"
 START, END = date(2026, 2, 10), date(2026, 2, 16)
@@ -76,12 +76,12 @@ def settings(
     found = {**databases.values, "engine": engine}
     if transactions_query is not None:
         found["transactions"] = found["transactions"] | {"query_file": str(transactions_query)}
-    return config.from_values(found, "teste", {})
+    return loader.from_values(found, "teste", {})
 
 
 def request(found: Settings, rule: str, *, today: date = END) -> Request:
     """The whole period, by this rule."""
-    return pipeline.request(found, today, start=START, end=END, rule=rule)
+    return defaults.request(found, today, start=START, end=END, rule=rule)
 
 
 def table_of(found: Reconciliation | Result, name: str) -> pa.Table:
@@ -89,7 +89,7 @@ def table_of(found: Reconciliation | Result, name: str) -> pa.Table:
     if isinstance(found, Result):
         table = found.page(name, 0, found.rows(name))
     else:
-        frame = tables.rows_of(found, name)
+        frame = result_tables.rows_of(found, name)
         table = pa.table({n: pa.chunked_array(pa.array(frame[n])) for n in frame.columns})
     plain = {
         n: table[n].cast(pa.string()) if pa.types.is_dictionary(table[n].type) else table[n]
@@ -104,7 +104,7 @@ def digest(found: Reconciliation | Result) -> dict[str, str]:
         name: hashlib.sha256(
             "\n".join(sorted(map(repr, table_of(found, name).to_pylist()))).encode()
         ).hexdigest()
-        for name in tables.NAMES
+        for name in result_tables.NAMES
     }
 
 

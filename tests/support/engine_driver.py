@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from lib.engines import result as results
-from lib.settings import ROOT
+from lib.config.settings import ROOT
+from lib.engines import parquet_result as results
 
 if TYPE_CHECKING:
-    from tests.servers import Databases
+    from tests.support.servers import Databases
 
 # Says each stage it reaches, and waits there for a line before it goes on.
 _DRIVER = """
 import json, sys
 from importlib import import_module
 from pathlib import Path
-from lib import config
-from tests import engine_data
+from lib.config import loader
+from tests.support import engine_data
 
 def tell(stage, rows):
     print(stage, flush=True)
@@ -32,7 +32,7 @@ def tell(stage, rows):
 
 if __name__ == "__main__":
     name, values, target = sys.argv[1:]
-    settings = config.from_values(json.loads(values), "teste", {})
+    settings = loader.from_values(json.loads(values), "teste", {})
     engine = import_module(f"lib.engines.{name}")
     found = engine.run(
         settings, engine_data.request(settings, "card"), Path(target), progress=tell

@@ -16,10 +16,10 @@ from typing import Any, Self
 import psutil
 import pytest
 
-from lib import demo
-from lib.settings import ROOT
-from tests.command import APPLICATION, soon
-from tests.servers import Databases, Servers
+from lib.config.settings import ROOT
+from lib.demo import servers as demo
+from tests.support.command import APPLICATION, soon
+from tests.support.servers import Databases, Servers
 
 MERCHANT = "12345678000190"
 DAY = "2026-11-20"

@@ -10,8 +10,8 @@ from decimal import Decimal
 import pandas as pd
 import pyarrow as pa
 
-from lib import columns as c
-from lib.reconciliation import Reconciliation
+from lib.domain import columns as c
+from lib.domain.reconciliation import Reconciliation
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from lib import columns as c
-from tests.frames import Log, Transaction
+from lib.domain import columns as c
+from tests.support.frames import Log, Transaction
 
 DAY = date(2026, 11, 20)
 A, B, C, V, W = "4000001", "4000002", "4000003", "4099991", "4099992"

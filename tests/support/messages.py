@@ -8,9 +8,9 @@ from typing import TypeGuard
 
 from babel.messages.extract import extract_from_file
 
-from lib import columns as c
-from lib import listings
-from lib.settings import ROOT
+from lib.analysis import table_schemas
+from lib.config.settings import ROOT
+from lib.domain import columns as c
 
 _KEYWORDS = {"t": None, "n": (1, 2)}
 
@@ -29,8 +29,8 @@ def of_values() -> set[str]:
     return {
         *c.WITHOUT_LOG_REASONS,
         *c.DUPLICATE_REASONS,
-        listings.CONSOLIDADA,
-        listings.SEM_LOG,
+        table_schemas.CONSOLIDADA,
+        table_schemas.SEM_LOG,
     }
 
 

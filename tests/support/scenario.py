@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from tests.command import configured
-from tests.servers import Databases
+from tests.support.command import configured
+from tests.support.servers import Databases
 
 MERCHANT: Final = "12345678000190"
 FIELD: Final = "0" + MERCHANT

@@ -21,8 +21,8 @@ from typing import Any
 import psutil
 from psycopg2.extras import execute_values
 
-from lib import demo, demo_data
-from lib.settings import ROOT
+from lib.config.settings import ROOT
+from lib.demo import data, servers
 
 MERCHANTS = {"12345678000190": "Loja Exemplo", "7KM2Q9B4000149": "Café do Porto"}
 NEEDS_PASSWORD = "needs_password"
@@ -34,8 +34,8 @@ _ACCESS = f"local all {NEEDS_PASSWORD} scram-sha-256\nhost all {NEEDS_PASSWORD} 
 _HOLDER = """
 import sys
 from pathlib import Path
-from lib import demo
-demo.start(Path(sys.argv[1]), rows=300)
+from lib.demo import servers
+servers.start(Path(sys.argv[1]), rows=300)
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -48,12 +48,12 @@ class Servers:
         self._folder = new_folder()
         self._down: set[str] = set()
         self._number = count(1)
-        self.addresses = {side.name: self._boot(side.name) for side in demo.SIDES}
-        for side in demo.SIDES:
-            source = demo.create(self.addresses[side.name], _TEMPLATE)
+        self.addresses = {side.name: self._boot(side.name) for side in servers.SIDES}
+        for side in servers.SIDES:
+            source = servers.create(self.addresses[side.name], _TEMPLATE)
             _execute(source, side.schema)
             _execute(source, f"CREATE ROLE {NEEDS_PASSWORD} LOGIN PASSWORD '{PASSWORD}'")
-            _execute(source, f"GRANT {demo.USER} TO {NEEDS_PASSWORD}")
+            _execute(source, f"GRANT {servers.USER} TO {NEEDS_PASSWORD}")
 
     def fresh(self) -> Databases:
         """A new pair of databases with the tables of both sides, empty."""
@@ -63,7 +63,7 @@ class Servers:
                 side, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy"
             )
         sources = {
-            side: {**address, "database": name, "user": demo.USER}
+            side: {**address, "database": name, "user": servers.USER}
             for side, address in self.addresses.items()
         }
         audit = {"path": str(self._folder / f"{name}.audit.jsonl")}
@@ -78,7 +78,7 @@ class Servers:
 
     def stop(self, side: str) -> None:
         """Stop one server, cutting its connections as an administrator's restart does."""
-        demo.get_server(self._folder / side, start=False).stop()
+        servers.get_server(self._folder / side, start=False).stop()
         self._down.add(side)
 
     def start(self, side: str) -> None:
@@ -90,11 +90,11 @@ class Servers:
     def close(self) -> None:
         """Stop both servers and remove their folders."""
         for side in self.addresses:
-            demo.get_server(self._folder / side, start=False).cleanup()
+            servers.get_server(self._folder / side, start=False).cleanup()
         shutil.rmtree(self._folder)
 
     def _boot(self, side: str) -> dict[str, Any]:
-        return demo.boot(self._folder / side, _SETTINGS, _ACCESS)
+        return servers.boot(self._folder / side, _SETTINGS, _ACCESS)
 
     def _administer(self, side: str, statement: str) -> None:
         _execute({**self.addresses[side], "database": "postgres"}, statement)
@@ -114,9 +114,9 @@ class Databases:
     ) -> None:
         """Add these rows, each a tuple in the order of its table's columns."""
         for side, table, rows in (
-            ("transactions", demo_data.TRANSACTIONS, transactions),
-            ("transactions", demo_data.CUSTOMER_CARDS, customer_cards),
-            ("auth_logs", demo_data.AUTH_LOGS, auth_logs),
+            ("transactions", data.TRANSACTIONS, transactions),
+            ("transactions", data.CUSTOMER_CARDS, customer_cards),
+            ("auth_logs", data.AUTH_LOGS, auth_logs),
         ):
             with (
                 closing(self.connect(side)) as connection,
@@ -131,12 +131,12 @@ class Databases:
 
     def connect(self, side: str) -> Any:
         """A superuser's connection, for the caller to close."""
-        return demo.connect(self.values[side], database=self.values[side]["database"])
+        return servers.connect(self.values[side], database=self.values[side]["database"])
 
     def values_for(self, user: str, password: str | None = None) -> dict[str, Any]:
         """The values with another login on both sides."""
         login = {"user": user} if password is None else {"user": user, "password": password}
-        return self.values | {side.name: self.values[side.name] | login for side in demo.SIDES}
+        return self.values | {side.name: self.values[side.name] | login for side in servers.SIDES}
 
 
 def new_folder() -> Path:
@@ -173,7 +173,7 @@ def running_under(folder: Path) -> list[psutil.Process]:
 
 
 def _execute(source: dict[str, Any], statement: str) -> list[tuple[Any, ...]]:
-    with closing(demo.connect(source, database=source["database"])) as connection:
+    with closing(servers.connect(source, database=source["database"])) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(statement)

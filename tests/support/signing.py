@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.browser.driving import Server, Visit, free_port
-from tests.browser.provider import CLIENT, SECRET, Claims, Provider
-from tests.command import configured
+from tests.support.command import configured
+from tests.support.driving import Server, Visit, free_port
+from tests.support.provider import CLIENT, SECRET, Claims, Provider
 
 SIGN_IN = "Entre com a sua conta para ver o painel."
 

@@ -1,4 +1,5 @@
-"""Two hundred runs of the command line, each with a fault drawn at random: `python -m tests.soak`.
+"""Two hundred runs of the command line, each with a fault drawn at random: `python -m
+tests.support.soak`.
 
 Every run must end in one of the ways that are accounted for, and whatever lies under the report's
 name must be a whole report of the data of a run that said so, or what was there before.
@@ -21,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import cli, history, verify
-from lib.columns import SHEET_CONSOLIDATED
-from tests import command, faults
-from tests.command import Said, configured, slow_query, soon, with_query, with_source
-from tests.faults import PERIOD, Line
-from tests.servers import NEEDS_PASSWORD, Databases, Servers
+from lib.cli import main as cli
+from lib.delivery import history
+from lib.domain.columns import SHEET_CONSOLIDATED
+from lib.reports import verification
+from tests.support import command, faults
+from tests.support.command import Said, configured, slow_query, soon, with_query, with_source
+from tests.support.faults import PERIOD, Line
+from tests.support.servers import NEEDS_PASSWORD, Databases, Servers
 
 ROWS = 500
 HELD_SECONDS = 120
@@ -214,7 +217,7 @@ def judge(bench: Bench, fault: Fault, said: Said, before: bytes) -> str:
     now = bench.target.read_bytes()
     if said.code == cli.DONE or now != before:
         assert said.code in (cli.DONE, KILLED), said
-        found = verify.verify(bench.target)
+        found = verification.verify(bench.target)
         assert found.problems == ()
         assert found.rows[SHEET_CONSOLIDATED] == bench.rows, (found.rows, bench.rows)
         return "right report" if said.code == cli.DONE else "killed, right report in place"

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.frames import Log, Transaction
-from tests.servers import MERCHANTS
+from tests.support.frames import Log, Transaction
+from tests.support.servers import MERCHANTS
 
 DATA = Path(__file__).with_name("data") / "sparkov_transactions.csv"
 TODAY = datetime.now(ZoneInfo("America/Sao_Paulo")).date()

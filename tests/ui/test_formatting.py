@@ -10,7 +10,7 @@ from babel import dates, numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.ui import format
+from lib.ui import formatting
 from lib.ui.i18n import ENGLISH, PORTUGUESE
 
 LANGUAGES = pytest.mark.parametrize("spoken", [PORTUGUESE, ENGLISH])
@@ -20,18 +20,20 @@ LANGUAGES = pytest.mark.parametrize("spoken", [PORTUGUESE, ENGLISH])
 @given(amount=st.decimals(-(10**15), 10**15, places=2))
 def test_an_amount_is_written_as_the_language_writes_it(spoken: str, amount: Decimal) -> None:
     wanted = numbers.format_currency(amount, "BRL", locale=spoken)
-    assert format.money(amount, spoken) == wanted
+    assert formatting.money(amount, spoken) == wanted
 
 
 @LANGUAGES
 @given(number=st.integers(-(10**12), 10**12))
 def test_a_whole_number_is_written_as_the_language_writes_it(spoken: str, number: int) -> None:
-    assert format.whole(number, spoken) == numbers.format_decimal(number, "#,##0", locale=spoken)
+    assert formatting.whole(number, spoken) == numbers.format_decimal(
+        number, "#,##0", locale=spoken
+    )
 
 
 def test_a_date_is_written_as_the_language_writes_it() -> None:
-    assert format.day(date(2026, 3, 9), PORTUGUESE) == "09/03/2026"
-    assert format.day(date(2026, 3, 9), ENGLISH) == dates.format_date(
+    assert formatting.day(date(2026, 3, 9), PORTUGUESE) == "09/03/2026"
+    assert formatting.day(date(2026, 3, 9), ENGLISH) == dates.format_date(
         date(2026, 3, 9), "medium", locale="en"
     )
 
@@ -45,4 +47,4 @@ def test_a_date_is_written_as_the_language_writes_it() -> None:
     ],
 )
 def test_cents_go_where_an_amount_is_too_long_for_its_place(amount: str, wanted: str) -> None:
-    assert format.large(Decimal(amount)) == wanted
+    assert formatting.large(Decimal(amount)) == wanted

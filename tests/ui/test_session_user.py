@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 import streamlit as st
 
-from lib import config
-from lib.ui import guard, identity
-from lib.ui.site import Site
+from lib.config import loader
+from lib.ui import guard, session_user
+from lib.ui.app_state import Site
 
 SOURCE = {"host": "/nowhere", "database": "d", "user": "u"}
-SETTINGS = config.from_values(
+SETTINGS = loader.from_values(
     {
         "merchants": {"12345678000195": "Loja"},
         "transactions": SOURCE,
@@ -31,12 +31,12 @@ def reader(monkeypatch: pytest.MonkeyPatch, **claims: Any) -> str:
     """Whose rows somebody with these claims and a group's grant is shown."""
     monkeypatch.setattr(st, "user", CLAIMS | claims)
     for name in ("sign_in_configured", "signed_in"):
-        monkeypatch.setattr(identity, name, lambda: True)
-    monkeypatch.setattr(identity, "expired", lambda: False)
-    monkeypatch.setattr(identity, "address", lambda: "10.1.2.3")
+        monkeypatch.setattr(session_user, name, lambda: True)
+    monkeypatch.setattr(session_user, "expired", lambda: False)
+    monkeypatch.setattr(session_user, "address", lambda: "10.1.2.3")
     found = guard._decide(cast(Site, SimpleNamespace(settings=SETTINGS, demo=False)))
     assert isinstance(found, guard.Admission)
-    assert found.actor.who == found.rights.reader == identity.name()
+    assert found.actor.who == found.rights.reader == session_user.name()
     return found.rights.reader
 
 
@@ -45,7 +45,7 @@ def test_an_unverified_address_with_a_group_is_not_that_addresss_person(
     monkeypatch: pytest.MonkeyPatch, verified: Any
 ) -> None:
     assert reader(monkeypatch, email_verified=verified) == "someone-1"
-    assert identity.person("groups").email == ""
+    assert session_user.person("groups").email == ""
 
 
 @pytest.mark.parametrize("verified", [{}, {"email_verified": True}, {"email_verified": "true"}])

@@ -9,7 +9,7 @@ import pytest
 from babel.messages import pofile
 
 from lib.ui.i18n import CATALOGUES, ENGLISH, PORTUGUESE, catalogue
-from tests import messages
+from tests.support import messages
 
 
 def english() -> dict[tuple[str, ...], tuple[str, ...]]:

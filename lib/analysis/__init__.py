@@ -1,0 +1,3 @@
+"""Figures and browsable tables derived from a reconciliation. Pure: no clock, configuration or
+I/O.
+"""

@@ -1,0 +1,1 @@
+"""Figures drawn with plotly. Pure: computes nothing that `analysis` has not computed."""

@@ -1,0 +1,1 @@
+"""The command line. Loads neither the screen nor the charts."""

@@ -1,0 +1,3 @@
+"""Reading both servers: sessions, masking in SQL, COPY, time limits and error translation. Shows
+nothing.
+"""

@@ -1,0 +1,1 @@
+"""One run brought to its file and its record: history, anomalies and diagnosis. Knows no screen."""

@@ -1,0 +1,1 @@
+"""Shared vocabulary: errors, columns, requests, results and messages. Imports no other room."""

@@ -1,0 +1,54 @@
+"""Outcomes: the books of a run, and a finished run with or without its rows in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lib.domain.reconciliation import Reconciliation
+    from lib.domain.requests import Request
+
+
+@dataclass(frozen=True)
+class Books:
+    """How many records went where; every extracted record is in exactly one place."""
+
+    logs: int
+    logs_matched: int
+    divergences: int
+    transactions: int
+    consolidated: int
+    without_log: int
+    duplicates: int
+    amount: Decimal
+    amount_consolidated: Decimal
+    amount_without_log: Decimal
+    amount_duplicates: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What is known of a finished, balanced run, wherever its rows are.
+
+    ``by_day`` is `summary.balance_by_day`; ``seconds`` is by stage.
+    """
+
+    request: Request
+    merchant_name: str
+    clear: bool
+    extracted_at: datetime
+    books: Books
+    by_day: pd.DataFrame
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Finished):
+    """A finished run whose rows are in memory."""
+
+    reconciliation: Reconciliation

@@ -1,0 +1,1 @@
+"""The workbook: cells, file, location, name and verification. Decides nothing about the rows."""
