@@ -1,0 +1,17 @@
+"""Compares what was said with a message's template, so that tests do not repeat the words."""
+
+from __future__ import annotations
+
+import re
+
+_VALUE = re.compile(r"\\\{[^{}]*\\\}")
+
+
+def pattern(template: str) -> str:
+    """A regular expression for every sentence that this template makes."""
+    return _VALUE.sub(".*?", re.escape(template))
+
+
+def says(text: str, template: str) -> bool:
+    """Whether the text holds a sentence of this template."""
+    return re.search(pattern(template), text, flags=re.DOTALL) is not None
