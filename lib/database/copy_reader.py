@@ -1,9 +1,8 @@
-"""Reads both sources at the same time into two frames, masked and tokenised by the servers.
+"""Read both sources in parallel into two frames, masked and tokenised by the servers.
 
 Each side is one ``COPY (query) TO STDOUT`` streamed through a pipe into pyarrow's CSV reader, so
-the text of a large table is never held whole. If one side fails, the other is cancelled and the
-error names the side. Matches nothing, and never sees a clear card number unless asked for a
-clear report.
+the text of a large table is never in memory at once. If one side fails, the other is cancelled and
+the error names the failed side. Clear card numbers arrive only for a clear report.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from lib.domain.requests import Side
 
 KEY: Final = secrets.token_bytes(32)
-"""The token key: made at process start, never stored, shown, logged or exported."""
+"""The token key, drawn at process start; never stored, shown, logged or exported."""
 
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 _TYPES: Final = {
@@ -59,14 +58,19 @@ _BLOCK: Final = 4 << 20
 _PIPE: Final = 1 << 20
 _CANCEL_AGAIN_SECONDS: Final = 0.5
 
-_SILENCE_SECONDS: Final = 5.0
-"""How long a server may be silent beyond its own statement timeout."""
 _CANCEL_SECONDS: Final = 2.0
-"""How long a cancelled statement may take to end before its connection is shut."""
-_SILENT: Final = (
+"""Time a cancelled statement has to end before its connection is shut down."""
+SILENT: Final = (
     "{side}: o servidor ficou {seconds:.0f} s em silêncio, além do seu tempo limite, e a conexão "
     "foi encerrada; tente de novo em instantes e avise o administrador do banco."
 )
+
+
+CANCELLED: Final = "{side}: a leitura foi cancelada."
+WRONG_TYPE: Final = (
+    "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta."
+)
+MISSING_COLUMN: Final = "{side}: a consulta não devolve a coluna {name}; confira o query_file."
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,10 @@ def extract(
     clear: bool = False,
     progress: Progress = lambda side, rows: None,
 ) -> Extracted:
-    """Read both sides in parallel, each as one snapshot.
+    """Read both sides in parallel, each in one snapshot.
 
-    Raises ExtractionError (or ContractError) that names the side; the other side is cancelled.
+    ``progress`` gets a side and its rows so far. Raises ExtractionError or ContractError, which
+    name the side, once the other side is cancelled.
     """
     reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
     pool = ThreadPoolExecutor(len(reads), thread_name_prefix="extract")
@@ -101,25 +106,26 @@ def extract(
         frames = {futures[f].side: f.result() for f in done}
         return Extracted(frames["transactions"], frames["auth_logs"])
     finally:
-        # A read that has not begun ends by itself: a future the pool cancels is never `done`.
+        # `cancel` also ends a read that has not started. Pool-side cancellation is not used,
+        # because a future that it cancels never becomes `done`.
         pool.shutdown(wait=False)
         for read in reads.values():
             read.cancel()
-        # A cancellation that reaches a server between two statements is lost on it.
+        # A cancellation that arrives between two statements has no effect: repeat it.
         while wait(futures, _CANCEL_AGAIN_SECONDS).not_done:
             for read in reads.values():
                 read.cancel()
 
 
 def required_columns(side: Side) -> tuple[str, ...]:
-    """What this side's query must return."""
+    """The columns that this side's query must return."""
     return c.TRANSACTIONS_QUERY if side == "transactions" else c.AUTH_LOGS_QUERY
 
 
 def masked_select(
     cursor: Any, settings: Settings, side: Side, window: Window, *, clear: bool, key: bytes = KEY
 ) -> bytes:
-    """This side's SELECT with masks, tokens (made with ``key``) and parameters in it."""
+    """This side's SELECT with masks, tokens (derived with ``key``) and parameters rendered in."""
     query = sessions.query(settings, side)
     if side == "transactions":
         prefix = settings.virtual_prefix_length
@@ -136,15 +142,11 @@ def check_columns(cursor: Any, settings: Settings, side: Side, window: Window) -
     returned = {column.name for column in cursor.description}
     for name in required_columns(side):
         if name not in returned:
-            raise ContractError(
-                "{side}: a consulta não devolve a coluna {name}; confira o query_file.",
-                side=side,
-                name=name,
-            )
+            raise ContractError(MISSING_COLUMN, side=side, name=name)
 
 
 class _Read:
-    """One side being read; `cancel` may be called from another thread at any time."""
+    """The read of one side; any thread may call `cancel` at any time."""
 
     def __init__(
         self, settings: Settings, side: Side, window: Window, clear: bool, progress: Progress
@@ -160,61 +162,63 @@ class _Read:
         self._cancelled = False
 
     def run(self) -> pd.DataFrame:
-        """The side's frame."""
-        limit = sessions.source(self._settings, self.side).statement_timeout + _SILENCE_SECONDS
+        """Read the side and return its frame."""
+        limit = sessions.silence_limit(self._settings, self.side)
         with (
             sessions.session(self._settings, self.side, self._window.user) as cursor,
             Watchdog(cursor.connection.fileno(), limit) as watchdog,
         ):
-            self._hold(cursor.connection.info.backend_pid, watchdog)
+            self._attach(cursor.connection.info.backend_pid, watchdog)
             self._progress(self.side, 0)
             try:
                 check_columns(cursor, self._settings, self.side, self._window)
-                watchdog.alive()
+                watchdog.reset()
                 return self._copy(cursor, watchdog)
-            except psycopg2.Error as problem:
-                if watchdog.bitten:
-                    raise TransientError(_SILENT, side=self.side, seconds=limit) from problem
+            except psycopg2.Error as error:
+                if watchdog.expired:
+                    raise TransientError(SILENT, side=self.side, seconds=limit) from error
                 raise
             finally:
-                self._hold(None, None)
+                self._attach(None, None)
                 if self._cancelled:
-                    # A request to stop that is still under way must find nobody else's read.
+                    # A late cancellation request must not hit the next user of this connection.
                     cursor.connection.close()
 
     def cancel(self) -> None:
-        """Stop this side's statement on its server, or keep it from starting.
+        """Cancel this side's statement on its server, or keep it from starting.
 
-        Where the server does not obey in time, or cannot be asked, the connection is shut.
+        The connection is shut down if the server does not react in time or cannot be reached.
         """
         with self._lock:
             self._cancelled = True
             if self._watchdog is None or self._process is None:
                 return
-            self._watchdog.hurry(_CANCEL_SECONDS)
-            # Nobody waits for the request: the watchdog ends the read where it gets nowhere, or
-            # where there is no memory for one more thread.
+            self._watchdog.expire_within(_CANCEL_SECONDS)
+            # Do not wait for the request. The watchdog ends the read if the request fails or if
+            # there is no memory for another thread (RuntimeError).
             with suppress(RuntimeError):
-                ask = threading.Thread(target=self._ask_to_stop, args=(self._process,), daemon=True)
-                ask.start()
+                threading.Thread(
+                    target=self._request_cancel, args=(self._process,), daemon=True
+                ).start()
 
-    def _ask_to_stop(self, process: int) -> None:
+    def _request_cancel(self, process: int) -> None:
         with suppress(ExtractionError):
             sessions.cancel(self._settings, self.side, process)
 
-    def _hold(self, process: int | None, watchdog: Watchdog | None) -> None:
+    def _attach(self, process: int | None, watchdog: Watchdog | None) -> None:
         with self._lock:
             if self._cancelled and process is not None:
-                raise ExtractionError("{side}: a leitura foi cancelada.", side=self.side)
+                raise ExtractionError(CANCELLED, side=self.side)
             self._process, self._watchdog = process, watchdog
 
     def _copy(self, cursor: Any, watchdog: Watchdog) -> pd.DataFrame:
-        """Pump COPY's output through a pipe into the CSV reader."""
+        """Stream COPY's output through a pipe into the CSV reader."""
         select = masked_select(cursor, self._settings, self.side, self._window, clear=self._clear)
         command = b"COPY (" + select + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
         receiving, sending = os.pipe()
-        # Both ends are open before anybody waits at one: there may be no memory left for a buffer.
-        # Buffered, a read fills its block; otherwise no row could be longer than the pipe.
+        # Open both ends before a thread blocks on one: opening fails when there is no memory for
+        # a buffer. With a buffer a read fills its whole block; without one, no row could be longer
+        # than the pipe's capacity.
         with (
             ThreadPoolExecutor(1, thread_name_prefix=f"copy-{self.side}") as pool,
             os.fdopen(sending, "wb", buffering=_PIPE) as sink,
@@ -223,13 +227,9 @@ class _Read:
             pumped = pool.submit(pump, cursor, command, sink)
             try:
                 table = self._parse(stream, watchdog)
-            except pa.ArrowInvalid as problem:
+            except pa.ArrowInvalid as error:
                 pumped.result()
-                raise ContractError(
-                    "{side}: um valor lido não tem o tipo do contrato; "
-                    "confira as colunas da consulta.",
-                    side=self.side,
-                ) from problem
+                raise ContractError(WRONG_TYPE, side=self.side) from error
             pumped.result()
         return table
 
@@ -248,7 +248,7 @@ class _Read:
                 ),
             )
             for batch in reader:
-                watchdog.alive()
+                watchdog.reset()
                 memory.check(memory.TO_GO_ON)
                 batches.append(batch)
                 self._progress(self.side, sum(map(len, batches)))
@@ -256,13 +256,16 @@ class _Read:
 
 
 def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
-    """Write COPY's output into the pipe; a reader that gave up is its own failure to tell."""
+    """Write COPY's output into the pipe.
+
+    A closed reading end is no error here: the reader reports its own failure.
+    """
     with suppress(BrokenPipeError), sink:
         cursor.copy_expert(command, sink)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    """The table as a frame, one chunk a column, times and tokens in their own types."""
+    """Convert the table to a frame: one chunk per column, times and tokens in their own types."""
     table = table.unify_dictionaries()
     data = {}
     for name in table.column_names:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Cursor = Any
 """A psycopg2 cursor; the driver ships no types."""
 
+SILENCE_SECONDS: Final = 5.0
 _AS_USER: Final = "SELECT set_config('app.user', %s, true)"
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
@@ -42,6 +43,11 @@ _DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
 def source(settings: Settings, side: Side) -> Source:
     """The configured connection of this side."""
     return settings.transactions if side == "transactions" else settings.auth_logs
+
+
+def silence_limit(settings: Settings, side: Side) -> float:
+    """Seconds a server may be silent: its own statement timeout and a margin."""
+    return source(settings, side).statement_timeout + SILENCE_SECONDS
 
 
 def engine(settings: Settings, side: Side) -> Engine:

@@ -1,7 +1,8 @@
-"""Ends a connection whose server has fallen silent, which none of its own time limits can.
+"""Shut down a connection whose server no longer answers.
 
-A stopped process of the server keeps its connection open and says nothing: `statement_timeout` is
-counted by that process, and the network is in order. Knows sockets and a clock, no database.
+A stopped server process keeps its connection open and sends nothing. No other limit covers this:
+`statement_timeout` is enforced by that same process, and the network works. Knows sockets and a
+clock, no database.
 """
 
 from __future__ import annotations
@@ -15,56 +16,56 @@ from typing import Self
 
 
 class Watchdog:
-    """Shuts a socket down once ``seconds`` pass without `alive`; ``bitten`` says whether it did.
+    """Shut a socket down and set ``expired`` once ``seconds`` pass without `reset`.
 
-    The socket may belong to a library: it is shut down, never closed, and its number may be
-    reused meanwhile.
+    The socket may belong to a library, which may close it and see its descriptor reused. So the
+    watchdog works on a duplicate, and shuts the connection down without closing the original.
     """
 
     def __init__(self, descriptor: int, seconds: float) -> None:
-        self.bitten = False
+        self.expired = False
         self._socket = socket.socket(fileno=os.dup(descriptor))
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._last_chance = False
-        self._over = False
+        self._final = False
+        self._stopped = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> Self:
         try:
             self._thread.start()
-        except RuntimeError:  # there is no memory for a thread
+        except RuntimeError:  # no memory for another thread
             self._socket.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._over = True
+            self._stopped = True
             self._changed.notify()
         self._thread.join()
         self._socket.close()
 
-    def alive(self) -> None:
-        """The server has just said something: count anew."""
-        if not self._last_chance:
+    def reset(self) -> None:
+        """Restart the countdown: the server has just answered."""
+        if not self._final:
             self._deadline = time.monotonic() + self._seconds
 
-    def hurry(self, seconds: float) -> None:
-        """Allow so many seconds from now and no more, whatever the server says."""
+    def expire_within(self, seconds: float) -> None:
+        """Expire at most ``seconds`` from now; later calls of `reset` have no effect."""
         with self._changed:
-            self._last_chance = True
+            self._final = True
             self._deadline = min(self._deadline, time.monotonic() + seconds)
             self._changed.notify()
 
     def _watch(self) -> None:
         with self._changed:
-            while not self._over:
-                left = self._deadline - time.monotonic()
-                if left <= 0:
-                    self.bitten = True
+            while not self._stopped:
+                remaining = self._deadline - time.monotonic()
+                if remaining <= 0:
+                    self.expired = True
                     with suppress(OSError):
                         self._socket.shutdown(socket.SHUT_RDWR)
                     return
-                self._changed.wait(left)
+                self._changed.wait(remaining)

@@ -42,7 +42,6 @@ FIRST: Final = "primeira_copia"
 
 _BLOCK: Final = 16 << 20
 _PIPE: Final = 1 << 20
-_SILENCE_SECONDS: Final = 5.0
 _TIMES: Final = (c.HORA_TRANSA, c.HORA)
 _TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
 _TYPES: Final = dict.fromkeys((*c.TRANSACTIONS, *c.AUTH_LOGS_CLEAR), pa.string()) | {
@@ -179,15 +178,16 @@ def _piles(folder: Path, part: Slice, *names: str) -> Iterator[list[Streams]]:
 @contextmanager
 def opened(job: Job, part: Slice) -> Iterator[Iterator[pa.Table]]:
     """The rows of a share in pieces, while the connection is open. Raises ExtractionError."""
-    where, snapshot = sessions.source(job.settings, part.side), job.snapshots.get(part.side)
+    limit = sessions.silence_limit(job.settings, part.side)
+    snapshot = job.snapshots.get(part.side)
     with (
         sessions.session(job.settings, part.side, job.window.user, snapshot) as cursor,
-        Watchdog(cursor.connection.fileno(), where.statement_timeout + _SILENCE_SECONDS) as dog,
+        Watchdog(cursor.connection.fileno(), limit) as watchdog,
     ):
 
         def pieces() -> Iterator[pa.Table]:
             for table in _tables(cursor, job, part):
-                dog.alive()
+                watchdog.reset()
                 yield table
 
         yield pieces()
@@ -222,10 +222,7 @@ def _tables(cursor: Any, job: Job, part: Slice) -> Iterator[pa.Table]:
                     yield table
         except pa.ArrowInvalid as problem:
             pumped.result()
-            raise ContractError(
-                "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta.",
-                side=part.side,
-            ) from problem
+            raise ContractError(copy_reader.WRONG_TYPE, side=part.side) from problem
         pumped.result()
 
 

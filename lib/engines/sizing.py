@@ -28,7 +28,6 @@ _BUCKET_SHARE: Final = 0.6
 _LEAST_SHARE: Final = 0.2
 _MOST_BUCKETS: Final = 256
 _SHARE_RECORDS: Final = 4_000_000
-_SILENCE_SECONDS: Final = 5.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def kind(settings: Settings, window: Window) -> Kind:
 
 def _rows(settings: Settings, side: Side, window: Window) -> int:
     sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q"
-    limit = sessions.source(settings, side).statement_timeout + _SILENCE_SECONDS
+    limit = sessions.silence_limit(settings, side)
     with (
         sessions.session(settings, side, window.user) as cursor,
         Watchdog(cursor.connection.fileno(), limit),

@@ -48,7 +48,7 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(copy_reader, "_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(sessions, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(copy_reader, "_CANCEL_SECONDS", 0.5)
 
 
