@@ -1,11 +1,11 @@
 -- Row-level security for the dashboard: the databases themselves decide who reads which merchant.
 -- With row_level_security = true every read of the product runs in one transaction that begins
--- with set_config('app.user', <e-mail of who is signed in>, true); scheduled runs name the login
--- (aggregator). Apply each half as the owner of its tables; the product refuses to start where
--- the policies do not apply to it.
+-- with set_config('app.user', <e-mail of the signed-in person>, true); scheduled runs use the login
+-- (aggregator). Apply each half as the owner of its tables. The product refuses to start if the
+-- policies do not apply to its login.
 --
--- Mind that row-level security does not apply to a superuser, to a role with BYPASSRLS, to the
--- owner of a table without FORCE ROW LEVEL SECURITY, nor through views of such a role.
+-- Row-level security does not apply to a superuser, to a role with BYPASSRLS, to the
+-- owner of a table without FORCE ROW LEVEL SECURITY, or through views of such a role.
 
 -- side: transactions (database A) ---------------------------------------------------------------
 
@@ -27,7 +27,7 @@ CREATE POLICY own_merchants ON transactions FOR SELECT TO aggregator
         WHERE a.user_name = NULLIF(current_setting('app.user', true), '')
     ));
 
--- The holders of those transactions' cards, and nobody else's.
+-- Only the holders of those transactions' cards.
 CREATE POLICY own_merchants ON customer_cards FOR SELECT TO aggregator
     USING (card_number IN (SELECT t.card_number FROM transactions AS t));
 

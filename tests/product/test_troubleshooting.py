@@ -1,4 +1,4 @@
-"""What the README's "When something is wrong" says the program says, said by the program."""
+"""Every message in docs/troubleshooting.md is produced by the program."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.command import Command, slow_query, with_query, with_source
 from tests.support.faults import DAY, PERIOD, Line, fill
 from tests.support.servers import NEEDS_PASSWORD, Databases
 
-DOCUMENT = ROOT / "README.md"
+DOCUMENT = ROOT / "docs" / "troubleshooting.md"
 
 
 @pytest.fixture
@@ -37,22 +37,15 @@ def command(
     return Command(databases, tmp_path, capsys)
 
 
-def section() -> str:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    found = re.search(r"^## When something is wrong\n(.*?)(?=^## |\Z)", text, re.M | re.S)
-    assert found
-    return found[1]
-
-
-def said() -> list[str]:
-    """The first cell of each row of the tables."""
-    rows = re.findall(r"^\| ([^|]+) \|", section(), re.M)
-    return [row for row in rows if row not in ("what it says", "---")]
+def messages() -> list[str]:
+    """The first cell of each row of the document's tables."""
+    rows = re.findall(r"^\| ([^|]+) \|", DOCUMENT.read_text(encoding="utf-8"), re.M)
+    return [row for row in rows if row not in ("message", "---")]
 
 
 def unreachable(command: Command, _: pytest.MonkeyPatch) -> str:
-    with Line(command.databases.values["auth_logs"]) as gone:
-        source = gone.source
+    with Line(command.databases.values["auth_logs"]) as stopped:
+        source = stopped.source
     values = with_source(command.databases.values, "auth_logs", **source)
     sentence = command.refused(*PERIOD, values=values)
     return sentence.replace(f"127.0.0.1, porta {source['port']}", "10.0.0.2, porta 5432")
@@ -96,7 +89,7 @@ def no_memory(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
     def exhausted(*_: Any) -> None:
         raise MemoryError
 
-    # The real thing takes the machine's memory with it.
+    # A real shortage would take the machine's memory with it.
     monkeypatch.setattr(reconcile, "reconcile", exhausted)
     return command.refused(*PERIOD)
 
@@ -105,13 +98,13 @@ def no_memory_for_workers(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
     def exhausted(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    # With workers that are really short of it: test_memory.
+    # tests/product/test_memory_limits.py has workers that really run short.
     monkeypatch.setattr(runner, "_matched", exhausted)
     return command.refused(*PERIOD, engine={"kind": "chunked"})
 
 
 def no_space(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
-    # With a disk that is really full: test_faults_of_the_machine.
+    # tests/product/test_machine_faults.py fills a real disk.
     monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108
     return str(refusal(OSError(28, ""), Path("/srv/reports/resultado.xlsx")))
 
@@ -128,7 +121,7 @@ def twice(command: Command, _: pytest.MonkeyPatch) -> str:
 
 
 def two_runs(command: Command, _: pytest.MonkeyPatch) -> str:
-    # In a process of its own: test_faults_of_the_machine.
+    # tests/product/test_machine_faults.py starts a second process.
     return file_lock.TAKEN.format(target="/srv/reports/resultado.xlsx")
 
 
@@ -184,11 +177,11 @@ SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
 
 
 @pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=[s.__name__ for s in SCENARIOS])
-def test_what_the_readme_says_the_program_says_is_said(
+def test_the_program_says_each_documented_message(
     command: Command, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    assert said()[number] in SCENARIOS[number](command, monkeypatch)
+    assert messages()[number] in SCENARIOS[number](command, monkeypatch)
 
 
-def test_every_message_of_the_readme_has_its_scenario() -> None:
-    assert len(said()) == len(SCENARIOS)
+def test_every_documented_message_has_a_scenario() -> None:
+    assert len(messages()) == len(SCENARIOS)
