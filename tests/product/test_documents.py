@@ -1,7 +1,8 @@
-"""Documents name only files and make targets that exist."""
+"""Documents name only files, make targets, modules and functions that exist."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PATH = re.compile(r"(?<![\w./-])(?:lib|tests|pages|docs|benchmarks|\.streamlit)/
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 MAKE = re.compile(r"(?:`|^)make ([a-z][\w-]*)", re.MULTILINE)
 MODULE = re.compile(r"python3? -m ((?:benchmarks|tests)\.[\w.]*\w)")
+NAME = re.compile(r"`(lib(?:\.\w+)+)")
 # Copied or written by the reader, not part of the repository.
 WRITTEN_BY_THE_READER = {".streamlit/secrets.toml"}
 
@@ -53,8 +55,36 @@ def test_every_module_that_a_command_starts_exists(document: Path) -> None:
     assert not [n for n in names if not (ROOT / n.replace(".", "/")).with_suffix(".py").exists()]
 
 
-def test_the_documents_that_name_the_most_are_read() -> None:
-    """Guard the patterns above: a pattern that matches nothing would pass every document."""
-    everything = "\n".join(map(text, DOCUMENTS))
-    for pattern in (PATH, LINK, MAKE, MODULE):
-        assert pattern.search(everything), pattern.pattern
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_module_and_function_of_the_code_exists(document: Path) -> None:
+    assert not [name for name in sorted(set(NAME.findall(text(document)))) if not exists(name)]
+
+
+@pytest.mark.parametrize("pattern", [PATH, LINK, MAKE, MODULE, NAME], ids=lambda p: p.pattern)
+def test_each_pattern_matches_something_in_the_documents(pattern: re.Pattern[str]) -> None:
+    assert any(pattern.search(text(document)) for document in DOCUMENTS)
+
+
+def exists(name: str) -> bool:
+    """Follow a dotted name through folders, a module, and the classes in it."""
+    path, parts = ROOT, name.split(".")
+    while parts and (path / parts[0]).is_dir():
+        path /= parts.pop(0)
+    if not parts:
+        return True
+    path = path / f"{parts.pop(0)}.py"
+    body: list[ast.stmt] = ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else []
+    for part in parts:
+        node = next((node for node in body if part in defined(node)), None)
+        if node is None:
+            return False
+        body = node.body if isinstance(node, ast.ClassDef) else []
+    return path.exists()
+
+
+def defined(node: ast.stmt) -> set[str]:
+    """The names that a statement of a module or of a class defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
