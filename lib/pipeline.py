@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from lib import __version__
-from lib.analysis import books as summary
+from lib.analysis import books
 from lib.database import copy_reader, date_validation, retry
 from lib.domain import column_arrays, memory, requests
 from lib.domain.errors import ExtractionError
@@ -21,7 +21,7 @@ from lib.domain.outcomes import Outcome
 from lib.domain.reconciliation import CARD
 from lib.domain.requests import Progress, Request, window_of
 from lib.matching import reconcile
-from lib.reports import publish as report
+from lib.reports.publish import Cover, Written, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ Read = Callable[["Settings", requests.Window, Progress], tuple[datetime, copy_re
 """Gives a window's records and the moment they are of."""
 
 
-@memory.lacking(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
 def run(
     settings: Settings,
     asked: Request,
@@ -54,7 +54,7 @@ def run(
 
     A read that a fault cut short is discarded whole and begun anew, as `lib.database.retry` allows.
     """
-    memory.check(memory.TO_BEGIN)
+    memory.check(memory.START_BYTES)
     clock = _Stopwatch()
     window = replace(window_of(asked), user=user)
 
@@ -73,8 +73,7 @@ def run(
 
     progress("matching", len(found.transactions) + len(found.auth_logs))
     result = reconcile.reconcile(found.transactions, found.auth_logs, asked.period, asked.rule)
-    books = summary.books(result)
-    by_day = summary.balance_by_day(result)
+    balance, by_day = books.books(result), books.balance_by_day(result)
     clock.lap("match")
     return Outcome(
         request=asked,
@@ -82,28 +81,28 @@ def run(
         clear=clear,
         extracted_at=extracted_at.replace(microsecond=0),
         reconciliation=result,
-        books=books,
+        books=balance,
         by_day=by_day,
         seconds=clock.laps,
     )
 
 
-@memory.lacking(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
 def publish(
     outcome: Outcome,
     target: Path,
     *,
     progress: Progress = lambda stage, rows: None,
     marks: Mapping[str, str] | None = None,
-    approve: Callable[[report.Written], object] = lambda written: None,
-) -> report.Written:
+    approve: Callable[[Written], object] = lambda written: None,
+) -> Written:
     """Write the outcome's workbook at the target, all or nothing. Raises ReportError.
 
     ``marks`` go into its properties; ``approve`` sees the finished file before it is in place.
     """
-    memory.check(memory.TO_GO_ON)
+    memory.check(memory.CONTINUE_BYTES)
     progress("writing", outcome.books.consolidated + outcome.books.divergences)
-    cover = report.Cover(
+    cover = Cover(
         merchant=outcome.request.merchant,
         merchant_name=outcome.merchant_name,
         clear=outcome.clear,
@@ -111,7 +110,7 @@ def publish(
         version=__version__,
         marks=marks or {},
     )
-    return report.write(outcome.reconciliation, cover, target, approve=approve)
+    return write(outcome.reconciliation, cover, target, approve=approve)
 
 
 class _Stopwatch:

@@ -10,7 +10,7 @@ from lib.ui.i18n import t
 
 view = page.open_page("charts")
 found, language = view_cache.series(view.dataset), chart_view.language()
-if not time_series.hourly(view.request.period):
+if not time_series.is_hourly(view.request.period):
     st.caption(t("Clique em um dia de um gráfico para ver só esse dia, hora a hora."))
 chart_view.show(
     {
@@ -23,7 +23,7 @@ chart_view.show(
             found.response_codes, view.request.rule.approved_codes, language
         ),
         "time_difference": period.time_difference(
-            found.time_difference, found.typical_distance, language
+            found.time_difference, found.median_distance, language
         ),
     }
 )

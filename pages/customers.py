@@ -22,7 +22,7 @@ language = chart_view.language()
 chart_view.show(
     {
         "frequency": customers.frequency(now.frequency, before and before.frequency, language),
-        "tenths": customers.tenths(now.tenths, before and before.tenths, language),
+        "deciles": customers.deciles(now.deciles, before and before.deciles, language),
         "approval_by_hour": customers.approval_by_hour(
             now.hours, before and before.hours, language
         ),

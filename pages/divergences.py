@@ -34,10 +34,10 @@ table, filtered, detail = {
     ),
     "sem-log": (
         table_schemas.WITHOUT_LOG,
-        (table_schemas.MOTIVO_SEM_LOG,),
+        (c.MOTIVO_SEM_LOG,),
         record_details.without_log,
     ),
-    "duplicatas": (table_schemas.DUPLICATES, (table_schemas.MANTIDA,), record_details.duplicate),
+    "duplicatas": (table_schemas.DUPLICATES, (c.MANTIDA,), record_details.duplicate),
 }[tab.name]
 with tab.container:
     tables.show(view.dataset, table, filtered, detail)

@@ -1,7 +1,6 @@
-"""Counts, series by day and the balance of the books, out of a reconciliation.
+"""Counts and the balance of the books, in total and by day, from a reconciliation.
 
-Pure: frames in, small frames and frozen values out. What a renderer shows, it reads from here;
-it computes nothing itself.
+Returns small frames and frozen values; renderers read these and compute nothing themselves.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -26,19 +25,26 @@ if TYPE_CHECKING:
 
     from lib.domain.reconciliation import Reconciliation, Rows
 
+AMOUNTS_DIFFER: Final = "transactions: os valores não fecham; nada foi publicado."
+RECORDS_MISPLACED: Final = (
+    "{side}: a conta não fecha: de {total} registros, {lost} sem lugar e {doubled} em "
+    "mais de um lugar; nada foi publicado."
+)
+DAY_DIFFERS: Final = "A conta do dia {day} não fecha; nada foi publicado."
+
 
 def books(result: Reconciliation) -> Books:
-    """The balance of a reconciliation. Raises BalanceError where a record is lost or doubled."""
-    log_places = [result.matched_log_rows, result.divergent_rows]
-    _require_partition("auth_logs", result.log_rows, log_places)
-    places = [result.consolidated_rows, result.without_log_rows, result.duplicate_rows]
-    _require_partition("transactions", result.transaction_rows, places)
+    """Return the balance. Raises BalanceError where a record is lost or counted twice."""
+    log_parts = [result.matched_log_rows, result.divergent_rows]
+    _require_partition("auth_logs", result.log_rows, log_parts)
+    parts = [result.consolidated_rows, result.without_log_rows, result.duplicate_rows]
+    _require_partition("transactions", result.transaction_rows, parts)
 
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
-    amounts = [_amount(cents[rows]) for rows in places]
+    amounts = [_amount(cents[rows]) for rows in parts]
     total = _amount(cents[result.transaction_rows])
     if total != sum(amounts):
-        raise BalanceError("transactions: os valores não fecham; nada foi publicado.")
+        raise BalanceError(AMOUNTS_DIFFER)
     return Books(
         logs=len(result.log_rows),
         logs_matched=len(result.matched_log_rows),
@@ -54,142 +60,105 @@ def books(result: Reconciliation) -> Books:
     )
 
 
-def by_day(result: Reconciliation) -> pd.DataFrame:
-    """One row per day of the period: ``day, consolidated, divergences, without_log, amount``.
-
-    Amounts are exact decimals of the consolidated transactions. Records without a date are in
-    no day.
-    """
-    first = (result.period.start - EPOCH).days
-    count = _days(result)
-    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
-    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
-    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
-    rows = result.consolidated_rows
-
-    def counted(days: NDArray[np.int64]) -> NDArray[np.int64]:
-        inside = (days >= first) & (days < first + count)
-        return np.bincount(days[inside] - first, minlength=count)
-
-    amount = np.zeros(count, dtype=np.int64)
-    inside = (
-        (bought[rows] >= first)
-        & (bought[rows] < first + count)
-        & (cents[rows] != column_arrays.NEVER)
-    )
-    np.add.at(amount, bought[rows][inside] - first, cents[rows][inside])
-    return pd.DataFrame(
-        {
-            "day": [result.period.start + timedelta(days=i) for i in range(count)],
-            "consolidated": counted(bought[rows]),
-            "divergences": counted(logged[result.divergent_rows]),
-            "without_log": counted(bought[result.without_log_rows]),
-            "amount": [Decimal(int(a)) / 100 for a in amount],
-        }
-    )
-
-
 def balance_by_day(result: Reconciliation) -> pd.DataFrame:
-    """The books day by day: ``day`` and the counts and amounts of `Books`, exact decimals.
+    """Return one row per day: ``day`` and the fields of `Books`, amounts as exact decimals.
 
-    Records of no day of the period (a site's query may return them) stand in a last row whose day
-    is None, where there are any. Raises BalanceError where a day does not tie.
+    Records outside every day of the period (a site's own query may return them) are in a last
+    row whose day is None, present only if there are any. Raises BalanceError where a day does
+    not balance.
     """
-    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
-    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
+    transaction_day = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
+    log_day = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
-    first, days = (result.period.start - EPOCH).days, _days(result)
+    cents = np.where(cents == column_arrays.MISSING, 0, cents)
+    dates = _dates(result)
+    first, outside = (dates[0] - EPOCH).days, len(dates)
 
-    def slot(day: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.where((day >= first) & (day < first + days), day - first, days)
+    def slot(day: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
+        number = day[rows] - first
+        return np.where((number >= 0) & (number < outside), number, outside)
 
-    def counted(day: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
-        return np.bincount(slot(day[rows]), minlength=days + 1)
+    def count(day: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
+        return np.bincount(slot(day, rows), minlength=outside + 1)
 
-    def summed(rows: Rows) -> list[Decimal]:
-        total = np.zeros(days + 1, dtype=np.int64)
-        np.add.at(
-            total, slot(bought[rows]), np.where(cents[rows] == column_arrays.NEVER, 0, cents[rows])
-        )
-        return [Decimal(int(amount)) / 100 for amount in total]
+    def amount(rows: Rows) -> list[Decimal]:
+        total = np.zeros(outside + 1, dtype=np.int64)
+        np.add.at(total, slot(transaction_day, rows), cents[rows])
+        return [Decimal(int(value)) / 100 for value in total]
 
-    dates = [result.period.start + timedelta(days=i) for i in range(days)]
     frame = pd.DataFrame(
         {
             "day": pd.Series([*dates, None], dtype=object),
-            "logs": counted(logged, result.log_rows),
-            "logs_matched": counted(logged, result.matched_log_rows),
-            "divergences": counted(logged, result.divergent_rows),
-            "transactions": counted(bought, result.transaction_rows),
-            "consolidated": counted(bought, result.consolidated_rows),
-            "without_log": counted(bought, result.without_log_rows),
-            "duplicates": counted(bought, result.duplicate_rows),
-            "amount": summed(result.transaction_rows),
-            "amount_consolidated": summed(result.consolidated_rows),
-            "amount_without_log": summed(result.without_log_rows),
-            "amount_duplicates": summed(result.duplicate_rows),
+            "logs": count(log_day, result.log_rows),
+            "logs_matched": count(log_day, result.matched_log_rows),
+            "divergences": count(log_day, result.divergent_rows),
+            "transactions": count(transaction_day, result.transaction_rows),
+            "consolidated": count(transaction_day, result.consolidated_rows),
+            "without_log": count(transaction_day, result.without_log_rows),
+            "duplicates": count(transaction_day, result.duplicate_rows),
+            "amount": amount(result.transaction_rows),
+            "amount_consolidated": amount(result.consolidated_rows),
+            "amount_without_log": amount(result.without_log_rows),
+            "amount_duplicates": amount(result.duplicate_rows),
         }
     )
-    _require_ties(frame)
-    undated = frame.iloc[-1]
-    return frame if undated["logs"] or undated["transactions"] else frame.iloc[:-1]
+    _require_balanced_days(frame)
+    last = frame.iloc[-1]
+    return frame if last["logs"] or last["transactions"] else frame.iloc[:-1]
 
 
 @dataclass(frozen=True)
-class Reach:
-    """How far each source's records go: the latest instant, and the days without any record.
+class Coverage:
+    """The latest instant of each source (local, None if no record has one) and its empty days."""
 
-    Local clock readings; None where a source returned nothing with a time.
-    """
-
-    transactions: datetime | None
-    auth_logs: datetime | None
+    latest_transaction: datetime | None
+    latest_log: datetime | None
     days_without_transactions: tuple[date, ...]
     days_without_logs: tuple[date, ...]
 
 
-def reach(result: Reconciliation) -> Reach:
-    """How far the records inside the period go, side by side."""
+def coverage(result: Reconciliation) -> Coverage:
+    """Return the coverage of the records inside the period."""
     bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA)
-    days = [result.period.start + timedelta(days=i) for i in range(_days(result))]
 
     def latest(instants: column_arrays.Instants, rows: Rows) -> datetime | None:
-        known = rows[instants.known[rows]]
-        if not len(known):
+        seconds = instants.seconds[rows[instants.known[rows]]]
+        if not len(seconds):
             return None
-        return datetime.combine(EPOCH, time.min) + timedelta(
-            seconds=int(instants.seconds[known].max())
-        )
+        return datetime.combine(EPOCH, time.min) + timedelta(seconds=int(seconds.max()))
 
-    def missing(instants: column_arrays.Instants, rows: Rows) -> tuple[date, ...]:
-        present = {int(day) for day in np.unique(instants.day[rows])}
-        return tuple(day for day in days if (day - EPOCH).days not in present)
+    def empty(instants: column_arrays.Instants, rows: Rows) -> tuple[date, ...]:
+        present = set(np.unique(instants.day[rows]).tolist())
+        return tuple(day for day in _dates(result) if (day - EPOCH).days not in present)
 
-    return Reach(
+    return Coverage(
         latest(bought, result.transaction_rows),
         latest(logged, result.log_rows),
-        missing(bought, result.transaction_rows),
-        missing(logged, result.log_rows),
+        empty(bought, result.transaction_rows),
+        empty(logged, result.log_rows),
     )
 
 
 def by_response_code(result: Reconciliation) -> pd.DataFrame:
-    """The logs by response code: ``code, matched, divergences``, most frequent first, blank one."""
+    """Count logs by response code: ``code, matched, divergences``, most frequent first.
+
+    NULL and empty codes are one row with an empty code.
+    """
     codes = column_arrays.column(result.auth_logs, c.COD_RESPOSTA)
     if not pa.types.is_dictionary(codes.type):
         codes = codes.dictionary_encode()
     labels = [*codes.dictionary.to_pylist(), ""]
     index = codes.indices.fill_null(len(labels) - 1).to_numpy(zero_copy_only=False)
 
-    def counted(rows: Rows) -> NDArray[np.int64]:
+    def count(rows: Rows) -> NDArray[np.int64]:
         return np.bincount(index[rows], minlength=len(labels))
 
     frame = pd.DataFrame(
         {
             "code": labels,
-            "matched": counted(result.matched_log_rows),
-            "divergences": counted(result.divergent_rows),
+            "matched": count(result.matched_log_rows),
+            "divergences": count(result.divergent_rows),
         }
     )
     frame = frame.groupby("code", as_index=False).sum()
@@ -199,49 +168,40 @@ def by_response_code(result: Reconciliation) -> pd.DataFrame:
 
 
 def by_motivo(result: Reconciliation) -> dict[str, int]:
-    """How many divergences each motivo has, those that need a person first."""
+    """Count the divergences of each motivo, those that need a person first."""
     counts = np.bincount(result.motivo, minlength=len(c.MOTIVOS))
     return {name: int(n) for name, n in reversed(list(zip(c.MOTIVOS, counts, strict=True)))}
 
 
-def _require_partition(side: str, rows: Rows, places: list[Rows]) -> None:
-    """Every one of these rows in exactly one of the places, and nothing else in any."""
-    found = np.concatenate(places)
-    size = max(rows.max(initial=-1), found.max(initial=-1)) + 1
-    times, expected = np.bincount(found, minlength=size), np.bincount(rows, minlength=size)
+def _require_partition(side: str, rows: Rows, parts: list[Rows]) -> None:
+    """Raise BalanceError unless the parts hold each of these rows exactly once, and no other."""
+    assigned = np.concatenate(parts)
+    size = max(rows.max(initial=-1), assigned.max(initial=-1)) + 1
+    times, expected = np.bincount(assigned, minlength=size), np.bincount(rows, minlength=size)
     lost, doubled = int((times < expected).sum()), int((times > expected).sum())
     if lost or doubled:
         raise BalanceError(
-            "{side}: a conta não fecha: de {total} registros, {lost} sem lugar e {doubled} em "
-            "mais de um lugar; nada foi publicado.",
-            side=side,
-            total=len(rows),
-            lost=lost,
-            doubled=doubled,
+            RECORDS_MISPLACED, side=side, total=len(rows), lost=lost, doubled=doubled
         )
 
 
-def _require_ties(days: pd.DataFrame) -> None:
-    """Each day's records add up, by count and by amount."""
-    untied = (
+def _require_balanced_days(days: pd.DataFrame) -> None:
+    """Raise BalanceError unless the counts and amounts of every day add up."""
+    parts = days["amount_consolidated"] + days["amount_without_log"] + days["amount_duplicates"]
+    unbalanced = (
         (days["logs"] != days["logs_matched"] + days["divergences"])
         | (days["transactions"] != days["consolidated"] + days["without_log"] + days["duplicates"])
-        | (
-            days["amount"]
-            != days["amount_consolidated"] + days["amount_without_log"] + days["amount_duplicates"]
-        )
+        | (days["amount"] != parts)
     )
-    if untied.any():
-        day = days["day"][untied].iloc[0]
-        raise BalanceError(
-            "A conta do dia {day} não fecha; nada foi publicado.",
-            day=f"{day:%d/%m/%Y}" if day else "sem data",
-        )
+    if unbalanced.any():
+        day = days["day"][unbalanced].iloc[0]
+        raise BalanceError(DAY_DIFFERS, day=f"{day:%d/%m/%Y}" if day else "sem data")
 
 
-def _days(result: Reconciliation) -> int:
-    return (result.period.end - result.period.start).days + 1
+def _dates(result: Reconciliation) -> list[date]:
+    days = (result.period.end - result.period.start).days + 1
+    return [result.period.start + timedelta(days=n) for n in range(days)]
 
 
 def _amount(cents: NDArray[np.int64]) -> Decimal:
-    return Decimal(int(cents[cents != column_arrays.NEVER].sum())) / 100
+    return Decimal(int(cents[cents != column_arrays.MISSING].sum())) / 100

@@ -54,7 +54,7 @@ class Figures:
     fisico_per_customer: float | None
     virtual_per_customer: float | None
     repeat_share: float | None
-    top_tenth_share: float | None
+    top_decile_share: float | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Marketing:
 
     figures: Figures
     frequency: pd.DataFrame
-    tenths: pd.DataFrame
+    deciles: pd.DataFrame
     hours: pd.DataFrame
     weekdays: pd.DataFrame
 
@@ -73,7 +73,7 @@ def marketing(result: Reconciliation) -> Marketing:
     return Marketing(
         figures=figures(result),
         frequency=by_frequency(result),
-        tenths=by_tenth(result),
+        deciles=by_decile(result),
         hours=approval(result, "hour"),
         weekdays=approval(result, "weekday"),
     )
@@ -83,7 +83,7 @@ def figures(result: Reconciliation) -> Figures:
     """The figures of the consolidated transactions."""
     buyers = _Buyers.of(result)
     cents = _cents(result)
-    priced = cents[cents != column_arrays.NEVER]
+    priced = cents[cents != column_arrays.MISSING]
     amount = Decimal(int(priced.sum())) / 100
     n = len(buyers.purchases)
     bought = int(buyers.purchases.sum())
@@ -101,7 +101,7 @@ def figures(result: Reconciliation) -> Figures:
         fisico_per_customer=(bought - virtual) / n if n else None,
         virtual_per_customer=virtual / n if n else None,
         repeat_share=int((buyers.purchases > 1).sum()) / n if n else None,
-        top_tenth_share=top / total if total > 0 else None,
+        top_decile_share=top / total if total > 0 else None,
     )
 
 
@@ -122,12 +122,12 @@ def by_frequency(result: Reconciliation) -> pd.DataFrame:
     )
 
 
-def by_tenth(result: Reconciliation) -> pd.DataFrame:
+def by_decile(result: Reconciliation) -> pd.DataFrame:
     """What each tenth of the customers spent, those who spent most first.
 
     Columns: ``tenth`` (1 to 10), ``customers``, ``amount`` (exact) and ``share`` of the amount of
     all of them (NaN where they spent nothing). Where the customers do not divide by ten, the
-    first tenths have one more.
+    first deciles have one more.
     """
     spent = _Buyers.of(result).spent[::-1]
     parts = np.array_split(spent, TENTHS)
@@ -164,7 +164,7 @@ def approval(result: Reconciliation, by: Literal["hour", "weekday"]) -> pd.DataF
     )
 
 
-def before(period: Period) -> Period:
+def preceding_period(period: Period) -> Period:
     """The period of the same length that ends the day before this one starts."""
     last = period.start - timedelta(days=1)
     return Period(last - (period.end - period.start), last, period.today)
@@ -185,7 +185,7 @@ class _Buyers:
         known = present[rows]
         customer = pa.array(token[rows[known]]).dictionary_encode().indices.to_numpy()
         cents = _cents(result)[known]
-        cents[cents == column_arrays.NEVER] = 0
+        cents[cents == column_arrays.MISSING] = 0
         purchases = np.bincount(customer)
         spent = np.zeros(len(purchases), dtype=np.int64)
         np.add.at(spent, customer, cents)

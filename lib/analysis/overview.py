@@ -1,7 +1,6 @@
-"""The figures of the landing page out of an outcome: series by day and how far the data reach.
+"""The figures of the landing page: one number a day, and the coverage of each source.
 
-Pure: one outcome in, one frozen value of plain numbers, dates and tuples out, which a cache may
-keep. Counts nothing that `lib.analysis.books` counts.
+Plain numbers, dates and tuples, so that a cache can keep them. `lib.analysis.books` counts.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lib.analysis import books
 
@@ -19,41 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overview:
-    """Series with one number a day of the period, and what there is beside the books.
-
-    ``motivos`` counts divergences, those that need a person first. The reaches are the latest
-    instants read of each side, None where it gave none.
-    """
+    """Series with one value per day of the period, `books.by_motivo` and `books.Coverage`."""
 
     transactions: tuple[int, ...]
     consolidated: tuple[int, ...]
     divergences: tuple[int, ...]
     amount: tuple[Decimal, ...]
     motivos: dict[str, int]
-    transactions_reach: datetime | None
-    logs_reach: datetime | None
+    latest_transaction: datetime | None
+    latest_log: datetime | None
     days_without_transactions: tuple[date, ...]
     days_without_logs: tuple[date, ...]
 
 
 def overview(outcome: Outcome) -> Overview:
-    """The landing page's figures of an outcome."""
-    result = outcome.reconciliation
-    # Records without a date are in the books, but in no day of a series.
-    daily = outcome.by_day[outcome.by_day["day"].notna()]
-    reach = books.reach(result)
+    """Return the landing page's figures of an outcome."""
+    # Records outside every day are in the books, but in no series.
+    days = outcome.by_day[outcome.by_day["day"].notna()]
     return Overview(
-        transactions=_whole(daily["transactions"]),
-        consolidated=_whole(daily["consolidated"]),
-        divergences=_whole(daily["divergences"]),
-        amount=tuple(daily["amount_consolidated"]),
-        motivos=books.by_motivo(result),
-        transactions_reach=reach.transactions,
-        logs_reach=reach.auth_logs,
-        days_without_transactions=reach.days_without_transactions,
-        days_without_logs=reach.days_without_logs,
+        transactions=tuple(days["transactions"].tolist()),
+        consolidated=tuple(days["consolidated"].tolist()),
+        divergences=tuple(days["divergences"].tolist()),
+        amount=tuple(days["amount_consolidated"]),
+        motivos=books.by_motivo(outcome.reconciliation),
+        **vars(books.coverage(outcome.reconciliation)),
     )
-
-
-def _whole(values: Any) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)

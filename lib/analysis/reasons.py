@@ -6,7 +6,7 @@ survived instead. Pure; decides nothing that `lib.matching.reconcile` has not de
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lib.domain.reconciliation import Reconciliation, Rows
-
-MOTIVO_SEM_LOG: Final = c.MOTIVO
-SOBREVIVENTE_VIRTUAL: Final = "sobrevivente_num_cartao_virtual"
-POR_QUE: Final = "por_que"
 
 
 def divergences(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.DataFrame:
@@ -58,7 +54,7 @@ def without_log(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.Da
     frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(result.without_log_rows[at])
     frame = frame.reset_index(drop=True)
     reasons = result.without_log_reason[at]
-    frame[MOTIVO_SEM_LOG] = _labels(reasons, c.WITHOUT_LOG_REASONS)
+    frame[c.MOTIVO] = _labels(reasons, c.WITHOUT_LOG_REASONS)
     return frame
 
 
@@ -71,12 +67,12 @@ def duplicates(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.Dat
     rows, survivors = result.duplicate_rows[at], result.survivor_rows[at]
     frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(rows).reset_index(drop=True)
     kept = result.transactions[c.NUM_CARTAO_VIRTUAL].take(survivors)
-    frame[SOBREVIVENTE_VIRTUAL] = kept.array
-    frame[POR_QUE] = _labels(why(result, at), c.DUPLICATE_REASONS)
+    frame[c.SOBREVIVENTE_VIRTUAL] = kept.array
+    frame[c.POR_QUE] = _labels(duplicate_reasons(result, at), c.DUPLICATE_REASONS)
     return frame
 
 
-def why(result: Reconciliation, at: slice | Rows = slice(None)) -> NDArray[np.int8]:
+def duplicate_reasons(result: Reconciliation, at: slice | Rows = slice(None)) -> NDArray[np.int8]:
     """Why each removed copy's survivor survived, as an index into `columns.DUPLICATE_REASONS`."""
     rows, survivors = result.duplicate_rows[at], result.survivor_rows[at]
     token, present = column_arrays.token(result.transactions, c.TOKEN_VIRTUAL)

@@ -46,7 +46,7 @@ def nearest_transaction(result: Reconciliation, row: int) -> int | None:
         return int(nearest[0])
     presented, present = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
     bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    looked_at = reconcile.inside(bought, result.period, result.rule.tolerance_seconds)
+    looked_at = reconcile.in_period(bought, result.period, result.rule.tolerance_seconds)
     same = np.zeros(len(result.transactions), dtype=np.bool_)
     for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
         value, there = column_arrays.token(result.transactions, name)
@@ -55,7 +55,7 @@ def nearest_transaction(result: Reconciliation, row: int) -> int | None:
     if not len(rows):
         return None
     visible = sorting.among(rows, duplicates.visible(result.transactions))
-    return int(rows[sorting.arrange(bought.sheet[rows], visible)[0]])
+    return int(rows[sorting.arrange(bought.sheet_order[rows], visible)[0]])
 
 
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int | None:
@@ -81,4 +81,4 @@ def _logs_of(result: Reconciliation, cards: NDArray[np.int64]) -> Rows:
     within = result.log_rows
     rows = within[present[within] & np.isin(value[within], cards)]
     texts = duplicates.texts(result.auth_logs, c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG)
-    return rows[sorting.arrange(_logged(result, rows).sheet, sorting.among(rows, texts))]
+    return rows[sorting.arrange(_logged(result, rows).sheet_order, sorting.among(rows, texts))]

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib.analysis.table_schemas import Made, Stored, Table
+from lib.analysis.table_schemas import Derived, Stored, Table
 from lib.domain import column_arrays
 from lib.domain import columns as c
 
@@ -44,7 +44,7 @@ class Query:
     """What is asked of a table: a text, wanted values by column, an order (blank: the sheet's)."""
 
     search: str = ""
-    wanted: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sort: str = ""
     descending: bool = False
 
@@ -67,7 +67,7 @@ def positions(
     if query.search:
         key = ("search", table.name, query.search)
         kept &= remember(key, lambda: _found(result, table, query.search))
-    for name, words in query.wanted:
+    for name, words in query.filters:
         kept &= _with_values(result, table.columns[name], words)
     return order if kept.all() else order[kept[order]]
 
@@ -75,18 +75,18 @@ def positions(
 def amount(result: Reconciliation, table: Table, at: Ints) -> Decimal:
     """The sum of `vlr_total` over these positions of a table of transactions."""
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)[table.row_numbers(result)[at]]
-    return Decimal(int(cents[cents != column_arrays.NEVER].sum())) / 100
+    return Decimal(int(cents[cents != column_arrays.MISSING].sum())) / 100
 
 
-def words_of(result: Reconciliation, table: Table, name: str) -> tuple[str, ...]:
+def distinct_values(result: Reconciliation, table: Table, name: str) -> tuple[str, ...]:
     """The different texts in a column of the table, sorted; a blank one stands for NULL too."""
     column = table.columns[name]
-    if isinstance(column, Made):
+    if isinstance(column, Derived):
         return tuple(column.labels[int(code)] for code in np.unique(column.codes(result)))
     return tuple(sorted({word or "" for word in pc.unique(_texts(result, column)).to_pylist()}))
 
 
-def cleaned_search(text: str) -> str:
+def clean_search(text: str) -> str:
     """A search as it may be kept and shown: short, and without a whole card number or CPF."""
     return _NUMBER.sub(_masked, " ".join(text[: 4 * SEARCH_LENGTH].split()))[:SEARCH_LENGTH].strip()
 
@@ -105,9 +105,9 @@ def _order(result: Reconciliation, table: Table, sort: str, descending: bool) ->
     return np.argsort(np.where(blank, _LAST, -value if descending else value), kind="stable")
 
 
-def _sortable(result: Reconciliation, column: Stored | Made) -> tuple[Ints, Bools]:
+def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, Bools]:
     """The column as integers that compare as its values do, and where it is blank."""
-    if isinstance(column, Made):
+    if isinstance(column, Derived):
         codes = column.codes(result)
         if column.labels:
             rank = np.argsort(np.argsort(np.array(column.labels)))
@@ -116,7 +116,7 @@ def _sortable(result: Reconciliation, column: Stored | Made) -> tuple[Ints, Bool
     frame, rows = column.frame(result), column.row_numbers(result)
     if column.name == c.VLR_TOTAL:
         value = column_arrays.cents(frame, c.VLR_TOTAL)[rows]
-        return value, value == column_arrays.NEVER
+        return value, value == column_arrays.MISSING
     if column.name in _DATES_AND_TIMES:
         raw = column_arrays.column(frame, column.name).take(pa.array(rows)).view(pa.int32())
         blank = raw.is_null().to_numpy(zero_copy_only=False)
@@ -166,8 +166,10 @@ def _folded(words: pa.Array) -> pa.Array:
     return pc.utf8_lower(words)
 
 
-def _with_values(result: Reconciliation, column: Stored | Made, wanted: tuple[str, ...]) -> Bools:
-    if isinstance(column, Made):
+def _with_values(
+    result: Reconciliation, column: Stored | Derived, wanted: tuple[str, ...]
+) -> Bools:
+    if isinstance(column, Derived):
         codes = [column.labels.index(word) for word in wanted if word in column.labels]
         return np.isin(column.codes(result), codes)
     texts = _texts(result, column)

@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
     from lib.domain.reconciliation import Reconciliation, Rows, Rule
 
-# Columns that no sheet has.
-MOTIVO_SEM_LOG: Final = "motivo_sem_log"
-VIRTUAL_MANTIDO: Final = "num_cartao_virtual_mantido"
-MANTIDA: Final = "transacao_mantida"
-CONSOLIDADA: Final = "consolidada"
-SEM_LOG: Final = "sem log"
-
 
 @dataclass(frozen=True)
 class Stored:
@@ -52,7 +45,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Made:
+class Derived:
     """A column of the matching's own: codes that index ``labels``; without labels, numbers."""
 
     taken: Callable[[Reconciliation, slice | Rows], Any]
@@ -70,7 +63,7 @@ class Table:
     name: str
     side: Literal["transactions", "auth_logs"]
     rows: str
-    columns: dict[str, Stored | Made]
+    columns: dict[str, Stored | Derived]
     searched: tuple[str, ...]
 
     def row_numbers(self, result: Reconciliation) -> Rows:
@@ -87,7 +80,7 @@ class Table:
         for rows in dict.fromkeys(column.rows for column in stored):
             data |= self._taken(result, rows, at)
         for name, column in self.columns.items():
-            if isinstance(column, Made):
+            if isinstance(column, Derived):
                 data[name] = _made(column, result, at)
         return pa.table({name: data[name] for name in self.columns})
 
@@ -103,18 +96,18 @@ class Table:
         return dict(zip(taken.column_names, taken.columns, strict=True))
 
 
-def _made(column: Made, result: Reconciliation, at: Rows) -> pa.Array:
+def _made(column: Derived, result: Reconciliation, at: Rows) -> pa.Array:
     codes = column.codes(result, at)
     if column.labels:
         return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(column.labels))
     return pa.array(np.ma.getdata(codes), mask=np.ma.getmaskarray(codes))
 
 
-def _transactions(rows: str) -> dict[str, Stored | Made]:
+def _transactions(rows: str) -> dict[str, Stored | Derived]:
     return {name: Stored("transactions", name, rows) for name in c.TRANSACTIONS_QUERY}
 
 
-def _auth_logs(rows: str, names: tuple[str, ...]) -> dict[str, Stored | Made]:
+def _auth_logs(rows: str, names: tuple[str, ...]) -> dict[str, Stored | Derived]:
     return {name: Stored("auth_logs", name, rows) for name in names}
 
 
@@ -131,8 +124,10 @@ CONSOLIDATED: Final = Table(
     {
         **_transactions("consolidated_rows"),
         **_auth_logs("pair_rows", (c.COD_RESPOSTA, c.DES_LOG)),
-        c.TIPO_MATCH: Made(lambda r, at: r.pair_virtual[at].view(np.int8), (c.FISICO, c.VIRTUAL)),
-        c.DIF_SEGUNDOS: Made(lambda r, at: r.pair_seconds[at]),
+        c.TIPO_MATCH: Derived(
+            lambda r, at: r.pair_virtual[at].view(np.int8), (c.FISICO, c.VIRTUAL)
+        ),
+        c.DIF_SEGUNDOS: Derived(lambda r, at: r.pair_seconds[at]),
     },
     (*_CARDS, c.COD_RESPOSTA, c.DES_LOG),
 )
@@ -142,13 +137,13 @@ DIVERGENCES: Final = Table(
     "divergent_rows",
     {
         **_auth_logs("divergent_rows", c.DIVERGENCES[:-1]),
-        c.MOTIVO: Made(lambda r, at: r.motivo[at], c.MOTIVOS),
+        c.MOTIVO: Derived(lambda r, at: r.motivo[at], c.MOTIVOS),
     },
     (c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG),
 )
 DIVERGENCES_BY_TIME: Final = replace(
     DIVERGENCES,
-    columns=DIVERGENCES.columns | {c.DIF_SEGUNDOS: Made(reasons.seconds_to_nearest)},
+    columns=DIVERGENCES.columns | {c.DIF_SEGUNDOS: Derived(reasons.seconds_to_nearest)},
 )
 WITHOUT_LOG: Final = Table(
     "without_log",
@@ -156,7 +151,7 @@ WITHOUT_LOG: Final = Table(
     "without_log_rows",
     {
         **_transactions("without_log_rows"),
-        MOTIVO_SEM_LOG: Made(lambda r, at: r.without_log_reason[at], c.WITHOUT_LOG_REASONS),
+        c.MOTIVO_SEM_LOG: Derived(lambda r, at: r.without_log_reason[at], c.WITHOUT_LOG_REASONS),
     },
     _CARDS,
 )
@@ -166,9 +161,9 @@ DUPLICATES: Final = Table(
     "duplicate_rows",
     {
         **_transactions("duplicate_rows"),
-        reasons.POR_QUE: Made(reasons.why, c.DUPLICATE_REASONS),
-        VIRTUAL_MANTIDO: Stored("transactions", c.NUM_CARTAO_VIRTUAL, "survivor_rows"),
-        MANTIDA: Made(_survivor_is_without_log, (CONSOLIDADA, SEM_LOG)),
+        c.POR_QUE: Derived(reasons.duplicate_reasons, c.DUPLICATE_REASONS),
+        c.VIRTUAL_MANTIDO: Stored("transactions", c.NUM_CARTAO_VIRTUAL, "survivor_rows"),
+        c.MANTIDA: Derived(_survivor_is_without_log, (c.CONSOLIDADA, c.SEM_LOG)),
     },
     _CARDS,
 )

@@ -46,7 +46,7 @@ class Series:
     weekdays_and_hours: pd.DataFrame
     response_codes: pd.DataFrame
     time_difference: pd.DataFrame
-    typical_distance: float | None
+    median_distance: float | None
 
 
 def series(result: Reconciliation) -> Series:
@@ -56,11 +56,11 @@ def series(result: Reconciliation) -> Series:
         weekdays_and_hours=by_weekday_and_hour(result),
         response_codes=books.by_response_code(result),
         time_difference=time_difference(result),
-        typical_distance=typical_distance(result),
+        median_distance=median_distance(result),
     )
 
 
-def hourly(period: Period) -> bool:
+def is_hourly(period: Period) -> bool:
     """Whether a timeline of this period goes by the hour: one day has no days to compare."""
     return period.start == period.end
 
@@ -79,7 +79,7 @@ def timeline(result: Reconciliation) -> pd.DataFrame:
     rows, virtual = result.consolidated_rows, result.pair_virtual
     slot = slots.number(bought, rows)
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)[rows]
-    cents[cents == column_arrays.NEVER] = 0
+    cents[cents == column_arrays.MISSING] = 0
 
     consolidated = slots.count(slot)
     by_virtual = slots.count(slot[virtual])
@@ -164,7 +164,7 @@ def time_difference(result: Reconciliation) -> pd.DataFrame:
     return frame[~empty_end].reset_index(drop=True)
 
 
-def typical_distance(result: Reconciliation) -> float | None:
+def median_distance(result: Reconciliation) -> float | None:
     """Half of the consolidated purchases have their log at most this many seconds away."""
     seconds = np.abs(result.pair_seconds.compressed())
     return float(np.median(seconds)) if len(seconds) else None
@@ -191,11 +191,13 @@ class _Slots:
 
     @classmethod
     def of(cls, period: Period) -> _Slots:
-        return cls(period, HOURS if hourly(period) else _day(period.end) - _day(period.start) + 1)
+        return cls(
+            period, HOURS if is_hourly(period) else _day(period.end) - _day(period.start) + 1
+        )
 
     def number(self, instants: column_arrays.Instants, rows: Ints) -> Ints:
         first = _day(self.period.start)
-        if hourly(self.period):
+        if is_hourly(self.period):
             hour = instants.seconds[rows] // _HOUR_SECONDS - first * HOURS
             number = np.where(instants.known[rows], hour, -1)
         else:
@@ -211,7 +213,7 @@ class _Slots:
         return sums[1:]
 
     def starts(self) -> list[datetime]:
-        step = timedelta(hours=1) if hourly(self.period) else timedelta(days=1)
+        step = timedelta(hours=1) if is_hourly(self.period) else timedelta(days=1)
         first = datetime.combine(self.period.start, time.min)
         return [first + i * step for i in range(self.size)]
 

@@ -14,7 +14,16 @@ import plotly.graph_objects as go
 
 from lib.analysis.customers import MANY
 from lib.charts import layout
-from lib.charts.layout import Chart, Columns, Language, Write, busy, draw, percent_axis, rate_line
+from lib.charts.layout import (
+    Chart,
+    Columns,
+    Language,
+    Write,
+    draw,
+    percent_axis,
+    rate_line,
+    reliable,
+)
 
 _LABELS: Final = 8
 
@@ -62,8 +71,8 @@ def frequency(customers: pd.DataFrame, before: Before, language: Language) -> Ch
     return Chart(figure, finding, {x: (labels, str)} | columns)
 
 
-def tenths(spent: pd.DataFrame, before: Before, language: Language) -> Chart:
-    """What each tenth of the customers of `customers.by_tenth` spent."""
+def deciles(spent: pd.DataFrame, before: Before, language: Language) -> Chart:
+    """What each tenth of the customers of `customers.by_decile` spent."""
     t = language.t
     finding = t("Nenhum valor de clientes identificados no período.")
     if spent["share"].notna().any():
@@ -98,7 +107,7 @@ def _approval(
     t = language.t
     finding = t("Nenhum log no período.")
     if rates["logs"].any():
-        told = busy(rates["rate"], rates["logs"])
+        told = reliable(rates["rate"], rates["logs"])
         worst, best = int(told.argmin()), int(told.argmax())
         finding = t(
             "Onde há movimento, de {low} ({worst}) a {high} ({best}); no período todo, {total}.",
@@ -157,7 +166,7 @@ def _periods(
     """Each period's frame, name and colour, this one first."""
     found = [(frame, language.t("Este período"), layout.CONSOLIDATED)]
     if before is not None:
-        found.append((before, language.t("Período anterior"), layout.BEFORE))
+        found.append((before, language.t("Período anterior"), layout.PREVIOUS))
     return found
 
 

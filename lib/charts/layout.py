@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Streamlit's chart theme puts the theme's categorical colours in the place of these.
-CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, FAR = (f"#{n:06d}" for n in range(1, 6))
+CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, OUTLIER = (f"#{n:06d}" for n in range(1, 6))
 # What is only there to compare with: a gray that stands back on a light and on a dark ground.
-BEFORE: Final = "#8C8C8C"
+PREVIOUS: Final = "#8C8C8C"
 
 _HEIGHT: Final = 320
 _DAY_MILLISECONDS: Final = 86_400_000
@@ -121,7 +121,7 @@ def percent_axis(rates: Values, title: str) -> dict[str, Any]:
     }
 
 
-def busy(rates: pd.Series[Any], counts: pd.Series[Any]) -> pd.Series[Any]:
+def reliable(rates: pd.Series[Any], counts: pd.Series[Any]) -> pd.Series[Any]:
     """The rates of enough records to be news rather than chance, NaN in the place of others."""
     return rates.where(counts >= counts.max() * _BUSY)
 

@@ -19,10 +19,10 @@ from lib.charts.layout import (
     Columns,
     Language,
     TimeAxis,
-    busy,
     draw,
     percent_axis,
     rate_line,
+    reliable,
 )
 
 _CODES: Final = 10
@@ -86,7 +86,7 @@ def rate(timeline: pd.DataFrame, language: Language) -> Chart:
     bought = good + timeline["without_log"]
     finding = t("Nenhuma transação no período.")
     if bought.any():
-        told = busy(rates, bought)
+        told = reliable(rates, bought)
         finding = t(
             "Onde há movimento, menor taxa {when}: {rate}; no período todo, {total}.",
             when=time.when(int(told.argmin())),
@@ -270,7 +270,7 @@ def time_difference(bins: pd.DataFrame, typical: float | None, language: Languag
         )
         for chosen, name, color in (
             (~far, t("Distribuição"), layout.FISICO),
-            (far, t("Além do eixo"), layout.FAR),
+            (far, t("Além do eixo"), layout.OUTLIER),
         )
         if chosen.any()
     ]

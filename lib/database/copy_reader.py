@@ -249,7 +249,7 @@ class _Read:
             )
             for batch in reader:
                 watchdog.reset()
-                memory.check(memory.TO_GO_ON)
+                memory.check(memory.CONTINUE_BYTES)
                 batches.append(batch)
                 self._progress(self.side, sum(map(len, batches)))
             return _frame(pa.Table.from_batches(batches, reader.schema))
@@ -273,6 +273,6 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if name in _TIMES:
             values = values.view(pa.time32("s"))
         elif name in _TOKENS:
-            values = column_arrays.tokens(values)
+            values = column_arrays.tokens_from_hex(values)
         data[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
     return pd.DataFrame(data, copy=False)

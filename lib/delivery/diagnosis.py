@@ -143,8 +143,8 @@ def ask(settings: Settings, asked: Request, user: str | None = None) -> list[Not
 
 
 def _lag(result: Reconciliation) -> list[Notice]:
-    reached = books.reach(result)
-    bought, logged = reached.transactions, reached.auth_logs
+    reached = books.coverage(result)
+    bought, logged = reached.latest_transaction, reached.latest_log
     if result.period.end < result.period.today or bought is None or logged is None:
         return []
     behind, ahead = min(bought, logged), max(bought, logged)
@@ -156,7 +156,7 @@ def _lag(result: Reconciliation) -> list[Notice]:
 
 
 def _missing_days(result: Reconciliation) -> list[Notice]:
-    reached, today = books.reach(result), result.period.today
+    reached, today = books.coverage(result), result.period.today
     # Today is no whole day yet.
     days = {
         "transactions": [day for day in reached.days_without_transactions if day < today],

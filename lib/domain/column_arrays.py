@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 DAY_SECONDS: Final = 86_400
-NEVER: Final = np.iinfo(np.int64).max
-BEFORE: Final = np.iinfo(np.int64).min
+MISSING: Final = np.iinfo(np.int64).max
+EARLIEST: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
 class Instants:
     """One clock reading a row: seconds since 1970-01-01, meaningful where ``known``.
 
-    ``sheet`` orders rows by date and then time, a missing time last in its day, a missing date
-    last of all. ``day`` is days since 1970-01-01, `NEVER` where there is no date.
+    ``sheet_order`` sorts rows by date and then time, a missing time last in its day, a missing
+    date last of all. ``day`` is days since 1970-01-01, `MISSING` where there is no date.
     """
 
     seconds: Ints
     known: NDArray[np.bool_]
     day: Ints
-    sheet: Ints
+    sheet_order: Ints
 
 
 def column(frame: pd.DataFrame, name: str) -> pa.Array:
@@ -56,23 +56,23 @@ def instants(frame: pd.DataFrame, date_name: str, time_name: str) -> Instants:
     time, time_known = _integers(column(frame, time_name), pa.int32())
     known = day_known & time_known
     seconds = np.where(known, day * DAY_SECONDS + time, 0)
-    sheet = np.where(time_known, day * (DAY_SECONDS + 1) + time, (day + 1) * (DAY_SECONDS + 1) - 1)
+    order = np.where(time_known, day * (DAY_SECONDS + 1) + time, (day + 1) * (DAY_SECONDS + 1) - 1)
     return Instants(
         seconds=seconds,
         known=known,
-        day=np.where(day_known, day, NEVER),
-        sheet=np.where(
-            day_known, sheet, NEVER - DAY_SECONDS + np.where(time_known, time, DAY_SECONDS)
+        day=np.where(day_known, day, MISSING),
+        sheet_order=np.where(
+            day_known, order, MISSING - DAY_SECONDS + np.where(time_known, time, DAY_SECONDS)
         ),
     )
 
 
 def cents(frame: pd.DataFrame, name: str) -> Ints:
-    """A decimal128(18, 2) column in hundredths, exactly; `NEVER` where NULL."""
+    """A decimal128(18, 2) column in hundredths, exactly; `MISSING` where NULL."""
     values = column(frame, name)
     words = np.frombuffer(values.buffers()[1], dtype=np.int64)
     low = words[2 * values.offset : 2 * (values.offset + len(values)) : 2]
-    return np.where(_valid(values), low, NEVER)
+    return np.where(_valid(values), low, MISSING)
 
 
 def token(frame: pd.DataFrame, name: str) -> tuple[Ints, NDArray[np.bool_]]:
@@ -117,7 +117,7 @@ def _valid(values: pa.Array) -> NDArray[np.bool_]:
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
-def tokens(values: pa.Array) -> pa.Array:
+def tokens_from_hex(values: pa.Array) -> pa.Array:
     """Sixteen hexadecimal digits a row as int64."""
     valid = values.is_valid().to_numpy(zero_copy_only=False)
     offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)

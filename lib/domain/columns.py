@@ -23,6 +23,13 @@ TIPO_MATCH: Final = "tipo_match"
 DIF_SEGUNDOS: Final = "dif_segundos"
 MOTIVO: Final = "motivo"
 
+# Columns beside those of the sheets: on the screen, and in the results of the engines.
+MOTIVO_SEM_LOG: Final = "motivo_sem_log"
+VIRTUAL_MANTIDO: Final = "num_cartao_virtual_mantido"
+MANTIDA: Final = "transacao_mantida"
+SOBREVIVENTE_VIRTUAL: Final = "sobrevivente_num_cartao_virtual"
+POR_QUE: Final = "por_que"
+
 # Matching keys made by the servers; they live in memory only and are never shown or written.
 TOKEN_CARTAO: Final = "token_cartao"
 TOKEN_VIRTUAL: Final = "token_virtual"
@@ -79,3 +86,7 @@ DUPLICATE_REASONS: Final = (
     DESEMPATE,
     COPIA_IGUAL,
 )
+
+# Where the survivor of a removed copy is.
+CONSOLIDADA: Final = "consolidada"
+SEM_LOG: Final = "sem log"

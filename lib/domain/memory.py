@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-TO_BEGIN: Final = 768 << 20
+START_BYTES: Final = 768 << 20
 """What threads want for their stacks, and a run of any size for its buffers."""
-TO_GO_ON: Final = 256 << 20
+CONTINUE_BYTES: Final = 256 << 20
 
 
 def check(size_bytes: int) -> None:
@@ -26,7 +26,7 @@ def check(size_bytes: int) -> None:
 
 
 @contextmanager
-def lacking(sentence: Callable[[], Exception]) -> Iterator[None]:
+def reraise_shortage(sentence: Callable[[], Exception]) -> Iterator[None]:
     """Raise this instead where what is done here ends for want of memory."""
     try:
         yield

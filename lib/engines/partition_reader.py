@@ -62,7 +62,7 @@ class Staged:
     """
 
     inside: int
-    newest: int = column_arrays.BEFORE
+    newest: int = column_arrays.EARLIEST
     cents: int = 0
 
 
@@ -78,7 +78,7 @@ def stage_auth_logs(job: Job, part: Slice) -> Staged:
 
 def keep_transactions(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Staged:
     """Stage transactions, and the pairs of their virtual cards and their homes."""
-    inside, newest, cents = 0, column_arrays.BEFORE, 0
+    inside, newest, cents = 0, column_arrays.EARLIEST, 0
     with _piles(job.folder, part, "transactions", "pairs") as (rows, pairs):
         for table in pieces:
             frame = as_frame(table)
@@ -93,7 +93,7 @@ def keep_transactions(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Stag
             counted = inside_period(job, bought)
             inside += int(counted.sum())
             amount = column_arrays.cents(frame, c.VLR_TOTAL)[counted]
-            cents += int(amount[amount != column_arrays.NEVER].sum())
+            cents += int(amount[amount != column_arrays.MISSING].sum())
     return Staged(inside, newest, cents)
 
 
@@ -121,7 +121,7 @@ def inside_period(job: Job, instants: column_arrays.Instants) -> NDArray[np.bool
     """Which records the books count; under rule `card` all that were read."""
     if job.rule.name == CARD:
         return np.ones(len(instants.seconds), dtype=np.bool_)
-    return reconcile.inside(instants, job.period, 0)
+    return reconcile.in_period(instants, job.period, 0)
 
 
 class Streams:
@@ -248,7 +248,7 @@ def _typed(batch: pa.RecordBatch) -> pa.Table:
         if name in _TIMES:
             columns[name] = values.view(pa.time32("s"))
         elif name in _TOKENS:
-            columns[name] = column_arrays.tokens(values)
+            columns[name] = column_arrays.tokens_from_hex(values)
         else:
             columns[name] = values
     return pa.table(columns)

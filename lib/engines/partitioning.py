@@ -43,7 +43,7 @@ def homes(transactions: pd.DataFrame) -> Ints:
     if present.all():
         return card
     holder, _ = column_arrays.token(transactions, c.TOKEN_CPF)
-    instant = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA).sheet
+    instant = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA).sheet_order
     return np.where(present, card, _mixed(holder, instant))
 
 
@@ -52,7 +52,7 @@ def log_homes(auth_logs: pd.DataFrame) -> tuple[Ints, Bools]:
     card, present = column_arrays.token(auth_logs, c.TOKEN_CARTAO)
     if present.all():
         return card, present
-    instant = column_arrays.instants(auth_logs, c.DATA, c.HORA).sheet
+    instant = column_arrays.instants(auth_logs, c.DATA, c.HORA).sheet_order
     return np.where(present, card, _mixed(card, instant)), present
 
 

@@ -72,7 +72,9 @@ def arranged(name: str, table: pa.Table) -> pa.Table:
     """The rows in sheet order."""
     data = {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}
     frame = pd.DataFrame(data, copy=False)
-    order = sorting.arrange(column_arrays.instants(frame, *_clock(name)).sheet, _ties(name, frame))
+    order = sorting.arrange(
+        column_arrays.instants(frame, *_clock(name)).sheet_order, _ties(name, frame)
+    )
     return table.take(pa.array(order))
 
 
@@ -83,8 +85,8 @@ def columns(name: str, clear: bool) -> tuple[str, ...]:
     if name == DIVERGENCES:
         return (*c.DIVERGENCES, *([c.DES_LINHA_RECEBIMENTO] if clear else []), c.DIF_SEGUNDOS)
     if name == WITHOUT_LOG:
-        return (*c.TRANSACTIONS_QUERY, reasons.MOTIVO_SEM_LOG)
-    return (*c.TRANSACTIONS_QUERY, reasons.SOBREVIVENTE_VIRTUAL, reasons.POR_QUE)
+        return (*c.TRANSACTIONS_QUERY, c.MOTIVO)
+    return (*c.TRANSACTIONS_QUERY, c.SOBREVIVENTE_VIRTUAL, c.POR_QUE)
 
 
 def empty(names: Sequence[str]) -> pa.Table:
@@ -108,12 +110,12 @@ def _ties(name: str, frame: pd.DataFrame) -> list[sorting.Key]:
         seen = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in frame and n not in (c.DATA, c.HORA)]
         return [*duplicates.texts(frame, *seen, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
     if name == WITHOUT_LOG:
-        return [*duplicates.visible(frame), *duplicates.texts(frame, reasons.MOTIVO_SEM_LOG)]
-    kept = duplicates.texts(frame, reasons.SOBREVIVENTE_VIRTUAL, reasons.POR_QUE)
+        return [*duplicates.visible(frame), *duplicates.texts(frame, c.MOTIVO)]
+    kept = duplicates.texts(frame, c.SOBREVIVENTE_VIRTUAL, c.POR_QUE)
     return [*duplicates.visible(frame), *kept]
 
 
 def _whole(frame: pd.DataFrame, name: str) -> sorting.Key:
     values = column_arrays.column(frame, name)
-    known = pc.fill_null(values, column_arrays.NEVER).to_numpy(zero_copy_only=False)
+    known = pc.fill_null(values, column_arrays.MISSING).to_numpy(zero_copy_only=False)
     return lambda at: known[at]

@@ -57,7 +57,7 @@ class Steps:
     place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
 
 
-@memory.lacking(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
 def rehearse(
     settings: Settings, asked: Request, kind: Kind, *, clear: bool, progress: Progress
 ) -> Finished:
@@ -69,7 +69,7 @@ def rehearse(
     return finished
 
 
-@memory.lacking(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
 def produce(
     settings: Settings,
     asked: Request,

@@ -191,7 +191,7 @@ def _counted(rows: Any, *, cents: bool) -> dict[str, int]:
     return {
         "inside": row.inside,
         "cents": int((row.amount or 0) * 100),
-        "newest": column_arrays.BEFORE if row.newest is None else row.newest,
+        "newest": column_arrays.EARLIEST if row.newest is None else row.newest,
     }
 
 

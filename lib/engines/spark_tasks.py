@@ -179,7 +179,7 @@ def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
     if side == "transactions":
         instants = column_arrays.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
         newest = reconcile.newest_instant(instants, job.period, job.rule)
-        known = None if newest == column_arrays.BEFORE else newest
+        known = None if newest == column_arrays.EARLIEST else newest
         home, more = homes(frame), {NEWEST: pa.array([known] * len(table), pa.int64())}
     else:
         instants = column_arrays.instants(frame, c.DATA, c.HORA)

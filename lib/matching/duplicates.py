@@ -32,7 +32,7 @@ class Copies:
 
 def copies(transactions: pd.DataFrame, bought: column_arrays.Instants) -> Copies:
     """Group the transactions that are copies of each other, in no particular order."""
-    parts: list[Ints] = [column_arrays.cents(transactions, c.VLR_TOTAL), bought.sheet]
+    parts: list[Ints] = [column_arrays.cents(transactions, c.VLR_TOTAL), bought.sheet_order]
     for name in (c.TOKEN_CARTAO, c.TOKEN_CPF):
         value, present = column_arrays.token(transactions, name)
         parts += [value, present.astype(np.int64)]

@@ -15,8 +15,7 @@ import numpy as np
 from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.reconciliation import CARD, EPOCH, Period, Reconciliation, Rule
-from lib.matching import duplicates as purchases
-from lib.matching import rule_card, rule_card_time, sorting
+from lib.matching import duplicates, rule_card, rule_card_time, sorting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,11 +53,11 @@ def reconcile(
         inside_logs = np.ones(len(auth_logs), dtype=np.bool_)
         pairing = rule_card.pair(transactions, auth_logs, bought, logged, approved)
     else:
-        inside_transactions = inside(bought, period, 0)
-        inside_logs = inside(logged, period, 0)
+        inside_transactions = in_period(bought, period, 0)
+        inside_logs = in_period(logged, period, 0)
         tolerance = rule.tolerance_seconds
-        read = inside(bought, period, tolerance)
-        within = rule_card_time.Within(read, inside(logged, period, tolerance))
+        read = in_period(bought, period, tolerance)
+        within = rule_card_time.Within(read, in_period(logged, period, tolerance))
         pairing = rule_card_time.pair(
             transactions, auth_logs, bought, logged, approved, within, tolerance
         )
@@ -73,13 +72,13 @@ def reconcile(
         pairing,
         np.flatnonzero(inside_transactions & survives & paired),
     )
-    visible = purchases.visible(transactions)
+    visible = duplicates.visible(transactions)
     without_log = _arranged(
         bought,
         np.flatnonzero(inside_transactions & survives & ~paired),
         [*visible, *sorting.by(_REASON_ORDER[pairing.reason])],
     )
-    duplicates = _arranged(bought, np.flatnonzero(inside_transactions & ~survives), visible)
+    removed = _arranged(bought, np.flatnonzero(inside_transactions & ~survives), visible)
     newest = newest_instant(bought, period, rule) if latest is None else latest
     left = np.flatnonzero(inside_logs & ~pairing.matched)
     motivo = np.zeros(len(auth_logs), dtype=np.int8)
@@ -109,20 +108,20 @@ def reconcile(
         nearest_rows=pairing.nearest[divergent],
         without_log_rows=without_log,
         without_log_reason=pairing.reason[without_log],
-        duplicate_rows=duplicates,
-        survivor_rows=pairing.survivor[duplicates],
+        duplicate_rows=removed,
+        survivor_rows=pairing.survivor[removed],
     )
 
 
 def newest_instant(bought: column_arrays.Instants, period: Period, rule: Rule) -> int:
-    """The instant of the newest transaction the rule looks at, `keys.BEFORE` if there is none."""
+    """Return the latest instant of the transactions the rule reads, else `EARLIEST`."""
     looked_at = bought.known
     if rule.name != CARD:
-        looked_at = looked_at & inside(bought, period, rule.tolerance_seconds)
-    return int(bought.seconds[looked_at].max(initial=column_arrays.BEFORE))
+        looked_at = looked_at & in_period(bought, period, rule.tolerance_seconds)
+    return int(bought.seconds[looked_at].max(initial=column_arrays.EARLIEST))
 
 
-def inside(instants: column_arrays.Instants, period: Period, tolerance: int) -> Bools:
+def in_period(instants: column_arrays.Instants, period: Period, tolerance: int) -> Bools:
     """Which records are in [start 00:00 - tolerance, end + 1 day 00:00 + tolerance).
 
     One without a time is where its date is, one without a date is inside.
@@ -132,7 +131,9 @@ def inside(instants: column_arrays.Instants, period: Period, tolerance: int) -> 
     low = first * column_arrays.DAY_SECONDS - tolerance
     high = (last + 1) * column_arrays.DAY_SECONDS + tolerance
     timed = (instants.seconds >= low) & (instants.seconds < high)
-    dated = (instants.day >= first) & (instants.day <= last) | (instants.day == column_arrays.NEVER)
+    dated = (instants.day >= first) & (instants.day <= last) | (
+        instants.day == column_arrays.MISSING
+    )
     return np.where(instants.known, timed, dated)
 
 
@@ -145,13 +146,13 @@ def _consolidated(
     rows: Ints,
 ) -> Ints:
     """The consolidated transactions in sheet order."""
-    log_moment = np.where(logged.known, logged.seconds, column_arrays.NEVER)
+    log_moment = np.where(logged.known, logged.seconds, column_arrays.MISSING)
     return _arranged(
         bought,
         rows,
         [
-            *purchases.visible(transactions),
-            *purchases.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG, through=pairing.log),
+            *duplicates.visible(transactions),
+            *duplicates.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG, through=pairing.log),
             lambda at: pairing.virtual[at],
             lambda at: log_moment[pairing.log[at]],
         ],
@@ -168,11 +169,11 @@ def _motivo(
 ) -> NDArray[np.int8]:
     """Why each divergent log is one, as an index into `columns.MOTIVOS`: the first that applies.
 
-    ``latest`` is the instant of the newest transaction read, `keys.BEFORE` if there is none.
+    ``latest`` is the `newest_instant` of all transactions read.
     """
     motivo = np.full(len(rows), c.MOTIVOS.index(c.APROVADA_SEM_TRANSACAO), dtype=np.int8)
     motivo[pairing.known[rows]] = c.MOTIVOS.index(c.FORA_DA_TOLERANCIA)
-    if period.end >= period.today - timedelta(days=1) and latest != column_arrays.BEFORE:
+    if period.end >= period.today - timedelta(days=1) and latest != column_arrays.EARLIEST:
         recent = logged.known[rows] & (logged.seconds[rows] > latest)
         motivo[recent] = c.MOTIVOS.index(c.RECENTE)
     motivo[~approved[rows]] = c.MOTIVOS.index(c.NEGADA)
@@ -181,9 +182,9 @@ def _motivo(
 
 def _arranged(instants: column_arrays.Instants, rows: Ints, then: list[sorting.Key]) -> Ints:
     """These rows by date and time, those of one second by the keys given (over frame rows)."""
-    return rows[sorting.arrange(instants.sheet[rows], sorting.among(rows, then))]
+    return rows[sorting.arrange(instants.sheet_order[rows], sorting.among(rows, then))]
 
 
 def _visible_logs(auth_logs: pd.DataFrame) -> list[sorting.Key]:
     names = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in auth_logs and n not in (c.DATA, c.HORA)]
-    return purchases.texts(auth_logs, *names)
+    return duplicates.texts(auth_logs, *names)

@@ -26,7 +26,7 @@ _VISIBLE: Final = 0.0005
 
 def before(view: View) -> Marketing | None:
     """The period before of the same length, or None, and the page says why."""
-    period = customers.before(view.request.period)
+    period = customers.preceding_period(view.request.period)
     name = formatting.span(period.start, period.end)
     found = view.beside(period.start, period.end)
     if not isinstance(found, Dataset):
@@ -97,7 +97,7 @@ def metrics(now: Figures, earlier: Figures | None) -> None:
         )
         show(
             t("Valor dos 10% maiores"),
-            "top_tenth_share",
+            "top_decile_share",
             percent,
             t("Parte do valor dos clientes que vem dos 10% que mais gastaram no período."),
         )

@@ -95,13 +95,13 @@ def reach(figures: Overview) -> None:
     sides = (
         (
             t("Banco A: última transação"),
-            figures.transactions_reach,
+            figures.latest_transaction,
             t("Nenhuma transação em {days}"),
             figures.days_without_transactions,
         ),
         (
             t("Banco B: último log"),
-            figures.logs_reach,
+            figures.latest_log,
             t("Nenhum log em {days}"),
             figures.days_without_logs,
         ),
@@ -153,8 +153,8 @@ def attention(figures: Overview, result: Reconciliation) -> None:
     if not needing:
         return
     st.subheader(t("Precisam de alguém"), anchor=False)
-    wanted = ((c.MOTIVO, (c.APROVADA_SEM_TRANSACAO,)),)
-    at = table_query.positions(result, table_schemas.DIVERGENCES, Query(wanted=wanted))
+    filters = ((c.MOTIVO, (c.APROVADA_SEM_TRANSACAO,)),)
+    at = table_query.positions(result, table_schemas.DIVERGENCES, Query(filters=filters))
     rows = table_cells.formatted(table_schemas.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
     st.dataframe(
         rows,

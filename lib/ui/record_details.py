@@ -82,7 +82,7 @@ def without_log(result: Reconciliation, at: int) -> None:
 def duplicate(result: Reconciliation, at: int) -> None:
     """A removed duplicate beside the transaction that stands for both."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
-    [reason] = reasons.why(result, np.array([at]))
+    [reason] = reasons.duplicate_reasons(result, np.array([at]))
     st.text(t("Por que a outra ficou: {reason}.", reason=t(c.DUPLICATE_REASONS[int(reason)])))
     left, right = st.columns(2)
     with left:

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import streamlit as st
 
-from lib.analysis import reasons, table_schemas, time_series
+from lib.analysis import time_series
 from lib.analysis.overview import Overview
 from lib.charts import period as charts
 from lib.domain import columns as c
@@ -39,14 +39,14 @@ _ROW_PIXELS: Final = 35
 _CHOSEN: Final = "resultado"
 # Columns of the files that a screen calls otherwise.
 _NAMES: Final = {
-    result_tables.WITHOUT_LOG: {reasons.MOTIVO_SEM_LOG: table_schemas.MOTIVO_SEM_LOG},
-    result_tables.DUPLICATES: {reasons.SOBREVIVENTE_VIRTUAL: table_schemas.VIRTUAL_MANTIDO},
+    result_tables.WITHOUT_LOG: {c.MOTIVO: c.MOTIVO_SEM_LOG},
+    result_tables.DUPLICATES: {c.SOBREVIVENTE_VIRTUAL: c.VIRTUAL_MANTIDO},
 }
 _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     result_tables.DIVERGENCES: {c.MOTIVO: c.MOTIVOS, c.COD_RESPOSTA: ()},
     result_tables.CONSOLIDATED: {c.TIPO_MATCH: (c.FISICO, c.VIRTUAL), c.COD_RESPOSTA: ()},
-    result_tables.WITHOUT_LOG: {reasons.MOTIVO_SEM_LOG: c.WITHOUT_LOG_REASONS},
-    result_tables.DUPLICATES: {reasons.POR_QUE: c.DUPLICATE_REASONS},
+    result_tables.WITHOUT_LOG: {c.MOTIVO: c.WITHOUT_LOG_REASONS},
+    result_tables.DUPLICATES: {c.POR_QUE: c.DUPLICATE_REASONS},
 }
 
 _Words = tuple[tuple[str, tuple[str, ...]], ...]
@@ -103,8 +103,8 @@ def _summary(site: Site, found: Result) -> None:
         divergences=tuple(map(int, days["divergences"])),
         amount=tuple(days["amount_consolidated"]),
         motivos=found.motivos,
-        transactions_reach=None,
-        logs_reach=None,
+        latest_transaction=None,
+        latest_log=None,
         days_without_transactions=(),
         days_without_logs=(),
     )

@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from lib.analysis import reasons, table_schemas
 from lib.domain import columns as c
 from lib.ui import formatting
 from lib.ui.i18n import language, t
@@ -25,9 +24,9 @@ _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.DIF_SEGUNDOS: lambda value, spoken: formatting.whole(int(value), spoken),
     c.DES_CNPJ_REDUZIDO: lambda value, _: formatting.cnpj(value),
     # Words that no sheet has; a sheet's own stay as they are there.
-    table_schemas.MOTIVO_SEM_LOG: lambda value, _: t(value),
-    table_schemas.MANTIDA: lambda value, _: t(value),
-    reasons.POR_QUE: lambda value, _: t(value),
+    c.MOTIVO_SEM_LOG: lambda value, _: t(value),
+    c.MANTIDA: lambda value, _: t(value),
+    c.POR_QUE: lambda value, _: t(value),
 }
 _TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
 # What is long, or the same in every row, stands where a narrow screen ends.
@@ -42,7 +41,7 @@ _WIDTHS: Final = {
     c.COD_RESPOSTA: 92,
     c.TIPO_MATCH: 82,
     c.DIF_SEGUNDOS: 96,
-    reasons.POR_QUE: 275,
+    c.POR_QUE: 275,
     c.MOTIVO: 160,
     c.DES_LOG: 250,
 }
@@ -83,10 +82,10 @@ def label(name: str) -> str:
 def _labels(_: str) -> dict[str, str]:
     """The labels in the language of the reader, who is the one at hand."""
     return {
-        table_schemas.MOTIVO_SEM_LOG: t("motivo"),
-        table_schemas.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
-        table_schemas.MANTIDA: t("situação da mantida"),
-        reasons.POR_QUE: t("por que a outra ficou"),
+        c.MOTIVO_SEM_LOG: t("motivo"),
+        c.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
+        c.MANTIDA: t("situação da mantida"),
+        c.POR_QUE: t("por que a outra ficou"),
     }
 
 
@@ -136,8 +135,8 @@ def _explanations(_: str) -> dict[str, str]:
             "mais próxima do cartão."
         ),
         c.MOTIVO: t("Por que o log não tem transação."),
-        table_schemas.MOTIVO_SEM_LOG: t("Por que a transação não tem log."),
-        table_schemas.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
-        table_schemas.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
-        reasons.POR_QUE: t("O que a transação que ficou tem e esta não."),
+        c.MOTIVO_SEM_LOG: t("Por que a transação não tem log."),
+        c.VIRTUAL_MANTIDO: t("Cartão virtual da transação que ficou no lugar desta."),
+        c.MANTIDA: t("O que houve com a transação que ficou no lugar desta."),
+        c.POR_QUE: t("O que a transação que ficou tem e esta não."),
     }

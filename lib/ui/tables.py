@@ -78,7 +78,7 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
         lambda: table_query.positions(result, table, query, dataset.derived.get),
     )
     if _asks(query):
-        filters = "; ".join(f"{name} = {', '.join(values)}" for name, values in query.wanted)
+        filters = "; ".join(f"{name} = {', '.join(values)}" for name, values in query.filters)
         guard.note_search(table.name, dataset, query.search, filters)
     pages = max(1, -(-len(at) // PAGE_ROWS))
     number = min(st.session_state.get(key["pagina"], 1), pages)
@@ -111,14 +111,14 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
 def _words(dataset: Dataset, table: Table, name: str) -> tuple[str, ...]:
     result = dataset.outcome.reconciliation
     words: tuple[str, ...] = dataset.derived.get(
-        ("words", table.name, name), lambda: table_query.words_of(result, table, name)
+        ("words", table.name, name), lambda: table_query.distinct_values(result, table, name)
     )
     return words[:_MOST_VALUES]
 
 
 def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> None:
     def search(texts: list[str]) -> str:
-        return table_query.cleaned_search(texts[0])
+        return table_query.clean_search(texts[0])
 
     def column(texts: list[str]) -> str | None:
         return texts[0] if texts[0].removeprefix("-") in table.columns else None
@@ -188,18 +188,18 @@ def _query(key: _Keys, words: dict[str, tuple[str, ...]]) -> Query:
     chosen = {name: tuple(sorted(st.session_state.get(key[name]) or ())) for name in words}
     return Query(
         search=st.session_state.get(key["busca"]) or "",
-        wanted=tuple((name, values) for name, values in chosen.items() if values),
+        filters=tuple((name, values) for name, values in chosen.items() if values),
         sort=order.removeprefix("-"),
         descending=order.startswith("-"),
     )
 
 
 def _asks(query: Query) -> bool:
-    return bool(query.search or query.wanted)
+    return bool(query.search or query.filters)
 
 
 def _publish(key: _Keys, query: Query, filtered: tuple[str, ...]) -> None:
-    wanted = dict(query.wanted)
+    wanted = dict(query.filters)
     query_params.publish(
         {
             key["busca"]: query.search,
@@ -274,7 +274,7 @@ def _sort_by_header(key: _Keys, names: tuple[str, ...]) -> None:
 
 
 def _search(key: _Keys) -> None:
-    st.session_state[key["busca"]] = table_query.cleaned_search(st.session_state[key["busca"]])
+    st.session_state[key["busca"]] = table_query.clean_search(st.session_state[key["busca"]])
     _first_page(key)
 
 

@@ -1,4 +1,4 @@
-"""The books: counts that tie, series that add up, and what happens when they are made not to."""
+"""The books: counts balance, days add up to them, and a result that does not is refused."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib.analysis import books as summary
+from lib.analysis import books
 from lib.domain import columns as c
-from lib.domain import outcomes
 from lib.domain.errors import BalanceError
+from lib.domain.outcomes import Books
 from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
-from lib.matching import reconcile as matching
+from lib.matching import reconcile
 from tests.support.command import Command
 from tests.support.frames import logs_frame, transactions_frame
 from tests.support.matching_cases import DAY, A, B, V, buy, log
+from tests.support.sentences import pattern
 from tests.support.servers import Databases
 
 NEXT = DAY + timedelta(days=1)
@@ -38,11 +39,11 @@ LOGS = [log(A), log(V, 3), log("9", 0, "51"), log("9", 1, None), log(None), log(
 
 @pytest.fixture
 def result() -> Reconciliation:
-    return matching.reconcile(transactions_frame(BOUGHT), logs_frame(LOGS), PERIOD, Rule())
+    return reconcile.reconcile(transactions_frame(BOUGHT), logs_frame(LOGS), PERIOD, Rule())
 
 
 def test_the_books_say_where_every_record_and_every_cent_is(result: Reconciliation) -> None:
-    assert summary.books(result) == outcomes.Books(
+    assert books.books(result) == Books(
         logs=6,
         logs_matched=2,
         divergences=4,
@@ -58,24 +59,24 @@ def test_the_books_say_where_every_record_and_every_cent_is(result: Reconciliati
 
 
 def test_nothing_is_in_balance_too() -> None:
-    nothing = matching.reconcile(transactions_frame([]), logs_frame([]), PERIOD, Rule())
-    assert set(vars(summary.books(nothing)).values()) == {0}
-    assert summary.by_day(nothing)["day"].tolist() == [DAY, NEXT]
-    assert len(summary.by_response_code(nothing)) == 0
-    assert set(summary.by_motivo(nothing).values()) == {0}
+    nothing = reconcile.reconcile(transactions_frame([]), logs_frame([]), PERIOD, Rule())
+    assert set(vars(books.books(nothing)).values()) == {0}
+    assert books.balance_by_day(nothing)["day"].tolist() == [DAY, NEXT]
+    assert len(books.by_response_code(nothing)) == 0
+    assert set(books.by_motivo(nothing).values()) == {0}
 
 
 def test_amounts_too_large_for_a_float_are_exact() -> None:
     rows = [buy(A, n, amount="9999999999999.99") for n in range(3)]
-    large = matching.reconcile(transactions_frame(rows), logs_frame([log(A)]), PERIOD, Rule())
-    assert summary.books(large).amount_consolidated == Decimal("29999999999999.97")
+    large = reconcile.reconcile(transactions_frame(rows), logs_frame([log(A)]), PERIOD, Rule())
+    assert books.books(large).amount_consolidated == Decimal("29999999999999.97")
 
 
 def without(name: str, rows: slice) -> Any:
     return lambda result: {name: getattr(result, name)[rows]}
 
 
-def doubled(name: str, other: str) -> Any:
+def duplicated(name: str, other: str) -> Any:
     return lambda result: {
         name: np.concatenate([getattr(result, name), getattr(result, other)[:1]])
     }
@@ -86,25 +87,22 @@ SIDES = ("transactions", "auth_logs")
 BROKEN = [
     (without("divergent_rows", ALL_BUT_ONE), SIDES[1], 6, 1, 0),
     (without("matched_log_rows", NO), SIDES[1], 6, 2, 0),
-    (doubled("matched_log_rows", "divergent_rows"), SIDES[1], 6, 0, 1),
+    (duplicated("matched_log_rows", "divergent_rows"), SIDES[1], 6, 0, 1),
     (without("consolidated_rows", ALL_BUT_ONE), SIDES[0], 7, 1, 0),
     (without("without_log_rows", NO), SIDES[0], 7, 2, 0),
     (without("duplicate_rows", NO), SIDES[0], 7, 1, 0),
-    (doubled("without_log_rows", "consolidated_rows"), SIDES[0], 7, 0, 1),
-    (doubled("consolidated_rows", "consolidated_rows"), SIDES[0], 7, 0, 1),
+    (duplicated("without_log_rows", "consolidated_rows"), SIDES[0], 7, 0, 1),
+    (duplicated("consolidated_rows", "consolidated_rows"), SIDES[0], 7, 0, 1),
 ]
 
 
-@pytest.mark.parametrize(("harm", "side", "total", "lost", "twice"), BROKEN)
+@pytest.mark.parametrize(("harm", "side", "total", "lost", "doubled"), BROKEN)
 def test_a_record_that_is_lost_or_in_two_places_is_an_error_that_counts_it(
-    result: Reconciliation, harm: Any, side: str, total: int, lost: int, twice: int
+    result: Reconciliation, harm: Any, side: str, total: int, lost: int, doubled: int
 ) -> None:
-    with pytest.raises(BalanceError) as caught:
-        summary.books(replace(result, **harm(result)))
-    assert str(caught.value) == (
-        f"{side}: a conta não fecha: de {total} registros, {lost} sem lugar e {twice} em mais de "
-        "um lugar; nada foi publicado."
-    )
+    with pytest.raises(BalanceError, match=pattern(books.RECORDS_MISPLACED)) as caught:
+        books.books(replace(result, **harm(result)))
+    assert caught.value.values == {"side": side, "total": total, "lost": lost, "doubled": doubled}
 
 
 def test_a_record_in_the_place_of_another_is_no_balance_though_the_counts_agree(
@@ -112,8 +110,9 @@ def test_a_record_in_the_place_of_another_is_no_balance_though_the_counts_agree(
 ) -> None:
     swapped = result.divergent_rows.copy()
     swapped[0] = result.matched_log_rows[0]
-    with pytest.raises(BalanceError, match="1 sem lugar e 1 em mais de um lugar"):
-        summary.books(replace(result, divergent_rows=swapped))
+    with pytest.raises(BalanceError) as caught:
+        books.books(replace(result, divergent_rows=swapped))
+    assert (caught.value.values["lost"], caught.value.values["doubled"]) == (1, 1)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -128,46 +127,49 @@ def test_a_run_whose_books_do_not_tie_publishes_nothing(
         [(A, DAY, "12:00", "12345678000190", None, 1)],
         auth_logs=[("9", DAY, "12:00", "00", "", "012345678000190")],
     )
-    reconcile = matching.reconcile
+    original = reconcile.reconcile
     lost = "divergent_rows" if side == "auth_logs" else "without_log_rows"
 
     def forgetful(*arguments: Any) -> Reconciliation:
-        result = reconcile(*arguments)
+        result = original(*arguments)
         return replace(result, **{lost: getattr(result, lost)[1:]})
 
-    monkeypatch.setattr(matching, "reconcile", forgetful)
+    monkeypatch.setattr(reconcile, "reconcile", forgetful)
     command = Command(databases, tmp_path, capsys)
-    assert command.refused("--start", f"{DAY}", "--end", f"{DAY}") == (
-        f"{side}: a conta não fecha: de 1 registros, 1 sem lugar e 0 em mais de um lugar; "
-        "nada foi publicado."
-    )
+    refusal = command.refused("--start", f"{DAY}", "--end", f"{DAY}")
+    assert refusal == books.RECORDS_MISPLACED.format(side=side, total=1, lost=1, doubled=0)
 
 
 def test_the_days_of_the_period_have_their_counts_and_exact_amounts(
     result: Reconciliation,
 ) -> None:
-    rows = summary.by_day(result).to_dict("split")["data"]
-    assert rows == [[DAY, 3, 3, 1, Decimal("7.10")], [NEXT, 0, 0, 1, Decimal("0")]]
+    names = ["day", "consolidated", "divergences", "without_log", "amount_consolidated"]
+    rows = books.balance_by_day(result)[names].to_dict("split")["data"]
+    assert rows == [
+        [DAY, 3, 3, 1, Decimal("7.10")],
+        [NEXT, 0, 0, 1, Decimal("0")],
+        [None, 1, 1, 0, Decimal("1.00")],
+    ]
 
 
 def test_the_days_add_up_to_the_books_with_what_has_no_date_in_a_last_row(
     result: Reconciliation,
 ) -> None:
-    days, books = summary.balance_by_day(result), summary.books(result)
+    days, totals = books.balance_by_day(result), books.books(result)
     assert days["day"].tolist() == [DAY, NEXT, None]
-    for name, total in vars(books).items():
+    for name, total in vars(totals).items():
         assert days[name].sum() == total
     assert days.iloc[-1][["logs", "transactions"]].tolist() == [1, 1]
 
 
 def test_days_that_do_not_tie_are_an_error(result: Reconciliation) -> None:
     fewer = replace(result, divergent_rows=result.divergent_rows[1:])
-    with pytest.raises(BalanceError):
-        summary.balance_by_day(fewer)
+    with pytest.raises(BalanceError, match=pattern(books.DAY_DIFFERS)):
+        books.balance_by_day(fewer)
 
 
 def test_each_source_reaches_as_far_as_its_newest_record(result: Reconciliation) -> None:
-    assert summary.reach(result) == summary.Reach(
+    assert books.coverage(result) == books.Coverage(
         datetime.combine(NEXT, datetime.min.time().replace(hour=12)),
         datetime.combine(DAY, datetime.min.time().replace(hour=12, second=3)),
         (),
@@ -176,19 +178,19 @@ def test_each_source_reaches_as_far_as_its_newest_record(result: Reconciliation)
 
 
 def test_codes_are_counted_over_all_logs_the_most_frequent_first(result: Reconciliation) -> None:
-    codes = summary.by_response_code(result).to_dict("split")["data"]
+    codes = books.by_response_code(result).to_dict("split")["data"]
     assert codes == [["00", 2, 2], ["", 0, 1], ["51", 0, 1]]
 
 
 def test_a_missing_and_an_empty_code_are_one_line() -> None:
     logs = [log("9", 0, None), log("9", 0, ""), log("9", 0, "00"), log("9", 0, "00")]
-    result = matching.reconcile(transactions_frame([]), logs_frame(logs), PERIOD, Rule())
-    codes = summary.by_response_code(result).to_dict("split")["data"]
+    result = reconcile.reconcile(transactions_frame([]), logs_frame(logs), PERIOD, Rule())
+    codes = books.by_response_code(result).to_dict("split")["data"]
     assert codes == [["", 0, 2], ["00", 0, 2]]
 
 
 def test_motivos_are_counted_with_those_that_need_a_person_first(result: Reconciliation) -> None:
-    assert list(summary.by_motivo(result).items()) == [
+    assert list(books.by_motivo(result).items()) == [
         (c.APROVADA_SEM_TRANSACAO, 2),
         (c.FORA_DA_TOLERANCIA, 0),
         (c.RECENTE, 0),
@@ -200,9 +202,10 @@ def test_records_outside_the_period_are_in_no_book() -> None:
     outside = date(2026, 11, 19)
     rows = [buy(A, 43_100, day=outside), buy(A, -43_100, day=DAY)]
     logs = [log(A, 43_110, day=outside), log(A, -43_110, day=DAY)]
-    result = matching.reconcile(
+    result = reconcile.reconcile(
         transactions_frame(rows), logs_frame(logs), PERIOD, Rule(CARD_TIME, 300)
     )
-    books = summary.books(result)
-    assert (books.transactions, books.consolidated, books.logs, books.logs_matched) == (1, 1, 1, 1)
-    assert books.amount == Decimal("10.00")
+    totals = books.books(result)
+    assert (totals.transactions, totals.consolidated) == (1, 1)
+    assert (totals.logs, totals.logs_matched) == (1, 1)
+    assert totals.amount == Decimal("10.00")

@@ -60,7 +60,7 @@ def test_the_figures_of_three_customers_are_as_defined() -> None:
         fisico_per_customer=1.0,
         virtual_per_customer=pytest.approx(2 / 3),
         repeat_share=pytest.approx(1 / 3),
-        top_tenth_share=pytest.approx(0.8),
+        top_decile_share=pytest.approx(0.8),
     )
 
 
@@ -69,7 +69,7 @@ def test_a_purchase_without_cpf_is_counted_and_belongs_to_no_customer() -> None:
 
     assert (found.purchases, found.anonymous, found.customers) == (3, 2, 1)
     assert found.amount == Decimal("10.00")
-    assert found.top_tenth_share == 1.0
+    assert found.top_decile_share == 1.0
 
 
 def test_a_purchase_without_an_amount_does_not_lower_the_average_ticket() -> None:
@@ -93,14 +93,14 @@ def test_without_purchases_no_figure_is_invented() -> None:
     assert (found.purchases, found.customers, found.amount) == (0, 0, Decimal(0))
     assert found.average_ticket is None
     assert found.repeat_share is None
-    assert found.top_tenth_share is None
+    assert found.top_decile_share is None
 
 
 def test_refunds_that_eat_up_the_amount_leave_no_share_to_state() -> None:
     result = of([bought("ana", "10.00"), bought("rui", "-10.00")])
 
-    assert customers.figures(result).top_tenth_share is None
-    assert customers.by_tenth(result)["share"].isna().all()
+    assert customers.figures(result).top_decile_share is None
+    assert customers.by_decile(result)["share"].isna().all()
 
 
 @given(
@@ -127,7 +127,7 @@ def test_the_figures_are_what_a_plain_loop_over_the_purchases_gives(
 
     result = of(purchases)
     found = customers.figures(result)
-    tenths = customers.by_tenth(result)
+    deciles = customers.by_decile(result)
 
     assert found.customers == len(spent)
     assert found.anonymous == sum(cpf is None for cpf, _, _ in purchases)
@@ -138,9 +138,9 @@ def test_the_figures_are_what_a_plain_loop_over_the_purchases_gives(
         virtual = sum(v for cpf, _, v in purchases if cpf is not None)
         assert found.virtual_per_customer == pytest.approx(virtual / len(spent))
     if total:
-        assert found.top_tenth_share == pytest.approx(float(Fraction(sum(best)) / Fraction(total)))
-    assert tenths["customers"].sum() == len(spent)
-    assert sum(tenths["amount"]) == total
+        assert found.top_decile_share == pytest.approx(float(Fraction(sum(best)) / Fraction(total)))
+    assert deciles["customers"].sum() == len(spent)
+    assert sum(deciles["amount"]) == total
     often = customers.by_frequency(result)
     assert often["customers"].to_list() == [
         sum(min(n, 10) == k for n in times.values()) for k in range(1, 11)
@@ -172,7 +172,7 @@ def test_the_approval_rate_counts_every_attempt_of_the_period_matched_or_not() -
 def test_the_period_before_is_as_long_and_ends_the_day_before() -> None:
     asked = Period(date(2026, 3, 1), date(2026, 3, 11), date(2026, 3, 11))
 
-    assert customers.before(asked) == Period(
+    assert customers.preceding_period(asked) == Period(
         date(2026, 2, 18), date(2026, 2, 28), date(2026, 3, 11)
     )
 
@@ -180,8 +180,8 @@ def test_the_period_before_is_as_long_and_ends_the_day_before() -> None:
 def test_the_first_tenth_spent_the_share_that_the_figure_states() -> None:
     result = of([bought(name, str(n)) for n, name in enumerate("abcdefghijklmnopqrstuvw", 1)])
 
-    tenths = customers.by_tenth(result)
+    deciles = customers.by_decile(result)
 
-    assert tenths["share"].iloc[0] == pytest.approx(customers.figures(result).top_tenth_share)
-    assert tenths["amount"].iloc[0] == Decimal(23 + 22 + 21)
-    assert tenths["share"].sum() == pytest.approx(1.0)
+    assert deciles["share"].iloc[0] == pytest.approx(customers.figures(result).top_decile_share)
+    assert deciles["amount"].iloc[0] == Decimal(23 + 22 + 21)
+    assert deciles["share"].sum() == pytest.approx(1.0)

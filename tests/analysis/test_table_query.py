@@ -141,13 +141,13 @@ def test_wanted_values_are_kept_and_nothing_else(
         (table_schemas.CONSOLIDATED, c.COD_RESPOSTA),
         (table_schemas.DIVERGENCES, c.MOTIVO),
         (table_schemas.DIVERGENCES, c.COD_RESPOSTA),
-        (table_schemas.DUPLICATES, table_schemas.MANTIDA),
+        (table_schemas.DUPLICATES, c.MANTIDA),
     ):
         values = [value or "" for value in column(result, table, name)]
-        words = table_query.words_of(result, table, name)
+        words = table_query.distinct_values(result, table, name)
         assert sorted(words) == sorted(set(values))
         for word in words:
-            at = table_query.positions(result, table, Query(wanted=((name, (word,)),)))
+            at = table_query.positions(result, table, Query(filters=((name, (word,)),)))
             assert at.tolist() == [i for i, value in enumerate(values) if value == word]
 
 
@@ -192,4 +192,4 @@ def test_what_is_computed_is_handed_to_be_remembered_by_small_keys() -> None:
     ],
 )
 def test_a_search_never_keeps_a_whole_card_number_or_cpf(typed: str, kept: str) -> None:
-    assert table_query.cleaned_search(typed) == kept
+    assert table_query.clean_search(typed) == kept

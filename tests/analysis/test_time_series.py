@@ -89,7 +89,7 @@ def test_a_timeline_has_each_day_of_the_period_with_what_happened_on_it() -> Non
     ]
 
 
-def test_the_days_of_a_timeline_say_what_the_summary_by_day_says() -> None:
+def test_the_days_of_a_timeline_agree_with_the_books_by_day() -> None:
     rng = np.random.default_rng(7)
     days = [MONDAY + timedelta(days=int(d)) for d in rng.integers(0, 5, 200)]
     cards = [f"40000000000{n:02}" for n in rng.integers(0, 30, 400)]
@@ -99,11 +99,12 @@ def test_the_days_of_a_timeline_say_what_the_summary_by_day_says() -> None:
         end=MONDAY + timedelta(days=4),
     )
 
-    mine, theirs = time_series.timeline(result), books.by_day(result)
+    timeline, by_day = time_series.timeline(result), books.balance_by_day(result)
 
-    assert mine["at"].dt.date.to_list() == theirs["day"].to_list()
-    for name in ("consolidated", "divergences", "without_log", "amount"):
-        assert mine[name].to_list() == theirs[name].to_list()
+    assert timeline["at"].dt.date.to_list() == by_day["day"].to_list()
+    for name in ("consolidated", "divergences", "without_log"):
+        assert timeline[name].to_list() == by_day[name].to_list()
+    assert timeline["amount"].to_list() == by_day["amount_consolidated"].to_list()
 
 
 def test_a_timeline_of_a_single_day_goes_by_the_hour() -> None:
@@ -204,7 +205,7 @@ def test_half_of_the_purchases_have_their_log_within_the_typical_distance() -> N
         ],
     )
 
-    assert time_series.typical_distance(result) == 3.0
+    assert time_series.median_distance(result) == 3.0
 
 
 def test_nothing_extracted_gives_empty_series_and_no_failure() -> None:
@@ -213,4 +214,4 @@ def test_nothing_extracted_gives_empty_series_and_no_failure() -> None:
     assert time_series.timeline(result)["consolidated"].sum() == 0
     assert time_series.by_weekday_and_hour(result)["transactions"].sum() == 0
     assert len(time_series.time_difference(result)) == 0
-    assert time_series.typical_distance(result) is None
+    assert time_series.median_distance(result) is None

@@ -26,7 +26,7 @@ STANDING_IN = (
     layout.DIVERGENT,
     layout.FISICO,
     layout.VIRTUAL,
-    layout.FAR,
+    layout.OUTLIER,
 )
 PAINTED = dict(zip(STANDING_IN, PALETTE, strict=True))
 VISIONS = {
@@ -110,7 +110,7 @@ def test_the_measure_is_the_known_one() -> None:
 
 def test_a_chart_of_two_things_has_two_colours() -> None:
     assert {name for name in NAMES if len(set(colors(name))) == 2} == {
-        *("purchases", "joins", "response_codes", "frequency", "tenths"),
+        *("purchases", "joins", "response_codes", "frequency", "deciles"),
         *("approval_by_hour", "approval_by_weekday"),
     }
 
@@ -128,10 +128,10 @@ def test_the_colours_of_one_chart_are_told_apart(name: str, vision: str) -> None
 
 @pytest.mark.parametrize("vision", VISIONS)
 def test_the_ends_of_the_time_axis_are_told_from_the_middle(vision: str) -> None:
-    assert distance(PAINTED[layout.FISICO], PAINTED[layout.FAR], vision) >= FAR_ENOUGH
+    assert distance(PAINTED[layout.FISICO], PAINTED[layout.OUTLIER], vision) >= FAR_ENOUGH
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("color", [*PALETTE, layout.BEFORE])
+@pytest.mark.parametrize("color", [*PALETTE, layout.PREVIOUS])
 def test_every_colour_stands_out_from_the_ground(color: str, scheme: str) -> None:
     assert contrast(color, THEME[scheme]["backgroundColor"]) >= STANDS_OUT

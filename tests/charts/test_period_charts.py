@@ -67,10 +67,10 @@ def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, 
         "weekday_and_hour": charts.weekday_and_hour(found.weekdays_and_hours, language),
         "response_codes": charts.response_codes(found.response_codes, ("00",), language),
         "time_difference": charts.time_difference(
-            found.time_difference, found.typical_distance, language
+            found.time_difference, found.median_distance, language
         ),
         "frequency": customer_charts.frequency(marketing.frequency, marketing.frequency, language),
-        "tenths": customer_charts.tenths(marketing.tenths, marketing.tenths, language),
+        "deciles": customer_charts.deciles(marketing.deciles, marketing.deciles, language),
         "approval_by_hour": customer_charts.approval_by_hour(
             marketing.hours, marketing.hours, language
         ),
@@ -246,8 +246,8 @@ def test_what_lies_beyond_the_axis_is_drawn_at_its_ends_in_a_colour_of_its_own()
 def test_the_period_before_stands_beside_this_one_only_where_it_was_read() -> None:
     marketing = customers.marketing(of())
 
-    alone = customer_charts.tenths(marketing.tenths, None, PORTUGUESE)
-    both = customer_charts.tenths(marketing.tenths, marketing.tenths, PORTUGUESE)
+    alone = customer_charts.deciles(marketing.deciles, None, PORTUGUESE)
+    both = customer_charts.deciles(marketing.deciles, marketing.deciles, PORTUGUESE)
 
     assert [trace["name"] for trace in spec(alone)["data"]] == ["Este período"]
     assert [trace["name"] for trace in spec(both)["data"]] == ["Este período", "Período anterior"]

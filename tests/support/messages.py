@@ -8,7 +8,6 @@ from typing import TypeGuard
 
 from babel.messages.extract import extract_from_file
 
-from lib.analysis import table_schemas
 from lib.config.settings import ROOT
 from lib.domain import columns as c
 
@@ -29,8 +28,8 @@ def of_values() -> set[str]:
     return {
         *c.WITHOUT_LOG_REASONS,
         *c.DUPLICATE_REASONS,
-        table_schemas.CONSOLIDADA,
-        table_schemas.SEM_LOG,
+        c.CONSOLIDADA,
+        c.SEM_LOG,
     }
 
 
