@@ -116,8 +116,8 @@ def prepare(rows: int, *, hot: bool = False) -> DataSet:
     name = f"bench_{rows}{'_hot' if hot else ''}"
     sources: dict[str, dict[str, Any]] = {}
     for side in servers.SIDES:
-        server = servers.boot(FOLDER / side.name, _SETTINGS)
-        sources[side.name] = servers.create(server, name)
+        server = servers.start_server(FOLDER / side.name, _SETTINGS)
+        sources[side.name] = servers.create_database(server, name)
         _fill(side, sources[side.name], rows, hot)
     config = FOLDER / f"{name}.toml"
     config.write_text(_toml(sources))

@@ -79,7 +79,7 @@ def _copied(
     began = time.perf_counter()
     processes = []
     for side, statement in statements.items():
-        source = sessions.source(settings, side)
+        source = sessions.source_of(settings, side)
         arguments = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", source.host, "-p", str(source.port)]
         process = subprocess.Popen(
             [psql, *arguments, "-U", source.user, "-d", source.database, "-f", "-"],

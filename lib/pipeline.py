@@ -64,7 +64,7 @@ def run(
         moment = datetime.now(settings.zone)
         return moment, copy_reader.extract(settings, window, clear=clear, progress=progress)
 
-    extracted_at, found = retry.persist(extract)
+    extracted_at, found = retry.call(extract)
     if asked.rule.name == CARD:  # the other rule drops what it did not ask for
         for side in requests.SIDES:
             days = column_arrays.column(getattr(found, side), date_validation.DATES[side])

@@ -1,1 +1,1 @@
-"""Settings: their keys, how they are loaded, secrets and file permissions. Opens no connection."""
+"""Settings: keys, loading, secrets and file permissions. Opens no database connection."""

@@ -1,9 +1,9 @@
-"""Requests completed from the configuration: default merchant, window, rule and today's date."""
+"""Complete a request from the configuration: default merchant, window, rule and local date."""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lib.config import loader
 from lib.domain.errors import ConfigError
@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from lib.config.settings import Settings
 
 
+DAYS_AND_DATES: Final = "Use --days, ou --start com --end, mas não os dois."
+ONE_DATE: Final = "Um período precisa das duas datas: --start e --end."
+REVERSED_DATES: Final = (
+    "O período começa em {start:%d/%m/%Y}, depois do fim em {end:%d/%m/%Y}; inverta as datas."
+)
+
+
 def local_today(settings: Settings) -> date:
-    """Today's date where the merchants are."""
+    """Today's date in the configured time zone."""
     return datetime.now(settings.zone).date()
 
 
@@ -30,31 +37,25 @@ def request(
     rule: str | None = None,
     tolerance_minutes: int | None = None,
 ) -> Request:
-    """A valid request, what is not given coming from the configuration. Raises ConfigError."""
+    """A valid request; arguments left out come from the configuration. Raises ConfigError."""
     if days is not None and (start or end):
-        raise ConfigError("Use --days, ou --start com --end, mas não os dois.")
+        raise ConfigError(DAYS_AND_DATES)
     if (start is None) != (end is None):
-        raise ConfigError("Um período precisa das duas datas: --start e --end.")
+        raise ConfigError(ONE_DATE)
     if start is None or end is None:
-        window = settings.window_days if days is None else days
-        start, end = today - timedelta(days=window), today
+        start = today - timedelta(days=settings.window_days if days is None else days)
+        end = today
     if start > end:
-        raise ConfigError(
-            "O período começa em {start:%d/%m/%Y}, depois do fim em {end:%d/%m/%Y}; "
-            "inverta as datas.",
-            start=start,
-            end=end,
-        )
+        raise ConfigError(REVERSED_DATES, start=start, end=end)
+    merchant = settings.default_merchant if merchant is None else merchant
     minutes = settings.tolerance_minutes if tolerance_minutes is None else tolerance_minutes
     return Request(
-        loader.checked_merchant(
-            settings, settings.default_merchant if merchant is None else merchant
-        ),
+        loader.checked_merchant(settings, merchant),
         Period(start, end, today),
         Rule(rule or settings.match_rule, minutes * 60, settings.approved_codes),
     )
 
 
 def window(settings: Settings) -> Window:
-    """The window of a request for which nothing is given."""
+    """The window of the default request."""
     return window_of(request(settings, local_today(settings)))

@@ -1,7 +1,7 @@
-"""Files that configure: read as text, or refused because of what another account may do.
+"""Read configuration files and check their permissions.
 
-That is to read a secret, or to change what is configured. Owns the sentences. Knows nothing of what
-the texts mean.
+Refuses a file with secrets that other accounts can read, and a configuration that they can change.
+Messages name a file by its ``label``. Does not interpret what the files say.
 """
 
 import os
@@ -12,73 +12,74 @@ from typing import Final
 
 from lib.domain.errors import ConfigError
 
-_UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
-_EXPOSED: Final = (
+UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
+NO_FILE: Final = "o arquivo não existe"
+NOT_READABLE_TEXT: Final = "falta permissão, ou não é um arquivo de texto em UTF-8"
+EXPOSED: Final = (
     "Outras contas podem ler {what} em {file}: rode chmod 600 nesse arquivo e tente de novo."
 )
-_CHANGEABLE: Final = (
+CHANGEABLE: Final = (
     "Outras contas podem alterar {what} em {file}: rode chmod go-w nesse arquivo e tente de novo."
 )
-_OTHERS_WRITE: Final = 0o022
-_OTHERS_ENTER: Final = 0o011
-_OWNERS: Final = 0o600
-_ROOTS: Final = 0o640
+_WRITABLE_BY_OTHERS: Final = 0o022
+_ENTERED_BY_OTHERS: Final = 0o011
+_OWNER_MODE: Final = 0o600
+_ROOT_MODE: Final = 0o640
 
 
-def read_secret(file: Path, what: str) -> str:
-    """The text of a file that only its owner may read; ConfigError where others may as well."""
-    require_private(file, what)
-    return read_text(file, what)
+def read_secret(file: Path, label: str) -> str:
+    """The text of a file that only its owner may read. Raises ConfigError."""
+    require_private(file, label)
+    return read_text(file, label)
 
 
-def require_private(file: Path, what: str) -> None:
-    """Raise ConfigError, which calls the file ``what``, where other accounts may read it."""
+def require_private(file: Path, label: str) -> None:
+    """Raise ConfigError if other accounts may read the file."""
     if is_exposed(file):
-        raise ConfigError(_EXPOSED, what=what, file=file)
+        raise ConfigError(EXPOSED, what=label, file=file)
 
 
 def is_exposed(file: Path) -> bool:
-    """Whether an account that is not the owner's may read the file.
+    """Check if an account other than the owner's may read the file.
 
-    As libpq has it: a file of root's may be readable by its group. Windows has no such bits.
+    As in libpq, a file that root owns may be readable by its group. Windows has no such bits.
     """
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
-        return False  # whoever reads it says so
-    allowed = _ROOTS if found.st_uid == 0 else _OWNERS
-    return (
-        os.name == "posix" and stat.S_ISREG(found.st_mode) and bool(found.st_mode & 0o77 & ~allowed)
-    )
+        return False  # reading the file reports the error
+    allowed = _ROOT_MODE if status.st_uid == 0 else _OWNER_MODE
+    exposed = stat.S_ISREG(status.st_mode) and status.st_mode & 0o77 & ~allowed
+    return os.name == "posix" and bool(exposed)
 
 
 def is_within_reach(file: Path) -> bool:
-    """Whether other accounts may enter every folder that leads to the file."""
+    """Check if other accounts may enter every folder on the path to the file."""
     with suppress(OSError):
-        return all(folder.stat().st_mode & _OTHERS_ENTER for folder in file.resolve().parents)
+        return all(folder.stat().st_mode & _ENTERED_BY_OTHERS for folder in file.resolve().parents)
     return True
 
 
-def require_unchangeable(file: Path, what: str) -> None:
-    """Raise ConfigError, which calls the file ``what``, where its group or all may write it.
+def require_unchangeable(file: Path, label: str) -> None:
+    """Raise ConfigError if the file's group or everybody may write it.
 
-    In a folder that they cannot enter, they cannot.
+    A file in a folder that other accounts cannot enter is safe.
     """
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
-        return  # whoever reads it says so
-    changeable = stat.S_ISREG(found.st_mode) and found.st_mode & _OTHERS_WRITE
+        return  # reading the file reports the error
+    changeable = stat.S_ISREG(status.st_mode) and status.st_mode & _WRITABLE_BY_OTHERS
     if os.name == "posix" and changeable and is_within_reach(file):
-        raise ConfigError(_CHANGEABLE, what=what, file=file)
+        raise ConfigError(CHANGEABLE, what=label, file=file)
 
 
-def read_text(file: Path, what: str) -> str:
-    """The file's text; ConfigError, which calls the file ``what``, if it cannot be read."""
+def read_text(file: Path, label: str) -> str:
+    """The file's text in UTF-8. Raises ConfigError."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        reason = "o arquivo não existe"
+        reason = NO_FILE
     except (OSError, ValueError):
-        reason = "falta permissão, ou não é um arquivo de texto em UTF-8"
-    raise ConfigError(_UNREADABLE, what=what, file=file, reason=reason)
+        reason = NOT_READABLE_TEXT
+    raise ConfigError(UNREADABLE, what=label, file=file, reason=reason)

@@ -1,7 +1,8 @@
-"""What can be configured: the keys, their values and their defaults, as frozen models.
+"""The configuration's keys, their valid values and their defaults, as frozen models.
 
-Owns what each key may be; a table of the configuration is a model here, and its description is
-what a message says is expected. `lib.config.loader` reads them. Reads secrets where they are kept.
+A table of the configuration is a model; a field's description is the expectation that an error
+message states. `lib.config.loader` fills the models. Secrets are read only when `Source.secret`
+is called.
 """
 
 import os
@@ -28,8 +29,8 @@ from lib.config.file_permissions import read_secret
 from lib.domain.messages import Notice
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
-_INSECURE: Final = (
+BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
+INSECURE: Final = (
     "A conexão de {side} com {host} aceita um servidor impostor (sslmode {sslmode}); use "
     "sslmode verify-full e retire allow_insecure."
 )
@@ -55,7 +56,7 @@ def _time_zone(name: str) -> str:
     return name
 
 
-# TOML's true would pass for 1; libpq reads the word "system" as the machine's own certificates.
+# TOML's true would pass for 1. libpq reads "system" as the operating system's certificates.
 _Int = Annotated[int, BeforeValidator(lambda v: None if isinstance(v, bool) else v)]
 _Text = Annotated[str, Field(min_length=1, description="um texto entre aspas, não vazio")]
 _A_FILE: Final = Field(description="o caminho de um arquivo")
@@ -66,7 +67,7 @@ _FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=Tr
 
 
 class Source(BaseModel):
-    """How to reach one database; relative paths are the project's, timeouts are seconds."""
+    """Connection to one database. Relative paths start at the project root; timeouts in seconds."""
 
     model_config = _FROZEN
     host: _Text
@@ -88,36 +89,36 @@ class Source(BaseModel):
 
     @property
     def local(self) -> bool:
-        """Whether nothing leaves this machine: a socket or a loopback address."""
+        """True for a socket or a loopback address: no traffic leaves this machine."""
         return _LOCAL.fullmatch(self.host) is not None
 
     @property
     def verified(self) -> bool:
-        """Whether no impostor can stand in for the server."""
+        """True if the server's identity is verified, or the server is local."""
         return self.local or self.sslmode == "verify-full"
 
     def secret(self) -> str | None:
-        """The password, read anew where a file, a service or a vault holds it.
+        """The password, read again on each call if it is in a file, a service or a vault.
 
-        Raises ConfigError where that cannot be read.
+        Raises ConfigError if it cannot be read.
         """
         if self.password_file:
             text = read_secret(self.password_file, "a senha (password_file)")
             return text.rstrip("\r\n") or None
-        return (
-            secret_references.resolve(self.password.get_secret_value()) if self.password else None
-        )
+        if self.password:
+            return secret_references.resolve(self.password.get_secret_value())
+        return None
 
 
 class Privacy(BaseModel):
-    """Whether the scheduled report shows card numbers and CPFs."""
+    """Masked or clear card numbers and CPFs in the scheduled report."""
 
     model_config = _FROZEN
     report: Literal["masked", "clear"] = Field(default="masked", description="masked ou clear")
 
 
 class Audit(BaseModel):
-    """Where every view, export and run is written down; an empty path writes nothing."""
+    """Location of the audit trail; an empty path disables it."""
 
     model_config = _FROZEN
     path: _File = ROOT / "audit.jsonl"
@@ -125,12 +126,12 @@ class Audit(BaseModel):
 
     @property
     def key(self) -> Path | None:
-        """The file of the key that seals the records."""
+        """The file of the key that authenticates the records."""
         return self.key_file or (self.path and self.path.with_name(f"{self.path.name}.key"))
 
 
 class Grant(BaseModel):
-    """What a person or a group may do, and with which merchants' data ("*" is every one)."""
+    """Roles and merchants of a person or a group ("*" stands for every merchant)."""
 
     model_config = _FROZEN
     roles: tuple[Literal["analyst", "clear_data", "auditor"], ...] = Field(
@@ -142,7 +143,7 @@ class Grant(BaseModel):
 
 
 class Access(BaseModel):
-    """Who may use the dashboard; without sign-in only this machine, and only where it says so."""
+    """Access to the dashboard. Without sign-in, only from this machine and only if enabled."""
 
     model_config = _FROZEN
     people: dict[_Text, Grant] = Field(default={}, description='"e-mail" = { roles, merchants }')
@@ -152,17 +153,17 @@ class Access(BaseModel):
 
 
 class History(BaseModel):
-    """Where every run is recorded; by default a file in the state folder of the system's user."""
+    """Location of the record of runs; by default a file in the user's state folder."""
 
     model_config = _FROZEN
     path: _File = None
 
 
 def _bytes(value: object) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?([MG])B", str(value))
-    if found is None:
+    size = re.fullmatch(r"([1-9][0-9]{0,5}) ?([MG])B", str(value))
+    if size is None:
         raise ValueError
-    return int(found[1]) * {"M": 10**6, "G": 10**9}[found[2]]
+    return int(size[1]) * {"M": 10**6, "G": 10**9}[size[2]]
 
 
 _Size = Annotated[
@@ -173,7 +174,7 @@ _Size = Annotated[
 
 
 class Dashboard(BaseModel):
-    """How much memory the dashboard's data sets may take together."""
+    """Memory limit of all the dashboard's data sets together."""
 
     model_config = _FROZEN
     memory_budget: _Size = Field(
@@ -182,9 +183,9 @@ class Dashboard(BaseModel):
 
 
 class Engine(BaseModel):
-    """How a reconciliation is run; without a kind, in memory as long as it fits the limit.
+    """Engine of a reconciliation; without a kind, in memory if it fits the memory limit.
 
-    ``memory_limit`` is for all processes together, half of the machine's by default.
+    ``memory_limit`` covers all processes together; by default half of the machine's memory.
     """
 
     model_config = _FROZEN
@@ -206,17 +207,17 @@ class Engine(BaseModel):
 
     @property
     def worker_count(self) -> int:
-        """How many processes work at a time: as many as there are processors, unless told."""
+        """Number of parallel processes; by default one per processor."""
         return self.workers or os.cpu_count() or 1
 
     @property
     def staging_folder(self) -> Path:
-        """Where the pieces lie while a reconciliation runs; on a disk, private to the user."""
+        """Folder of the intermediate files of a reconciliation: on a disk, private to the user."""
         return self.staging_dir or platformdirs.user_cache_path("marketing-data-aggregator")
 
 
 class Settings(BaseSettings):
-    """Everything that is configured; made by `load` or `from_values`, never changed."""
+    """The whole configuration, immutable; created by `loader.load` or `loader.from_values`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     window_days: Annotated[_Int, _whole(0, 36_500)] = 10
@@ -251,7 +252,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: Any, *_: Any, **__: Any
     ) -> tuple[Any, ...]:
-        """Only what `from_values` hands over, which has the environment in it already."""
+        """Use the arguments alone: `loader.from_values` has already merged the environment."""
         return (init_settings,)
 
     @property
@@ -261,31 +262,28 @@ class Settings(BaseSettings):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone whose dates the periods are in."""
+        """The time zone of the periods' dates."""
         return ZoneInfo(self.timezone)
 
     def warnings(self) -> list[Notice]:
-        """What is allowed but looks like a mistake, a sentence each."""
-        wrong = [cnpj for cnpj in self.merchants if not check_digits_ok(cnpj)]
-        digits = [Notice(_BAD_DIGITS, {"cnpj": cnpj}) for cnpj in wrong]
-        return [*self._insecure(), *digits]
-
-    def _insecure(self) -> list[Notice]:
+        """Notices about settings that are allowed but look like mistakes."""
         sides = {"transactions": self.transactions, "auth_logs": self.auth_logs}
-        return [
-            Notice(_INSECURE, {"side": side, "host": where.host, "sslmode": where.sslmode})
-            for side, where in sides.items()
-            if not where.verified
+        insecure = [
+            Notice(INSECURE, {"side": side, "host": source.host, "sslmode": source.sslmode})
+            for side, source in sides.items()
+            if not source.verified
         ]
+        wrong = [cnpj for cnpj in self.merchants if not check_digits_ok(cnpj)]
+        return [*insecure, *(Notice(BAD_DIGITS, {"cnpj": cnpj}) for cnpj in wrong)]
 
 
 def check_digits_ok(cnpj: str) -> bool:
-    """Whether the last two digits follow from the rest (Receita Federal, alphanumeric CNPJ)."""
+    """Verify the two check digits by Receita Federal's rule for alphanumeric CNPJs."""
     if not re.fullmatch(_CNPJ, cnpj):
         return False
     values = [ord(character) - ord("0") for character in cnpj]
     for end in (12, 13):
-        total = sum(v * (2 + place % 8) for place, v in enumerate(reversed(values[:end])))
+        total = sum(v * (2 + index % 8) for index, v in enumerate(reversed(values[:end])))
         if values[end] != -total % 11 % 10:
             return False
     return True

@@ -1,3 +1,1 @@
-"""Reading both servers: sessions, masking in SQL, COPY, time limits and error translation. Shows
-nothing.
-"""
+"""Read both servers: sessions, masking in SQL, COPY, time limits, error translation. No output."""

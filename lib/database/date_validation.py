@@ -1,7 +1,7 @@
-"""Holds what a source returned against the dates it was asked for.
+"""Check that returned dates lie in the requested window.
 
-A query file that overlooks ``:start`` or ``:end``, or moves its dates, would put records into a
-period that they are not of. Reads nothing and changes nothing.
+A query file that ignores ``:start`` or ``:end``, or shifts its dates, would report records of
+another period.
 """
 
 from __future__ import annotations
@@ -16,22 +16,20 @@ from lib.domain.errors import ContractError
 if TYPE_CHECKING:
     from lib.domain.requests import Side, Window
 
+OUTSIDE_WINDOW: Final = (
+    "{side}: a consulta devolveu datas fora do período pedido (de {first:%d/%m/%Y} a "
+    "{last:%d/%m/%Y}); use :start e :end no query_file."
+)
 DATES: Final = {"transactions": c.DATA_TRANSA, "auth_logs": c.DATA}
-"""The column of each side that the period is about."""
+"""The date column that the period applies to, by side."""
 
 
 def require_dates(side: Side, days: Any, window: Window) -> None:
-    """Raise ContractError if one of these dates (arrow) of the side's records is not the window's.
+    """Raise ContractError if any of the side's dates (an arrow array) is outside the window.
 
-    Records without a date are of every window.
+    Null dates are accepted.
     """
-    found = pc.min_max(days)
-    first, last = found["min"].as_py(), found["max"].as_py()
+    extremes = pc.min_max(days)
+    first, last = extremes["min"].as_py(), extremes["max"].as_py()
     if first is not None and (first < window.start or last > window.end):
-        raise ContractError(
-            "{side}: a consulta devolveu datas fora do período pedido (de {first:%d/%m/%Y} a "
-            "{last:%d/%m/%Y}); use :start e :end no query_file.",
-            side=side,
-            first=first,
-            last=last,
-        )
+        raise ContractError(OUTSIDE_WINDOW, side=side, first=first, last=last)

@@ -1,7 +1,7 @@
-"""What a driver's failures mean: one sentence that names the side and what to do, and its kind.
+"""Translate a driver's errors into AggregatorErrors that name the side and the remedy.
 
-Owns the reading of SQLSTATEs and of the few messages that have none. The driver's own words, which
-may carry values, stay out of the sentence. Opens nothing.
+Owns the interpretation of SQLSTATEs and of the few driver messages without one. The driver's own
+text may carry values, and is never repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lib.config.settings import Source
     from lib.domain.requests import Side
 
-_BY_STATE: Final = {
+BY_STATE: Final = {
     "28": "{side}: o servidor recusou o usuário ou a senha; confira user e password.",
     "3D": "{side}: o banco de dados configurado não existe no servidor; confira database.",
     "3F": "{side}: um esquema da consulta não existe no banco; confira o banco configurado.",
@@ -36,12 +36,30 @@ _BY_STATE: Final = {
     "08": "{side}: a conexão com o servidor caiu durante a leitura; tente de novo em instantes.",
     "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
 }
-_CONTRACT_STATES: Final = {
+"""Templates by SQLSTATE: the whole code, its first three characters or its class."""
+CONTRACT_STATES: Final = {
     "22021": "{side}: há textos fora da codificação do banco; peça a quem o administra que acerte.",
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
     "confira os tipos das colunas.",
 }
-# A line that is cut while COPY runs is a bare DatabaseError to the driver.
+OTHER_STATE: Final = "{side}: a leitura falhou no banco (código {code}); veja o log do servidor."
+NOT_CONNECTED: Final = (
+    "{side}: não foi possível conectar a {host}, porta {port}; "
+    "confira se o banco está no ar e se o endereço está certo."
+)
+WRONG_HOST: Final = (
+    "{side}: o certificado do servidor não é de {host}; confira host, e se não é um impostor."
+)
+UNTRUSTED: Final = (
+    "{side}: o certificado do servidor venceu ou não é de confiança; confira sslrootcert e a "
+    "validade dele."
+)
+CLIENT_CERTIFICATE: Final = (
+    "{side}: o servidor pede um certificado de cliente que sirva; confira sslcert e sslkey "
+    "(que só o dono pode ler)."
+)
+TLS_REFUSED: Final = "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
+# The driver raises a bare DatabaseError for a connection that is cut while COPY runs.
 _LOST: Final = (psycopg2.OperationalError, psycopg2.DatabaseError, psycopg2.InterfaceError)
 _TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
 _CONNECTING: Final = (
@@ -50,78 +68,55 @@ _CONNECTING: Final = (
     (r"too many clients|connection slots|too many connections|muit[ao]s (clientes|conex)", "53"),
 )
 _TLS: Final = (
-    (
-        r"does not match host name",
-        "{side}: o certificado do servidor não é de {host}; confira host, e se não é um impostor.",
-    ),
-    (
-        r"certificate verify failed",
-        "{side}: o certificado do servidor venceu ou não é de confiança; confira sslrootcert e a "
-        "validade dele.",
-    ),
-    (
-        r"client certificate|certificate required|private key",
-        "{side}: o servidor pede um certificado de cliente que sirva; confira sslcert e sslkey "
-        "(que só o dono pode ler).",
-    ),
-    (
-        r"certificate|SSL|TLS",
-        "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert.",
-    ),
+    (r"does not match host name", WRONG_HOST),
+    (r"certificate verify failed", UNTRUSTED),
+    (r"client certificate|certificate required|private key", CLIENT_CERTIFICATE),
+    (r"certificate|SSL|TLS", TLS_REFUSED),
 )
-# The names of this site (host, socket, user, database, files) are quoted, and say nothing of why.
+# Quoted names (host, socket, user, database, files) are the site's own and tell nothing of the
+# cause.
 _QUOTED: Final = re.compile(r"""["«“][^"»”]*["»”]""")
 _RESTARTING: Final = "starting up|shutting down|recovery|iniciando|deslig|recupera|terminating"
 
 
-def translate(problem: Exception, side: Side, where: Source) -> AggregatorError:
-    """The sentence for a driver's failure on this side; the driver's words stay out of it."""
-    original = getattr(problem, "orig", None) or problem
+def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
+    """The AggregatorError for a psycopg2 or SQLAlchemy error on this side."""
+    original = getattr(error, "orig", None) or error
     code = getattr(original, "pgcode", None) or ""
-    if isinstance(problem, exc.InvalidRequestError):  # the pool gave up on finding a live one
-        return TransientError(_BY_STATE["08"], side=side)
+    if isinstance(error, exc.InvalidRequestError):  # the pool has no live connection
+        return TransientError(BY_STATE["08"], side=side)
     if not code and type(original) in _LOST:
-        if original is problem:  # SQLAlchemy wraps what happens while connecting, nothing later
-            return TransientError(_BY_STATE["08"], side=side)
-        return _not_connected(_QUOTED.sub('""', str(original)), side, where)
+        if original is error:  # SQLAlchemy wraps errors of connecting only
+            return TransientError(BY_STATE["08"], side=side)
+        return _not_connected(_QUOTED.sub('""', str(original)), side, source)
     for length in (5, 3, 2):
         prefix = code[:length]
-        if prefix in _CONTRACT_STATES:
-            return ContractError(_CONTRACT_STATES[prefix], side=side, code=code)
-        if prefix in _BY_STATE:
+        if prefix in CONTRACT_STATES:
+            return ContractError(CONTRACT_STATES[prefix], side=side, code=code)
+        if prefix in BY_STATE:
             kind = ContractError if prefix in ("42P01", "42703") else ExtractionError
             kind = TransientError if _TRANSIENT.fullmatch(code) else kind
             name = _identifier(original)
-            return kind(_BY_STATE[prefix], side=side, code=code, name=name)
-    return ExtractionError(
-        "{side}: a leitura falhou no banco (código {code}); veja o log do servidor.",
-        side=side,
-        code=code or "?",
-    )
+            return kind(BY_STATE[prefix], side=side, code=code, name=name)
+    return ExtractionError(OTHER_STATE, side=side, code=code or "?")
 
 
-def _not_connected(words: str, side: Side, where: Source) -> ExtractionError:
+def _not_connected(message: str, side: Side, source: Source) -> ExtractionError:
     for pattern, state in _CONNECTING:
-        if re.search(pattern, words, re.IGNORECASE):
+        if re.search(pattern, message, re.IGNORECASE):
             kind = TransientError if state == "53" else ExtractionError
-            return kind(_BY_STATE[state], side=side)
-    for pattern, sentence in _TLS:
-        if re.search(pattern, words) and "SYSCALL" not in words:
-            return ExtractionError(sentence, side=side, host=where.host)
-    # A server that answers, but with a refusal of no known kind, will refuse again.
-    refused = "FATAL" in words and not re.search(_RESTARTING, words, re.IGNORECASE)
+            return kind(BY_STATE[state], side=side)
+    for pattern, template in _TLS:
+        if re.search(pattern, message) and "SYSCALL" not in message:
+            return ExtractionError(template, side=side, host=source.host)
+    # A server that refuses for an unknown reason will refuse again.
+    refused = "FATAL" in message and not re.search(_RESTARTING, message, re.IGNORECASE)
     kind = ExtractionError if refused else TransientError
-    return kind(
-        "{side}: não foi possível conectar a {host}, porta {port}; "
-        "confira se o banco está no ar e se o endereço está certo.",
-        side=side,
-        host=where.host,
-        port=where.port,
-    )
+    return kind(NOT_CONNECTED, side=side, host=source.host, port=source.port)
 
 
-def _identifier(problem: BaseException) -> str:
-    """The table or column a message names: an identifier, never a value."""
-    primary = getattr(getattr(problem, "diag", None), "message_primary", None) or ""
+def _identifier(error: BaseException) -> str:
+    """The table or column that a driver's message names: an identifier, never a value."""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None) or ""
     named = re.search(r'"([\w.]{1,63})"|(?:table|view|schema|column) ([\w.]{1,63})', primary)
     return next((n for n in named.groups() if n), "?") if named else "?"

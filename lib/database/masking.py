@@ -1,9 +1,9 @@
-"""The SQL that masks and tokenises, so that clear values never leave the servers.
+"""Build the SQL that masks and tokenises, so that clear values never leave the servers.
 
 Each function takes and returns SQL expressions; `transactions` and `auth_logs` wrap a source
-query in them. Bound parameters stay parameters (``:key`` is the token key). Runs nothing.
-The rules are the contract's: PCI DSS 3.4.1 allows the first six and the last four digits of a
-card to be shown, 3.5.1.1 asks for a key in any hash of one.
+query. Bound parameters stay parameters (``:key`` is the token key). Executes nothing.
+The rules are the contract's: PCI DSS 3.4.1 allows the display of a card's first six and last four
+digits, and 3.5.1.1 requires a key in any hash of a card number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from lib.domain import columns as c
 
 EXCEL_CELL: Final = 32_767
-"""The longest text a cell holds; one character more is kept, so that the cut can be marked."""
+"""Characters in a cell; texts keep one more, so that the workbook can mark the cut."""
 
 _LONG_RUNS: Final = (
     r"\d{11,}"  # any card number or bare CPF, also one behind a prefix
@@ -25,7 +25,7 @@ _CANDIDATE: Final = r"\d[\d .-]{9}\d"
 
 
 def card(value: str) -> str:
-    """First 6, six asterisks, last 4 digits; fewer than 13 digits show the last 4, below 9 none."""
+    """Show the first 6 and last 4 digits; below 13 digits only the last 4, below 9 none."""
     return _by_digits(
         value,
         "CASE WHEN length({d}) >= 13 THEN substr({d}, 1, 6) || '******' || right({d}, 4)"
@@ -35,7 +35,7 @@ def card(value: str) -> str:
 
 
 def cpf(value: str) -> str:
-    """``***.456.789-**``; anything but 11 digits is asterisks only."""
+    """Show ``***.456.789-**``, or asterisks only unless there are exactly 11 digits."""
     return _by_digits(
         value,
         "CASE WHEN length({d}) = 11"
@@ -45,7 +45,7 @@ def cpf(value: str) -> str:
 
 
 def text(value: str) -> str:
-    """The text with every run that could be a card number or a CPF replaced by six asterisks."""
+    """Replace every run of digits that could be a card number or a CPF by six asterisks."""
     return (
         f"CASE WHEN {value} ~ '{_CANDIDATE}'"
         f" THEN regexp_replace({value}, '{_LONG_RUNS}', '******', 'g') ELSE {value} END"
@@ -53,7 +53,7 @@ def text(value: str) -> str:
 
 
 def token(value: str) -> str:
-    """Sixteen hexadecimal digits: the first 8 bytes of sha256(key || value); NULL for blanks."""
+    """The first 8 bytes of sha256(key || value) as 16 hexadecimal digits; NULL for blanks."""
     return (
         f"CASE WHEN {value} <> ''"
         f" THEN encode(substr(sha256(:key || convert_to({value}, 'UTF8')), 1, 8), 'hex') END"
@@ -61,14 +61,14 @@ def token(value: str) -> str:
 
 
 def virtual_number(value: str, prefix_length: int | str) -> str:
-    """The virtual card number without its prefix; ``auto`` drops 6 where no card is that long."""
+    """Drop the prefix of a virtual card number; ``auto`` drops 6 characters above 19."""
     if prefix_length == "auto":
         return f"CASE WHEN length({value}) > 19 THEN substr({value}, 7) ELSE {value} END"
     return f"substr({value}, {int(prefix_length) + 1})"
 
 
 def transactions(query: str, *, clear: bool, prefix_length: int | str) -> str:
-    """The transactions query with `columns.TRANSACTIONS` as its columns, times as seconds."""
+    """Wrap the transactions query: columns as in `columns.TRANSACTIONS`, times in seconds."""
     q = {name: f"q.{name}" for name in c.TRANSACTIONS_QUERY}
     cards = {name: q[name] + "::text" for name in (c.NUM_CPF, c.NUM_CARTAO)}
     virtual = virtual_number(f"{q[c.NUM_CARTAO_VIRTUAL]}::text", prefix_length)
@@ -93,7 +93,7 @@ def transactions(query: str, *, clear: bool, prefix_length: int | str) -> str:
 
 
 def auth_logs(query: str, *, clear: bool) -> str:
-    """The log query with `columns.AUTH_LOGS` (or the clear variant) as its columns."""
+    """Wrap the log query: columns as in `columns.AUTH_LOGS` or its clear variant."""
     inner = (
         f"SELECT q.{c.NUM_CARTAO}::text AS {c.NUM_CARTAO}, q.{c.DATA}::date AS {c.DATA},"
         f" {_seconds(f'q.{c.HORA}')} AS {c.HORA}, q.{c.COD_RESPOSTA}::text AS {c.COD_RESPOSTA},"
@@ -114,8 +114,8 @@ def auth_logs(query: str, *, clear: bool) -> str:
 
 
 def _select(names: tuple[str, ...], shown: dict[str, str], inner: str) -> str:
-    listed = ", ".join(f"{shown.get(name, f'm.{name}')} AS {name}" for name in names)
-    return f"SELECT {listed} FROM ({inner}) AS m"
+    columns = ", ".join(f"{shown.get(name, f'm.{name}')} AS {name}" for name in names)
+    return f"SELECT {columns} FROM ({inner}) AS m"
 
 
 def _plain(value: str) -> str:
@@ -123,7 +123,7 @@ def _plain(value: str) -> str:
 
 
 def _by_digits(value: str, mask: str) -> str:
-    """The mask over the digits of a value; blanks are NULL."""
+    """Apply the mask to the digits of a value; NULL for blanks."""
     digits = f"regexp_replace({value}, '[^0-9]', '', 'g')"
     return (
         f"CASE WHEN ({value} = '') IS NOT FALSE THEN NULL"
@@ -133,12 +133,12 @@ def _by_digits(value: str, mask: str) -> str:
 
 
 def _seconds(value: str) -> str:
-    """A time as whole seconds after midnight, fractions dropped."""
+    """Convert a time to whole seconds after midnight, without fractions."""
     return f"floor(date_part('epoch', {value}::time))::int % 86400"
 
 
 def _bounded(stored: str, shown: str) -> str:
-    """The shown text, no longer than a cell with one character to spare."""
+    """Cut the shown text to one character more than a cell holds."""
     return (
         f"CASE WHEN octet_length({stored}) > {EXCEL_CELL}"
         f" THEN left({shown}, {EXCEL_CELL + 1}) ELSE {shown} END"

@@ -1,7 +1,7 @@
-"""Proves, before anything is read for anybody, that both databases keep users' rows apart.
+"""Prove before a read that both databases enforce row-level security. Changes nothing.
 
-For each side: its query reads no table without active policies, is refused where the policies
-may not be left out, and gives nothing to a user whom nobody knows. Changes nothing.
+For each side: its query reads no table without active policies, the server refuses it rather than
+bypass a policy, and it returns nothing to an unknown user.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
     from lib.database.sessions import Cursor
     from lib.domain.requests import Side, Window
 
-_UNPROTECTED: Final = (
+UNPROTECTED: Final = (
     "{side}: row_level_security está ligada, mas o banco não separa as linhas de {table} para o "
     "usuário configurado; aplique docs/row_level_security.sql."
 )
-_STATEMENTS: Final = 2.0
-"""How many of a session's statements may take their whole time."""
-_OPEN: Final = (
+OPEN: Final = (
     "{side}: row_level_security está ligada, mas o banco mostra linhas a quem ninguém conhece; "
     "confira as políticas (docs/row_level_security.sql)."
 )
 
+_STATEMENTS: Final = 2.0
+"""The time limit of a session, in statement timeouts."""
+
 
 def prove(settings: Settings, window: Window) -> None:
-    """Raise ExtractionError where a side does not protect its rows; nothing if not asked for."""
+    """Raise ExtractionError if a side does not protect its rows; skip if not configured."""
     if not settings.row_level_security:
         return
     for side in requests.SIDES:
@@ -42,8 +43,8 @@ def prove(settings: Settings, window: Window) -> None:
 
 def _prove(settings: Settings, side: Side, window: Window) -> None:
     query = f"SELECT FROM (\n{sessions.query(settings, side)}\n) AS q"
-    nobody = secrets.token_hex(16)
-    with sessions.session(settings, side, nobody, limit=_limit(settings, side)) as cursor:
+    unknown_user = secrets.token_hex(16)
+    with sessions.session(settings, side, unknown_user, limit=_limit(settings, side)) as cursor:
         statement = sessions.render(cursor, side, query, window.parameters)
         cursor.execute(b"EXPLAIN (VERBOSE, FORMAT JSON) " + statement)
         for table in sorted(set(_tables(_plan(cursor)))):
@@ -51,16 +52,16 @@ def _prove(settings: Settings, side: Side, window: Window) -> None:
                 "SELECT row_security_active(format('%%I.%%I', %s::text, %s::text)::regclass)", table
             )
             if cursor.fetchone() != (True,):
-                raise ContractError(_UNPROTECTED, side=side, table=".".join(table))
+                raise ContractError(UNPROTECTED, side=side, table=".".join(table))
         cursor.execute(statement + b" LIMIT 1")
         if cursor.fetchone() is not None:
-            raise ContractError(_OPEN, side=side)
+            raise ContractError(OPEN, side=side)
     if not _refused_without_policies(settings, side, statement):
-        raise ContractError(_UNPROTECTED, side=side, table="query_file")
+        raise ContractError(UNPROTECTED, side=side, table="query_file")
 
 
 def _refused_without_policies(settings: Settings, side: Side, statement: bytes) -> bool:
-    """Whether the server refuses rather than leave the policies out, as it then would."""
+    """Check that the server refuses the statement when the session would bypass policies."""
     try:
         with sessions.session(settings, side, limit=_limit(settings, side)) as cursor:
             cursor.execute("SET LOCAL row_security = off")
@@ -73,16 +74,16 @@ def _refused_without_policies(settings: Settings, side: Side, statement: bytes) 
 
 
 def _limit(settings: Settings, side: Side) -> float:
-    return _STATEMENTS * sessions.source(settings, side).statement_timeout
+    return _STATEMENTS * sessions.source_of(settings, side).statement_timeout
 
 
 def _plan(cursor: Cursor) -> Any:
-    (found,) = cursor.fetchone()
-    return json.loads(found) if isinstance(found, str) else found
+    (plan,) = cursor.fetchone()
+    return json.loads(plan) if isinstance(plan, str) else plan
 
 
 def _tables(plan: Any) -> Iterator[tuple[str, str]]:
-    """Schema and name of every table in a plan but those that only a policy reads."""
+    """Schema and name of every table in a plan, except tables that only a policy reads."""
     if isinstance(plan, list):
         for part in plan:
             yield from _tables(part)

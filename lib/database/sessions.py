@@ -1,8 +1,7 @@
-"""The two source databases: one pooled, read-only engine a side, and sessions on it.
+"""Open read-only sessions on the two source databases, on one pooled engine per side.
 
-Owns connection settings and sessions (READ ONLY, REPEATABLE READ, timeouts, keepalives), whose
-errors come out as sentences. Passwords travel in `URL` objects only. Runs no query of the product's
-own.
+Owns connection settings (READ ONLY, REPEATABLE READ, timeouts, keepalives) and translates errors.
+Passwords stay in `URL` objects. Also loads and renders the side's query.
 """
 
 from __future__ import annotations
@@ -31,29 +30,41 @@ if TYPE_CHECKING:
     from lib.config.settings import Settings, Source
 
 Cursor = Any
-"""A psycopg2 cursor; the driver ships no types."""
+"""A psycopg2 cursor; the driver has no type annotations."""
 
 SILENCE_SECONDS: Final = 5.0
+"""Time that a server may be silent beyond its statement timeout."""
+LOST_SNAPSHOT: Final = (
+    "{side}: o instante guardado da leitura se perdeu com a conexão que o guardava; "
+    "tente de novo em instantes."
+)
+UNKNOWN_PARAMETER: Final = (
+    "{side}: a consulta usa o parâmetro desconhecido :{name}; há {known} "
+    "(escreva \\: para um dois-pontos comum)."
+)
+UNREADABLE_QUERY: Final = (
+    "{side}: não foi possível ler o arquivo de consulta {path}; confira query_file."
+)
 _AS_USER: Final = "SELECT set_config('app.user', %s, true)"
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
 _DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
 
 
-def source(settings: Settings, side: Side) -> Source:
-    """The configured connection of this side."""
+def source_of(settings: Settings, side: Side) -> Source:
+    """The side's configured connection."""
     return settings.transactions if side == "transactions" else settings.auth_logs
 
 
 def silence_limit(settings: Settings, side: Side) -> float:
-    """Seconds a server may be silent: its own statement timeout and a margin."""
-    return source(settings, side).statement_timeout + SILENCE_SECONDS
+    """Seconds that the side's server may be silent during a read."""
+    return source_of(settings, side).statement_timeout + SILENCE_SECONDS
 
 
 def engine(settings: Settings, side: Side) -> Engine:
-    """The pooled engine of this side, the same one for the same configuration."""
-    where = source(settings, side)
-    return _engine(where, where.secret())
+    """The side's pooled engine; equal configurations share one."""
+    source = source_of(settings, side)
+    return _engine(source, source.secret())
 
 
 @contextmanager
@@ -65,12 +76,13 @@ def session(
     *,
     limit: float | None = None,
 ) -> Iterator[Cursor]:
-    """A driver cursor in a read-only snapshot of this side; its errors come out translated.
+    """Open a driver cursor in a read-only snapshot of this side; driver errors are translated.
 
-    With row-level security the snapshot is this user's, and without a name the login's own.
-    ``snapshot`` names one that another session exported, and still holds. Who has no watchdog of
-    their own give a ``limit`` in seconds, beyond which a server that stands still is left.
+    With row-level security the session sees the rows of ``user``, by default the login.
+    ``snapshot`` names a snapshot that another session has exported and still holds. ``limit`` is
+    the session's time limit in seconds, for callers without a watchdog of their own.
     """
+    source = source_of(settings, side)
     try:
         with _open(engine(settings, side)) as connection:
             driver: Any = connection.connection.driver_connection
@@ -81,85 +93,70 @@ def session(
                     if snapshot is not None:
                         _adopt(cursor, side, snapshot)
                     if settings.row_level_security:
-                        # Of this transaction only: the next one on this connection is nobody's.
-                        cursor.execute(_AS_USER, (user or source(settings, side).user,))
+                        # Transaction-local: the connection's next transaction has no user.
+                        cursor.execute(_AS_USER, (user or source.user,))
                     yield cursor
             finally:
-                _end(driver, source(settings, side).connect_timeout)
+                _roll_back(driver, source.connect_timeout)
                 if driver.closed:
-                    # The pool would otherwise try to roll back, fail and log a traceback.
+                    # Otherwise the pool would try to roll back, fail and log a traceback.
                     connection.invalidate()
-    except (psycopg2.Error, exc.SQLAlchemyError) as problem:
-        raise translate(problem, side, source(settings, side)) from problem
+    except (psycopg2.Error, exc.SQLAlchemyError) as error:
+        raise translate(error, side, source) from error
 
 
 def _adopt(cursor: Cursor, side: Side, snapshot: str) -> None:
     try:
         cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
-    except (psycopg2.errors.UndefinedObject, psycopg2.errors.InvalidParameterValue) as problem:
-        raise TransientError(
-            "{side}: o instante guardado da leitura se perdeu com a conexão que o guardava; "
-            "tente de novo em instantes.",
-            side=side,
-        ) from problem
+    except (psycopg2.errors.UndefinedObject, psycopg2.errors.InvalidParameterValue) as error:
+        raise TransientError(LOST_SNAPSHOT, side=side) from error
 
 
-def _end(driver: Any, seconds: float) -> None:
-    """Roll back, as the pool would without a time limit; a server that stands still is left."""
-    # What was read is whole: a connection that is lost from here on fails nobody.
+def _roll_back(driver: Any, seconds: float) -> None:
+    """Roll back within a time limit, which the pool's own rollback does not have."""
+    # The read is complete: a connection lost from here on is no failure.
     with suppress(psycopg2.Error):
         if not driver.closed:
             with Watchdog(driver.fileno(), seconds):
                 driver.rollback()
 
 
-def lacks_permission(problem: BaseException) -> bool:
-    """Whether this failure of a session is the server's refusal to let its login read."""
-    cause = problem.__cause__
-    return isinstance(cause, psycopg2.errors.InsufficientPrivilege)
+def lacks_permission(error: BaseException) -> bool:
+    """Check if a session's error is the server's refusal of a permission to its login."""
+    return isinstance(error.__cause__, psycopg2.errors.InsufficientPrivilege)
 
 
 def cancel(settings: Settings, side: Side, process: int) -> None:
-    """Ask the side's server to end this process's statement. Raises ExtractionError."""
-    # Over a connection of its own: the driver's way has no time limit and holds up the program.
-    with session(settings, side, limit=source(settings, side).connect_timeout) as cursor:
+    """Cancel the statement of this server process. Raises ExtractionError."""
+    # On a separate connection: the driver's own cancel has no time limit and blocks the process.
+    with session(settings, side, limit=source_of(settings, side).connect_timeout) as cursor:
         cursor.execute("SELECT pg_cancel_backend(%s)", (process,))
 
 
 def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) -> bytes:
-    """The side's statement with its parameters written in by the driver, as COPY needs it."""
-    # SQLAlchemy takes a parameter with a cast right behind it for no parameter.
+    """The statement with its parameters rendered in by the driver, because COPY takes none."""
+    # SQLAlchemy does not recognise a parameter that is followed by a cast without a space.
     spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
     compiled = text(spaced).compile(dialect=_DIALECT)
     unknown = sorted(set(compiled.params) - set(parameters))
     if unknown:
-        raise ContractError(
-            "{side}: a consulta usa o parâmetro desconhecido :{name}; há {known} "
-            "(escreva \\: para um dois-pontos comum).",
-            side=side,
-            name=unknown[0],
-            known=", ".join(f":{name}" for name in sorted(parameters)),
-        )
+        known = ", ".join(f":{name}" for name in sorted(parameters))
+        raise ContractError(UNKNOWN_PARAMETER, side=side, name=unknown[0], known=known)
     rendered: bytes = cursor.mogrify(str(compiled), parameters)
     return rendered
 
 
 def query(settings: Settings, side: Side) -> str:
-    """The SQL of this side: its query file, else the default of the contract's tables."""
-    where = source(settings, side)
-    path = where.query_file or _DEFAULT_QUERIES / f"{side}.sql"
+    """The side's SQL: its query file, or by default the query on the contract's tables."""
+    path = source_of(settings, side).query_file or _DEFAULT_QUERIES / f"{side}.sql"
     try:
         return path.read_text(encoding="utf-8-sig").strip().rstrip(";")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ExtractionError(
-            "{side}: não foi possível ler o arquivo de consulta {path}; confira query_file.",
-            side=side,
-            path=path,
-        ) from problem
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExtractionError(UNREADABLE_QUERY, side=side, path=path) from error
 
 
 def _open(pool: Engine) -> Connection:
-    """A connection of the pool; setting up a new one is under a time limit until it is here."""
+    """Check a connection out of the pool; the set-up of a new one has a time limit."""
     with ExitStack() as limits:
         token = _SETTING_UP.set(limits)
         try:
@@ -169,18 +166,18 @@ def _open(pool: Engine) -> Connection:
 
 
 @lru_cache(maxsize=16)
-def _engine(where: Source, password: str | None) -> Engine:
+def _engine(source: Source, password: str | None) -> Engine:
     url = URL.create(
         "postgresql+psycopg2",
-        username=where.user,
+        username=source.user,
         password=password,
-        host=where.host,
-        port=where.port,
-        database=where.database,
+        host=source.host,
+        port=source.port,
+        database=source.database,
     )
     options = {
-        "statement_timeout": str(where.statement_timeout * 1000),
-        # A snapshot is held by a session that has nothing else to do.
+        "statement_timeout": str(source.statement_timeout * 1000),
+        # A session that holds an exported snapshot is idle for the whole read.
         "idle_in_transaction_session_timeout": "0",
         "default_transaction_read_only": "on",
         "default_transaction_isolation": r"repeatable\ read",
@@ -188,8 +185,8 @@ def _engine(where: Source, password: str | None) -> Engine:
         "standard_conforming_strings": "on",
     }
     arguments: dict[str, object] = {
-        "sslmode": where.sslmode,
-        "connect_timeout": where.connect_timeout,
+        "sslmode": source.sslmode,
+        "connect_timeout": source.connect_timeout,
         "client_encoding": "utf8",
         "application_name": "marketing-data-aggregator",
         "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
@@ -199,9 +196,9 @@ def _engine(where: Source, password: str | None) -> Engine:
         "tcp_user_timeout": 10_000,
     }
     for name in ("sslrootcert", "sslcert", "sslkey"):
-        if path := getattr(where, name):
+        if path := getattr(source, name):
             arguments[name] = str(path)
-    made = create_engine(
+    engine = create_engine(
         url,
         pool_recycle=1800,
         hide_parameters=True,
@@ -209,21 +206,21 @@ def _engine(where: Source, password: str | None) -> Engine:
         connect_args=arguments,
     )
 
-    @event.listens_for(made, "do_connect")
-    def connect(dialect: Any, _: object, words: Any, options: Any) -> Any:
-        # The pool asks a new connection questions of its own, which no time limit of libpq covers.
-        driver = dialect.connect(*words, **options)
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: object, args: Any, options: Any) -> Any:
+        # SQLAlchemy queries each new connection, and no time limit of libpq covers that.
+        driver = dialect.connect(*args, **options)
         if limits := _SETTING_UP.get():
-            limits.enter_context(Watchdog(driver.fileno(), where.connect_timeout))
+            limits.enter_context(Watchdog(driver.fileno(), source.connect_timeout))
         return driver
 
-    @event.listens_for(made, "checkout")
+    @event.listens_for(engine, "checkout")
     def ping(driver: Any, *_: object) -> None:
-        # The pool's own ping would wait for ever where the server's process is stopped.
+        # The pool's own ping has no time limit and would wait forever for a stopped server process.
         try:
-            with Watchdog(driver.fileno(), where.connect_timeout):
+            with Watchdog(driver.fileno(), source.connect_timeout):
                 _DIALECT.do_ping(driver)  # type: ignore[no-untyped-call]
-        except psycopg2.Error as problem:
-            raise exc.DisconnectionError from problem
+        except psycopg2.Error as error:
+            raise exc.DisconnectionError from error
 
-    return made
+    return engine

@@ -1,4 +1,4 @@
-"""One moment of each database for all who read it: an exported snapshot, held while they do."""
+"""Export one snapshot of each database, which several sessions read at the same moment."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def held(settings: Settings, user: str | None) -> Iterator[dict[Side, str]]:
-    """The names under which other sessions adopt the snapshots; both are taken on entering.
+def export(settings: Settings, user: str | None) -> Iterator[dict[Side, str]]:
+    """Take both snapshots and give the names under which other sessions adopt them.
 
-    One connection a database is busy with it until the block ends. Raises ExtractionError.
+    Holds one connection per database until the block ends. Raises ExtractionError.
     """
     with ExitStack() as open_sessions:
         names: dict[Side, str] = {}

@@ -1,7 +1,6 @@
-"""Looks at a source without fetching its records: does the query work, and what does it count.
+"""Check a source without fetching its records: columns, permissions, counts and clock.
 
-For `lib.delivery.diagnosis`; a run does not need it. Speaks SQL through `lib.database.sessions`
-and formats none of the values it was given.
+Serves `lib.delivery.diagnosis`; a run does not need it.
 """
 
 from __future__ import annotations
@@ -18,16 +17,15 @@ if TYPE_CHECKING:
     from lib.domain.requests import Side
 
 _STATEMENTS: Final = 4.0
-"""How many of a survey's statements may take their whole time."""
+"""The survey's time limit, in statement timeouts."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a side answered to `survey`; ``server_time`` is its clock, seconds since 1970 UTC.
+    """Result of `survey`; ``server_time`` is the server's clock in seconds since 1970 UTC.
 
-    ``odd_cards`` counts card numbers with other characters than digits, ``end_of_day`` times that
-    are written 24:00:00; ``any_merchant`` says whether there is any record of the period when the
-    merchant's field is not looked at.
+    ``odd_cards`` counts card numbers with characters other than digits, ``end_of_day`` times
+    written as 24:00:00. ``any_merchant`` is true if the period has records of any merchant.
     """
 
     version: str
@@ -40,7 +38,7 @@ class Survey:
 
 def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
     """Check the side's columns and permissions, and count its records without fetching any."""
-    limit = _STATEMENTS * sessions.source(settings, side).statement_timeout
+    limit = _STATEMENTS * sessions.source_of(settings, side).statement_timeout
     with sessions.session(settings, side, window.user, limit=limit) as cursor:
         copy_reader.check_columns(cursor, settings, side, window)
         select = copy_reader.masked_select(cursor, settings, side, window, clear=False)
@@ -55,9 +53,8 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
         cursor.execute(sessions.render(cursor, side, counts, window.parameters))
         rows, odd_cards, end_of_day = cursor.fetchone()
         anyone = {**window.parameters, "merchant_field": ""}
-        cursor.execute(
-            sessions.render(cursor, side, f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)", anyone)
-        )
+        exists = f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)"
+        cursor.execute(sessions.render(cursor, side, exists, anyone))
         (any_merchant,) = cursor.fetchone()
         cursor.execute(
             "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())"

@@ -208,7 +208,7 @@ def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Re
 
 def _prove(settings: Settings, asked: Request) -> None:
     """The databases keep users' rows apart, asked again where they do not answer."""
-    retry.persist(partial(row_level_security.prove, settings, requests.window_of(asked)))
+    retry.call(partial(row_level_security.prove, settings, requests.window_of(asked)))
 
 
 def _in_memory(

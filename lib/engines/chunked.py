@@ -60,7 +60,7 @@ def matched(
         job, shares = _job(settings, asked, clear, stage)
         moment = stack.enter_context(ExitStack())
         if stage.staged is None:
-            held = snapshots.held(settings, job.window.user)
+            held = snapshots.export(settings, job.window.user)
             job = replace(job, snapshots=moment.enter_context(held))
             read = _staged(job, pool, shares, progress)
             stage.complete(vars(read))

@@ -68,12 +68,12 @@ class Staged:
 
 def stage_transactions(job: Job, part: Slice) -> Staged:
     """Read and stage a share of the transactions. Raises ExtractionError."""
-    return retry.persist(lambda: _read(job, part, keep_transactions))
+    return retry.call(lambda: _read(job, part, keep_transactions))
 
 
 def stage_auth_logs(job: Job, part: Slice) -> Staged:
     """Read and stage a share of the logs, after `Routes` are known. Raises ExtractionError."""
-    return retry.persist(lambda: _read(job, part, keep_auth_logs))
+    return retry.call(lambda: _read(job, part, keep_auth_logs))
 
 
 def keep_transactions(job: Job, part: Slice, pieces: Iterable[pa.Table]) -> Staged:

@@ -36,7 +36,7 @@ def records(settings: Settings, window: Window) -> int:
     """How many records both sides may have; twice the larger, as a server guesses what it cannot
     know of a text's content. Reads none. Raises ExtractionError.
     """
-    return 2 * max(retry.persist(partial(_rows, settings, s, window)) for s in requests.SIDES)
+    return 2 * max(retry.call(partial(_rows, settings, s, window)) for s in requests.SIDES)
 
 
 def kind(settings: Settings, window: Window) -> Kind:

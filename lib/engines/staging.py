@@ -75,7 +75,7 @@ def reading(settings: Settings) -> str:
     where = [
         [s.host, s.port, s.database, s.user, sessions.query(settings, side)]
         for side in requests.SIDES
-        for s in [sessions.source(settings, side)]
+        for s in [sessions.source_of(settings, side)]
     ]
     told = [__version__, settings.virtual_prefix_length, where]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -73,9 +73,8 @@ def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Vault]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VAULT_ADDR", stub.address)
     monkeypatch.setenv("VAULT_TOKEN", TOKEN)
-    secret_references.forget()
+    monkeypatch.setattr(secret_references, "_cache", {})
     yield stub
-    secret_references.forget()
     server.shutdown()
     server.server_close()
 
@@ -115,7 +114,7 @@ def test_a_changed_password_is_found_once_the_kept_one_is_old(
     assert secret_references.resolve(REFERENCE) == PASSWORD
     vault.secrets[PATH] = {"password": "new"}
     assert secret_references.resolve(REFERENCE) == PASSWORD
-    monkeypatch.setattr(secret_references, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(secret_references, "CACHE_SECONDS", 0.0)
     assert secret_references.resolve(REFERENCE) == "new"
 
 

@@ -42,7 +42,7 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("failures", [0, 1, 2])
 def test_what_heals_within_three_attempts_gives_its_answer(failures: int) -> None:
     ask, asked = answering(*[LOST] * failures, "lido")
-    assert (retry.persist(ask), len(asked)) == ("lido", failures + 1)
+    assert (retry.call(ask), len(asked)) == ("lido", failures + 1)
 
 
 def test_what_does_not_heal_is_asked_three_times_and_raises_its_own_error(
@@ -50,7 +50,7 @@ def test_what_does_not_heal_is_asked_three_times_and_raises_its_own_error(
 ) -> None:
     ask, asked = answering(*[LOST] * 9)
     with pytest.raises(TransientError, match="a conexão caiu"):
-        retry.persist(ask)
+        retry.call(ask)
     assert len(asked) == retry.ATTEMPTS
     assert [(r.levelno, r.getMessage().partition(" (")[0]) for r in caplog.records] == [
         (logging.WARNING, "auth_logs: a conexão caiu.")
@@ -61,7 +61,7 @@ def test_what_does_not_heal_is_asked_three_times_and_raises_its_own_error(
 def test_what_cannot_heal_is_asked_once(kind: type[AggregatorError]) -> None:
     ask, asked = answering(kind("não"), "lido")
     with pytest.raises(kind):
-        retry.persist(ask)
+        retry.call(ask)
     assert len(asked) == 1
 
 
@@ -70,7 +70,7 @@ def test_the_first_wait_is_a_second_and_the_next_is_longer(monkeypatch: pytest.M
     monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 1.0)
     monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
     ask, _ = answering(LOST, LOST, "lido")
-    retry.persist(ask)
+    retry.call(ask)
     assert waits == [1.0, 2.0]
 
 
@@ -78,5 +78,5 @@ def test_no_attempt_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(retry, "DEADLINE_SECONDS", 0.0)
     ask, asked = answering(LOST, "lido")
     with pytest.raises(TransientError):
-        retry.persist(ask)
+        retry.call(ask)
     assert len(asked) == 1

@@ -1,4 +1,4 @@
-"""The demonstration's data, and its two servers as they are really started."""
+"""The demonstration's data and its two real servers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from lib.config.settings import check_digits_ok
 from lib.demo import data as demo_data
 from lib.demo import servers
 from lib.domain.errors import ConfigError, ExtractionError
+from tests.support.sentences import pattern
 from tests.support.servers import Databases, holding_demo, new_folder, running_under
 
 TODAY = date(2026, 11, 20)
@@ -54,7 +55,7 @@ def virtual_cards(transactions: pd.DataFrame) -> pd.Series:
 
 @pytest.mark.parametrize("until", [UNTIL, datetime.combine(TODAY, time(0, 3))])
 @pytest.mark.parametrize("rows", [1, 10, 2_000])
-def test_as_many_transactions_as_asked_for_happened_in_the_last_thirty_days(until, rows):
+def test_the_requested_number_of_transactions_happened_in_the_last_thirty_days(until, rows):
     tables = frames(until, rows)
     assert len(tables["transactions"]) == rows
     transactions = instants(tables["transactions"], "transaction")
@@ -136,12 +137,12 @@ def test_the_first_merchants_last_ten_days_hold_every_kind_of_record(data):
         "description with a card": logs["description"].str.contains(r"\d{13,19}"),
         "description like a formula": lone["description"].str.startswith("="),
     }
-    assert {kind for kind, found in kinds.items() if not found.any()} == set()
+    assert {kind for kind, rows in kinds.items() if not rows.any()} == set()
 
 
 @pytest.fixture(scope="module")
 def root_named() -> Iterator[Callable[[str], Path]]:
-    """The root of a demonstration by name, which ends with the module."""
+    """Create the root folder of a demonstration by name; all are removed after the module."""
     parent = new_folder()
 
     def make(name: str) -> Path:
@@ -187,24 +188,15 @@ def test_the_login_reads_and_cannot_write(values, side):
 
 def test_the_indexes_serve_the_default_queries(values):
     query = "SELECT indexdef FROM pg_indexes WHERE schemaname IN ('public', 'authentication')"
-    found = [row for side in servers.SIDES for row in Databases(values).execute(side.name, query)]
-    assert sorted(definition.partition(" ON ")[2] for (definition,) in found) == [
+    indexes = [row for side in servers.SIDES for row in Databases(values).execute(side.name, query)]
+    assert sorted(definition.partition(" ON ")[2] for (definition,) in indexes) == [
         "authentication.transaction_logs USING btree (log_date)",
         "public.customer_cards USING btree (card_number)",
         "public.transactions USING btree (merchant_id, transaction_date)",
     ]
 
 
-def test_what_is_planted_is_every_card_and_cpf(values, data):
-    planted = servers.planted(values)
-    assert planted.cpfs == set(data["customer_cards"]["customer_cpf"])
-    assert planted.cards == {
-        *(card for table in data.values() for card in table["card_number"]),
-        *virtual_cards(data["transactions"]),
-    }
-
-
-def test_nobody_else_may_open_the_sockets(values):
+def test_only_the_owner_may_open_the_sockets(values):
     for source in (values[side.name] for side in servers.SIDES):
         socket = Path(source["host"]) / f".s.PGSQL.{source['port']}"
         assert socket.stat().st_mode & 0o077 == 0
@@ -222,7 +214,7 @@ def test_data_of_the_same_day_stay_and_of_another_are_replaced(root_named):
     assert databases.execute("transactions", "SELECT count(*) FROM transactions") == [(300,)]
 
 
-def test_data_of_another_generator_are_made_anew(root_named, monkeypatch):
+def test_data_of_another_generator_version_are_recreated(root_named, monkeypatch):
     root = root_named("changing")
     databases = Databases(servers.start(root, rows=300, today=TODAY))
     databases.execute("transactions", "ALTER TABLE transactions DROP COLUMN amount")
@@ -231,7 +223,7 @@ def test_data_of_another_generator_are_made_anew(root_named, monkeypatch):
     assert databases.execute("transactions", "SELECT count(amount) FROM transactions") == [(300,)]
 
 
-def test_whoever_is_reading_while_the_day_changes_keeps_the_old_rows(root_named):
+def test_a_reader_keeps_the_old_rows_while_the_day_changes(root_named):
     root = root_named("changing")
     databases = Databases(servers.start(root, rows=300, today=TODAY))
     with closing(databases.connect("transactions")) as reader, reader.cursor() as cursor:
@@ -253,7 +245,7 @@ def test_two_processes_share_the_servers_and_the_last_one_stops_them(root_named)
         assert running_under(root) == []
 
 
-def test_a_killed_process_or_server_does_not_keep_the_next_one_from_working(root_named):
+def test_a_killed_process_or_server_does_not_prevent_the_next_start(root_named):
     root = root_named("shared")
     with holding_demo(root) as killed:
         killed.stdout.readline()
@@ -269,7 +261,7 @@ def test_a_killed_process_or_server_does_not_keep_the_next_one_from_working(root
 
 
 @pytest.mark.parametrize("name", ["Relatórios, março (1)", "long" * 25])
-def test_any_folder_and_locale_will_do(root_named, name):
+def test_any_folder_name_and_locale_work(root_named, name):
     with holding_demo(root_named(name), LC_ALL="xx_XX.UTF-8") as process:
         assert process.stdout.readline() == "ready\n"
         assert process.communicate()[1] == ""
@@ -277,7 +269,7 @@ def test_any_folder_and_locale_will_do(root_named, name):
 
 @pytest.fixture
 def broken(root_named: Callable[[str], Path]) -> Path:
-    """A root whose transactions server has lost a file it cannot start without."""
+    """A root whose transactions server lacks a file that it needs to start."""
     root = root_named("broken")
     servers.start(root, rows=10)
     servers.stop(root)
@@ -285,18 +277,18 @@ def broken(root_named: Callable[[str], Path]) -> Path:
     return root
 
 
-def test_an_interrupted_first_start_is_begun_again(broken):
+def test_an_interrupted_first_start_is_repeated(broken):
     (broken / ".demo" / "transactions" / "initialised").unlink()
     assert servers.start(broken, rows=10)["transactions"]["user"] == "aggregator"
 
 
-def test_servers_that_cannot_start_are_one_sentence_and_can_be_thrown_away(broken):
-    with pytest.raises(ExtractionError, match=r"não iniciaram: apague a pasta .*\.demo e tente"):
+def test_servers_that_cannot_start_are_one_sentence_and_can_be_removed(broken):
+    with pytest.raises(ExtractionError, match=pattern(servers.NOT_STARTED)):
         servers.start(broken, rows=10)
     shutil.rmtree(broken / ".demo" / "transactions")
     assert servers.start(broken, rows=10)["transactions"]["user"] == "aggregator"
 
 
 def test_a_root_that_cannot_be_written_is_one_sentence(tmp_path):
-    with pytest.raises(ConfigError, match=r"não consegue gravar na pasta .*\.demo"):
+    with pytest.raises(ConfigError, match=pattern(servers.NOT_WRITABLE)):
         servers.start(tmp_path / "missing")

@@ -191,7 +191,7 @@ def test_the_moment_is_held_where_the_server_ends_idle_transactions(
     engine_data.fill(databases, 500)
     configured = engine_data.settings(databases, tmp_path / "staging")
     for side in requests.SIDES:
-        name = sessions.source(configured, side).database
+        name = sessions.source_of(configured, side).database
         limit = "idle_in_transaction_session_timeout = '200ms'"
         databases.execute(side, f"ALTER DATABASE {name} SET {limit}")
 
@@ -209,7 +209,7 @@ def test_a_snapshot_that_is_gone_is_told_and_may_be_asked_for_again(
     databases: Databases, tmp_path: Path
 ) -> None:
     configured = engine_data.settings(databases, tmp_path / "staging")
-    with snapshots.held(configured, None) as names:
+    with snapshots.export(configured, None) as names:
         gone = names["transactions"]
 
     with (

@@ -22,6 +22,13 @@ from tests.support.command import Said, configured, finish, start, with_query
 from tests.support.servers import Databases, new_folder
 
 WORDS = ("--days", "30")
+# Every clear card number, virtual ones without their prefix, and every CPF.
+NUMBERS = {
+    "transactions": "SELECT card_number FROM customer_cards UNION SELECT card_number"
+    " FROM transactions UNION SELECT customer_cpf FROM customer_cards UNION SELECT right("
+    "virtual_card_number, 16) FROM transactions",
+    "auth_logs": "SELECT card_number FROM authentication.transaction_logs",
+}
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,12 @@ class Planted:
 def planted() -> Iterator[Planted]:
     root = new_folder()
     values = servers.start(root, rows=1_500)
-    hidden = servers.planted(values)
-    # Shorter numbers could turn up in a hash or a moment by chance.
-    secrets = {number for number in hidden.cards | hidden.cpfs if len(number) >= 11}
+    databases = Databases(values)
+    numbers = {n for side, query in NUMBERS.items() for (n,) in databases.execute(side, query) if n}
+    # Shorter numbers can occur in a hash or an instant by chance.
+    secrets = frozenset(number for number in numbers if len(number) >= 11)
     assert len(secrets) > 500
-    yield Planted(Databases(values), frozenset(secrets))
+    yield Planted(databases, secrets)
     servers.stop(root)
 
 

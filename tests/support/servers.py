@@ -50,7 +50,7 @@ class Servers:
         self._number = count(1)
         self.addresses = {side.name: self._boot(side.name) for side in servers.SIDES}
         for side in servers.SIDES:
-            source = servers.create(self.addresses[side.name], _TEMPLATE)
+            source = servers.create_database(self.addresses[side.name], _TEMPLATE)
             _execute(source, side.schema)
             _execute(source, f"CREATE ROLE {NEEDS_PASSWORD} LOGIN PASSWORD '{PASSWORD}'")
             _execute(source, f"GRANT {servers.USER} TO {NEEDS_PASSWORD}")
@@ -94,7 +94,7 @@ class Servers:
         shutil.rmtree(self._folder)
 
     def _boot(self, side: str) -> dict[str, Any]:
-        return servers.boot(self._folder / side, _SETTINGS, _ACCESS)
+        return servers.start_server(self._folder / side, _SETTINGS, _ACCESS)
 
     def _administer(self, side: str, statement: str) -> None:
         _execute({**self.addresses[side], "database": "postgres"}, statement)

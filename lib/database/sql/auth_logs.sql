@@ -1,4 +1,4 @@
--- The raw line is a fixed-layout card message that names the merchant in a 15-character field.
+-- The raw line is a fixed-layout card message that holds the merchant in a 15-character field.
 SELECT l.card_number    AS num_cartao,
        l.log_date       AS data,
        l.log_time       AS hora,

@@ -1,4 +1,4 @@
--- The demonstration's database B, made anew, with the same two logins as database A.
+-- Recreates the demonstration's database B, with the same two logins as database A.
 DROP SCHEMA IF EXISTS authentication CASCADE;
 CREATE SCHEMA authentication;
 CREATE TABLE authentication.transaction_logs (

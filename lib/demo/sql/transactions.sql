@@ -1,5 +1,5 @@
--- The demonstration's database A, made anew. The login aggregator reads every merchant's rows;
--- aggregator_by_user those of whom app.user names, as docs/row_level_security.sql explains.
+-- Recreates the demonstration's database A. The login aggregator reads every merchant's rows;
+-- aggregator_by_user only the rows of the user in app.user (docs/row_level_security.sql).
 DROP TABLE IF EXISTS customer_cards, transactions, merchant_access;
 CREATE TABLE customer_cards (customer_cpf text, card_number text);
 CREATE TABLE transactions (
