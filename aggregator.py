@@ -1,4 +1,4 @@
-"""Entry of the command line: hands over to `lib.cli.main`."""
+"""Entry point of the command line; see `lib.cli.main`."""
 
 import gc
 import sys
@@ -7,8 +7,8 @@ from lib.cli.main import main
 from lib.security import redaction
 
 if __name__ == "__main__":
-    # The libraries make some 120,000 objects that stay; going through them for garbage again and
-    # again while they load takes a tenth of a second and more.
+    # Loading the libraries makes some 120,000 lasting objects; collecting garbage meanwhile would
+    # take a tenth of a second or more.
     gc.set_threshold(200_000, 20, 100)
     redaction.install()
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""`python aggregator.py audit`: checks the trail against its seals, and against workbooks.
+"""`python aggregator.py audit`: verification of the trail against its seals and against workbooks.
 
-Needs no configuration where the file is named. Prints figures, never a record.
+Needs no configuration if the file is given. Prints figures, never a record.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, help="Check the audit trail.", no_args_is_help=True
 )
 
-_BAD_ANCHOR: Final = "A âncora {text} não serve: ela se escreve número:selo, como na planilha."
-_NO_ANCHOR: Final = "{file} não traz a âncora da auditoria: foi gerada sem auditoria, ou alterada."
-_OFF: Final = "A configuração não guarda auditoria; dê o arquivo no comando."
-_DAMAGED: Final = "A auditoria {file} não está íntegra: {problem}"
-_UNENDED: Final = (
+BAD_ANCHOR: Final = "A âncora {text} não serve: ela se escreve número:selo, como na planilha."
+NO_ANCHOR: Final = "{file} não traz a âncora da auditoria: foi gerada sem auditoria, ou alterada."
+NO_AUDIT: Final = "A configuração não guarda auditoria; dê o arquivo no comando."
+DAMAGED: Final = "A auditoria {file} não está íntegra: {problem}"
+UNENDED: Final = (
     "Sem fim registrado: {count} (em curso, interrompidos com o processo, ou não entregues); o "
     "último começa no registro {last}."
 )
-_EDITED: Final = "{file} não é, byte a byte, uma planilha que a auditoria registrou."
+INTACT: Final = "A auditoria está íntegra."
+EDITED: Final = "{file} não é, byte a byte, uma planilha que a auditoria registrou."
 
 
 @app.callback()
@@ -54,59 +55,62 @@ def verify(
     """Find edits, deletions, swaps and, by workbooks and anchors, a cut-off end."""
     from lib.security import audit_events, audit_trail
 
-    path, key = _files(file, key_file, config)
-    anchors = [(str(book), _of_workbook(book)) for book in workbook or ()]
-    anchors += [(text, _of_text(text)) for text in anchor or ()]
-    told = audit_events.Told()
-    found = audit_trail.verify(path, key, anchors, told.see)
+    path, key = _trail_and_key(file, key_file, config)
+    anchors = [(str(book), _workbook_anchor(book)) for book in workbook or ()]
+    anchors += [(text, _parse_anchor(text)) for text in anchor or ()]
+    summary = audit_events.TrailSummary()
+    result = audit_trail.verify(path, key, anchors, summary.add)
     typer.echo(f"Arquivo: {path}")
-    typer.echo(f"Registros: {found.records}")
-    if found.records:
-        typer.echo(f"De {found.first} a {found.last} (UTC)")
-    problems = [*found.problems, *_edited(workbook or (), told.digests)]
+    typer.echo(f"Registros: {result.records}")
+    if result.records:
+        typer.echo(f"De {result.first} a {result.last} (UTC)")
+    problems = [*result.problems, *_edited(workbook or (), summary.digests)]
     for problem in problems:
         typer.echo(f"Atenção: {problem}")
     if problems:
-        raise AuditError(_DAMAGED, file=path, problem=problems[0])
-    if told.unended:
-        typer.echo(_UNENDED.format(count=len(told.unended), last=next(reversed(told.unended))))
+        raise AuditError(DAMAGED, file=path, problem=problems[0])
+    if summary.unended:
+        last = next(reversed(summary.unended))
+        typer.echo(UNENDED.format(count=len(summary.unended), last=last))
     typer.echo(f"Âncoras conferidas: {len(anchors)}")
-    typer.echo("A auditoria está íntegra.")
+    typer.echo(INTACT)
 
 
-def _files(file: Path | None, key_file: Path | None, config: Path | None) -> tuple[Path, Path]:
-    from lib.config import loader as configuration
+def _trail_and_key(
+    file: Path | None, key_file: Path | None, config: Path | None
+) -> tuple[Path, Path]:
+    from lib.config import loader
     from lib.config.settings import Audit
 
     if file is not None:
         return file, key_file or file.with_name(f"{file.name}.key")
-    configured = configuration.load(config).audit if configuration.exists(config) else Audit()
+    configured = loader.load(config).audit if loader.exists(config) else Audit()
     if configured.path is None or configured.key is None:
-        raise AuditError(_OFF)
+        raise AuditError(NO_AUDIT)
     return configured.path, key_file or configured.key
 
 
-def _of_text(text: str) -> Anchor:
+def _parse_anchor(text: str) -> Anchor:
     from lib.security import audit_trail
 
-    found = audit_trail.anchor(text)
-    if found is None:
-        raise AuditError(_BAD_ANCHOR, text=text[:80])
-    return found
+    anchor = audit_trail.parse_anchor(text)
+    if anchor is None:
+        raise AuditError(BAD_ANCHOR, text=text[:80])
+    return anchor
 
 
-def _of_workbook(file: Path) -> Anchor:
+def _workbook_anchor(file: Path) -> Anchor:
     from lib.reports import verification
 
     text = verification.properties(file).get(verification.AUDITORIA)
     if text is None:
-        raise AuditError(_NO_ANCHOR, file=file)
-    return _of_text(text)
+        raise AuditError(NO_ANCHOR, file=file)
+    return _parse_anchor(text)
 
 
 def _edited(workbooks: Sequence[Path], recorded: Set[str]) -> Iterator[str]:
-    """A sentence for each workbook whose anchor may be right and whose content nobody recorded."""
+    """A sentence for each workbook whose content is not recorded, even if its anchor is."""
     for book in workbooks:
         with book.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() not in recorded:
-                yield _EDITED.format(file=book)
+                yield EDITED.format(file=book)

@@ -1,4 +1,4 @@
-"""A recorded run as text: lines for a person, one JSON object for a program."""
+"""Recorded runs as text: lines for a person, a JSON object for a program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COUNTED: Final = (
 
 
 def lines(run: Run, zone: tzinfo) -> list[str]:
-    """The run in Portuguese, local moments; its message and notes below it, indented."""
+    """The run in Portuguese, in local time, its message and notes indented below it."""
     start, end = run.period
     parts = [
         f"{run.began_at.astimezone(zone):%d/%m/%Y %H:%M:%S}",
@@ -36,9 +36,8 @@ def lines(run: Run, zone: tzinfo) -> list[str]:
         run.outcome,
     ]
     if run.books:
-        books = {name: n for name, n in run.books.items() if _whole(n)}
         for pair in _COUNTED:
-            counts = (counted(books[name], one, many) for name, one, many in pair)
+            counts = (counted(run.books[name], one, many) for name, one, many in pair)
             parts.append(", ".join(counts))
     if run.seconds:
         parts.append(f"{sum(run.seconds.values()):.1f} s".replace(".", ","))
@@ -49,9 +48,6 @@ def lines(run: Run, zone: tzinfo) -> list[str]:
 
 
 def as_json(run: Run) -> str:
-    """Every field of the run, moments in UTC."""
-    return json.dumps(asdict(run) | {"balanced": run.balanced}, default=str, ensure_ascii=False)
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int)
+    """All fields of the run; `balanced` is null where the run ended before its books did."""
+    balanced = None if run.books is None else True  # books that do not balance are never recorded
+    return json.dumps(asdict(run) | {"balanced": balanced}, default=str, ensure_ascii=False)

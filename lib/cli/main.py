@@ -1,7 +1,8 @@
-"""The command line: parses, calls the pipeline, prints, and owns the exit codes.
+"""The command line: parses arguments, calls the product, prints, and owns the exit codes.
 
 0 done, 2 expected failure or wrong usage (one sentence on standard error), 130 interrupted.
-Standard output is data, standard error is talk. Loads neither streamlit nor plotly.
+Standard output is data, standard error messages. Loads neither streamlit nor plotly; the imports
+inside the commands keep `--help` quick.
 """
 
 from __future__ import annotations
@@ -31,9 +32,23 @@ DONE: Final = 0
 FAILED: Final = 2
 INTERRUPTED: Final = 130
 
-_NOBODY_LISTENS: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
-# How typer calls a group's name that no command follows; it has no public class for it.
-_NOTHING_ASKED: Final = "NoArgsIsHelpError"
+INTERRUPTED_SENTENCE: Final = "Interrompido; a planilha anterior continua intacta."
+OUTPUT_FAILED: Final = "Não foi possível escrever na saída padrão; o que foi gravado continua lá."
+BAD_RULE: Final = "--rule deve ser card ou card_time."
+BAD_OUTPUT: Final = "--output deve ser o caminho de um arquivo."
+BAD_DATE: Final = "{option} deve ser uma data como 2026-01-31 (ano-mês-dia)."
+MERCHANT_OR_ALL: Final = "Use --merchant ou --all-merchants, mas não os dois."
+CONFIG_OR_DEMO: Final = "Use --config ou --demo, mas não os dois."
+NO_SUBCOMMAND: Final = "Falta dizer o que {group} deve fazer: {commands}"
+SIMILAR_OPTION: Final = "A opção {option} não existe; a mais parecida é {similar}"
+UNKNOWN_OPTION: Final = "A opção {option} não existe ou está incompleta"
+BAD_VALUE: Final = "Falta {parameter}, ou o seu valor não é válido"
+UNKNOWN_COMMAND: Final = "O comando pedido não existe ou tem argumentos demais"
+SEE_HELP: Final = "{sentence}; veja python aggregator.py --help."
+
+_OUTPUT_ERRORS: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
+# Typer's error for a group without a subcommand has no public class.
+_NO_SUBCOMMAND_ERROR: Final = "NoArgsIsHelpError"
 
 app = typer.Typer(
     add_completion=False,
@@ -54,10 +69,10 @@ DemoOption = Annotated[bool, typer.Option("--demo", help="Use the built-in demo 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    unexpected = sys.excepthook
+    hook = sys.excepthook
     _open_closed_streams()
     try:
-        with _stoppable():
+        with _sigterm_as_interrupt():
             code = app(
                 _with_default_command(arguments), standalone_mode=False, prog_name="aggregator.py"
             )
@@ -68,21 +83,21 @@ def main(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except OSError as problem:
-        if problem.filename is not None or problem.errno not in _NOBODY_LISTENS:
+        if problem.filename is not None or problem.errno not in _OUTPUT_ERRORS:
             raise
-        # What a run says last, it says over the finished report.
+        # The report is already in place here: a run prints last.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _fail("Não foi possível escrever na saída padrão; o que foi gravado continua lá.")
+        return _fail(OUTPUT_FAILED)
     finally:
-        sys.excepthook = unexpected  # typer's own would show a driver's message as it is
-    if code == INTERRUPTED:  # typer makes this of an interruption
-        _fail("Interrompido; a planilha anterior continua intacta.")
+        sys.excepthook = hook  # typer's own would show a driver's message unscrubbed
+    if code == INTERRUPTED:  # also what typer returns for a KeyboardInterrupt
+        _fail(INTERRUPTED_SENTENCE)
         return INTERRUPTED
     return DONE
 
 
-@app.command()
-def run(
+@app.command("run")
+def run_command(
     config: ConfigOption = None,
     merchant: MerchantOption = None,
     all_merchants: Annotated[
@@ -117,27 +132,27 @@ def run(
     from lib.cli import run_log
 
     if rule not in (None, "card", "card_time"):
-        raise ConfigError("--rule deve ser card ou card_time.")
+        raise ConfigError(BAD_RULE)
     if output is not None and not output.name:
-        raise ConfigError("--output deve ser o caminho de um arquivo.")
+        raise ConfigError(BAD_OUTPUT)
     if all_merchants and merchant is not None:
-        raise ConfigError("Use --merchant ou --all-merchants, mas não os dois.")
-    with run_log.kept(log_file, as_json=json_log):
+        raise ConfigError(MERCHANT_OR_ALL)
+    with run_log.attached(log_file, as_json=json_log):
         settings = _settings(config, demo)
         if settings.engine.kind == "chunked":
             from lib.engines import process_pool
 
-            process_pool.prepare()  # beside what this process loads now
+            process_pool.prepare()  # while this process loads its own modules
         elif settings.engine.kind == "spark" and config is not None:
             from lib.config.loader import FILE_VARIABLE
 
-            # On this machine its workers, which load the configuration by themselves, find it.
+            # Local Spark workers load the configuration themselves.
             os.environ[FILE_VARIABLE] = str(config.absolute())
-        from lib.cli import run as scheduled
+        from lib.cli import run
 
-        scheduled.run(
+        run.execute(
             settings,
-            scheduled.Job(
+            run.Job(
                 merchants=tuple(settings.merchants) if all_merchants else (merchant,),
                 period={"days": days, "start": _day("--start", start), "end": _day("--end", end)},
                 rule={"rule": rule, "tolerance_minutes": tolerance_minutes},
@@ -148,8 +163,8 @@ def run(
         )
 
 
-@app.command()
-def history(
+@app.command("history")
+def history_command(
     config: ConfigOption = None,
     limit: Annotated[int, typer.Option(min=1, help="How many runs, the latest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -157,27 +172,26 @@ def history(
 ) -> None:
     """Show the recorded runs, scheduled and from the page."""
     from lib.cli import history_format
-    from lib.delivery import history as records
+    from lib.delivery import history
 
     settings = _settings(config, demo)
-    for run in records.of(settings).runs(limit):
-        lines = (
-            [history_format.as_json(run)] if as_json else history_format.lines(run, settings.zone)
-        )
-        for line in lines:
-            typer.echo(line)
+    for run in history.of(settings).runs(limit):
+        if as_json:
+            typer.echo(history_format.as_json(run))
+        else:
+            typer.echo("\n".join(history_format.lines(run, settings.zone)))
 
 
 @app.command()
 def verify(file: Annotated[Path, typer.Argument(help="A written workbook.")]) -> None:
-    """Re-read a report and hold its cells against its own figures."""
+    """Re-read a report and check its cells against its own figures."""
     from lib.reports import verification
 
-    found = verification.verify(file)
-    for line in found.lines():
+    result = verification.verify(file)
+    for line in result.lines():
         typer.echo(line)
-    if found.problems:
-        raise ReportError("{file}: {problem}", file=file, problem=found.problems[0])
+    if result.problems:
+        raise ReportError("{file}: {problem}", file=file, problem=result.problems[0])
 
 
 @app.command()
@@ -189,8 +203,8 @@ def check(
     from lib.delivery import diagnosis
 
     settings = _settings(config, demo)
-    asked = defaults.request(settings, defaults.local_today(settings), merchant=merchant)
-    for notice in diagnosis.check(settings, asked):
+    request = defaults.request(settings, defaults.local_today(settings), merchant=merchant)
+    for notice in diagnosis.check(settings, request):
         typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
 
 
@@ -198,12 +212,12 @@ def _settings(path: Path | None, demo: bool) -> Settings:
     from lib.config import loader
 
     if demo and path:
-        raise ConfigError("Use --config ou --demo, mas não os dois.")
+        raise ConfigError(CONFIG_OR_DEMO)
     if demo:
         from lib.delivery.history import history_of_demo
-        from lib.demo import servers as embedded
+        from lib.demo import servers
 
-        return loader.from_values(embedded.start() | history_of_demo(), "demonstração")
+        return loader.from_values(servers.start() | history_of_demo(), "demonstração")
     settings = loader.load(path)
     for warning in settings.warnings():
         typer.echo(f"Atenção: {warning}", err=True)
@@ -218,54 +232,52 @@ def _day(option: str, text: str | None) -> date | None:
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
-        raise ConfigError(
-            "{option} deve ser uma data como 2026-01-31 (ano-mês-dia).", option=option
-        ) from None
+        raise ConfigError(BAD_DATE, option=option) from None
 
 
 def _with_default_command(arguments: list[str]) -> list[str]:
-    """`run` is what is meant where no command is named."""
+    """The arguments with `run` before them if they name no command."""
     named = arguments and (arguments[0] == "--help" or not arguments[0].startswith("-"))
     return arguments if named else ["run", *arguments]
 
 
 def _usage_sentence(problem: TyperException) -> str:
-    """What is wrong with the command's words; typer's own sentences are English."""
+    """Wrong usage in Portuguese; typer's own messages are English."""
     option = getattr(problem, "option_name", None)
     parameter = getattr(problem, "param", None)
-    near = getattr(problem, "possibilities", None)
+    similar = getattr(problem, "possibilities", None)
     group: Any = getattr(problem, "cmd", None)
-    if type(problem).__name__ == _NOTHING_ASKED:
-        said = f"Falta dizer o que {group.name} deve fazer: {', '.join(group.commands)}"
-    elif near:
-        said = f"A opção {option} não existe; a mais parecida é {near[0]}"
+    if type(problem).__name__ == _NO_SUBCOMMAND_ERROR:
+        sentence = NO_SUBCOMMAND.format(group=group.name, commands=", ".join(group.commands))
+    elif similar:
+        sentence = SIMILAR_OPTION.format(option=option, similar=similar[0])
     elif option:
-        said = f"A opção {option} não existe ou está incompleta"
+        sentence = UNKNOWN_OPTION.format(option=option)
     elif parameter is not None:
-        said = f"Falta {max(parameter.opts, key=len)}, ou o seu valor não é válido"
+        sentence = BAD_VALUE.format(parameter=max(parameter.opts, key=len))
     else:
-        said = "O comando pedido não existe ou tem argumentos demais"
-    return f"{said}; veja python aggregator.py --help."
+        sentence = UNKNOWN_COMMAND
+    return SEE_HELP.format(sentence=sentence)
 
 
 def _open_closed_streams() -> None:
-    """A scheduler may start a program without any."""
+    """Replace missing standard streams; a scheduler may start a program without them."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 kept open
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """A service that is told to stop ends like one that is interrupted."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _interrupt(*_: object) -> None:

@@ -1,6 +1,6 @@
-"""Shows a run's progress on standard error: a live line on a terminal, plain lines otherwise.
+"""Progress of a run on standard error: a live line on a terminal, plain lines otherwise.
 
-Takes the pipeline's stages and row counts; never writes to standard output.
+Receives the pipeline's stages and row counts. Never writes to standard output.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from lib.domain.messages import counted
@@ -22,19 +21,21 @@ STAGES: Final = {
     "matching": "Conciliando",
     "writing": "Gravando a planilha",
 }
-_ENDS: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching",)}
-_EVERY_SECONDS: Final = 5.0
+PRECEDING: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching",)}
+"""The stages that end when a stage begins."""
+
+_INTERVAL_SECONDS: Final = 5.0
 
 
-def tell(*, silent: bool = False) -> NoProgress | PlainProgress | LiveProgress:
-    """The progress display that suits standard error."""
+def display(*, silent: bool = False) -> NoProgress | PlainProgress | LiveProgress:
+    """Choose the display that suits standard error."""
     if silent:
         return NoProgress()
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
 
 
 class NoProgress:
-    """Nothing, where the log itself goes to standard error."""
+    """No display, for a log that goes to standard error itself."""
 
     def __enter__(self) -> NoProgress:
         return self
@@ -47,12 +48,12 @@ class NoProgress:
 
 
 class PlainProgress:
-    """A line when a stage ends, with its records and seconds, and now and then one before."""
+    """A line with records and seconds when a stage ends, and one every few seconds before."""
 
     def __enter__(self) -> PlainProgress:
         self._lock = threading.Lock()
         self._begun: dict[str, float] = {}
-        self._told: dict[str, float] = {}
+        self._shown_at: dict[str, float] = {}
         self._rows: dict[str, int] = {}
         return self
 
@@ -63,11 +64,11 @@ class PlainProgress:
     def __call__(self, stage: str, rows: int) -> None:
         with self._lock:
             now = time.monotonic()
-            self._end(*_ENDS.get(stage, ()))
+            self._end(*PRECEDING.get(stage, ()))
             self._begun.setdefault(stage, now)
             self._rows[stage] = rows
-            if now - self._told.setdefault(stage, now) >= _EVERY_SECONDS:
-                self._told[stage] = now
+            if now - self._shown_at.setdefault(stage, now) >= _INTERVAL_SECONDS:
+                self._shown_at[stage] = now
                 sys.stderr.write(f"{STAGES[stage]}: {_records(rows)} até agora\n")
 
     def _end(self, *stages: str) -> None:
@@ -79,7 +80,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """One moving line a stage, drawn by rich."""
+    """A moving line per stage, drawn by rich."""
 
     def __enter__(self) -> LiveProgress:
         from rich.console import Console
@@ -97,12 +98,7 @@ class LiveProgress:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._finish(*self._tasks)
         self._progress.stop()
@@ -110,7 +106,7 @@ class LiveProgress:
     def __call__(self, stage: str, rows: int) -> None:
         with self._lock:
             if stage not in self._tasks:
-                self._finish(*_ENDS.get(stage, ()))
+                self._finish(*PRECEDING.get(stage, ()))
                 self._tasks[stage] = self._progress.add_task(
                     STAGES[stage], total=None, rows=_records(0)
                 )

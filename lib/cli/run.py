@@ -1,7 +1,7 @@
-"""What the command line's `run` does: one report, or one for each merchant, and what it says.
+"""The `run` command: one report, or one for each merchant, and its output.
 
-Standard output is the result, standard error the progress and the notices. One merchant that
-fails does not stop the others. Parses nothing and owns no exit code.
+Standard output is the result, standard error the progress and the notices. Parses no arguments and
+owns no exit code.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from lib.domain.requests import Request
     from lib.reports.publish import Written
 
-# By whether one failed, and by how many were completed all the same: none, one (1) or more (2).
-_FAILED: Final = {
+# By whether exactly one failed, and by how many succeeded: none, one (1) or more (2).
+FAILED_MERCHANTS: Final = {
     (True, 1): "1 de 2 estabelecimentos falhou ({names}); o outro foi concluído.",
     (True, 2): "1 de {total} estabelecimentos falhou ({names}); os outros foram concluídos.",
     (False, 0): "Os {total} estabelecimentos falharam ({names}).",
@@ -36,11 +36,20 @@ _FAILED: Final = {
     (False, 2): "{failed} de {total} estabelecimentos falharam ({names}); os outros foram "
     "concluídos.",
 }
+NO_MERCHANT_IN_NAME: Final = (
+    "Com --all-merchants o nome do arquivo precisa de {{merchant}}, como em "
+    "{example}: ajuste output_path ou --output."
+)
+NO_MERCHANT_IN_RESULT_DIR: Final = (
+    "Com --all-merchants o result_dir de [aggregator.engine] precisa de {{merchant}}."
+)
+REHEARSED: Final = "Ensaio concluído; nenhuma planilha foi gravada."
+WRITTEN: Final = "Planilha '{name}' gerada com sucesso."
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a command asks for; a merchant that is None is the configuration's default.
+    """The arguments of the command; a merchant that is None is the configuration's default.
 
     ``period`` and ``rule`` are arguments of `defaults.request`; ``silent`` shows no progress.
     """
@@ -53,36 +62,36 @@ class Job:
     silent: bool = False
 
 
-def run(settings: Settings, job: Job) -> None:
-    """Deliver each merchant's report. Raises AggregatorError, with several merchants at the end.
+def execute(settings: Settings, job: Job) -> None:
+    """Deliver each merchant's report. Raises AggregatorError.
 
-    With several, one that fails does not stop the others.
+    With several merchants, one that fails does not stop the others; the error is raised at the end.
     """
     today = defaults.local_today(settings)
-    asked = [
+    requests = [
         defaults.request(settings, today, merchant=merchant, **job.period, **job.rule)
         for merchant in job.merchants
     ]
-    _require_names(settings, asked, job)
+    _check_targets(settings, requests, job)
     failed = []
-    for request in asked:
+    for request in requests:
         try:
-            _one(settings, request, job)
-        except Exception as problem:  # noqa: BLE001 nor does a bug that one merchant's records meet
-            if len(asked) == 1 or _is_of_standard_output(problem):
+            _deliver(settings, request, job)
+        except Exception as problem:  # noqa: BLE001 a bug must not stop the other merchants either
+            if len(requests) == 1 or _is_of_standard_output(problem):
                 raise
             name = settings.merchants[request.merchant]
             failed.append(name)
-            said = delivery.message(problem)
-            sys.stderr.write(f"{name} ({request.merchant}): {said}\n")
-            run_log.event(f"falha: {said}", merchant=request.merchant, outcome="falhou")
+            message = delivery.failure_message(problem)
+            sys.stderr.write(f"{name} ({request.merchant}): {message}\n")
+            run_log.event(f"falha: {message}", merchant=request.merchant, outcome="falhou")
             if not isinstance(problem, AggregatorError):
                 run_log.unexpected(problem)
     if failed:
         raise ReportError(
-            _FAILED[len(failed) == 1, min(len(asked) - len(failed), 2)],
+            FAILED_MERCHANTS[len(failed) == 1, min(len(requests) - len(failed), 2)],
             failed=len(failed),
-            total=len(asked),
+            total=len(requests),
             names=", ".join(failed),
         )
 
@@ -91,67 +100,66 @@ def _is_of_standard_output(problem: Exception) -> bool:
     return isinstance(problem, OSError) and problem.filename is None
 
 
-def _one(settings: Settings, asked: Request, job: Job) -> None:
-    period = asked.period
-    # The name, as a CNPJ that could be a card number is taken out of the log.
-    name = settings.merchants[asked.merchant]
+def _deliver(settings: Settings, request: Request, job: Job) -> None:
+    period = request.period
+    # With the name: a CNPJ that could be a card number is scrubbed from the log.
+    name = settings.merchants[request.merchant]
     run_log.event(
-        f"início: {name} ({asked.merchant}), {period.start} a {period.end}, "
-        f"regra {asked.rule.name}",
-        merchant=asked.merchant,
+        f"início: {name} ({request.merchant}), {period.start} a {period.end}, "
+        f"regra {request.rule.name}",
+        merchant=request.merchant,
         start=period.start,
         end=period.end,
-        rule=asked.rule.name,
+        rule=request.rule.name,
     )
     clear = settings.privacy.report == "clear"
-    with progress.tell(silent=job.silent) as show, run_log.stages(show) as told:
+    written: tuple[Written, ...] = ()
+    with progress.display(silent=job.silent) as show, run_log.stages(show) as report:
         if job.dry_run:
-            outcome = delivery.rehearse(settings, asked, clear=clear, progress=told)
+            outcome = delivery.rehearse(settings, request, clear=clear, progress=report)
         else:
-            delivered = delivery.deliver(settings, asked, job.output, clear=clear, progress=told)
-            outcome = delivered.outcome
-    for notice in diagnosis.of_run(outcome):
+            delivered = delivery.deliver(
+                settings, request, job.output, clear=clear, progress=report
+            )
+            outcome, written = delivered.outcome, delivered.written
+    for notice in diagnosis.notices_of_run(outcome):
         sys.stderr.write(f"Atenção: {notice}\n")
+    if written:
+        files = ", ".join(f"{w.path}, {w.size_bytes} bytes, sha256 {w.sha256}" for w in written)
+        run_log.event(
+            f"concluída: {files}",
+            merchant=request.merchant,
+            outcome="concluída",
+            file=written[0].path,
+            sha256=written[0].sha256,
+            **vars(outcome.books),
+        )
+    _print_outcome(outcome, [book.path for book in written])
     if job.dry_run:
-        _print_outcome(outcome)
-        typer.echo("Ensaio concluído; nenhuma planilha foi gravada.")
-        return
-    run_log.event(
-        f"concluída: {', '.join(map(_told, delivered.written))}",
-        merchant=asked.merchant,
-        outcome="concluída",
-        file=delivered.written[0].path,
-        sha256=delivered.written[0].sha256,
-        **{name: getattr(outcome.books, name) for name in vars(outcome.books)},
-    )
-    _print_outcome(outcome, [written.path for written in delivered.written])
-    for written in delivered.written:
-        typer.echo(f"Planilha '{written.path.name}' gerada com sucesso.")
+        typer.echo(REHEARSED)
+    for book in written:
+        typer.echo(WRITTEN.format(name=book.path.name))
 
 
-def _told(written: Written) -> str:
-    return f"{written.path}, {written.size_bytes} bytes, sha256 {written.sha256}"
-
-
-def _require_names(settings: Settings, asked: list[Request], job: Job) -> None:
-    """No two merchants of one run under one name."""
-    names = {retention.target(job.output, request) for request in asked}
-    folders = {retention.result_folder(settings, r, retention.target(job.output, r)) for r in asked}
+def _check_targets(settings: Settings, requests: Sequence[Request], job: Job) -> None:
+    """Raise ConfigError for a wrong placeholder, or if two merchants would write to one target."""
+    targets = [retention.target(job.output, request) for request in requests]
+    folders = [
+        retention.result_folder(settings, request, target)
+        for request, target in zip(requests, targets, strict=True)
+    ]
     if job.dry_run:
         return
-    if len(names) < len(asked):
+    if len(set(targets)) < len(requests):
         raise ConfigError(
-            "Com --all-merchants o nome do arquivo precisa de {{merchant}}, como em "
-            "{example}: ajuste output_path ou --output.",
+            NO_MERCHANT_IN_NAME,
             example=f"{job.output.stem}_{{merchant}}{job.output.suffix}",
         )
-    if len(folders) < len(asked):
-        raise ConfigError(
-            "Com --all-merchants o result_dir de [aggregator.engine] precisa de {{merchant}}."
-        )
+    if len(set(folders)) < len(requests):
+        raise ConfigError(NO_MERCHANT_IN_RESULT_DIR)
 
 
-def _print_outcome(outcome: Finished, paths: Sequence[Path] = ()) -> None:
+def _print_outcome(outcome: Finished, paths: Sequence[Path]) -> None:
     books, period = outcome.books, outcome.request.period
     lines = {
         "Estabelecimento": f"{outcome.merchant_name} ({outcome.request.merchant})",

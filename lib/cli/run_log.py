@@ -1,7 +1,7 @@
-"""The log of unattended runs: one line a stage with its records and seconds, as text or JSON.
+"""Log of unattended runs: a line per stage with its records and seconds, as text or JSON.
 
-Owns the handlers of the product's loggers while a command runs: warnings to standard error, and
-everything to a file that is rotated. Decides nothing about a run.
+Owns the handlers of the product's loggers while a command runs: warnings to standard error,
+everything to a rotated file. Decides nothing about a run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.domain.errors import ConfigError
+from lib.cli.progress import PRECEDING
+from lib.domain.errors import AggregatorError, ConfigError
 from lib.domain.messages import counted
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ FILE_BYTES: Final = 5_000_000
 FILES: Final = 5
 
 _PRODUCT: Final = "lib"
-_ENDS: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching",)}
-_NOT_WRITABLE: Final = (
+NOT_WRITABLE: Final = (
     "Não foi possível gravar o log em {file}: confira se a pasta existe e a permissão da conta."
 )
 
@@ -37,22 +37,22 @@ _log: Final = logging.getLogger(__name__)
 
 
 @contextmanager
-def kept(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
-    """Keep the log while the command runs. Raises ConfigError where the file cannot be written.
+def attached(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
+    """Attach the handlers while the command runs; without a file, JSON goes to standard error.
 
-    Without a file, JSON lines go to standard error.
+    Raises ConfigError if the file cannot be written.
     """
     handlers: list[logging.Handler] = []
     formatter = _JsonLines() if as_json else _Lines("%(asctime)s %(levelname)s %(message)s")
     if file is not None:
         handlers.append(_file_handler(file, formatter))
-    spoken = logging.StreamHandler(sys.stderr)
+    console = logging.StreamHandler(sys.stderr)
     if as_json and file is None:
-        spoken.setFormatter(formatter)
+        console.setFormatter(formatter)
     else:
-        spoken.setLevel(logging.WARNING)
-        spoken.setFormatter(logging.Formatter("Atenção: %(message)s"))
-    handlers.append(spoken)
+        console.setLevel(logging.WARNING)
+        console.setFormatter(logging.Formatter("Atenção: %(message)s"))
+    handlers.append(console)
     logger = logging.getLogger(_PRODUCT)
     level = logger.level
     logger.setLevel(logging.INFO)
@@ -64,7 +64,10 @@ def kept(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
         _log.info("interrompida")
         raise
     except Exception as problem:
-        _tell_failure(problem)
+        if isinstance(problem, AggregatorError):
+            _log.info("falha: %s", problem)
+        else:
+            _log.info("falha inesperada", exc_info=problem)
         raise
     finally:
         logger.setLevel(level)
@@ -75,23 +78,23 @@ def kept(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
 
 @contextmanager
 def stages(show: Progress) -> Iterator[Progress]:
-    """Pass a run's progress on to ``show``, and log each stage once it ends."""
-    watched = _Stages(show)
-    yield watched
-    watched.end_all()
+    """Log each stage when it ends, and pass the progress on to ``show``."""
+    log = _StageLog(show)
+    yield log
+    log.end_all()
 
 
 def event(message: str, **fields: object) -> None:
-    """One line about the run; ``fields`` are the JSON line's own keys."""
+    """Log one line about the run; ``fields`` become keys of the JSON line."""
     _log.info(message, extra={"fields": fields})
 
 
 def unexpected(problem: Exception) -> None:
-    """A problem that nobody foresaw and that the command survives, with its traceback."""
+    """Log the traceback of an unexpected problem that the command survives."""
     _log.error("falha inesperada", exc_info=problem)
 
 
-class _Stages:
+class _StageLog:
     def __init__(self, show: Progress) -> None:
         self._show = show
         self._lock = threading.Lock()
@@ -100,9 +103,9 @@ class _Stages:
 
     def __call__(self, stage: str, rows: int) -> None:
         with self._lock:
-            for ended in _ENDS.get(stage, ()):
+            for ended in PRECEDING.get(stage, ()):
                 self._end(ended)
-            if not rows or stage not in self._begun:  # a read that begins again counts anew
+            if not rows or stage not in self._begun:  # a retried read counts anew
                 self._begun[stage] = time.monotonic()
             self._rows[stage] = rows
         self._show(stage, rows)
@@ -135,20 +138,20 @@ class _JsonLines(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            # Scrubbed already, where the scrubber is installed.
+            # Already scrubbed if redaction is installed.
             line["traceback"] = record.exc_text or self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class _QuietFileHandler(RotatingFileHandler):
-    """A full disk costs the log its lines, and standard error one sentence, never the run."""
+    """Report a full disk once on standard error instead of stopping the run."""
 
-    _told = False
+    _reported = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        if not self._told:
-            self._told = True
-            sys.stderr.write(_NOT_WRITABLE.format(file=self.baseFilename) + "\n")
+        if not self._reported:
+            self._reported = True
+            sys.stderr.write(NOT_WRITABLE.format(file=self.baseFilename) + "\n")
 
     def close(self) -> None:
         with suppress(OSError):
@@ -161,17 +164,9 @@ def _file_handler(file: Path, formatter: logging.Formatter) -> logging.Handler:
             file.absolute(), maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
         )
     except OSError as problem:
-        raise ConfigError(_NOT_WRITABLE, file=file) from problem
+        raise ConfigError(NOT_WRITABLE, file=file) from problem
     handler.setFormatter(formatter)
     return handler
-
-
-def _tell_failure(problem: Exception) -> None:
-    """What ended the command; an unexpected problem with its traceback."""
-    if hasattr(problem, "template"):
-        _log.info("falha: %s", problem)
-    else:
-        _log.info("falha inesperada", exc_info=problem)
 
 
 def _moment(record: logging.LogRecord) -> str:

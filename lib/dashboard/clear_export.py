@@ -139,19 +139,21 @@ def _run(
 def _exported(
     export: ClearExport, settings: Settings, asked: Request, actor: Actor, reason: str
 ) -> bytes:
-    with audit_events.deed(settings, "export", actor, asked, clear=True, reason=reason) as deed:
+    with audit_events.operation(
+        settings, "export", actor, asked, clear=True, reason=reason
+    ) as operation:
         folder = temp_folders.make(temp_folders.CLEAR)
         try:
             job = {
                 "settings": _values(settings),
                 "request": asdict(asked),
-                "user": actor.who if settings.row_level_security else None,
-                "marks": deed.marks,
+                "user": actor.name if settings.row_level_security else None,
+                "marks": operation.marks,
             }
             answer = _ask(export, folder, json.dumps(job, default=str))
             path = folder / export_worker.WORKBOOK
-            deed.learn_rows(answer["rows"])
-            deed.approve(Written(path, {}, int(answer["size_bytes"]), str(answer["sha256"])))
+            operation.add_rows(answer["rows"])
+            operation.approve(Written(path, {}, int(answer["size_bytes"]), str(answer["sha256"])))
             return path.read_bytes()
         finally:
             temp_folders.remove(folder)
@@ -221,7 +223,7 @@ def main(folder: Path, job: dict[str, Any]) -> int:
         # Formats such as {start:%d/%m} want the values themselves; the sentence is made here.
         _tell({"template": "{sentence}", "values": {"sentence": str(problem)}, "said": values})
         return export_worker.FAILED
-    rows = audit_events.rows(outcome)
+    rows = audit_events.row_counts(outcome)
     _tell({"size_bytes": written.size_bytes, "sha256": written.sha256, "rows": rows})
     return export_worker.DONE
 

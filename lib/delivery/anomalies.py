@@ -1,8 +1,7 @@
-"""Whether a run's figures are far from those of the last runs of the same weekday.
+"""Detection of figures far from those of earlier runs, by the robust z-score.
 
-The method is the robust z-score (Iglewicz and Hoaglin, 1993): the distance from the median in
-units of the median absolute deviation, made comparable to a standard deviation. Pure: numbers
-in, findings out; knows no clock, no file and no screen.
+The score is the distance from the median in units of the median absolute deviation, scaled to a
+standard deviation (Iglewicz and Hoaglin, 1993). Pure: knows no clock, no file and no screen.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ from statistics import median
 from typing import Final
 
 THRESHOLD: Final = 3.5
-FEWEST: Final = 5
-LATEST: Final = 12
+MIN_RUNS: Final = 5
+MAX_RUNS: Final = 12
 
 _SIGMA: Final = 1.4826
-"""Median absolute deviation to standard deviation, where the figures are normal."""
-_LEAST_SPREAD: Final = 0.05
-"""Runs that hardly differ would make any change a strong one: of the median, and of rates."""
-_LEAST_RATE_SPREAD: Final = 0.01
+"""From a median absolute deviation to a standard deviation, for normally distributed figures."""
+# Lower limits of the spread: among nearly equal runs, any change would be an anomaly.
+_MIN_SPREAD: Final = 0.05
+"""As a share of the median."""
+_MIN_RATE_SPREAD: Final = 0.01
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A figure that is far from the usual one; ``score`` is its robust z-score, signed."""
+    """A figure far from the usual one; ``score`` is its signed robust z-score."""
 
     figure: str
     value: float
@@ -35,20 +35,20 @@ class Finding:
 
 
 def findings(figures: Mapping[str, float], earlier: Sequence[Mapping[str, float]]) -> list[Finding]:
-    """Each figure whose robust z-score against the earlier ones is beyond 3.5.
+    """Each figure whose robust z-score against the earlier runs exceeds `THRESHOLD`.
 
-    ``earlier`` are runs of the same weekday, the newest first; fewer than five say nothing. A
-    figure named ``…_rate`` goes from 0 to 1.
+    ``earlier`` are runs of the same weekday, newest first; with fewer than `MIN_RUNS` there are no
+    findings. A figure named ``…_rate`` lies between 0 and 1.
     """
-    found = []
+    results = []
     for name, value in figures.items():
-        past = [run[name] for run in earlier[:LATEST] if name in run]
-        if len(past) < FEWEST:
+        past = [run[name] for run in earlier[:MAX_RUNS] if name in run]
+        if len(past) < MIN_RUNS:
             continue
         usual = median(past)
-        least = _LEAST_RATE_SPREAD if name.endswith("_rate") else _LEAST_SPREAD * abs(usual)
+        least = _MIN_RATE_SPREAD if name.endswith("_rate") else _MIN_SPREAD * abs(usual)
         spread = max(_SIGMA * median(abs(p - usual) for p in past), least, 1e-9)
         score = (value - usual) / spread
         if abs(score) > THRESHOLD:
-            found.append(Finding(name, value, usual, score, len(past)))
-    return found
+            results.append(Finding(name, value, usual, score, len(past)))
+    return results

@@ -1,7 +1,7 @@
-"""What is unusual about a run beside the recorded ones of its weekday, and about the last runs.
+"""Notices about unusual runs, and the scheduled runs that need attention.
 
-Makes the figures that `lib.delivery.anomalies` judges out of an outcome and of the history, and
-sentences out of its findings. Reads no file and no clock.
+Extracts from outcomes and recorded runs the figures for `lib.delivery.anomalies`, and words its
+findings. Reads no file and no clock.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from lib.domain.outcomes import Finished
 
 SEARCHED: Final = 1_000
-"""How many runs back the same weekday is looked for: twelve weeks of ten runs a day."""
+"""Recorded runs to search for the same weekday: twelve weeks of ten runs a day."""
 
-_ABOUT: Final = {
+UNUSUAL: Final = {
     "transactions": "As transações desta execução ({value}) estão longe do comum às {weekday} "
     "({usual}, mediana de {runs} execuções; escore z robusto {score}).",
     "logs": "Os logs desta execução ({value}) estão longe do comum às {weekday} "
@@ -36,52 +36,53 @@ _WEEKDAYS: Final = (
 
 
 def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Notice]:
-    """A notice for each figure that is far from those of earlier runs of the same kind.
+    """A notice for each figure far from those of comparable earlier runs, newest first.
 
-    Of the same merchant, rule, length of period and weekday; a day that was run several times
-    counts once, with its last run.
+    Comparable runs have the same merchant, rule, length of period and weekday. Of several runs on
+    one day the last one counts.
     """
-    asked = outcome.request
-    today = asked.period.today
-    length = asked.period.end - asked.period.start
+    request = outcome.request
+    today = request.period.today
+    length = request.period.end - request.period.start
     by_day: dict[date, dict[str, float]] = {}
     for run in earlier:
         day = run.began_at.astimezone(zone).date()
-        alike = (run.rule, run.merchant) == (asked.rule.name, asked.merchant)
-        same = alike and run.period[1] - run.period[0] == length and run.outcome == history.DONE
-        if same and run.books and day < today and day.weekday() == today.weekday():
+        same_report = (run.rule, run.merchant) == (request.rule.name, request.merchant)
+        same_length = run.period[1] - run.period[0] == length
+        same_weekday = day < today and day.weekday() == today.weekday()
+        comparable = same_report and same_length and same_weekday
+        if comparable and run.books and run.outcome == history.DONE:
             by_day.setdefault(day, _figures(run.books))
-    found = anomalies.findings(_figures(vars(outcome.books)), list(by_day.values()))
     return [
         Notice(
-            _ABOUT[finding.figure],
+            UNUSUAL[finding.figure],
             {
-                "value": _shown(finding.figure, finding.value),
-                "usual": _shown(finding.figure, finding.usual),
+                "value": _formatted(finding.figure, finding.value),
+                "usual": _formatted(finding.figure, finding.usual),
                 "weekday": _WEEKDAYS[today.weekday()],
                 "runs": finding.runs,
                 "score": f"{finding.score:+.1f}".replace(".", ","),
             },
         )
-        for finding in found
+        for finding in anomalies.findings(_figures(vars(outcome.books)), list(by_day.values()))
     ]
 
 
 def concerns(runs: Sequence[Run], now: datetime) -> list[Run]:
-    """The scheduled runs to worry about, given the newest first: by merchant, the last one only.
+    """The scheduled runs that need attention, given all of them newest first.
 
-    One that did not end well, is older than a day, or has notes. A merchant without any scheduled
-    run is not worried about, nor is a run that is under way or that left the report to another.
+    Of each merchant only the last run counts, if it failed, is over a day old or has notes. Runs
+    under way, and those skipped because another one was writing the report, do not count.
     """
     last: dict[str, Run] = {}
     for run in runs:
-        if run.outcome not in (history.RUNNING, history.LEFT):
+        if run.outcome not in (history.RUNNING, history.SKIPPED):
             last.setdefault(run.merchant, run)
     return [r for r in last.values() if r.outcome != history.DONE or is_old(r, now) or r.note]
 
 
 def is_old(run: Run, now: datetime) -> bool:
-    """Whether a scheduled run is so long ago that another one has failed to come."""
+    """True if the next daily run is overdue."""
     return now - run.began_at > _A_DAY
 
 
@@ -92,7 +93,7 @@ def _figures(books: dict[str, Any]) -> dict[str, float]:
     return figures
 
 
-def _shown(figure: str, value: float) -> str:
+def _formatted(figure: str, value: float) -> str:
     if figure.endswith("_rate"):
         return f"{value:.1%}".replace(".", ",")
     return f"{value:,.0f}".replace(",", ".")

@@ -1,7 +1,7 @@
-"""One run brought to its file: the name, the lock, the older reports, and the run's record.
+"""Delivery of one run to its file: the name, the lock, the older reports and the run's record.
 
-The command line delivers through here, and the dashboard has its exports recorded. The record
-never stands in the way: a report is written whether or not the history can be. Shows nothing.
+The command line delivers through this module; the dashboard records its exports through it. A
+history that cannot be written never stops a report. Shows nothing.
 """
 
 from __future__ import annotations
@@ -30,159 +30,158 @@ from lib.security import audit_events
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
-    from lib.engines.sizing import Kind
     from lib.reports.publish import Written
 
+UNEXPECTED: Final = "erro inesperado ({kind})"
 
 _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A run that reached its files; ``notes`` are sentences about what is unusual in it."""
+    """A finished run and its files."""
 
     outcome: Finished
     written: tuple[Written, ...]
-    notes: tuple[str, ...]
 
 
 def deliver(
     settings: Settings,
-    asked: Request,
+    request: Request,
     template: Path,
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
 ) -> Delivery:
-    """Run, write the report under its name, keep the configured older ones, and record the run.
+    """Run, write the report under its name, remove the oldest ones, and record the run.
 
-    Raises AggregatorError; ReportError at once where another run is writing the same file.
+    Raises AggregatorError; TakenError, at once, if another run is writing the same file.
     """
-    path = retention.target(template, asked)
+    path = retention.target(template, request)
+    account = audit_events.account()
     with (
-        _recorded(settings, asked, clear=clear) as record,
-        audit_events.deed(settings, "run", audit_events.account(), asked, clear=clear) as deed,
+        _recorded(settings, request, clear=clear) as record,
+        audit_events.operation(settings, "run", account, request, clear=clear) as operation,
     ):
         publish.require_place(path)
         with exclusively(path):
-            _prove(settings, asked)
-            kind = sizing.kind(settings, requests.window_of(asked))
-            make = _in_memory if kind == sizing.MEMORY else partial(_by_engine, kind)
-            outcome, written = make(settings, asked, path, clear, progress, record, deed)
-            record.wrote(written, outcome)
+            delivery = _produce(settings, request, path, clear, progress, record, operation)
+            record.add_files(delivery)
             if settings.keep:
-                retention.clear(template, written, asked.merchant, settings.keep)
-        return Delivery(outcome, written, record.notes)
+                retention.clear(template, delivery.written, request.merchant, settings.keep)
+        return delivery
 
 
 def rehearse(
     settings: Settings,
-    asked: Request,
+    request: Request,
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
 ) -> Finished:
-    """Run and write nothing but the audit, which has what was read. Raises AggregatorError."""
-    who = audit_events.account()
-    with audit_events.deed(settings, "run", who, asked, clear=clear, dry_run=True) as deed:
-        _prove(settings, asked)
-        kind = sizing.kind(settings, requests.window_of(asked))
+    """Run without writing a report; the audit records what was read. Raises AggregatorError."""
+    account = audit_events.account()
+    with audit_events.operation(
+        settings, "run", account, request, clear=clear, dry_run=True
+    ) as operation:
+        kind = _engine_kind(settings, request)
         if kind == sizing.MEMORY:
-            outcome: Finished = pipeline.run(settings, asked, clear=clear, progress=progress)
+            outcome: Finished = pipeline.run(settings, request, clear=clear, progress=progress)
         else:
             from lib.engines import runner
 
-            outcome = runner.rehearse(settings, asked, kind, clear=clear, progress=progress)
-        deed.learn(outcome)
-        deed.end()
+            outcome = runner.rehearse(settings, request, kind, clear=clear, progress=progress)
+        operation.add_rows(audit_events.row_counts(outcome))
+        operation.complete()
         return outcome
 
 
-def record_export(settings: Settings, outcome: Outcome, who: str, workbook: Future[Any]) -> None:
-    """Record an export of the dashboard, complete once its workbook is written or has failed.
+def record_export(settings: Settings, outcome: Outcome, person: str, export: Future[Any]) -> None:
+    """Record an export of the dashboard, completed once its future is done.
 
-    The workbook has ``size_bytes`` and ``sha256``; its file is the server's own and goes with it.
+    The future's result has ``size_bytes`` and ``sha256``; the file itself is temporary.
     """
-    record = Record(settings, outcome.request, history.PAGE)
-    record.begin(outcome.clear, who=who)
-    record.learn(outcome)
+    record = RunRecord(settings, outcome.request, history.PAGE)
+    record.begin(outcome.clear, who=person)
+    record.add_outcome(outcome)
 
-    def end(written: Future[Any]) -> None:
-        problem = written.exception()
+    def end(export: Future[Any]) -> None:
+        problem = export.exception()
         if problem is None:
-            record.end(history.DONE, found=written.result())
+            workbook = export.result()
+            size, digest = workbook.size_bytes, workbook.sha256
+            record.end(history.DONE, size_bytes=size, sha256=digest)
         else:
-            record.end(history.FAILED, message(problem))
+            record.end(history.FAILED, message=failure_message(problem))
 
-    workbook.add_done_callback(end)
+    export.add_done_callback(end)
 
 
-class Record:
-    """A run on its way into the history; where that fails, the run goes on without."""
+class RunRecord:
+    """A run's record in the history; a failure to write it is logged and not raised."""
 
-    def __init__(self, settings: Settings, asked: Request, origin: str) -> None:
+    def __init__(self, settings: Settings, request: Request, origin: str) -> None:
         self._history = history.of(settings)
         self._settings = settings
-        self._asked = asked
+        self._request = request
         self._origin = origin
         self._number: int | None = None
         self._fields: dict[str, Any] = {}
-        self.notes: tuple[str, ...] = ()
 
     def begin(self, clear: bool, **fields: Any) -> None:
-        """The run begins."""
-        asked = self._asked
-        with self._tolerantly():
+        """Record the start."""
+        request = self._request
+        with self._errors_logged():
             self._number = self._history.begin(
                 origin=self._origin,
-                merchant=asked.merchant,
-                merchant_name=self._settings.merchants[asked.merchant],
-                period_start=asked.period.start,
-                period_end=asked.period.end,
-                rule=asked.rule.name,
-                tolerance_seconds=asked.rule.tolerance_seconds,
+                merchant=request.merchant,
+                merchant_name=self._settings.merchants[request.merchant],
+                period_start=request.period.start,
+                period_end=request.period.end,
+                rule=request.rule.name,
+                tolerance_seconds=request.rule.tolerance_seconds,
                 clear=clear,
                 **fields,
             )
 
-    def learn(self, outcome: Finished) -> None:
-        """The run is matched and its books tie; what is unusual about it becomes its notes."""
+    def add_outcome(self, outcome: Finished) -> None:
+        """Add the balanced books, and notes on what is unusual about them."""
         books = {name: _plain(value) for name, value in vars(outcome.books).items()}
         self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
-        with self._tolerantly():
+        notes: list[str] = []
+        with self._errors_logged():
             earlier = self._history.runs(
-                anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=self._asked.merchant
+                anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=self._request.merchant
             )
             zone = self._settings.zone
-            self.notes = tuple(map(str, anomaly_notes.notices(outcome, earlier, zone)))
-        for note in self.notes:
+            notes = [str(notice) for notice in anomaly_notes.notices(outcome, earlier, zone)]
+        for note in notes:
             _log.warning("%s", note)
-        self._fields["note"] = "\n".join(self.notes) or None
+        self._fields["note"] = "\n".join(notes) or None
 
-    def moved(self, old: Path, new: Path) -> None:
-        """An older report has another name now."""
-        with self._tolerantly():
-            self._history.moved(old, new)
+    def move_file(self, old: Path, new: Path) -> None:
+        """Record that an older report was renamed."""
+        with self._errors_logged():
+            self._history.move_file(old, new)
 
-    def wrote(self, written: tuple[Written, ...], outcome: Finished) -> None:
-        """The report is in its place; of one that is several workbooks only the size is kept."""
+    def add_files(self, delivery: Delivery) -> None:
+        """Add the written report; of several workbooks only the total size is recorded."""
         self._fields |= {
-            "seconds": dict(outcome.seconds),
-            "size_bytes": sum(book.size_bytes for book in written),
+            "seconds": dict(delivery.outcome.seconds),
+            "size_bytes": sum(book.size_bytes for book in delivery.written),
         }
-        if len(written) == 1:
-            self._fields |= {"file": str(written[0].path), "sha256": written[0].sha256}
+        if len(delivery.written) == 1:
+            [book] = delivery.written
+            self._fields |= {"file": str(book.path), "sha256": book.sha256}
 
-    def end(self, outcome: str, message: str | None = None, found: Any = None) -> None:
-        """The run is over; ``found`` is the workbook it made, where it has none of its own."""
-        if found is not None:
-            self._fields |= {"size_bytes": found.size_bytes, "sha256": found.sha256}
+    def end(self, outcome: str, **fields: Any) -> None:
+        """Record the end."""
         if self._number is not None:
-            with self._tolerantly():
-                self._history.end(self._number, outcome, message=message, **self._fields)
+            with self._errors_logged():
+                self._history.end(self._number, outcome, **self._fields, **fields)
 
     @contextmanager
-    def _tolerantly(self) -> Iterator[None]:
+    def _errors_logged(self) -> Iterator[None]:
         try:
             yield
         except HistoryError as problem:
@@ -190,9 +189,9 @@ class Record:
 
 
 @contextmanager
-def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Record]:
-    """A scheduled run from its beginning to whichever end it has."""
-    record = Record(settings, asked, history.SCHEDULED)
+def _recorded(settings: Settings, request: Request, *, clear: bool) -> Iterator[RunRecord]:
+    """Record a scheduled run from its start to whichever outcome it has."""
+    record = RunRecord(settings, request, history.SCHEDULED)
     record.begin(clear)
     try:
         yield record
@@ -200,75 +199,68 @@ def _recorded(settings: Settings, asked: Request, *, clear: bool) -> Iterator[Re
         record.end(history.INTERRUPTED)
         raise
     except BaseException as problem:
-        left = isinstance(problem, TakenError)
-        record.end(history.LEFT if left else history.FAILED, message(problem))
+        outcome = history.SKIPPED if isinstance(problem, TakenError) else history.FAILED
+        record.end(outcome, message=failure_message(problem))
         raise
     record.end(history.DONE)
 
 
-def _prove(settings: Settings, asked: Request) -> None:
-    """The databases keep users' rows apart, asked again where they do not answer."""
-    retry.call(partial(row_level_security.prove, settings, requests.window_of(asked)))
+def _engine_kind(settings: Settings, request: Request) -> sizing.Kind:
+    """The engine to run, once the databases have proved their row-level security."""
+    window = requests.window_of(request)
+    retry.call(partial(row_level_security.prove, settings, window))
+    return sizing.kind(settings, window)
 
 
-def _in_memory(
+def _produce(
     settings: Settings,
-    asked: Request,
+    request: Request,
     path: Path,
     clear: bool,
     progress: Progress,
-    record: Record,
-    deed: audit_events.Deed,
-) -> tuple[Finished, tuple[Written, ...]]:
-    outcome = pipeline.run(settings, asked, clear=clear, progress=progress)
-    record.learn(outcome)
-    deed.learn(outcome)
-    begun = time.perf_counter()
-    with _older_kept(settings, record, path):
-        written = pipeline.publish(
-            outcome, path, progress=progress, marks=deed.marks, approve=deed.approve
-        )
-    outcome.seconds["write"] = time.perf_counter() - begun
-    return outcome, (written,)
+    record: RunRecord,
+    operation: audit_events.Operation,
+) -> Delivery:
+    """Run in memory or by an engine, and put the finished workbooks in place."""
 
+    def add_outcome(outcome: Finished) -> None:
+        record.add_outcome(outcome)
+        operation.add_rows(audit_events.row_counts(outcome))
 
-def _by_engine(
-    kind: Kind,
-    settings: Settings,
-    asked: Request,
-    path: Path,
-    clear: bool,
-    progress: Progress,
-    record: Record,
-    deed: audit_events.Deed,
-) -> tuple[Finished, tuple[Written, ...]]:
-    # Only what does not fit in memory pays for loading it.
-    from lib.engines import runner
-
-    def learn(outcome: Finished) -> None:
-        record.learn(outcome)
-        deed.learn(outcome)
-
-    def place(made: Path, written: Written) -> None:
+    def place(workbook: Path, written: Written) -> None:
         with _older_kept(settings, record, written.path):
-            deed.approve(written)
-            made.replace(written.path)
+            operation.approve(written)
+            workbook.replace(written.path)
 
-    places = runner.Places(path, retention.result_folder(settings, asked, path))
-    steps = runner.Steps(learn, deed.marks, deed.approve, place)
-    outcome, written = runner.produce(
-        settings, asked, kind, places, steps, clear=clear, progress=progress
+    kind = _engine_kind(settings, request)
+    if kind == sizing.MEMORY:
+        outcome = pipeline.run(settings, request, clear=clear, progress=progress)
+        add_outcome(outcome)
+        begun = time.perf_counter()
+        with _older_kept(settings, record, path):
+            written = pipeline.publish(
+                outcome, path, progress=progress, marks=operation.marks, approve=operation.approve
+            )
+        outcome.seconds["write"] = time.perf_counter() - begun
+        return Delivery(outcome, (written,))
+
+    from lib.engines import runner  # slow to load, and not needed by runs in memory
+
+    places = runner.Places(path, retention.result_folder(settings, request, path))
+    steps = runner.Steps(add_outcome, operation.marks, operation.approve, place)
+    finished, books = runner.produce(
+        settings, request, kind, places, steps, clear=clear, progress=progress
     )
-    if all(book.path != path for book in written) and path.exists():
-        # Its place was taken by a workbook a day.
+    if all(book.path != path for book in books) and path.exists():
+        # Workbooks of a day each replace the single one.
         with _older_kept(settings, record, path):
             path.unlink()
-    return outcome, written
+    return Delivery(finished, books)
 
 
 @contextmanager
-def _older_kept(settings: Settings, record: Record, path: Path) -> Iterator[None]:
-    """Where older reports are kept, this one has another name once the block has replaced it."""
+def _older_kept(settings: Settings, record: RunRecord, path: Path) -> Iterator[None]:
+    """Keep the report at this path under another name if the block replaces it."""
     older = retention.put_aside(path) if settings.keep else None
     try:
         yield
@@ -277,13 +269,14 @@ def _older_kept(settings: Settings, record: Record, path: Path) -> Iterator[None
             older.unlink(missing_ok=True)
         raise
     if older:
-        record.moved(path, older)
+        record.move_file(path, older)
 
 
-def message(problem: BaseException) -> str:
-    """What a failure is called in the record; of an unexpected one only its kind."""
-    expected = isinstance(problem, AggregatorError)
-    return str(problem) if expected else f"erro inesperado ({type(problem).__name__})"
+def failure_message(problem: BaseException) -> str:
+    """The text of an expected failure; the kind alone of an unexpected one."""
+    if isinstance(problem, AggregatorError):
+        return str(problem)
+    return UNEXPECTED.format(kind=type(problem).__name__)
 
 
 def _plain(value: object) -> object:

@@ -1,8 +1,7 @@
-"""The record of every run: a SQLite file in the user's state folder, never beside the report.
+"""History of runs: a SQLite file in the user's state folder, never beside the report.
 
-A run is written down when it begins and completed when it ends, so that one that was killed is
-accounted for as well. Holds counts and sums, never a record of a source. Decides nothing about
-a run and shows nothing.
+A run is recorded when it begins and completed when it ends, so that a killed run is recorded too.
+Holds counts and sums, never a source's records. Decides nothing about a run and shows nothing.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ DONE: Final = "concluída"
 FAILED: Final = "falhou"
 INTERRUPTED: Final = "interrompida"
 VANISHED: Final = "morta"
-LEFT: Final = "dispensada"
-"""Another run was making the same report."""
+SKIPPED: Final = "dispensada"
+"""Another run was writing the same report."""
 
 _APPLICATION: Final = "marketing-data-aggregator"
 _BUSY_SECONDS: Final = 10
-_UNUSABLE: Final = (
+UNUSABLE: Final = (
     "Não foi possível usar o histórico de execuções em {path}: confira a permissão da pasta e o "
     "espaço em disco, ou escolha outro lugar em [aggregator.history]."
 )
@@ -77,10 +76,10 @@ _TABLE: Final = sa.Table(
 
 @dataclass(frozen=True)
 class Run:
-    """One recorded run; moments are aware, ``books`` has the counts and amounts of `Books`.
+    """One recorded run, moments in UTC.
 
-    ``balanced`` is whether the books tied, None where the run did not come that far; ``seconds``
-    is by stage; ``file`` is where the report was written or put aside since.
+    ``books`` are the counts and amounts of `Books`, None if the run ended before they balanced;
+    ``seconds`` are by stage; ``file`` is the report's current path.
     """
 
     id: int
@@ -104,32 +103,27 @@ class Run:
     sha256: str | None
 
     @property
-    def balanced(self) -> bool | None:
-        """Whether the books tied; books that do not are never recorded."""
-        return None if self.books is None else True
-
-    @property
     def divergence_rate(self) -> float | None:
-        """Divergences of all logs, from 0 to 1; None without logs."""
+        """Share of the logs that are divergences, from 0 to 1; None without logs."""
         if not self.books or not self.books["logs"]:
             return None
         return float(self.books["divergences"] / self.books["logs"])
 
 
 class History:
-    """The runs in one file, made when first written to. Every method may raise HistoryError."""
+    """The runs in one file, created on first write. Every method may raise HistoryError."""
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
 
     def begin(self, **fields: Any) -> int:
-        """Write a beginning run down and return its number."""
-        me = psutil.Process()
+        """Record the start of a run and return its number."""
+        process = psutil.Process()
         row = {
             "began_at": _now(),
             "who": _login(),
-            "process": me.pid,
-            "process_born": me.create_time(),
+            "process": process.pid,
+            "process_born": process.create_time(),
             "outcome": RUNNING,
             **fields,
         }
@@ -144,8 +138,8 @@ class History:
         with self._connected() as connection:
             connection.execute(_TABLE.update().where(_TABLE.c.id == number).values(row))
 
-    def moved(self, old: Path, new: Path) -> None:
-        """A report was put aside: its run is found at the new place."""
+    def move_file(self, old: Path, new: Path) -> None:
+        """Record that a report was renamed."""
         with self._connected(create=True) as connection:
             where = _TABLE.c.file == str(old)
             connection.execute(_TABLE.update().where(where).values(file=str(new)))
@@ -153,8 +147,8 @@ class History:
     def runs(
         self, limit: int = 100, *, origin: str | None = None, merchant: str | None = None
     ) -> list[Run]:
-        """The latest runs, the newest first; those whose process is gone as `VANISHED`."""
-        with self._told():
+        """The latest runs, newest first; those whose process is gone are `VANISHED`."""
+        with self._errors_translated():
             if not self.path.exists():
                 return []
         query = _TABLE.select().order_by(_TABLE.c.id.desc()).limit(limit)
@@ -167,7 +161,7 @@ class History:
 
     @contextmanager
     def _connected(self, *, create: bool = False) -> Iterator[Connection]:
-        with self._told():
+        with self._errors_translated():
             if create:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with suppress(FileExistsError):
@@ -182,21 +176,21 @@ class History:
                 yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sa.exc.SQLAlchemyError) as problem:
-            raise HistoryError(_UNUSABLE, path=self.path) from problem
+            raise HistoryError(UNUSABLE, path=self.path) from problem
 
 
 def of(settings: Settings) -> History:
-    """The configured history, by default in the state folder of the system's user."""
+    """The configured history, by default in the system user's state folder."""
     default = platformdirs.user_state_path(_APPLICATION) / "history.sqlite"
     return History(settings.history.path or default)
 
 
 def history_of_demo() -> dict[str, Any]:
-    """The table of `[aggregator]` that keeps the demonstration's runs out of the site's."""
+    """`[aggregator]` values that keep the demonstration's runs out of the site's history."""
     return {"history": {"path": str(ROOT / ".demo" / "history.sqlite")}}
 
 
@@ -207,14 +201,14 @@ def _now() -> datetime:
 def _login() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a container's user may have no name
         return str(os.getuid())
 
 
 def _run(row: Any) -> Run:
     values = dict(row)
     process, born = values.pop("process"), values.pop("process_born")
-    if values["outcome"] == RUNNING and not _lives(process, born):
+    if values["outcome"] == RUNNING and not _is_alive(process, born):
         values["outcome"] = VANISHED
     for moment in ("began_at", "ended_at"):
         values[moment] = values[moment] and values[moment].replace(tzinfo=UTC)
@@ -223,9 +217,10 @@ def _run(row: Any) -> Run:
     return Run(**values)
 
 
-def _lives(process: int, born: float) -> bool:
+def _is_alive(pid: int, born: float) -> bool:
     with suppress(psutil.NoSuchProcess):
-        found = psutil.Process(process)
-        alive = bool(found.status() != psutil.STATUS_ZOMBIE)
-        return alive and abs(float(found.create_time()) - born) < 1.0
+        process = psutil.Process(pid)
+        alive = bool(process.status() != psutil.STATUS_ZOMBIE)
+        # Another process may have the number by now.
+        return alive and abs(float(process.create_time()) - born) < 1.0
     return False

@@ -1,8 +1,8 @@
-"""What is written down of who saw, exported and ran what, and where the trail of it is.
+"""Audit events: sign-ins, views, exports, runs and changes of configuration, as records.
 
-Owns the fields of a record: who, from where, what, of which configuration and version. A change
-of the configuration is found and recorded by itself. Writes no card number and no CPF: what a
-person typed is scrubbed. The file and its seals are `lib.security.audit_trail`'s.
+Owns a record's fields: who, from where, what, under which configuration and version. A changed
+configuration is detected and recorded automatically. Writes no card number and no CPF: typed text
+is scrubbed. The file and its seals belong to `lib.security.audit_trail`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lib.security.redaction import scrub
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
-    from lib.domain.outcomes import Books, Finished
+    from lib.domain.outcomes import Books
     from lib.domain.requests import Request
     from lib.reports.publish import Written
     from lib.security.audit_trail import Anchor, Fields
@@ -39,67 +39,68 @@ STARTED: Final = "started"
 DONE: Final = "done"
 FAILED: Final = "failed"
 
-_TYPED: Final = frozenset({"reason", "search", "filters", "message"})
-_LONGEST: Final = 1_000
-_OFF: Final = (
+_TYPED_FIELDS: Final = frozenset({"reason", "search", "filters", "message"})
+_MAX_TYPED_LENGTH: Final = 1_000
+NO_AUDIT: Final = (
     "Uma exportação em claro só é feita com auditoria: dê um caminho em [aggregator.audit]."
 )
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who does something, and from where: an address, or a machine's name.
+    """The person or account that acts, and its origin: an address or a machine's name.
 
-    A person who moves on to another address stays the same.
+    Actors are equal by name, so that a person stays the same at another address.
     """
 
-    who: str
+    name: str
     origin: str = field(compare=False)
 
 
 @lru_cache(maxsize=1)
 def account() -> Actor:
-    """The system's account that runs this process, on this machine."""
-    who = f"uid {os.getuid()}" if hasattr(os, "getuid") else "?"
+    """The system account that runs this process, on this machine."""
+    name = f"uid {os.getuid()}" if hasattr(os, "getuid") else "?"
     with suppress(OSError, KeyError, ImportError):
-        who = getpass.getuser()
-    return Actor(who, socket.gethostname())
+        name = getpass.getuser()
+    return Actor(name, socket.gethostname())
 
 
 def record(settings: Settings, kind: Kind, actor: Actor, **fields: Any) -> Anchor | None:
-    """Write this down and return its anchor, None where no audit is kept.
+    """Append one event and return its anchor, None if no audit is configured.
 
-    Raises AuditError where it cannot be written: then what it is of must not be done.
+    Raises AuditError if it cannot be written; the caller must then not do what it describes.
     """
     path, key = settings.audit.path, settings.audit.key
     if path is None or key is None:
         if fields.get("clear"):
-            raise AuditError(_OFF)
+            raise AuditError(NO_AUDIT)
         return None
-    shown = _shown(settings)
-    digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+    configuration = _without_secrets(settings)
+    digest = hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
     common = {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "who": actor.who,
+        "who": actor.name,
         "from": actor.origin,
         "version": __version__,
         "config": digest,
     }
 
-    def make(last: Fields) -> list[Fields]:
-        records = [{**common, "kind": kind, **_clean(fields)}]
+    def build(last: Fields) -> list[Fields]:
+        records = [{**common, "kind": kind, **_cleaned(fields)}]
         if last.get("config") != digest:
-            change = {"settings": shown, "python": platform.python_version()}
+            change = {"settings": configuration, "python": platform.python_version()}
             records.insert(0, {**common, "kind": "configuration", **change})
         return records
 
-    return audit_trail.append(path, key, make)
+    return audit_trail.append(path, key, build)
 
 
-class Deed:
-    """Something under way that is written down at its beginning and at its end.
+class Operation:
+    """A run or an export, recorded when it starts and when it ends.
 
-    ``marks`` are what its workbook says of it: the anchor, and of the dashboard's who and why.
+    ``marks`` go into its workbook's properties: the anchor and, for the dashboard's exports in
+    clear, the person and the reason.
     """
 
     def __init__(self, settings: Settings, kind: Kind, actor: Actor, fields: Fields) -> None:
@@ -110,72 +111,68 @@ class Deed:
             self._fields = fields | {"began": anchor.sequence}
         self.marks = {AUDITORIA: str(anchor)} if anchor else {}
         if fields["clear"] and kind == "export":
-            self.marks[RESPONSAVEL] = actor.who
+            self.marks[RESPONSAVEL] = actor.name
         if fields.get("reason"):
             self.marks[MOTIVO] = str(fields["reason"])
 
-    def learn(self, outcome: Finished) -> None:
-        """The rows read of each side and those of the result."""
-        self.learn_rows(rows(outcome))
-
-    def learn_rows(self, rows: Mapping[str, int]) -> None:
-        """The same, where another process counted them."""
-        self._fields["rows"] = dict(rows)
+    def add_rows(self, counts: Mapping[str, int]) -> None:
+        """Note the `row_counts` of the outcome for the final record."""
+        self._fields["rows"] = dict(counts)
 
     def approve(self, written: Written) -> None:
-        """The file is finished: once this is written down, it may take its place."""
+        """Record success with the finished file's digest, before the file takes its place."""
         file = {"file": str(written.path), "sha256": written.sha256, "bytes": written.size_bytes}
         self._fields |= file
-        self.end()
+        self.complete()
 
-    def end(self) -> None:
-        """It came to what it was to come to."""
+    def complete(self) -> None:
+        """Record success."""
         self._record(DONE)
 
     def fail(self, problem: BaseException) -> None:
-        """It came to nothing; also after its end, where the finished file took no place."""
+        """Record failure, also after `approve` if the file could not take its place."""
         expected = isinstance(problem, AggregatorError)
-        said = str(problem) if expected else type(problem).__name__
+        message = str(problem) if expected else type(problem).__name__
         with suppress(AuditError):
-            self._record(FAILED, message=said)
+            self._record(FAILED, message=message)
 
-    def _record(self, state: str, **fields: Any) -> Anchor | None:
-        said = {**self._fields, "outcome": state, **fields}
-        return record(self._settings, self._kind, self._actor, **said)
+    def _record(self, outcome: str, **fields: Any) -> Anchor | None:
+        values = {**self._fields, "outcome": outcome, **fields}
+        return record(self._settings, self._kind, self._actor, **values)
 
 
 @contextmanager
-def deed(
+def operation(
     settings: Settings,
     kind: Literal["export", "run"],
     actor: Actor,
-    asked: Request,
+    request: Request,
     *,
     clear: bool,
     **fields: Any,
-) -> Iterator[Deed]:
-    """A run or an export from its beginning to whichever end it has. Raises AuditError."""
-    done = Deed(settings, kind, actor, question(asked, clear=clear) | fields)
+) -> Iterator[Operation]:
+    """Record a run or an export from its start to success or failure. Raises AuditError."""
+    audited = Operation(settings, kind, actor, request_fields(request, clear=clear) | fields)
     try:
-        yield done
+        yield audited
     except BaseException as problem:
-        done.fail(problem)
+        audited.fail(problem)
         raise
 
 
-class Told:
-    """What records told, one after the other: which files, and what has no end among them.
+class TrailSummary:
+    """The files and the unended operations of a sequence of records.
 
-    ``digests`` are the files'; ``unended`` the numbers of such beginnings, in their order: what
-    is under way, was cut off with its process, or is an export that nobody waited for.
+    ``digests`` are the files' SHA-256; ``unended`` the numbers of start records without an end, in
+    order: operations under way, killed with their process, or exports that nobody collected.
     """
 
     def __init__(self) -> None:
         self.digests: set[str] = set()
         self.unended: dict[str, None] = {}
 
-    def see(self, record: Fields) -> None:
-        """Take in one more record, which came after those before it."""
+    def add(self, record: Fields) -> None:
+        """Take in the next record."""
         if "sha256" in record:
             self.digests.add(str(record["sha256"]))
         if record.get("outcome") == STARTED:
@@ -183,27 +180,27 @@ class Told:
         self.unended.pop(str(record.get("began")), None)
 
 
-def question(asked: Request, *, clear: bool) -> dict[str, Any]:
-    """What was asked, as fields of a record."""
+def request_fields(request: Request, *, clear: bool) -> dict[str, Any]:
+    """The request as fields of a record."""
     return {
-        "merchant": asked.merchant,
-        "start": asked.period.start.isoformat(),
-        "end": asked.period.end.isoformat(),
-        "rule": asked.rule.name,
-        "tolerance_seconds": asked.rule.tolerance_seconds,
+        "merchant": request.merchant,
+        "start": request.period.start.isoformat(),
+        "end": request.period.end.isoformat(),
+        "rule": request.rule.name,
+        "tolerance_seconds": request.rule.tolerance_seconds,
         "clear": clear,
     }
 
 
-class Balanced(Protocol):
-    """What has books."""
+class HasBooks(Protocol):
+    """A finished run, with its rows in memory or in files."""
 
     @property
     def books(self) -> Books: ...
 
 
-def rows(outcome: Balanced) -> dict[str, int]:
-    """How many rows were read of each side, and how many the result has."""
+def row_counts(outcome: HasBooks) -> dict[str, int]:
+    """The numbers of rows read from each side and of rows in each sheet."""
     books = outcome.books
     return {
         "transactions": books.transactions,
@@ -213,17 +210,16 @@ def rows(outcome: Balanced) -> dict[str, int]:
     }
 
 
-def _clean(fields: dict[str, Any]) -> Fields:
+def _cleaned(fields: dict[str, Any]) -> Fields:
     return {
-        name: scrub(str(value))[:_LONGEST] if name in _TYPED else value
+        name: scrub(str(value))[:_MAX_TYPED_LENGTH] if name in _TYPED_FIELDS else value
         for name, value in fields.items()
         if value is not None
     }
 
 
-def _shown(settings: Settings) -> Fields:
-    """The configuration without its secrets."""
-    shown: Fields = settings.model_dump(mode="json")
+def _without_secrets(settings: Settings) -> Fields:
+    values: Fields = settings.model_dump(mode="json")
     for side in ("transactions", "auth_logs"):
-        shown[side]["password"] = shown[side]["password"] and "******"
-    return shown
+        values[side]["password"] = values[side]["password"] and "******"
+    return values

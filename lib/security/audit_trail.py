@@ -1,8 +1,8 @@
-"""An append-only file of JSON lines, each sealed with the one before it, and how it is checked.
+"""Append-only audit file of JSON lines, each sealed together with the one before it.
 
-Owns the file and the chain: a line's seal is the HMAC-SHA256 of its text, which holds
-the seal before it. Whoever lacks the key can change, remove, swap or cut nothing unseen; cutting
-the end off shows against an anchor kept elsewhere. Knows nothing of what the lines say.
+Owns the file, its key and the chain: a line's seal is the HMAC-SHA256 of its text, which includes
+the previous seal. Without the key no line can be changed, removed, swapped or cut undetected; a
+truncated end is detected with an anchor kept elsewhere. Does not interpret the records.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import re
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,40 +23,59 @@ from typing import IO, Any, Final
 
 import fasteners  # type: ignore[import-untyped]
 
+from lib.config.file_permissions import is_exposed
 from lib.domain.errors import AuditError
-from lib.security import audit_key
 
 Fields = dict[str, Any]
 
-_START: Final = "0" * 64
+_FIRST_SEAL: Final = "0" * 64
 _ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _TAIL_BYTES: Final = 65_536
 _WAIT_SECONDS: Final = 15.0
-_THREADS: Final = threading.Lock()
+_THREAD_LOCK: Final = threading.Lock()
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
-_NOT_WRITABLE: Final = (
+NOT_WRITABLE: Final = (
     "A auditoria não pôde ser gravada em {path}, e por isso nada foi feito: confira a permissão "
     "e o espaço em disco."
 )
-_OPEN: Final = (
+OPEN_TO_OTHERS: Final = (
     "Outras contas podem alterar a auditoria em {path}: rode chmod 600 nesse arquivo e confira-a "
     "com aggregator.py audit verify."
 )
-_BROKEN: Final = (
+BROKEN: Final = (
     "O último registro da auditoria em {path} foi alterado, e por isso nada foi feito: confira-a "
     "com aggregator.py audit verify."
 )
-_BUSY: Final = (
+BUSY: Final = (
     "A auditoria em {path} está ocupada há {seconds} segundos, e por isso nada foi feito: veja que "
     "processo segura o arquivo {lock} e tente de novo."
 )
-_NO_TRAIL: Final = "Não há auditoria em {path}: confira o caminho."
+NO_TRAIL: Final = "Não há auditoria em {path}: confira o caminho."
+NO_KEY: Final = (
+    "Falta a chave da auditoria em {path}: recupere-a da cópia de segurança, ou guarde a auditoria "
+    "em outro lugar para que uma nova comece."
+)
+BAD_KEY: Final = (
+    "A chave da auditoria em {path} não serve: ela tem 64 algarismos hexadecimais e só o dono "
+    "pode lê-la (chmod 600)."
+)
+
+ALTERED_LINE: Final = "A linha {line} foi alterada, ou foi escrita sem a chave."
+UNFINISHED_LINE: Final = (
+    "A linha {line}, a última, não chegou ao fim: quem a gravava foi interrompido (o próximo "
+    "registro o anota e ela deixa de ser problema), ou o fim foi cortado."
+)
+MISSING_RECORDS: Final = "Antes da linha {line} faltam registros: do {first} ao {last}."
+OUT_OF_ORDER: Final = "A linha {line} está fora da ordem, ou repetida: tem o registro {sequence}."
+WRONG_ANCHOR: Final = "{origin} aponta o registro {sequence}, que não está na auditoria como era."
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """One record's number and seal: kept elsewhere, it proves that the record was there."""
+    """One record's number and seal: kept elsewhere, it proves that the record existed."""
 
     sequence: int
     seal: str
@@ -65,8 +85,8 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What a whole file was found to be; ``problems`` are sentences, none where it is intact."""
+class Verification:
+    """Result of checking a whole file; ``problems`` are sentences, none if it is intact."""
 
     records: int
     first: str
@@ -74,124 +94,142 @@ class Checked:
     problems: tuple[str, ...]
 
 
-def anchor(text: str) -> Anchor | None:
-    """The anchor that was written as this text."""
-    found = _ANCHOR.fullmatch(text.strip())
-    return Anchor(int(found[1]), found[2]) if found else None
+def parse_anchor(text: str) -> Anchor | None:
+    """Parse `number:seal`; None if the text is no anchor."""
+    match = _ANCHOR.fullmatch(text.strip())
+    return Anchor(int(match[1]), match[2]) if match else None
 
 
-def append(path: Path, key_file: Path, make: Callable[[Fields], Sequence[Fields]]) -> Anchor:
-    """Seal and add what ``make`` returns for the last record there is, and flush it to the disk.
+def append(path: Path, key_file: Path, build: Callable[[Fields], Sequence[Fields]]) -> Anchor:
+    """Seal and append the records that ``build`` returns, and flush them to the disk.
 
-    Processes and threads take turns. Raises AuditError, and then nothing is to be done that the
-    records were to be of.
+    ``build`` receives the last record of the file. Serialized across processes and threads.
+    Raises AuditError; the caller must then not do what the records describe.
     """
     try:
-        with _alone(path), _opened(path) as file:
-            fresh = not os.fstat(file.fileno()).st_size
-            key = audit_key.find(key_file, make=fresh)
-            last, torn = _last(path, key, file)
+        with _locked(path), _opened(path) as file:
+            is_new = not os.fstat(file.fileno()).st_size
+            key = _read_or_create_key(key_file) if is_new else read_key(key_file)
+            last, torn = _last_record(path, key, file)
             lines = []
-            for fields in make(last):
+            for fields in build(last):
                 last = _sealed(key, last, fields | ({"torn": torn} if torn else {}))
                 lines.append(_line(last))
                 torn = 0
-            text = b"".join(lines)
-            # What a killed process left of its line ends here; the next line says how long it is.
+            content = b"".join(lines)
+            # End the partial line that a killed process left; the next record holds its length.
             if "torn" in json.loads(lines[0]):
-                text = b"\n" + text
-            _write(file, text)
+                content = b"\n" + content
+            _write(file, content)
             return Anchor(last["seq"], last["seal"])
     except OSError as problem:
-        raise AuditError(_NOT_WRITABLE, path=path) from problem
+        raise AuditError(NOT_WRITABLE, path=path) from problem
 
 
 def verify(
     path: Path,
     key_file: Path,
     anchors: Sequence[tuple[str, Anchor]] = (),
-    see: Callable[[Fields], object] = lambda fields: None,
-) -> Checked:
-    """Check every seal, the chain, and that the anchors (each with its origin's name) are there.
+    visit: Callable[[Fields], object] = lambda record: None,
+) -> Verification:
+    """Check every seal, the chain, and that the anchors (each with its origin's name) exist.
 
-    ``see`` is given each sealed record. Raises AuditError where file or key cannot be read.
+    ``visit`` receives each sealed record. Raises AuditError if file or key cannot be read.
     """
     try:
         content = path.read_bytes()
     except OSError as problem:
-        raise AuditError(_NO_TRAIL, path=path) from problem
-    key = audit_key.read(key_file)
+        raise AuditError(NO_TRAIL, path=path) from problem
+    key = read_key(key_file)
     problems: list[str] = []
     seals: dict[int, str] = {}
-    before: Fields = {"seq": 0, "seal": _START}
+    previous: Fields = {"seq": 0, "seal": _FIRST_SEAL}
     moments = []
-    unreadable: tuple[int, int] | None = None
+    unreadable: tuple[int, int] | None = None  # line number and length
     for number, line in enumerate(content.splitlines(keepends=True), 1):
-        fields = _read(key, line)
-        if fields is None:
-            if unreadable:
-                problems.append(_altered(unreadable[0]))
+        record = _read_record(key, line)
+        # A partial line is accounted for if the next record was sealed with its length.
+        if unreadable and (record is None or record.get("torn") != unreadable[1]):
+            problems.append(ALTERED_LINE.format(line=unreadable[0]))
+        if record is None:
             unreadable = (number, len(line.rstrip(b"\n")))
             continue
-        if unreadable and fields.get("torn") != unreadable[1]:
-            problems.append(_altered(unreadable[0]))
         unreadable = None
-        if (fields["seq"], fields["prev"]) != (before["seq"] + 1, before["seal"]):
-            problems.append(_gap(number, before["seq"], fields["seq"]))
-        before = fields
-        seals[fields["seq"]] = fields["seal"]
-        moments.append(str(fields.get("at", "")))
-        see(fields)
+        if (record["seq"], record["prev"]) != (previous["seq"] + 1, previous["seal"]):
+            problems.append(_chain_problem(number, previous["seq"], record["seq"]))
+        previous = record
+        seals[record["seq"]] = record["seal"]
+        moments.append(str(record.get("at", "")))
+        visit(record)
     if unreadable:
-        whole = content.endswith(b"\n")
-        problems.append(_altered(unreadable[0]) if whole else _torn(unreadable[0]))
-    for origin, there in anchors:
-        if seals.get(there.sequence) != there.seal:
-            problems.append(
-                f"{origin} aponta o registro {there.sequence}, que não está na auditoria como era."
-            )
+        template = ALTERED_LINE if content.endswith(b"\n") else UNFINISHED_LINE
+        problems.append(template.format(line=unreadable[0]))
+    problems += [
+        WRONG_ANCHOR.format(origin=origin, sequence=anchor.sequence)
+        for origin, anchor in anchors
+        if seals.get(anchor.sequence) != anchor.seal
+    ]
     first, last = (moments[0], moments[-1]) if moments else ("", "")
-    return Checked(len(seals), first, last, tuple(problems))
+    return Verification(len(seals), first, last, tuple(problems))
 
 
-def read(path: Path, most: int) -> list[Fields]:
+def read(path: Path, limit: int) -> list[Fields]:
     """The newest records, newest first, unchecked. Raises AuditError."""
     try:
         with path.open("rb") as file:
-            lines = _last_lines(file, most)
+            lines = _last_lines(file, limit)
     except FileNotFoundError:
         return []
     except OSError as problem:
-        raise AuditError(_NO_TRAIL, path=path) from problem
-    return [found for line in reversed(lines) if (found := _parsed(line)) is not None]
+        raise AuditError(NO_TRAIL, path=path) from problem
+    return [record for line in reversed(lines) if (record := _parsed(line)) is not None]
 
 
-def _altered(number: int) -> str:
-    return f"A linha {number} foi alterada, ou foi escrita sem a chave."
+def read_key(path: Path) -> bytes:
+    """The key: a file of 64 hexadecimal digits that only its owner may read. Raises AuditError."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError as problem:
+        raise AuditError(NO_KEY, path=path) from problem
+    except (OSError, ValueError) as problem:
+        raise AuditError(BAD_KEY, path=path) from problem
+    if is_exposed(path) or not _KEY.fullmatch(text):
+        raise AuditError(BAD_KEY, path=path)
+    return bytes.fromhex(text)
 
 
-def _torn(number: int) -> str:
-    return (
-        f"A linha {number}, a última, não chegou ao fim: quem a gravava foi interrompido (o "
-        "próximo registro o anota e ela deixa de ser problema), ou o fim foi cortado."
-    )
+def _read_or_create_key(path: Path) -> bytes:
+    # Renamed once complete: a full disk must not leave a partial key, which would block every run.
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.tmp")
+        draft.unlink(missing_ok=True)
+        try:
+            descriptor = os.open(draft, _NEW_FILE, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(f"{secrets.token_hex(32)}\n")
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    return read_key(path)
 
 
-def _gap(number: int, before: int, found: int) -> str:
-    if found > before + 1:
-        return f"Antes da linha {number} faltam registros: do {before + 1} ao {found - 1}."
-    return f"A linha {number} está fora da ordem, ou repetida: tem o registro {found}."
+def _chain_problem(line: int, previous: int, sequence: int) -> str:
+    if sequence > previous + 1:
+        return MISSING_RECORDS.format(line=line, first=previous + 1, last=sequence - 1)
+    return OUT_OF_ORDER.format(line=line, sequence=sequence)
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    place = path.with_name(f"{path.name}.lock")
-    busy = AuditError(_BUSY, path=path, lock=place, seconds=int(_WAIT_SECONDS))
-    if not _THREADS.acquire(timeout=_WAIT_SECONDS):
+def _locked(path: Path) -> Iterator[None]:
+    lock_path = path.with_name(f"{path.name}.lock")
+    busy = AuditError(BUSY, path=path, lock=lock_path, seconds=int(_WAIT_SECONDS))
+    if not _THREAD_LOCK.acquire(timeout=_WAIT_SECONDS):
         raise busy
     try:
-        _make_private(place)
-        lock = fasteners.InterProcessLock(place)
+        _make_private(lock_path)
+        lock = fasteners.InterProcessLock(lock_path)
         if not lock.acquire(timeout=_WAIT_SECONDS):
             lock.lockfile.close()
             raise busy
@@ -200,11 +238,11 @@ def _alone(path: Path) -> Iterator[None]:
         finally:
             lock.release()
     finally:
-        _THREADS.release()
+        _THREAD_LOCK.release()
 
 
 def _make_private(lock: Path) -> None:
-    """Whoever can open it can hold it, also for reading only."""
+    # Any account that can open the lock file, even for reading, can hold it.
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, _FLAGS, 0o600)
     try:
@@ -220,48 +258,48 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         mode = os.fstat(file.fileno()).st_mode
         if not stat.S_ISREG(mode) or (os.name == "posix" and mode & 0o022):
-            raise AuditError(_OPEN, path=path)
+            raise AuditError(OPEN_TO_OTHERS, path=path)
         yield file
 
 
-def _last(path: Path, key: bytes, file: IO[bytes]) -> tuple[Fields, int]:
-    """The last record, and how many bytes of an unfinished one stand behind it."""
+def _last_record(path: Path, key: bytes, file: IO[bytes]) -> tuple[Fields, int]:
+    """The last record, and the length in bytes of a partial line behind it."""
     lines = _last_lines(file, 2)
     torn = len(lines.pop()) if lines and not lines[-1].endswith(b"\n") else 0
     if not lines:
-        return {"seq": 0, "seal": _START}, torn
-    last = _read(key, lines[-1])
+        return {"seq": 0, "seal": _FIRST_SEAL}, torn
+    last = _read_record(key, lines[-1])
     if last is None:
-        raise AuditError(_BROKEN, path=path)
+        raise AuditError(BROKEN, path=path)
     return last, torn
 
 
-def _last_lines(file: IO[bytes], most: int) -> list[bytes]:
-    """The last so many lines, the last one as it is, also where it has no end."""
-    size, wanted = os.fstat(file.fileno()).st_size, _TAIL_BYTES
+def _last_lines(file: IO[bytes], limit: int) -> list[bytes]:
+    """The last lines of the file, a partial one included."""
+    size, tail = os.fstat(file.fileno()).st_size, _TAIL_BYTES
     while True:
-        start = max(0, size - wanted)
+        start = max(0, size - tail)
         file.seek(start)
         chunk = b"".join(iter(lambda: file.read(1 << 20), b""))
         lines = chunk.splitlines(keepends=True)
         if not start:
-            return lines[-most:]
-        if len(lines) > most:  # the first may have lost its beginning
-            return lines[1:][-most:]
-        wanted *= 4
+            return lines[-limit:]
+        if len(lines) > limit:  # the chunk may begin within its first line
+            return lines[1:][-limit:]
+        tail *= 4
 
 
-def _write(file: IO[bytes], text: bytes) -> None:
-    """All of the text on the disk, or none of it."""
-    before = os.fstat(file.fileno()).st_size
+def _write(file: IO[bytes], content: bytes) -> None:
+    """Write and flush all of the content, or none of it."""
+    size_before = os.fstat(file.fileno()).st_size
     try:
-        rest = memoryview(text)
+        rest = memoryview(content)
         while rest:
             rest = rest[file.write(rest) :]
         os.fsync(file.fileno())
     except OSError:
-        with suppress(OSError):  # a file that its system lets nobody shorten
-            file.truncate(before)
+        with suppress(OSError):  # an append-only file cannot be truncated
+            file.truncate(size_before)
         raise
 
 
@@ -274,13 +312,13 @@ def _seal(key: bytes, record: Fields) -> str:
     return hmac.new(key, _text(record), hashlib.sha256).hexdigest()
 
 
-def _read(key: bytes, line: bytes) -> Fields | None:
-    """The record of a line, if it has its seal and not a byte is other than written."""
+def _read_record(key: bytes, line: bytes) -> Fields | None:
+    """The record of a line; None if its seal or any byte of it is wrong."""
     record = _parsed(line)
     if record is None or _line(record) != line:
         return None
-    bare = {name: value for name, value in record.items() if name != "seal"}
-    return record if hmac.compare_digest(_seal(key, bare), str(record.get("seal"))) else None
+    unsealed = {name: value for name, value in record.items() if name != "seal"}
+    return record if hmac.compare_digest(_seal(key, unsealed), str(record.get("seal"))) else None
 
 
 def _parsed(line: bytes) -> Fields | None:

@@ -1,6 +1,6 @@
-"""Who may see what: a person's grants of `[aggregator.access]`, added up.
+"""Permissions: the grants of `[aggregator.access]` that apply to a person, added up.
 
-Pure: is told who asks and what is configured, and answers. Whoever is in no grant may nothing.
+Pure: identity and configuration in, permission out. Anyone without a grant has no access.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EVERY_MERCHANT: Final = "*"
 
 @dataclass(frozen=True)
 class Person:
-    """Who signed in, as the identity provider says."""
+    """A signed-in person, as reported by the identity provider."""
 
     email: str
     groups: tuple[str, ...] = ()
@@ -28,28 +28,28 @@ class Person:
 
 @dataclass(frozen=True)
 class Permission:
-    """What somebody may: see these merchants masked, export those in clear, read the audit."""
+    """Merchants to see masked, merchants to export in clear, and access to the audit."""
 
     merchants: tuple[str, ...] = ()
     clear: tuple[str, ...] = ()
     auditor: bool = False
 
     @property
-    def anything(self) -> bool:
-        """Whether there is anything at all."""
+    def grants_access(self) -> bool:
+        """True if any page may be opened."""
         return bool(self.merchants or self.auditor)
 
 
-def permission(access: Access, configured: Iterable[str], person: Person) -> Permission:
-    """The person's grants by e-mail and by group together, in the configured merchants' order.
+def resolve(access: Access, configured: Iterable[str], person: Person) -> Permission:
+    """Add up the person's grants by e-mail and by group, merchants in configured order.
 
-    Clear data are those of the merchants of a grant with that role, not of the person's others.
+    The role for clear data covers only the merchants of the grant that has it.
     """
     configured = tuple(configured)
     grants = list(_grants(access, person))
-    seen = _merchants(configured, (g for g in grants if {ANALYST, CLEAR_DATA} & set(g.roles)))
+    visible = _merchants(configured, (g for g in grants if {ANALYST, CLEAR_DATA} & set(g.roles)))
     clear = _merchants(configured, (g for g in grants if CLEAR_DATA in g.roles))
-    return Permission(seen, clear, any(AUDITOR in grant.roles for grant in grants))
+    return Permission(visible, clear, any(AUDITOR in grant.roles for grant in grants))
 
 
 def _grants(access: Access, person: Person) -> Iterable[Grant]:
@@ -68,5 +68,5 @@ def _merchants(configured: tuple[str, ...], grants: Iterable[Grant]) -> tuple[st
 
 
 def _folded(name: str) -> str:
-    # Folding further would make one name of two that the provider tells apart, as ß and ss.
+    # casefold() would unite names that the provider tells apart, such as ß and ss.
     return name.strip().lower()

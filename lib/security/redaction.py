@@ -1,8 +1,8 @@
-"""Takes card numbers, CPFs and passwords out of everything that is logged or dies as a traceback.
+"""Redaction of card numbers, CPFs, passwords and tokens in log records and tracebacks.
 
-`install` makes every log record of the process clean before any handler sees it. What it cannot
-know (a card number that is no card number by its digits, and short) is masked in SQL already.
-Over-masking a log line is no harm; the other way round is one.
+`install` scrubs every log record of the process before any handler sees it. Short card numbers
+with a wrong check digit are not recognized here; SQL has masked them already. Over-masking a log
+line is harmless, a leak is not.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _GROUPED: Final = re.compile(
     r"|\d{4}[ .-]\d{6}[ .-]\d{5})(?!\d)"
 )
 _NAMES: Final = r"pwd|pass(?:word|wd|phrase)?|senha|secret|token|cookie|authorization|api[_-]?key"
-# A password may have any sign of punctuation in it, so only a space ends one without quotes.
+# A password may contain any punctuation, so only a space ends an unquoted one.
 _VALUE: Final = r"""(?:SecretStr\()?(?:b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*"|\S+)"""
 _NAMED: Final = re.compile(rf"""(?i)((?:{_NAMES})["']?\s*[=:]\s*)(?:bearer\s+)?{_VALUE}""")
-# Bounded, as a long text of many beginnings would be searched to its end from each of them.
+# Bounded: in a long text with many "://", an unbounded search takes quadratic time.
 _IN_URL: Final = re.compile(r"(?<=://)([^\s/:@]*):\S{0,1024}@(?=[^\s@/]*)")
 _VAULT: Final = re.compile(r"\bhv[sbr]\.[\w-]{8,}")
 
-_make: Final = logging.getLogRecordFactory()
+_make_record: Final = logging.getLogRecordFactory()
 
 
 def scrub(text: str) -> str:
@@ -43,24 +43,24 @@ def scrub(text: str) -> str:
     text = _NAMED.sub(rf"\1{MASK}", text)
     text = _GROUPED.sub(MASK, text)
     text = _LONG.sub(MASK, text)
-    text = _CARD.sub(lambda found: MASK if luhn(found[0]) else found[0], text)
-    return _CPF.sub(lambda found: MASK if is_cpf(found[0]) else found[0], text)
+    text = _CARD.sub(lambda match: MASK if luhn(match[0]) else match[0], text)
+    return _CPF.sub(lambda match: MASK if is_cpf(match[0]) else match[0], text)
 
 
 def luhn(digits: str) -> bool:
-    """Whether the last digit is the check digit of a card number."""
+    """True if the last digit is the check digit of a card number (Luhn)."""
     total = 0
-    for place, digit in enumerate(map(int, reversed(digits))):
-        doubled = digit * (1 + place % 2)
+    for position, digit in enumerate(map(int, reversed(digits))):
+        doubled = digit * (1 + position % 2)
         total += doubled - 9 * (doubled > 9)
     return total % 10 == 0
 
 
 def is_cpf(digits: str) -> bool:
-    """Whether the last two of eleven digits are the check digits of a CPF."""
+    """True if the last two of the eleven digits are the check digits of a CPF."""
     numbers = [int(digit) for digit in digits]
     for end in (9, 10):
-        total = sum(number * (end + 1 - place) for place, number in enumerate(numbers[:end]))
+        total = sum(number * (end + 1 - index) for index, number in enumerate(numbers[:end]))
         if numbers[end] != total * 10 % 11 % 10:
             return False
     return True
@@ -69,29 +69,31 @@ def is_cpf(digits: str) -> bool:
 def install() -> None:
     """Scrub every log record and every uncaught exception of this process from now on."""
     logging.setLogRecordFactory(_clean_record)
-    sys.excepthook = _tell
-    threading.excepthook = _tell_of_thread
+    sys.excepthook = _write_traceback
+    threading.excepthook = _write_thread_traceback
 
 
 def _clean_record(*arguments: Any, **keywords: Any) -> logging.LogRecord:
-    record = _make(*arguments, **keywords)
+    record = _make_record(*arguments, **keywords)
     try:
         message = record.getMessage()
     except (TypeError, ValueError):
-        return record  # the handler says what is wrong with the arguments
+        return record  # the handler reports the wrong arguments
     clean = scrub(message)
     if clean != message:
         record.msg, record.args = clean, ()
     if record.exc_info and record.exc_info[0]:
-        # A formatter takes this text where it is there already.
+        # Formatters reuse this text if it is set.
         record.exc_text = scrub(logging.Formatter().formatException(record.exc_info))
     return record
 
 
-def _tell(kind: type[BaseException], problem: BaseException, where: TracebackType | None) -> None:
-    sys.stderr.write(scrub("".join(traceback.format_exception(kind, problem, where))))
+def _write_traceback(
+    kind: type[BaseException], problem: BaseException, trace: TracebackType | None
+) -> None:
+    sys.stderr.write(scrub("".join(traceback.format_exception(kind, problem, trace))))
 
 
-def _tell_of_thread(said: threading.ExceptHookArgs) -> None:
-    if said.exc_type is not SystemExit and said.exc_value is not None:
-        _tell(said.exc_type, said.exc_value, said.exc_traceback)
+def _write_thread_traceback(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_type is not SystemExit and failure.exc_value is not None:
+        _write_traceback(failure.exc_type, failure.exc_value, failure.exc_traceback)

@@ -71,10 +71,10 @@ def records(path: Path) -> None:
             len(found),
         )
     )
-    told = audit_events.Told()
+    summary = audit_events.TrailSummary()
     for record in reversed(found):
-        told.see(record)
-    rows = [_row(record, str(record.get("seq")) in told.unended) for record in found]
+        summary.add(record)
+    rows = [_row(record, str(record.get("seq")) in summary.unended) for record in found]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 

@@ -74,39 +74,39 @@ def _start(site: Site, dataset: Dataset) -> None:
         return  # the page says why
     asked: dict[str, object] = {"version": dataset.version, "name": file_name(dataset)}
     st.session_state[_ASKED] = asked | {"handed": False}
-    question = audit_events.question(dataset.key.request, clear=False)
+    question = audit_events.request_fields(dataset.key.request, clear=False)
     try:
-        deed = audit_events.Deed(site.settings, "export", admission.actor, question)
+        operation = audit_events.Operation(site.settings, "export", admission.actor, question)
     except AggregatorError as problem:
         st.session_state[_ASKED] = {"problem": problem}
         return
-    deed.learn(dataset.outcome)
-    st.session_state[_ASKED]["deed"] = deed
-    export = EXPORTS.start(dataset, deed.marks)
-    export.future.add_done_callback(partial(_note_failure, deed))
-    who = admission.actor.who
+    operation.add_rows(audit_events.row_counts(dataset.outcome))
+    st.session_state[_ASKED]["operation"] = operation
+    export = EXPORTS.start(dataset, operation.marks)
+    export.future.add_done_callback(partial(_note_failure, operation))
+    who = admission.actor.name
     delivery.record_export(site.settings, dataset.outcome, who, export.future)
 
 
-def _note_failure(deed: audit_events.Deed, workbook: Future[Any]) -> None:
+def _note_failure(operation: audit_events.Operation, workbook: Future[Any]) -> None:
     """Write down that nothing came of it, also where nobody looks at the page any more."""
     problem = workbook.exception()
     if problem is not None:
-        deed.fail(problem)
+        operation.fail(problem)
 
 
 def _end(asked: dict[str, Any], export: Export) -> AggregatorError | None:
     """Write down the finished file, once, before anybody gets it; or say why that failed."""
-    deed = asked.get("deed")
-    if deed is None:
+    operation = asked.get("operation")
+    if operation is None:
         return None
     workbook = export.future.result()
     name = Path(str(asked["name"]))
     try:
-        deed.approve(Written(name, {}, workbook.size_bytes, workbook.sha256))
+        operation.approve(Written(name, {}, workbook.size_bytes, workbook.sha256))
     except AggregatorError as problem:
         return problem
-    del asked["deed"]
+    del asked["operation"]
     return None
 
 

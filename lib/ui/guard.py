@@ -26,7 +26,7 @@ from lib.ui.i18n import sentence, t
 if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset
     from lib.engines.parquet_result import Result
-    from lib.security.audit_events import Balanced
+    from lib.security.audit_events import HasBooks
     from lib.ui.app_state import Site
 
 _ADMITTED: Final = "_admitted"
@@ -62,7 +62,7 @@ def admit(site: Site) -> Admission:
     if session_user.sign_in_configured():
         _tell_once(site, "sign_in", found.actor, "")
         with st.sidebar:
-            st.caption(plain(found.actor.who))
+            st.caption(plain(found.actor.name))
             st.button(t("Sair"), on_click=_leave, args=(site, found.actor), width="stretch")
     return found
 
@@ -138,16 +138,21 @@ def _write(
     kept: str,
     shown: tuple[object, ...],
     request: Request,
-    found: Balanced,
+    found: HasBooks,
     asked: dict[str, str],
 ) -> None:
     reader = admission()
     if reader is None or st.session_state.get(kept) == shown:
         return
-    question = audit_events.question(request, clear=False)
+    question = audit_events.request_fields(request, clear=False)
     try:
         audit_events.record(
-            site.settings, "view", reader.actor, rows=audit_events.rows(found), **question, **asked
+            site.settings,
+            "view",
+            reader.actor,
+            rows=audit_events.row_counts(found),
+            **question,
+            **asked,
         )
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
@@ -167,15 +172,15 @@ def _decide(site: Site) -> Admission | Reason:
     if not session_user.sign_in_configured():
         if not (site.demo or (settings.access.without_sign_in and session_user.at_this_machine())):
             return "no_sign_in"
-        actor = Actor(audit_events.account().who, session_user.address())
+        actor = Actor(audit_events.account().name, session_user.address())
         return Admission(Rights(), settings.merchants, actor)
     if not session_user.signed_in():
         return "signed_out"
     if session_user.expired():
         return "expired"
     who = session_user.person(settings.access.groups_claim)
-    may = permissions.permission(settings.access, settings.merchants, who)
-    if not may.anything:
+    may = permissions.resolve(settings.access, settings.merchants, who)
+    if not may.grants_access:
         return "no_role"
     return _admission(site, session_user.name(), may)
 
@@ -202,7 +207,7 @@ def _refuse(site: Site, reason: Reason) -> NoReturn:
         actor = Actor(session_user.name(), session_user.address())
         _tell_once(site, "refusal", actor, reason)
         st.error(
-            plain(t("{name} não tem acesso a este painel; peça-o ao responsável.", name=actor.who))
+            plain(t("{name} não tem acesso a este painel; peça-o ao responsável.", name=actor.name))
         )
         st.button(t("Sair"), on_click=st.logout)
         st.stop()
@@ -225,11 +230,11 @@ def _leave(site: Site, actor: Actor) -> None:
 
 def _tell_once(site: Site, kind: Literal["sign_in", "refusal"], actor: Actor, reason: str) -> None:
     told: set[tuple[str, str, str]] = st.session_state.setdefault(_TOLD, set())
-    if (kind, actor.who, reason) in told:
+    if (kind, actor.name, reason) in told:
         return
     try:
         audit_events.record(site.settings, kind, actor, why=reason or None)
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
-    told.add((kind, actor.who, reason))
+    told.add((kind, actor.name, reason))

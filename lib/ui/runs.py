@@ -190,7 +190,7 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
         history.FAILED: t("falhou"),
         history.INTERRUPTED: t("interrompida"),
         history.VANISHED: t("morta"),
-        history.LEFT: t("dispensada"),
+        history.SKIPPED: t("dispensada"),
     }
     rate = run.divergence_rate
     return {

@@ -28,7 +28,9 @@ def _check(view: View) -> None:
         return
     try:
         with st.spinner(t("Perguntando aos dois bancos…")):
-            found = diagnosis.ask(view.site.settings, view.request, view.rights.reader or None)
+            found = diagnosis.check_sources(
+                view.site.settings, view.request, view.rights.reader or None
+            )
     except AggregatorError as problem:
         st.error(plain(extraction_status.explanation(problem)))
         return

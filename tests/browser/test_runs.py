@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 OUTCOMES = (
     *(history.RUNNING, history.DONE, history.FAILED),
-    *(history.INTERRUPTED, history.VANISHED, history.LEFT),
+    *(history.INTERRUPTED, history.VANISHED, history.SKIPPED),
 )
 
 

@@ -26,7 +26,7 @@ CARD = "4000001234561234"
 
 def asked(databases: Databases) -> list[Notice]:
     settings = loader.from_values(databases.values, "teste", {})
-    return diagnosis.ask(settings, defaults.request(settings, DAY, days=0))
+    return diagnosis.check_sources(settings, defaults.request(settings, DAY, days=0))
 
 
 def serious(found: list[Notice]) -> list[str]:

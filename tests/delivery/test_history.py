@@ -68,7 +68,7 @@ def test_a_run_is_there_from_its_beginning_and_complete_at_its_end(record: Histo
     assert datetime.now(UTC) - begun.began_at < timedelta(minutes=1)
     record.end(number, history.DONE, books={"logs": 10, "divergences": 1}, sha256="abc")
     [ended] = record.runs()
-    assert (ended.outcome, ended.sha256, ended.balanced) == (history.DONE, "abc", True)
+    assert (ended.outcome, ended.sha256) == (history.DONE, "abc")
     assert ended.divergence_rate == 0.1
     assert ended.period == (date(2026, 11, 13), date(2026, 11, 23))
 
@@ -117,7 +117,7 @@ def test_a_run_of_the_command_line_is_recorded_with_all_there_is_to_know(command
     command.reported(*PERIOD, history={"path": str(path)})
     [run] = History(path).runs()
     assert (run.origin, run.merchant, run.rule) == (history.SCHEDULED, FIELDS["merchant"], "card")
-    assert (run.outcome, run.balanced, run.message) == (history.DONE, True, None)
+    assert (run.outcome, run.message) == (history.DONE, None)
     assert run.books is not None
     counts = (run.books["logs"], run.books["consolidated"], run.books["divergences"])
     assert counts == (10, 5, 5)
@@ -133,7 +133,7 @@ def test_a_failed_run_is_recorded_with_its_sentence(command: Command) -> None:
     command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
     sentence = command.refused(*PERIOD, history={"path": str(path)})
     [run] = History(path).runs()
-    assert (run.outcome, run.message, run.balanced) == (history.FAILED, sentence, None)
+    assert (run.outcome, run.message, run.books) == (history.FAILED, sentence, None)
 
 
 def test_a_history_that_cannot_be_written_costs_a_warning_and_no_report(command: Command) -> None:
@@ -236,7 +236,7 @@ def test_a_run_that_finds_its_report_being_written_is_no_failure_to_worry_about(
         other.communicate()
     record.end(first, history.DONE)
     left, done = record.runs()
-    assert (left.outcome, left.message) == (history.LEFT, sentence)
+    assert (left.outcome, left.message) == (history.SKIPPED, sentence)
     assert done.outcome == history.DONE
     assert anomaly_notes.concerns([left, done], datetime.now(UTC)) == []
 

@@ -60,9 +60,9 @@ def test_auditors_see_which_acts_have_no_end_on_record(morning: Dashboard) -> No
     settings = loader.from_values(morning.databases.values, "teste", {})
     asked = defaults.request(settings, defaults.local_today(settings))
     rui = audit_events.Actor("rui@example.com", "10.1.2.3")
-    with audit_events.deed(settings, "export", rui, asked, clear=False) as deed:
-        deed.end()
-    audit_events.Deed(settings, "export", rui, audit_events.question(asked, clear=False))
+    with audit_events.operation(settings, "export", rui, asked, clear=False) as operation:
+        operation.complete()
+    audit_events.Operation(settings, "export", rui, audit_events.request_fields(asked, clear=False))
     trail = morning.databases.values["audit"]["path"]
     at = AppTest.from_function(_auditors_table, args=(str(trail),)).run()
     assert not at.exception

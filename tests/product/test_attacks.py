@@ -163,7 +163,7 @@ def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
     file.write_bytes(content)
     assert leaked(contents(tmp_path)) != []
     said = verification.properties(file)
-    assert (said[verification.DADOS], said[verification.RESPONSAVEL]) == ("em claro", RUI.who)
+    assert (said[verification.DADOS], said[verification.RESPONSAVEL]) == ("em claro", RUI.name)
     assert said[verification.MOTIVO] == f"{REASON} ******"
     assert verification.verify(file).clear
 

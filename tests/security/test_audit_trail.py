@@ -65,7 +65,7 @@ def add(trail: Path, *texts: str) -> audit_trail.Anchor:
     return anchor
 
 
-def checked(trail: Path, *anchors: audit_trail.Anchor) -> audit_trail.Checked:
+def checked(trail: Path, *anchors: audit_trail.Anchor) -> audit_trail.Verification:
     return audit_trail.verify(trail, key(trail), [("planilha", a) for a in anchors])
 
 
@@ -77,7 +77,7 @@ def test_the_trail_and_its_key_are_their_owners_only(trail: Path) -> None:
     add(trail, "a", "b")
     for file in (trail, key(trail)):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert checked(trail) == audit_trail.Checked(2, "", "", ())
+    assert checked(trail) == audit_trail.Verification(2, "", "", ())
 
 
 LINES = [f"record {number}" for number in range(8)]
@@ -166,7 +166,7 @@ def test_a_record_that_a_killed_process_left_unfinished_is_no_tampering(trail: P
     with trail.open("ab") as file:
         file.write(b'{"half":"of a li')
     anchor = add(trail, "c", "d")
-    assert checked(trail, anchor) == audit_trail.Checked(4, "", "", ())
+    assert checked(trail, anchor) == audit_trail.Verification(4, "", "", ())
     trail.write_bytes(trail.read_bytes().replace(b"half", b"hidden"))
     assert checked(trail).problems, "its length is sealed"
 
@@ -260,7 +260,7 @@ def test_a_lock_that_somebody_else_holds_is_waited_for_no_longer_than_its_limit(
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(AuditError, match=r"está ocupada .* nada foi feito: .*\.lock"):
             add(trail, "b")
-    with audit_trail._THREADS, pytest.raises(AuditError, match="está ocupada"):
+    with audit_trail._THREAD_LOCK, pytest.raises(AuditError, match="está ocupada"):
         add(trail, "b")
     assert len(records(trail)) == 1
     assert checked(trail, add(trail, "b")).problems == ()
@@ -281,7 +281,7 @@ def test_a_record_says_who_from_where_what_and_with_which_configuration(trail: P
     assert first["kind"] == "configuration"
     assert first["settings"]["transactions"]["host"] == "/nowhere"
     assert "n3v3r-written" not in trail.read_text()
-    assert {"kind": "view", "who": ANA.who, "from": ANA.origin, "page": "overview"}.items() <= (
+    assert {"kind": "view", "who": ANA.name, "from": ANA.origin, "page": "overview"}.items() <= (
         second.items()
     )
     assert third["kind"] == "refusal"
@@ -401,7 +401,7 @@ from lib.security import audit_events
 settings = loader.load(Path(sys.argv[1]))
 asked = defaults.request(settings, defaults.local_today(settings))
 rui = audit_events.Actor("rui", "10.1.2.3")
-with audit_events.deed(settings, "export", rui, asked, clear=False):
+with audit_events.operation(settings, "export", rui, asked, clear=False):
     print("begun", flush=True)
     sys.stdin.readline()
 """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lib.config.settings import Access
-from lib.security.permissions import Permission, Person, permission
+from lib.security.permissions import Permission, Person, resolve
 
 A, B, C = "12345678000195", "12ABC34501DE35", "11222333000181"
 ACCESS = Access.model_validate(
@@ -46,13 +46,13 @@ PEOPLE: list[tuple[Person, Permission]] = [
 
 @pytest.mark.parametrize(("person", "expected"), PEOPLE, ids=str)
 def test_a_person_may_what_the_grants_say_and_no_more(person: Person, expected: Permission) -> None:
-    found = permission(ACCESS, EVERY, person)
+    found = resolve(ACCESS, EVERY, person)
     assert found == expected
-    assert found.anything == bool(expected.merchants or expected.auditor)
+    assert found.grants_access == bool(expected.merchants or expected.auditor)
 
 
 def test_without_grants_nobody_may_anything() -> None:
-    assert not permission(Access(), EVERY, Person("ana@example.com", ("Marketing",))).anything
+    assert not resolve(Access(), EVERY, Person("ana@example.com", ("Marketing",))).grants_access
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def reader(monkeypatch: pytest.MonkeyPatch, **claims: Any) -> str:
     monkeypatch.setattr(session_user, "address", lambda: "10.1.2.3")
     found = guard._decide(cast(Site, SimpleNamespace(settings=SETTINGS, demo=False)))
     assert isinstance(found, guard.Admission)
-    assert found.actor.who == found.rights.reader == session_user.name()
+    assert found.actor.name == found.rights.reader == session_user.name()
     return found.rights.reader
 
 
