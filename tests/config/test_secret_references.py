@@ -1,5 +1,7 @@
-"""Where passwords may be kept: HashiCorp Vault (a stub of its HTTP API), libpq's files, secret
-files; and that none of them is ever shown."""
+"""Passwords in HashiCorp Vault (a stub of its HTTP API), libpq's files and secret files.
+
+No password is ever shown.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,17 @@ from typing import Any
 
 import pytest
 
-from lib.config import loader, secret_references
+from lib.config import file_permissions, loader, secret_references
 from lib.config.settings import Settings
 from lib.database import sessions
 from lib.domain import requests
 from lib.domain.errors import AggregatorError, ConfigError
 from lib.security import redaction
 from tests.support.command import configured, finish, start, with_source
+from tests.support.sentences import pattern
 from tests.support.servers import NEEDS_PASSWORD, PASSWORD, Databases
 
+VAULT_ERROR = "text of the vault's error"
 TOKEN = "hvs.token-of-the-test"
 PATH = "/v1/secret/data/aggregator/transactions"
 REFERENCE = "vault:secret/aggregator/transactions#password"
@@ -31,11 +35,11 @@ REFERENCE = "vault:secret/aggregator/transactions#password"
 
 @dataclass
 class Vault:
-    """The stub: what it holds, what it was asked, and with which status it answers."""
+    """The stub: its secrets, the paths requested, and the status and body of its responses."""
 
     address: str
     secrets: dict[str, Any] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     status: int = 200
     body: str | None = None
 
@@ -45,15 +49,15 @@ def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Vault]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            stub.asked.append(path)
+            stub.requested.append(path)
             status = stub.status
             if self.headers["X-Vault-Token"] != TOKEN:
                 status = 403
             elif path not in stub.secrets:
                 status = 404
-            found = {"data": stub.secrets.get(path), "metadata": {"version": 1}}
-            answer = {"data": found} if status == 200 else {"errors": ["said by the vault"]}
-            body = (stub.body or json.dumps(answer)).encode()
+            secret = {"data": stub.secrets.get(path), "metadata": {"version": 1}}
+            response = {"data": secret} if status == 200 else {"errors": [VAULT_ERROR]}
+            body = (stub.body or json.dumps(response)).encode()
             self.send_response(status)
             if status == 307:
                 self.send_header("Location", "http://127.0.0.1:1/elsewhere")
@@ -63,7 +67,7 @@ def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Vault]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the test's output is not the stub's."""
+            """Keep the stub's requests out of the test's output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     stub = Vault(f"http://127.0.0.1:{server.server_port}", {PATH: {"password": PASSWORD}})
@@ -79,17 +83,18 @@ def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Vault]:
     server.server_close()
 
 
-def refusal(reference: str = REFERENCE) -> str:
+def refusal(reference: str = REFERENCE) -> tuple[str, dict[str, object]]:
+    """Template and values of the error that this reference raises."""
     with pytest.raises(ConfigError) as caught:
         secret_references.resolve(reference)
-    told = "".join(traceback.format_exception(caught.value))
-    assert TOKEN not in told
-    assert "said by the vault" not in told
-    return str(caught.value)
+    trace = "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in trace
+    assert VAULT_ERROR not in trace
+    return caught.value.template, caught.value.values
 
 
 def logged_in(values: Mapping[str, Any]) -> str:
-    """The login that both sides see."""
+    """The login that both servers see."""
     return logged_in_with(loader.from_values(values, "teste", {}))
 
 
@@ -105,10 +110,10 @@ def logged_in_with(settings: Settings) -> str:
 
 def test_a_password_of_the_vault_opens_the_databases(vault: Vault, databases: Databases) -> None:
     assert logged_in(databases.values_for(NEEDS_PASSWORD, REFERENCE)) == NEEDS_PASSWORD
-    assert vault.asked == [PATH], "once, not once a question"
+    assert vault.requested == [PATH], "one request serves both sides"
 
 
-def test_a_changed_password_is_found_once_the_kept_one_is_old(
+def test_a_changed_password_is_noticed_once_the_cached_one_expires(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert secret_references.resolve(REFERENCE) == PASSWORD
@@ -119,29 +124,33 @@ def test_a_changed_password_is_found_once_the_kept_one_is_old(
 
 
 @pytest.mark.parametrize("reference", ["vault:", "vault:secret#key", "vault:a/b", "vault:a/b#"])
-def test_a_reference_that_is_none_is_explained(vault: Vault, reference: str) -> None:
-    assert refusal(reference).startswith("Uma senha do cofre se escreve vault:CAMINHO#CHAVE")
-    assert vault.asked == []
+def test_an_invalid_reference_is_explained(vault: Vault, reference: str) -> None:
+    assert refusal(reference) == (secret_references.BAD_REFERENCE, {})
+    assert vault.requested == []
 
 
 @pytest.mark.parametrize("address", ["", "http://vault.example.com", "vault:8200", "ftp://x"])
-def test_a_vault_in_the_clear_is_never_asked(
+def test_no_request_goes_to_a_vault_without_https(
     vault: Vault, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("VAULT_ADDR", address)
-    assert refusal().endswith("defina VAULT_ADDR, com https.")
-    assert vault.asked == []
+    assert refusal() == (secret_references.NO_ADDRESS, {})
+    assert vault.requested == []
 
 
-def test_what_the_vault_refuses_or_has_not_is_one_sentence(
+def test_a_secret_that_the_vault_refuses_or_lacks_is_one_sentence(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert refusal("vault:secret/other#x").startswith("O cofre não tem secret/other")
-    assert "não tem a chave x" in refusal("vault:secret/aggregator/transactions#x")
+    path = "secret/aggregator/transactions"
+    assert refusal("vault:secret/other#x") == (
+        secret_references.NOT_THERE,
+        {"path": "secret/other"},
+    )
+    assert refusal(f"vault:{path}#x") == (secret_references.NO_KEY, {"path": path, "key": "x"})
     vault.secrets[PATH] = {"password": 12}
-    assert "não tem a chave password com um texto" in refusal()
+    assert refusal() == (secret_references.NO_KEY, {"path": path, "key": "password"})
     monkeypatch.setenv("VAULT_TOKEN", "another")
-    assert refusal().startswith("O cofre recusou o acesso a secret/aggregator/transactions")
+    assert refusal() == (secret_references.FORBIDDEN, {"path": path})
 
 
 @pytest.mark.parametrize(
@@ -151,25 +160,26 @@ def test_a_vault_that_is_sealed_or_no_vault_is_one_sentence(
     vault: Vault, status: int, body: str | None
 ) -> None:
     vault.status, vault.body = status, body
-    assert refusal().startswith("O cofre em 127.0.0.1 não respondeu como deve")
+    assert refusal() == (secret_references.VAULT_DOWN, {"host": "127.0.0.1"})
 
 
 def test_a_vault_that_is_not_there_is_one_sentence(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:1")
-    assert refusal().startswith("O cofre em 127.0.0.1 não respondeu como deve")
+    assert refusal() == (secret_references.VAULT_DOWN, {"host": "127.0.0.1"})
 
 
 def test_the_token_may_be_in_its_file_unless_others_can_read_it(
     vault: Vault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("VAULT_TOKEN")
-    assert refusal().endswith(f"defina VAULT_TOKEN ou {tmp_path}/.vault-token.")
     file = tmp_path / ".vault-token"
+    assert refusal() == (secret_references.NO_ACCESS, {"file": file})
     file.write_text(f"{TOKEN}\n")
     file.chmod(0o644)
-    assert refusal().startswith("Outras contas podem ler o token do cofre em ")
+    template, values = refusal()
+    assert (template, values["file"]) == (file_permissions.EXPOSED, file)
     file.chmod(0o600)
     assert secret_references.resolve(REFERENCE) == PASSWORD
 
@@ -184,7 +194,7 @@ def test_a_password_file_that_others_can_read_is_refused(
         values = with_source(values, side, password_file=str(file))
     for mode in (0o644, 0o604, 0o660, 0o602):
         file.chmod(mode)
-        with pytest.raises(ConfigError, match="rode chmod 600 nesse arquivo") as caught:
+        with pytest.raises(ConfigError, match=pattern(file_permissions.EXPOSED)) as caught:
             loader.from_values(values, "teste", {})
         assert PASSWORD not in str(caught.value)
     file.chmod(0o400)
@@ -199,18 +209,15 @@ def test_a_configuration_with_passwords_that_others_can_read_is_refused(
     file.chmod(mode)
     with pytest.raises(ConfigError) as caught:
         loader.load(file, {})
-    assert str(caught.value) == (
-        f"{file} tem senhas e outras contas podem ler o arquivo: rode chmod 600 nele, ou use "
-        "password_file."
-    )
+    assert str(caught.value) == loader.EXPOSED.format(file=file)
     file.chmod(0o600)
     assert logged_in_with(loader.load(file, {})) == NEEDS_PASSWORD
     file.chmod(0o644)
-    within_reach.chmod(0o700)  # nobody else gets to it
+    within_reach.chmod(0o700)  # other accounts cannot reach the file
     assert logged_in_with(loader.load(file, {})) == NEEDS_PASSWORD
 
 
-def test_a_configuration_that_only_says_where_its_passwords_are_may_be_read(
+def test_a_configuration_with_references_only_may_be_readable_by_all(
     vault: Vault, databases: Databases, tmp_path: Path
 ) -> None:
     file = configured(tmp_path, databases.values_for(NEEDS_PASSWORD, REFERENCE))
@@ -225,16 +232,19 @@ def test_the_service_file_of_libpq_may_have_the_password(
     file.write_text(f"[other]\npassword=no\n[mine]\nhost=elsewhere\npassword={PASSWORD}\n")
     values = databases.values_for(NEEDS_PASSWORD, "service:mine")
     file.chmod(0o644)
-    with pytest.raises(ConfigError, match="o arquivo de serviços"):
+    with pytest.raises(ConfigError, match=pattern(file_permissions.EXPOSED)):
         loader.from_values(values, "teste", {})
     file.chmod(0o600)
     assert logged_in(values) == NEEDS_PASSWORD
-    assert refusal("service:nobody").endswith("não tem a senha do serviço nobody.")
+    assert refusal("service:nobody") == (
+        secret_references.NO_SERVICE,
+        {"file": file, "name": "nobody"},
+    )
     file.write_text("password")
-    assert refusal("service:mine").endswith("tem um erro de sintaxe.")
+    assert refusal("service:mine") == (secret_references.BAD_SERVICES, {"file": file})
 
 
-def test_the_password_file_of_libpq_serves_where_none_is_configured(
+def test_the_password_file_of_libpq_applies_without_a_configured_password(
     vault: Vault, databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "pgpass"
@@ -245,7 +255,7 @@ def test_the_password_file_of_libpq_serves_where_none_is_configured(
 
 
 def shown(settings: Settings) -> str:
-    """Everything that a careless line of code could print of it."""
+    """Every text representation of the settings and their engine."""
     engine = sessions.engine(settings, "transactions")
     return " ".join(
         [
@@ -274,8 +284,8 @@ def test_a_refused_password_is_in_no_traceback_and_no_log(
         sessions.session(settings, "transactions"),
     ):
         pass
-    told = "".join(traceback.format_exception(caught.value))
-    assert secret not in told + caplog.text + redaction.scrub(told)
+    trace = "".join(traceback.format_exception(caught.value))
+    assert secret not in trace + caplog.text + redaction.scrub(trace)
 
 
 def test_a_password_is_in_no_process_list_and_no_output(
@@ -285,8 +295,8 @@ def test_a_password_is_in_no_process_list_and_no_output(
     file = configured(tmp_path, databases.values_for(NEEDS_PASSWORD, secret))
     file.chmod(0o600)
     process = start("--config", str(file), "--output", str(tmp_path / "r.xlsx"))
-    line = Path(f"/proc/{process.pid}/cmdline")
-    seen = line.read_text() if line.exists() else ""
-    said = finish(process)
-    assert said.code == 2
-    assert secret not in seen + said.out + said.err
+    entry = Path(f"/proc/{process.pid}/cmdline")
+    command = entry.read_text() if entry.exists() else ""
+    result = finish(process)
+    assert result.code == 2
+    assert secret not in command + result.out + result.err
