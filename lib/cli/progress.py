@@ -8,12 +8,16 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from lib.domain.messages import counted
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
+
+    from lib.domain.requests import Progress
 
 STAGES: Final = {
     "transactions": "Lendo transações",
@@ -21,101 +25,100 @@ STAGES: Final = {
     "matching": "Conciliando",
     "writing": "Gravando a planilha",
 }
-PRECEDING: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching",)}
-"""The stages that end when a stage begins."""
-
+# The stages that end when a stage begins.
+_PRECEDING: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching",)}
 _INTERVAL_SECONDS: Final = 5.0
 
 
-def display(*, silent: bool = False) -> NoProgress | PlainProgress | LiveProgress:
-    """Choose the display that suits standard error."""
+@contextmanager
+def display(*, silent: bool = False) -> Iterator[Progress]:
+    """Show the stages in the way that suits standard error."""
     if silent:
-        return NoProgress()
-    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+        yield lambda stage, rows: None
+        return
+    with _live() if sys.stderr.isatty() else _plain() as show:
+        yield show
 
 
-class NoProgress:
-    """No display, for a log that goes to standard error itself."""
+@contextmanager
+def timed(ended: Callable[[str, int, float], object], show: Progress) -> Iterator[Progress]:
+    """Call ``ended`` with each stage's rows and seconds as it ends, and pass progress to ``show``.
 
-    def __enter__(self) -> NoProgress:
-        return self
+    Stages still under way end with the block, unless it raises.
+    """
+    lock = threading.Lock()
+    begun: dict[str, float] = {}
+    counts: dict[str, int] = {}
 
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __call__(self, stage: str, rows: int) -> None:
-        pass
-
-
-class PlainProgress:
-    """A line with records and seconds when a stage ends, and one every few seconds before."""
-
-    def __enter__(self) -> PlainProgress:
-        self._lock = threading.Lock()
-        self._begun: dict[str, float] = {}
-        self._shown_at: dict[str, float] = {}
-        self._rows: dict[str, int] = {}
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._end(*self._begun)
-
-    def __call__(self, stage: str, rows: int) -> None:
-        with self._lock:
-            now = time.monotonic()
-            self._end(*PRECEDING.get(stage, ()))
-            self._begun.setdefault(stage, now)
-            self._rows[stage] = rows
-            if now - self._shown_at.setdefault(stage, now) >= _INTERVAL_SECONDS:
-                self._shown_at[stage] = now
-                sys.stderr.write(f"{STAGES[stage]}: {_records(rows)} até agora\n")
-
-    def _end(self, *stages: str) -> None:
+    def end(*stages: str) -> None:
         for stage in stages:
-            if stage in self._begun:
-                seconds = f"{time.monotonic() - self._begun.pop(stage):.1f}".replace(".", ",")
-                rows = _records(self._rows[stage])
-                sys.stderr.write(f"{STAGES[stage]}: {rows} em {seconds} s\n")
+            if stage in begun:
+                ended(stage, counts[stage], time.monotonic() - begun.pop(stage))
+
+    def update(stage: str, rows: int) -> None:
+        with lock:
+            end(*_PRECEDING.get(stage, ()))
+            if stage not in begun or rows < counts[stage]:  # a retried read starts anew
+                begun[stage] = time.monotonic()
+            counts[stage] = rows
+        show(stage, rows)
+
+    yield update
+    end(*begun)
 
 
-class LiveProgress:
-    """A moving line per stage, drawn by rich."""
-
-    def __enter__(self) -> LiveProgress:
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self._lock = threading.Lock()
-        self._tasks: dict[str, TaskID] = {}
-        self._progress: Progress = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}"),
-            TextColumn("{task.fields[rows]}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
-        self._progress.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._finish(*self._tasks)
-        self._progress.stop()
-
-    def __call__(self, stage: str, rows: int) -> None:
-        with self._lock:
-            if stage not in self._tasks:
-                self._finish(*PRECEDING.get(stage, ()))
-                self._tasks[stage] = self._progress.add_task(
-                    STAGES[stage], total=None, rows=_records(0)
-                )
-            self._progress.update(self._tasks[stage], rows=_records(rows))
-
-    def _finish(self, *stages: str) -> None:
-        for stage in stages:
-            self._progress.update(self._tasks[stage], total=1, completed=1)
-
-
-def _records(number: int) -> str:
+def records(number: int) -> str:
+    """A number of records in words."""
     return counted(number, "registro", "registros")
+
+
+@contextmanager
+def _plain() -> Iterator[Progress]:
+    """A line with records and seconds when a stage ends, and one every few seconds before."""
+    shown_at: dict[str, float] = {}
+
+    def show(stage: str, rows: int) -> None:
+        now = time.monotonic()
+        if now - shown_at.setdefault(stage, now) >= _INTERVAL_SECONDS:
+            shown_at[stage] = now
+            sys.stderr.write(f"{STAGES[stage]}: {records(rows)} até agora\n")
+
+    def ended(stage: str, rows: int, seconds: float) -> None:
+        duration = f"{seconds:.1f}".replace(".", ",")
+        sys.stderr.write(f"{STAGES[stage]}: {records(rows)} em {duration} s\n")
+
+    with timed(ended, show) as update:
+        yield update
+
+
+@contextmanager
+def _live() -> Iterator[Progress]:
+    """A moving line per stage, drawn by rich."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    tasks: dict[str, TaskID] = {}
+    lock = threading.Lock()
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[rows]}"),
+        TimeElapsedColumn(),
+    )
+
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+
+        def finish(*stages: str) -> None:
+            for stage in stages:
+                bars.update(tasks[stage], total=1, completed=1)
+
+        def show(stage: str, rows: int) -> None:
+            with lock:
+                if stage not in tasks:
+                    finish(*_PRECEDING.get(stage, ()))
+                    tasks[stage] = bars.add_task(STAGES[stage], total=None, rows=records(0))
+                bars.update(tasks[stage], rows=records(rows))
+
+        yield show
+        finish(*tasks)

@@ -9,18 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.cli.progress import PRECEDING
+from lib.cli import progress
 from lib.domain.errors import AggregatorError, ConfigError
-from lib.domain.messages import counted
 
 if TYPE_CHECKING:
     from lib.domain.requests import Progress
@@ -76,12 +73,14 @@ def attached(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
             handler.close()
 
 
-@contextmanager
-def stages(show: Progress) -> Iterator[Progress]:
+def stages(show: Progress) -> AbstractContextManager[Progress]:
     """Log each stage when it ends, and pass the progress on to ``show``."""
-    log = _StageLog(show)
-    yield log
-    log.end_all()
+
+    def ended(stage: str, rows: int, seconds: float) -> None:
+        message = f"{stage}: {progress.records(rows)} em {seconds:.1f} s"
+        event(message, stage=stage, rows=rows, seconds=round(seconds, 3))
+
+    return progress.timed(ended, show)
 
 
 def event(message: str, **fields: object) -> None:
@@ -92,36 +91,6 @@ def event(message: str, **fields: object) -> None:
 def unexpected(problem: Exception) -> None:
     """Log the traceback of an unexpected problem that the command survives."""
     _log.error("falha inesperada", exc_info=problem)
-
-
-class _StageLog:
-    def __init__(self, show: Progress) -> None:
-        self._show = show
-        self._lock = threading.Lock()
-        self._begun: dict[str, float] = {}
-        self._rows: dict[str, int] = {}
-
-    def __call__(self, stage: str, rows: int) -> None:
-        with self._lock:
-            for ended in PRECEDING.get(stage, ()):
-                self._end(ended)
-            if not rows or stage not in self._begun:  # a retried read counts anew
-                self._begun[stage] = time.monotonic()
-            self._rows[stage] = rows
-        self._show(stage, rows)
-
-    def end_all(self) -> None:
-        with self._lock:
-            for stage in list(self._begun):
-                self._end(stage)
-
-    def _end(self, stage: str) -> None:
-        if stage not in self._begun:
-            return
-        seconds = round(time.monotonic() - self._begun.pop(stage), 3)
-        rows = self._rows[stage]
-        message = f"{stage}: {counted(rows, 'registro', 'registros')} em {seconds:.1f} s"
-        event(message, stage=stage, rows=rows, seconds=seconds)
 
 
 class _Lines(logging.Formatter):

@@ -111,15 +111,12 @@ def append(path: Path, key_file: Path, build: Callable[[Fields], Sequence[Fields
             is_new = not os.fstat(file.fileno()).st_size
             key = _read_or_create_key(key_file) if is_new else read_key(key_file)
             last, torn = _last_record(path, key, file)
-            lines = []
+            # End the partial line that a killed process left; the next record holds its length.
+            content = b"\n" if torn else b""
             for fields in build(last):
                 last = _sealed(key, last, fields | ({"torn": torn} if torn else {}))
-                lines.append(_line(last))
+                content += _line(last)
                 torn = 0
-            content = b"".join(lines)
-            # End the partial line that a killed process left; the next record holds its length.
-            if "torn" in json.loads(lines[0]):
-                content = b"\n" + content
             _write(file, content)
             return Anchor(last["seq"], last["seal"])
     except OSError as problem:
