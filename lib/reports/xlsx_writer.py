@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,13 +23,12 @@ import pyarrow as pa
 import xlsxturbo
 from xlsxturbo.types import SheetOptions
 
+from lib.reports import zip_archive
 from lib.reports.xlsx_cells import Rows
+from lib.reports.zip_archive import Piece, compress
 
 _CORE: Final = "docProps/core.xml"
 _SHEET: Final = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
-# Level 3 takes a third longer than 2 for a twentieth less, and 1 is no quicker.
-_COMPRESSION: Final = 2
-_LARGE: Final = 3 << 30
 
 _DATE, _TIME, _AMOUNT, _INTEGER, _TEXT = "dd/mm/yyyy", "hh:mm:ss", "#,##0.00", "0", "@"
 
@@ -48,20 +46,26 @@ def write(path: Path, sheets: Sequence[Sheet], core: str) -> None:
     """Write the workbook with these core properties (XML). Raises OSError."""
     workers = min(os.cpu_count() or 1, 4)
     with (
-        zipfile.ZipFile(BytesIO(_without_rows(sheets))) as bare,
-        zipfile.ZipFile(path, "w") as archive,
+        path.open("wb") as file,
         ThreadPoolExecutor(workers, thread_name_prefix="sheet") as pool,
     ):
-        for name in bare.namelist():
-            content = core if name == _CORE else bare.read(name).decode()
-            found = _SHEET.fullmatch(name)
-            sheet = sheets[int(found[1]) - 1] if found else None
+        zip_archive.write(file, _entries(sheets, core, pool, workers + 1))
+
+
+def _entries(
+    sheets: Sequence[Sheet], core: str, pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[tuple[str, Iterable[Piece]]]:
+    with zipfile.ZipFile(BytesIO(_without_rows(sheets))) as template:
+        for name in template.namelist():
+            content = core if name == _CORE else template.read(name).decode()
             if name == "xl/workbook.xml":
                 content = _filtered_to_the_end(content, sheets)
-            if sheet is None or not sheet.table.num_rows:
-                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-                continue
-            _Entry(archive, name).write(sheet, content, pool, workers + 1)
+            match = _SHEET.fullmatch(name)
+            sheet = sheets[int(match[1]) - 1] if match else None
+            if sheet is not None and sheet.table.num_rows:
+                yield name, _sheet_pieces(sheet, content, pool, ahead)
+            else:
+                yield name, [compress(content.encode(), last=True)]
 
 
 def _without_rows(sheets: Sequence[Sheet]) -> bytes:
@@ -105,65 +109,22 @@ def _filtered_to_the_end(workbook: str, sheets: Sequence[Sheet]) -> str:
     return re.sub(pattern, whole, workbook)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One file of the archive whose compressed content comes in pieces."""
+def _sheet_pieces(
+    sheet: Sheet, template: str, pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[Piece]:
+    """The sheet's XML, compressed; at most ``ahead`` blocks of rows are in memory at a time."""
+    head, row, tail = re.split(r'(<row r="2".*</row>)', template, maxsplit=1)
+    last_row = f'\\g<1>{sheet.table.num_rows + 1}"'
+    head, tail = (re.sub(r'( ref="A1:[A-Z]+)\d+"', last_row, part) for part in (head, tail))
+    rows = Rows(sheet.table, [int(style) for style in re.findall(r' s="(\d+)"', row)])
+    rows.prepare()
 
-    archive: zipfile.ZipFile
-    name: str
-
-    def write(self, sheet: Sheet, bare: str, pool: ThreadPoolExecutor, ahead: int) -> None:
-        head, row, tail = re.split(r'(<row r="2".*</row>)', bare, maxsplit=1)
-        whole = f'\\g<1>{sheet.table.num_rows + 1}"'
-        head, tail = (re.sub(r'( ref="A1:[A-Z]+)\d+"', whole, part) for part in (head, tail))
-        rows = Rows(sheet.table, [int(style) for style in re.findall(r' s="(\d+)"', row)])
-        rows.prepare()
-
-        entry = zipfile.ZipInfo(self.name)
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        entry.CRC = 0
-        entry.header_offset = self.archive.start_dir
-        large = rows.size > _LARGE
-        file: Any = self.archive.fp
-        file.seek(self.archive.start_dir)
-        file.write(entry.FileHeader(zip64=large))
-        content = _compressed(rows, head.encode(), tail.encode(), pool, ahead)
-        for piece, compressed in content:
-            entry.CRC = zlib.crc32(piece, entry.CRC)
-            entry.file_size += len(piece)
-            entry.compress_size += len(compressed)
-            file.write(compressed)
-        self.archive.start_dir = file.tell()
-        file.seek(entry.header_offset)
-        file.write(entry.FileHeader(zip64=large))
-        file.seek(self.archive.start_dir)
-        self.archive.filelist.append(entry)
-        self.archive.NameToInfo[self.name] = entry
-
-
-_Piece = tuple[bytes | memoryview, bytes]
-
-
-def _compressed(
-    rows: Rows, head: bytes, tail: bytes, pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[_Piece]:
-    """The sheet's XML in pieces, each beside its compressed form; one stream when joined."""
-
-    def ready(block: range) -> _Piece:
-        xml = rows.xml(block)
-        return xml, _deflated(xml, zlib.Z_SYNC_FLUSH)
-
-    yield head, _deflated(head, zlib.Z_SYNC_FLUSH)
-    waiting: deque[Future[_Piece]] = deque()
+    yield compress(head.encode(), last=False)
+    waiting: deque[Future[Piece]] = deque()
     for block in rows.blocks:
         if len(waiting) >= ahead:
             yield waiting.popleft().result()
-        waiting.append(pool.submit(ready, block))
+        waiting.append(pool.submit(lambda block: compress(rows.xml(block), last=False), block))
     while waiting:
         yield waiting.popleft().result()
-    yield tail, _deflated(tail, zlib.Z_FINISH)
-
-
-def _deflated(content: bytes | memoryview, ending: int) -> bytes:
-    compressor = zlib.compressobj(_COMPRESSION, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return compressor.compress(content) + compressor.flush(ending)
+    yield compress(tail.encode(), last=True)
