@@ -1,7 +1,6 @@
-"""The only orchestration: a request becomes an outcome (`run`), an outcome a workbook (`publish`).
+"""The only orchestration: `run` turns a request into an outcome, `publish` writes its workbook.
 
-The dashboard and the command line both stand on these two. Reads the clock, so that what is
-below does not have to. Shows nothing.
+The dashboard and the command line both use these two. Reads the clock for the rooms below.
 """
 
 from __future__ import annotations
@@ -34,29 +33,28 @@ _NO_MEMORY: Final = (
 )
 
 Read = Callable[["Settings", requests.Window, Progress], tuple[datetime, copy_reader.Extracted]]
-"""Gives a window's records and the moment they are of."""
+"""Reads a window: its records and the moment of extraction."""
 
 
 @memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
 def run(
     settings: Settings,
-    asked: Request,
+    request: Request,
     *,
     clear: bool = False,
     user: str | None = None,
     progress: Progress = lambda stage, rows: None,
     read: Read | None = None,
 ) -> Outcome:
-    """Read both sources, match, and balance the books. Raises AggregatorError.
+    """Read both sources, match them and balance the books. Raises AggregatorError.
 
-    Where rows have security, they are those of ``user``, without a name those of the login.
-    ``read`` stands in for the extraction, never of clear data.
-
-    A read that a fault cut short is discarded whole and begun anew, as `lib.database.retry` allows.
+    Under row-level security the rows are those of ``user``, or of the login if it is None.
+    ``read`` replaces the extraction, except of clear data. A failed read is discarded whole and
+    retried within the limits of `lib.database.retry`.
     """
     memory.check(memory.START_BYTES)
     clock = _Stopwatch()
-    window = replace(window_of(asked), user=user)
+    window = replace(window_of(request), user=user)
 
     def extract() -> tuple[datetime, copy_reader.Extracted]:
         if read is not None and not clear:
@@ -64,20 +62,22 @@ def run(
         moment = datetime.now(settings.zone)
         return moment, copy_reader.extract(settings, window, clear=clear, progress=progress)
 
-    extracted_at, found = retry.call(extract)
-    if asked.rule.name == CARD:  # the other rule drops what it did not ask for
+    extracted_at, extracted = retry.call(extract)
+    if request.rule.name == CARD:  # rule card_time itself drops records outside its window
         for side in requests.SIDES:
-            days = column_arrays.column(getattr(found, side), date_validation.DATES[side])
+            days = column_arrays.column(getattr(extracted, side), date_validation.DATES[side])
             date_validation.require_dates(side, days, window)
     clock.lap("extract")
 
-    progress("matching", len(found.transactions) + len(found.auth_logs))
-    result = reconcile.reconcile(found.transactions, found.auth_logs, asked.period, asked.rule)
+    progress("matching", len(extracted.transactions) + len(extracted.auth_logs))
+    result = reconcile.reconcile(
+        extracted.transactions, extracted.auth_logs, request.period, request.rule
+    )
     balance, by_day = books.books(result), books.balance_by_day(result)
     clock.lap("match")
     return Outcome(
-        request=asked,
-        merchant_name=settings.merchants[asked.merchant],
+        request=request,
+        merchant_name=settings.merchants[request.merchant],
         clear=clear,
         extracted_at=extracted_at.replace(microsecond=0),
         reconciliation=result,
@@ -96,9 +96,10 @@ def publish(
     marks: Mapping[str, str] | None = None,
     approve: Callable[[Written], object] = lambda written: None,
 ) -> Written:
-    """Write the outcome's workbook at the target, all or nothing. Raises ReportError.
+    """Write the outcome's workbook to the target atomically. Raises ReportError.
 
-    ``marks`` go into its properties; ``approve`` sees the finished file before it is in place.
+    ``marks`` are further document properties; ``approve`` receives the finished temporary file
+    before it replaces the target.
     """
     memory.check(memory.CONTINUE_BYTES)
     progress("writing", outcome.books.consolidated + outcome.books.divergences)
@@ -114,7 +115,7 @@ def publish(
 
 
 class _Stopwatch:
-    """Seconds between one lap and the next."""
+    """Measures the duration of each stage in seconds."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}

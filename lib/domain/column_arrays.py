@@ -1,8 +1,7 @@
-"""Columns of the extracted frames as integer arrays that compare the way the contract says.
+"""Columns of the extracted frames as integer arrays that compare as the contract requires.
 
-Instants are local clock readings in whole seconds; a record without a time (or date) has none.
-Text compares by code point, and blank (empty or NULL) comes before any other text. Knows the
-column names and no rule.
+Instants are local clock readings in whole seconds; a record without a date or a time has none.
+Text compares by code point, with blank (empty or NULL) first. Knows no matching rule.
 """
 
 from __future__ import annotations
@@ -20,28 +19,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
 
 DAY_SECONDS: Final = 86_400
 MISSING: Final = np.iinfo(np.int64).max
+"""Stands for NULL in an integer array, and sorts last."""
 EARLIEST: Final = np.iinfo(np.int64).min
+"""An instant before all others."""
 
 
 @dataclass(frozen=True)
 class Instants:
-    """One clock reading a row: seconds since 1970-01-01, meaningful where ``known``.
+    """One clock reading per row: seconds since 1970-01-01, valid where ``known``.
 
     ``sheet_order`` sorts rows by date and then time, a missing time last in its day, a missing
     date last of all. ``day`` is days since 1970-01-01, `MISSING` where there is no date.
     """
 
     seconds: Ints
-    known: NDArray[np.bool_]
+    known: Bools
     day: Ints
     sheet_order: Ints
 
 
 def column(frame: pd.DataFrame, name: str) -> pa.Array:
-    """The column as one Arrow array, without a copy where it has one chunk."""
+    """Return the column as one Arrow array, without a copy if it has one chunk."""
     values = pa.array(frame[name])
     if not isinstance(values, pa.ChunkedArray):
         return values
@@ -51,7 +53,7 @@ def column(frame: pd.DataFrame, name: str) -> pa.Array:
 
 
 def instants(frame: pd.DataFrame, date_name: str, time_name: str) -> Instants:
-    """The clock reading of every row from its date32 and time32[s] columns."""
+    """Return the clock readings of a date32 and a time32[s] column."""
     day, day_known = _integers(column(frame, date_name), pa.int32())
     time, time_known = _integers(column(frame, time_name), pa.int32())
     known = day_known & time_known
@@ -68,20 +70,21 @@ def instants(frame: pd.DataFrame, date_name: str, time_name: str) -> Instants:
 
 
 def cents(frame: pd.DataFrame, name: str) -> Ints:
-    """A decimal128(18, 2) column in hundredths, exactly; `MISSING` where NULL."""
+    """Return a decimal128(18, 2) column in hundredths, `MISSING` where NULL."""
     values = column(frame, name)
     words = np.frombuffer(values.buffers()[1], dtype=np.int64)
+    # 18 digits fit in the low 64 of the 128 bits.
     low = words[2 * values.offset : 2 * (values.offset + len(values)) : 2]
     return np.where(_valid(values), low, MISSING)
 
 
-def token(frame: pd.DataFrame, name: str) -> tuple[Ints, NDArray[np.bool_]]:
-    """A token column as (values, present): 0 and False where there is nothing to match."""
+def token(frame: pd.DataFrame, name: str) -> tuple[Ints, Bools]:
+    """Return a token column as (values, present); a missing token is 0 and False."""
     return _integers(column(frame, name), pa.int64())
 
 
 def text_rank(frame: pd.DataFrame, name: str, rows: Ints) -> Ints:
-    """The rank of each row's text among the values of these rows; blanks and row -1 rank 0."""
+    """Rank each row's text among the texts of these rows; blank text and row -1 have rank 0."""
     values = column(frame, name).take(pa.array(rows, mask=rows < 0))
     if pa.types.is_dictionary(values.type) and len(values.dictionary) > len(rows):
         values = values.dictionary_decode()
@@ -96,13 +99,24 @@ def text_rank(frame: pd.DataFrame, name: str, rows: Ints) -> Ints:
     return np.where(present, rank[codes], 0)
 
 
-def is_in(frame: pd.DataFrame, name: str, words: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which rows hold one of these texts; NULL holds none."""
-    found = pc.is_in(column(frame, name), value_set=pa.array(words, pa.string()))
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)
+def is_in(frame: pd.DataFrame, name: str, words: tuple[str, ...]) -> Bools:
+    """Return a mask of the rows that hold one of these texts; NULL is none of them."""
+    mask = pc.is_in(column(frame, name), value_set=pa.array(words, pa.string()))
+    return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
-def _integers(values: pa.Array, storage: pa.DataType) -> tuple[Ints, NDArray[np.bool_]]:
+def tokens_from_hex(values: pa.Array) -> pa.Array:
+    """Parse tokens of sixteen hexadecimal digits as int64."""
+    valid = values.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
+    text = values.buffers()[2]
+    packed = binascii.unhexlify(memoryview(text)[: offsets[len(values)]]) if text else b""
+    numbers = np.zeros(len(values), dtype=np.int64)
+    numbers[valid] = np.frombuffer(packed, dtype=">i8")
+    return pa.array(numbers, mask=~valid)
+
+
+def _integers(values: pa.Array, storage: pa.DataType) -> tuple[Ints, Bools]:
     raw = values if values.type == storage else values.view(storage)
     width = raw.type.bit_width // 8
     dtype = np.dtype(f"i{width}")
@@ -111,18 +125,7 @@ def _integers(values: pa.Array, storage: pa.DataType) -> tuple[Ints, NDArray[np.
     return np.where(present, data, 0).astype(np.int64, copy=False), present
 
 
-def _valid(values: pa.Array) -> NDArray[np.bool_]:
+def _valid(values: pa.Array) -> Bools:
     if values.null_count == 0:
         return np.ones(len(values), dtype=np.bool_)
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-
-def tokens_from_hex(values: pa.Array) -> pa.Array:
-    """Sixteen hexadecimal digits a row as int64."""
-    valid = values.is_valid().to_numpy(zero_copy_only=False)
-    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
-    text = values.buffers()[2]
-    packed = binascii.unhexlify(memoryview(text)[: offsets[len(values)]]) if text else b""
-    numbers = np.zeros(len(values), dtype=np.int64)
-    numbers[valid] = np.frombuffer(packed, dtype=">i8")
-    return pa.array(numbers, mask=~valid)

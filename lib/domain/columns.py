@@ -1,6 +1,6 @@
-"""Every domain column name, in sheet order. The only place (besides SQL aliases) that spells them.
+"""Column names in sheet order, and the labels in columns of categories.
 
-Knows no database, no frame and no screen.
+Column names are literals only here and in the aliases of SQL.
 """
 
 from typing import Final
@@ -30,12 +30,12 @@ MANTIDA: Final = "transacao_mantida"
 SOBREVIVENTE_VIRTUAL: Final = "sobrevivente_num_cartao_virtual"
 POR_QUE: Final = "por_que"
 
-# Matching keys made by the servers; they live in memory only and are never shown or written.
+# Matching keys computed by the servers: in memory only, never shown or written.
 TOKEN_CARTAO: Final = "token_cartao"
 TOKEN_VIRTUAL: Final = "token_virtual"
 TOKEN_CPF: Final = "token_cpf"
 
-# What a source query must return.
+# Columns that a source query must return.
 TRANSACTIONS_QUERY: Final = (
     NUM_CPF,
     NUM_CARTAO,
@@ -47,12 +47,12 @@ TRANSACTIONS_QUERY: Final = (
 )
 AUTH_LOGS_QUERY: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, DES_LINHA_RECEBIMENTO)
 
-# What extraction hands to matching: the display columns (masked unless clear), then the keys.
+# Columns that extraction returns: for display (masked unless clear), then the keys.
 TRANSACTIONS: Final = (*TRANSACTIONS_QUERY, TOKEN_CARTAO, TOKEN_VIRTUAL, TOKEN_CPF)
 AUTH_LOGS: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, TOKEN_CARTAO)
 AUTH_LOGS_CLEAR: Final = (*AUTH_LOGS[:-1], DES_LINHA_RECEBIMENTO, TOKEN_CARTAO)
 
-# Two records of one purchase are equal on these (compared by token where there is one).
+# Copies of one transaction are equal on these (by token where there is one).
 DUPLICATE_KEY: Final = (NUM_CPF, NUM_CARTAO, DATA_TRANSA, HORA_TRANSA, VLR_TOTAL)
 
 # The sheets of the report.
@@ -70,23 +70,18 @@ FORA_DA_TOLERANCIA: Final = "fora da tolerância"
 APROVADA_SEM_TRANSACAO: Final = "aprovada sem transação"
 MOTIVOS: Final = (NEGADA, RECENTE, FORA_DA_TOLERANCIA, APROVADA_SEM_TRANSACAO)
 
-# Why a transaction has no log.
+# Reasons why a transaction has no log.
 SEM_LOG_DO_CARTAO: Final = "sem log do cartão"
 LOG_USADO: Final = "log usado por outra transação"
 WITHOUT_LOG_REASONS: Final = (SEM_LOG_DO_CARTAO, FORA_DA_TOLERANCIA, LOG_USADO)
 
-# Why a copy of a purchase was removed and another kept.
+# Reasons why another copy of a transaction survived.
 PAR_PELO_VIRTUAL: Final = "o par escolhido usa o cartão virtual da outra cópia"
 SEM_NUMERO_VIRTUAL: Final = "a outra cópia traz o cartão virtual"
 DESEMPATE: Final = "desempate pelos valores visíveis"
 COPIA_IGUAL: Final = "cópia idêntica"
-DUPLICATE_REASONS: Final = (
-    PAR_PELO_VIRTUAL,
-    SEM_NUMERO_VIRTUAL,
-    DESEMPATE,
-    COPIA_IGUAL,
-)
+DUPLICATE_REASONS: Final = (PAR_PELO_VIRTUAL, SEM_NUMERO_VIRTUAL, DESEMPATE, COPIA_IGUAL)
 
-# Where the survivor of a removed copy is.
+# States of a removed copy's survivor.
 CONSOLIDADA: Final = "consolidada"
 SEM_LOG: Final = "sem log"

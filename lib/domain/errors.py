@@ -1,24 +1,23 @@
-"""The failures a user can meet, each one sentence: what failed, on which side, what to do.
+"""Expected failures. Each message is one sentence: what failed, on which side, what to do.
 
     AggregatorError
-    ├── ConfigError        the configuration or a command's words are wrong
-    ├── ExtractionError    a database could not be read (says which side)
-    │   ├── TransientError it may answer when asked again
-    │   └── ContractError  it was read, but is not what the contract promises
-    ├── BalanceError       the books do not tie; nothing is published
-    ├── ReportError        the workbook could not be written or does not verify
-    │   └── TakenError     another run is writing it
-    ├── AuditError         the audit trail could not be written, read or trusted
-    └── HistoryError       the record of the runs could not be read or written
+    ├── ConfigError         invalid configuration or command-line arguments
+    ├── ExtractionError     a source database cannot be reached or read; names the side
+    │   ├── TransientError  a retry may succeed
+    │   └── ContractError   wrong columns, types or values
+    ├── BalanceError        the books do not balance; nothing is published
+    ├── ReportError         the workbook cannot be written or does not verify
+    │   └── TakenError      another run is writing it
+    ├── AuditError          the audit trail cannot be written, read or trusted
+    └── HistoryError        the run history cannot be read or written
 
-Messages never carry a row's values, a connection string, SQL text or a driver's own words.
-A message is a Portuguese template and its values, so that a screen can translate the template.
-Knows nothing of the rest of the product.
+A message is a Portuguese template with values, so that a screen can translate the template. It
+never contains a row's values, a connection string, SQL text or a driver's message.
 """
 
 
 class AggregatorError(Exception):
-    """An expected failure; its text is one sentence for the person at the screen."""
+    """An expected failure; its text is one sentence for the user."""
 
     def __init__(self, template: str, **values: object) -> None:
         super().__init__(template, values)
@@ -33,39 +32,39 @@ class AggregatorError(Exception):
 
 
 class ConfigError(AggregatorError):
-    """The configuration, or what was asked on the command line, cannot be used."""
+    """The configuration or the command-line arguments are invalid."""
 
 
 class ExtractionError(AggregatorError):
-    """A source database could not be reached or read; the template names the side."""
+    """A source database cannot be reached or read; the template names the side."""
 
 
 class TransientError(ExtractionError):
-    """A source failed in a way that may heal by itself: a lost connection, a full server."""
+    """A source failed, and a retry may succeed: a lost connection, a full server."""
 
 
 class ContractError(ExtractionError):
-    """A source answered with other columns or types than the contract has."""
+    """A source returned columns, types or values that the contract excludes."""
 
 
 class BalanceError(AggregatorError):
-    """Some record is in two places or in none: the result must not be published."""
+    """A record is counted twice or not at all; the result must not be published."""
 
 
 class AuditError(AggregatorError):
-    """What is to be done cannot be written down, or what was written down was changed."""
+    """An action cannot be recorded in the audit trail, or the trail was changed."""
 
 
 class ReportError(AggregatorError):
-    """The workbook could not be written, or a written one does not agree with itself."""
+    """The workbook cannot be written, or a written one is inconsistent."""
 
 
 class TakenError(ReportError):
-    """Another run is writing this report, which will be there without this one."""
+    """Another run is writing this report."""
 
 
 class HistoryError(AggregatorError):
-    """The record of the runs could not be read or written; reports do not depend on it."""
+    """The run history cannot be read or written; reports do not depend on it."""
 
 
 def _rebuild(

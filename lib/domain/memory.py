@@ -1,8 +1,8 @@
-"""Whether there is memory left to go on with, asked before it is needed.
+"""Check available memory before it is needed, and report its shortage as an error.
 
-Arrow ends the process, or waits for ever, where it gets no memory in a thread of its own; so does
-the writer of workbooks. Asking first turns that into an error that can be told. Where the system
-promises memory it does not have, and kills who uses it, nothing can be told.
+Arrow and the workbook writer abort the process or hang when an allocation fails in one of their
+threads; a check beforehand turns this into an error with a message. It cannot help where the
+system overcommits memory and kills processes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from typing import Final
 
 START_BYTES: Final = 768 << 20
-"""What threads want for their stacks, and a run of any size for its buffers."""
+"""Thread stacks, and the buffers of a run of any size."""
 CONTINUE_BYTES: Final = 256 << 20
 
 
 def check(size_bytes: int) -> None:
-    """Raise MemoryError where so much could not be had; takes none of it."""
+    """Raise MemoryError if so much cannot be allocated; keeps nothing allocated."""
     try:
         mmap.mmap(-1, size_bytes).close()
     except OSError as problem:
@@ -26,12 +26,12 @@ def check(size_bytes: int) -> None:
 
 
 @contextmanager
-def reraise_shortage(sentence: Callable[[], Exception]) -> Iterator[None]:
-    """Raise this instead where what is done here ends for want of memory."""
+def reraise_shortage(error: Callable[[], Exception]) -> Iterator[None]:
+    """Raise this error in place of one that reports a lack of memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as problem:
-        # Where there is none for the stack of a thread, Python says so in words only.
+        # A thread without memory for its stack is a RuntimeError, known by its text only.
         if not isinstance(problem, MemoryError) and "start new thread" not in str(problem):
             raise
-        raise sentence() from problem
+        raise error() from problem

@@ -1,6 +1,6 @@
-"""A sentence for the reader that is no failure: a Portuguese template and its values.
+"""Messages to the user that are no failures: a Portuguese template and its values.
 
-So that a screen can translate the template. Knows nothing of the rest of the product.
+Screens translate the template.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Notice:
-    """One sentence for the reader; ``serious`` where results are likely wrong because of it."""
+    """One sentence for the user; ``serious`` where the results are probably wrong because of it."""
 
     template: str
     values: Mapping[str, object] = field(default_factory=dict)
@@ -22,10 +22,10 @@ class Notice:
 
 
 def thousands(number: int) -> str:
-    """A whole number: 1.234.567."""
+    """Write a whole number: 1.234.567."""
     return f"{number:,}".replace(",", ".")
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """A whole number with its noun: 1 registro, 2.000 registros."""
-    return f"{thousands(number)} {one if number == 1 else many}"
+def counted(number: int, singular: str, plural: str) -> str:
+    """Write a whole number with its noun: 1 registro, 2.000 registros."""
+    return f"{thousands(number)} {singular if number == 1 else plural}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Books:
-    """How many records went where; every extracted record is in exactly one place."""
+    """Counts and amounts of a reconciliation; each extracted record is counted exactly once."""
 
     logs: int
     logs_matched: int
@@ -33,9 +33,9 @@ class Books:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What is known of a finished, balanced run, wherever its rows are.
+    """A finished, balanced run; its rows may be in memory or in files.
 
-    ``by_day`` is `summary.balance_by_day`; ``seconds`` is by stage.
+    ``by_day`` is `books.balance_by_day`; ``seconds`` are the durations of its stages.
     """
 
     request: Request

@@ -1,8 +1,7 @@
-"""What was asked and what came out: the frozen values that every renderer reads.
+"""The period and rule of a reconciliation, and its result: the values that all renderers read.
 
-A reconciliation keeps the two extracted frames once and says by row number where each record
-went, so that a page of fifty rows or a whole sheet is a ``take`` and no big frame is ever copied.
-Knows no database, no clock and no screen; decides nothing (`lib.matching.reconcile` does).
+A reconciliation holds the two extracted frames once, and row numbers into them, so that a page or
+a whole sheet is a ``take`` and no large frame is copied. `lib.matching.reconcile` builds it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ CARD_TIME: Final = "card_time"
 
 @dataclass(frozen=True)
 class Rule:
-    """How a log is recognised as a transaction's (DESIGN: `card` or `card_time`)."""
+    """A matching rule: `CARD`, or `CARD_TIME` within the tolerance."""
 
     name: str = CARD
     tolerance_seconds: int = 300
@@ -40,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Period:
-    """Local dates, inclusive on both ends; ``today`` is the local date the question was asked."""
+    """Local dates, inclusive on both ends; ``today`` is the local date of the request."""
 
     start: date
     end: date
@@ -49,14 +48,16 @@ class Period:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Where every extracted record is. Row arrays are int64 positions in the two frames.
+    """The result for every extracted record. Row arrays are int64 row numbers of the frames.
 
-    ``transactions`` has `columns.TRANSACTIONS`, ``auth_logs`` has `columns.AUTH_LOGS` (or the
-    clear variant), both with pyarrow-backed columns. The i-th consolidated row is transaction
-    ``consolidated_rows[i]`` with log ``pair_rows[i]``, joined by the virtual card where
-    ``pair_virtual[i]``; ``pair_seconds`` is log minus transaction, masked where a time is missing.
-    ``divergent_rows`` and ``consolidated_rows`` are in sheet order; ``motivo`` indexes
-    `columns.MOTIVOS`. Each removed duplicate stands beside its survivor.
+    ``transactions`` has `columns.TRANSACTIONS`, ``auth_logs`` has `columns.AUTH_LOGS` (or
+    `columns.AUTH_LOGS_CLEAR`), both pyarrow-backed. ``transaction_rows`` and ``log_rows`` are the
+    records inside the period. The i-th consolidated row is transaction ``consolidated_rows[i]``
+    with log ``pair_rows[i]``, joined by the virtual card where ``pair_virtual[i]``;
+    ``pair_seconds`` is log minus transaction, masked where a time is missing. ``motivo`` and
+    ``nearest_rows`` (-1 for none) belong to ``divergent_rows``, ``without_log_reason`` to
+    ``without_log_rows``, ``survivor_rows`` to ``duplicate_rows``; codes index `columns.MOTIVOS` and
+    `columns.WITHOUT_LOG_REASONS`. Rows are in sheet order.
     """
 
     period: Period
@@ -79,14 +80,13 @@ class Reconciliation:
     survivor_rows: Rows
 
     def consolidated(self, rows: slice | Rows = slice(None)) -> pd.DataFrame:
-        """The sheet rows at these positions of the consolidated sheet, in its columns."""
+        """Return the rows at these positions of the consolidated sheet, in its columns."""
         seconds = self.pair_seconds[rows]
         join = self.pair_virtual[rows].astype(np.int8)
         frame = self.transactions[list(c.TRANSACTIONS_QUERY)].take(self.consolidated_rows[rows])
         logs = self.auth_logs[[c.COD_RESPOSTA, c.DES_LOG]].take(self.pair_rows[rows])
-        return _beside(
-            frame,
-            logs,
+        return _joined(
+            [frame, logs],
             {
                 c.TIPO_MATCH: _labels(join, (c.FISICO, c.VIRTUAL)),
                 c.DIF_SEGUNDOS: pa.array(seconds.data, mask=np.ma.getmaskarray(seconds)),
@@ -94,24 +94,19 @@ class Reconciliation:
         )
 
     def divergences(self, rows: slice | Rows = slice(None)) -> pd.DataFrame:
-        """The sheet rows at these positions of the divergence sheet, in its columns.
+        """Return the rows at these positions of the divergence sheet, in its columns.
 
-        A clear extraction adds its raw line last.
+        A clear extraction adds the raw line as the last column.
         """
         names = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in self.auth_logs.columns]
         frame = self.auth_logs[names].take(self.divergent_rows[rows])
-        frame = _beside(frame, None, {c.MOTIVO: _labels(self.motivo[rows], c.MOTIVOS)})
-        clear = c.DES_LINHA_RECEBIMENTO
-        return frame[[*c.DIVERGENCES, *([clear] if clear in names else [])]]
+        frame = _joined([frame], {c.MOTIVO: _labels(self.motivo[rows], c.MOTIVOS)})
+        return frame[[*c.DIVERGENCES, *(n for n in names if n not in c.DIVERGENCES)]]
 
 
-def _beside(
-    left: pd.DataFrame, right: pd.DataFrame | None, extra: dict[str, pa.Array]
-) -> pd.DataFrame:
-    """The columns side by side, whatever row labels the pieces carry."""
-    data = {name: left[name].array for name in left.columns}
-    if right is not None:
-        data |= {name: right[name].array for name in right.columns}
+def _joined(frames: list[pd.DataFrame], extra: dict[str, pa.Array]) -> pd.DataFrame:
+    """Put the columns side by side, row labels ignored."""
+    data = {name: frame[name].array for frame in frames for name in frame.columns}
     data |= {name: pd.arrays.ArrowExtensionArray(values) for name, values in extra.items()}
     return pd.DataFrame(data, copy=False)
 

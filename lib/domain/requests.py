@@ -1,6 +1,6 @@
-"""Requests: a merchant's records of a period, by a rule, and the window they are read from.
+"""Requests, and the window of dates that a request reads.
 
-Knows no configuration; `lib.config.defaults` completes a request from one.
+Knows no configuration; `lib.config.defaults` fills a request from it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Side = Literal["transactions", "auth_logs"]
 SIDES: Final[tuple[Side, Side]] = ("transactions", "auth_logs")
 
 Progress = Callable[[str, int], None]
-"""Called with a stage (transactions, auth_logs, matching, writing) and its rows so far."""
+"""Receives a stage (transactions, auth_logs, matching, writing) and its number of rows so far."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: one configured merchant's records of a period, by a rule."""
+    """One configured merchant's records of a period, matched by a rule."""
 
     merchant: str
     period: Period
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Window:
-    """What to read: one merchant's records of these local dates, as this user's rows."""
+    """The records to read: one merchant's, of these local dates, visible to this user."""
 
     merchant: str
     start: date
@@ -40,7 +40,7 @@ class Window:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """The bound parameters that every source query gets."""
+        """The bound parameters of every source query."""
         return {
             "start": self.start,
             "end": self.end,
@@ -49,11 +49,12 @@ class Window:
         }
 
 
-def window_of(asked: Request) -> Window:
-    """What to read: rule `card_time` needs every date that its tolerance touches as well."""
-    start, end = asked.period.start, asked.period.end
-    if asked.rule.name == CARD_TIME and asked.rule.tolerance_seconds:
-        days = timedelta(days=-(-asked.rule.tolerance_seconds // column_arrays.DAY_SECONDS))
+def window_of(request: Request) -> Window:
+    """Return the window to read; rule `card_time` adds every date within its tolerance."""
+    period, rule = request.period, request.rule
+    start, end = period.start, period.end
+    if rule.name == CARD_TIME and rule.tolerance_seconds:
+        days = timedelta(days=-(-rule.tolerance_seconds // column_arrays.DAY_SECONDS))
         start = max(start, date.min + days) - days
         end = min(end, date.max - days) + days
-    return Window(asked.merchant, start, end)
+    return Window(request.merchant, start, end)

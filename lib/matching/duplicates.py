@@ -1,4 +1,4 @@
-"""Which transactions are copies of one purchase, and what a reader sees of each.
+"""Copies of one transaction, and the visible values that order rows.
 
 Copies are equal on `columns.DUPLICATE_KEY`, NULLs being equal; CPF and card compare by token.
 Knows no log and no rule.
@@ -17,47 +17,46 @@ from lib.matching import sorting
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
+    from lib.domain.column_arrays import Ints
 
 
 @dataclass(frozen=True)
 class Copies:
-    """The transactions that have a twin: their rows, and which purchase (0, 1, ...) each is of."""
+    """The rows of all transactions that have copies, and the number of each row's purchase."""
 
     rows: Ints
     purchase: Ints
 
 
-def copies(transactions: pd.DataFrame, bought: column_arrays.Instants) -> Copies:
-    """Group the transactions that are copies of each other, in no particular order."""
-    parts: list[Ints] = [column_arrays.cents(transactions, c.VLR_TOTAL), bought.sheet_order]
+def copies(transactions: pd.DataFrame, instants: column_arrays.Instants) -> Copies:
+    """Group the transactions that are copies of each other, sorted by purchase."""
+    parts: list[Ints] = [column_arrays.cents(transactions, c.VLR_TOTAL), instants.sheet_order]
     for name in (c.TOKEN_CARTAO, c.TOKEN_CPF):
         value, present = column_arrays.token(transactions, name)
         parts += [value, present.astype(np.int64)]
 
-    # A mixed hash picks the few rows that can be twins; the real values then decide.
+    # A hash of the key selects the few candidates; their values then decide.
     mixed = np.zeros(len(transactions), dtype=np.uint64)
     for part in parts:
         mixed = (mixed ^ part.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     by_hash = np.argsort(mixed)
-    twin = np.flatnonzero(np.diff(mixed[by_hash]) == 0)
-    rows = np.unique(by_hash[np.concatenate([twin, twin + 1])])
+    same = np.flatnonzero(np.diff(mixed[by_hash]) == 0)
+    rows = np.unique(by_hash[np.concatenate([same, same + 1])])
 
     values = [part[rows] for part in parts]
     order = np.lexsort(values)
-    fresh = np.zeros(len(rows), dtype=np.bool_)
+    starts = np.zeros(len(rows), dtype=np.bool_)
     for value in values:
-        fresh[1:] |= value[order][1:] != value[order][:-1]
-    return Copies(rows[order], np.cumsum(fresh))
+        starts[1:] |= value[order][1:] != value[order][:-1]
+    return Copies(rows[order], np.cumsum(starts))
 
 
 def first_of_each(copies: Copies, order: Ints, transactions: int) -> Ints:
-    """For each transaction row its survivor: the first copy in ``order``, itself if no copy.
+    """Return each transaction's survivor: its first copy in ``order``, itself without copies.
 
-    ``order`` sorts the copies by purchase and then the better first.
+    ``order`` sorts the copies by purchase, the preferred one first.
     """
     survivor = np.arange(transactions)
     purchase = copies.purchase[order]
@@ -68,26 +67,26 @@ def first_of_each(copies: Copies, order: Ints, transactions: int) -> Ints:
 
 
 def preference(transactions: pd.DataFrame) -> list[sorting.Key]:
-    """What decides between two copies: one with a virtual number first, then what is visible."""
+    """Return the keys that order copies: those with a virtual number first, then by values."""
     _, has_number = column_arrays.token(transactions, c.TOKEN_VIRTUAL)
-    return [lambda at: ~has_number[at], *visible(transactions)]
+    return [lambda rows: ~has_number[rows], *visible(transactions)]
 
 
 def visible(transactions: pd.DataFrame) -> list[sorting.Key]:
-    """The values a reader sees, in sheet order, of rows that share their date and time."""
+    """Return keys by the visible values, in sheet order, besides date and time."""
     return [
         *texts(transactions, c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL),
-        lambda at: column_arrays.cents(transactions, c.VLR_TOTAL)[at],
+        lambda rows: column_arrays.cents(transactions, c.VLR_TOTAL)[rows],
         *texts(transactions, c.DES_CNPJ_REDUZIDO),
     ]
 
 
 def texts(frame: pd.DataFrame, *names: str, through: Ints | None = None) -> list[sorting.Key]:
-    """Keys by the text of each column, of the row itself or of the row it leads to."""
+    """Return keys by the text of each column, at the row or at the row ``through`` maps it to."""
 
     def by(name: str) -> sorting.Key:
-        if through is None:
-            return lambda at: column_arrays.text_rank(frame, name, at)
-        return lambda at: column_arrays.text_rank(frame, name, through[at])
+        return lambda rows: column_arrays.text_rank(
+            frame, name, rows if through is None else through[rows]
+        )
 
     return [by(name) for name in names]

@@ -1,9 +1,9 @@
-"""Rule `card_time`: pairs one log with one purchase, the nearest first, within a tolerance.
+"""One-to-one pairing of purchases and logs by distance, nearest first, within a tolerance.
 
-Every pair has a place in one strict order, and the greedy choice in that order is what is wanted.
-It is found in rounds: a purchase and a log that are each other's best are a pair, leave, and the
-others look again. Chains of ever nearer neighbours, of which a round settles only the end, are
-finished by a sweep with a heap. Both cost n log n. Knows integer arrays only, no frame.
+All pairs have one strict order, and the result is the greedy choice in that order. It is computed
+in rounds: a purchase and a log that are each other's best become a pair and leave, and the rest
+choose again. A chain of ever nearer neighbours settles one pair a round; such chains are finished
+by a sweep with a heap. Both cost n log n. Knows integer arrays only, no frame.
 """
 
 from __future__ import annotations
@@ -15,82 +15,82 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from lib.matching.pairing import MAX_DISTANCE
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from lib.domain.column_arrays import Bools, Ints
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
-
-_FAR: Final = np.int64(2**62)
 _ROUNDS: Final = 12
+"""Rounds before a sweep may finish the rest."""
 _WORTHWHILE: Final = 0.02
+"""The share of near entries that a later round must pair for another to follow."""
 
 
 @dataclass(frozen=True)
 class Entries:
-    """A purchase once for each card it can be recognised by.
+    """One entry for each card of a purchase.
 
-    ``place`` says card and instant in one integer, such that two places on one card differ by
-    their distance in seconds, and on two cards by more than the tolerance; ``moment`` is its
-    instant alone. Sorted by place, and at one place the better first. ``purchase`` numbers the
-    purchases; ``choice`` orders the entries of one purchase, the better first, below ``choices``.
+    ``point`` combines card and instant in one integer: points of one card differ by their distance
+    in seconds, points of two cards by more than the tolerance. ``moment`` is the instant alone.
+    Entries are sorted by point, those of one point by preference. ``purchase`` numbers the
+    purchases; ``choice`` ranks the entries of one purchase by preference, below ``choices``.
     """
 
-    place: Ints
+    point: Ints
     moment: Ints
     purchase: Ints
     choice: Ints
     choices: int
 
-    def keep(self, which: Bools) -> Entries:
-        """Only these entries, in the same order."""
+    def filter(self, mask: Bools) -> Entries:
+        """Return these entries in the same order."""
         return Entries(
-            self.place[which],
-            self.moment[which],
-            self.purchase[which],
-            self.choice[which],
+            self.point[mask],
+            self.moment[mask],
+            self.purchase[mask],
+            self.choice[mask],
             self.choices,
         )
 
 
 def pair(entries: Entries, logs: Ints, tolerance: int) -> tuple[Ints, Ints]:
-    """(entry, log) positions of the pairs; ``logs`` are places, sorted, the better first."""
-    entry_at = np.arange(len(entries.place))
+    """Return the (entry, log) positions of the pairs; ``logs`` are points, sorted as entries."""
+    entry_at = np.arange(len(entries.point))
     log_at = np.arange(len(logs))
-    taken_entries, taken_logs = [], []
+    empty = np.zeros(0, dtype=np.int64)
+    paired_entries, paired_logs = [empty], [empty]
     for number in itertools.count():
-        best, wanted = nearest(entries.place, logs), nearest(logs, entries.place)
-        near, asked = best.distance <= tolerance, wanted.distance <= tolerance
-        if not near.any():
+        best_log, best_entry = nearest(entries.point, logs), nearest(logs, entries.point)
+        near_entries, near_logs = best_log.distance <= tolerance, best_entry.distance <= tolerance
+        if not near_entries.any():
             break
-        chosen = _choice_of_purchase(entries, best, near)
-        partner = best.position[chosen]
-        mutual = asked[partner]
-        mutual &= entries.purchase[wanted.position[partner]] == entries.purchase[chosen]
+        chosen = _best_entries(entries, best_log, near_entries)
+        partner = best_log.position[chosen]
+        mutual = near_logs[partner]
+        mutual &= entries.purchase[best_entry.position[partner]] == entries.purchase[chosen]
         chosen, partner = chosen[mutual], partner[mutual]
-        taken_entries.append(entry_at[chosen])
-        taken_logs.append(log_at[partner])
+        paired_entries.append(entry_at[chosen])
+        paired_logs.append(log_at[partner])
 
         settled = np.zeros(entries.purchase.max() + 1, dtype=np.bool_)
         settled[entries.purchase[chosen]] = True
-        asked[partner] = False
-        left = near & ~settled[entries.purchase]
-        entry_at, log_at = entry_at[left], log_at[asked]
-        entries, logs = entries.keep(left), logs[asked]
-        if number >= _ROUNDS and len(chosen) < _WORTHWHILE * len(near):
+        near_logs[partner] = False
+        unsettled = near_entries & ~settled[entries.purchase]
+        entry_at, log_at = entry_at[unsettled], log_at[near_logs]
+        entries, logs = entries.filter(unsettled), logs[near_logs]
+        if number >= _ROUNDS and len(chosen) < _WORTHWHILE * len(near_entries):
             swept = _sweep(entries, logs, tolerance)
-            taken_entries.append(entry_at[swept[0]])
-            taken_logs.append(log_at[swept[1]])
+            paired_entries.append(entry_at[swept[0]])
+            paired_logs.append(log_at[swept[1]])
             break
-    nothing = np.zeros(0, dtype=np.int64)
-    return np.concatenate([nothing, *taken_entries]), np.concatenate([nothing, *taken_logs])
+    return np.concatenate(paired_entries), np.concatenate(paired_logs)
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """For each place: the position of its nearest other, the distance, and whether it is later.
+    """For each point: the position of the nearest other, its distance, and whether it is later.
 
-    The distance is larger than any other where there are no others.
+    The distance is `MAX_DISTANCE` where there are no others.
     """
 
     position: Ints
@@ -98,50 +98,51 @@ class Nearest:
     later: Bools
 
 
-def nearest(places: Ints, others: Ints) -> Nearest:
-    """For each place the nearest of the sorted others: the earlier of two, the first of equals."""
+def nearest(points: Ints, others: Ints) -> Nearest:
+    """Return each point's nearest of the sorted others: the earlier of two, the first of equals."""
     if not len(others):
-        far = np.full(len(places), _FAR)
-        return Nearest(np.zeros(len(places), dtype=np.int64), far, np.zeros(len(places), bool))
+        far = np.full(len(points), MAX_DISTANCE)
+        return Nearest(np.zeros(len(points), dtype=np.int64), far, np.zeros(len(points), bool))
     first = np.zeros(len(others), dtype=np.int64)
-    fresh = np.flatnonzero(others[1:] != others[:-1]) + 1
-    first[fresh] = fresh
+    starts = np.flatnonzero(others[1:] != others[:-1]) + 1
+    first[starts] = starts
     first = np.maximum.accumulate(first)
 
-    after = np.searchsorted(others, places, side="left")
+    after = np.searchsorted(others, points, side="left")
     before = first[np.maximum(after - 1, 0)]
-    before_distance = np.where(after > 0, places - others[before], _FAR)
+    before_distance = np.where(after > 0, points - others[before], MAX_DISTANCE)
     inside = after < len(others)
     after = np.minimum(after, len(others) - 1)
-    after_distance = np.where(inside, others[after] - places, _FAR)
+    after_distance = np.where(inside, others[after] - points, MAX_DISTANCE)
     later = after_distance < before_distance
     return Nearest(
         np.where(later, after, before), np.where(later, after_distance, before_distance), later
     )
 
 
-def _choice_of_purchase(entries: Entries, best: Nearest, near: Bools) -> Ints:
-    """The entry through which each purchase has its best pair: nearer, earlier log, better."""
-    at = np.flatnonzero(near)
-    rank = (best.distance[at] * 2 + best.later[at]) * entries.choices + entries.choice[at]
-    purchase = entries.purchase[at]
-    least = np.full(purchase.max(initial=-1) + 1, _FAR)
+def _best_entries(entries: Entries, best_log: Nearest, near: Bools) -> Ints:
+    """Return the entry of each purchase's best pair: nearer, then earlier log, then preference."""
+    rows = np.flatnonzero(near)
+    rank = best_log.distance[rows] * 2 + best_log.later[rows]
+    rank = rank * entries.choices + entries.choice[rows]
+    purchase = entries.purchase[rows]
+    least = np.full(purchase.max(initial=-1) + 1, MAX_DISTANCE)
     np.minimum.at(least, purchase, rank)
-    chosen: Ints = at[rank == least[purchase]]
+    chosen: Ints = rows[rank == least[purchase]]
     return chosen
 
 
 def _sweep(entries: Entries, logs: Ints, tolerance: int) -> tuple[list[int], list[int]]:
-    """The same pairs one at a time: the nearest neighbours on any card, until none is near.
+    """Return the same pairs, chosen one at a time: the nearest neighbours of all cards first.
 
-    A stop is all entries, or all logs, of one place; only neighbouring stops can be nearest.
+    A stop is all entries, or all logs, of one point; only neighbouring stops can be nearest.
     """
     stops: list[tuple[int, bool, list[int]]] = []
-    for is_log, places in ((False, entries.place), (True, logs)):
-        starts = np.flatnonzero(np.diff(places, prepend=-1))
-        ends = np.append(starts, len(places))[1:]
+    for is_log, points in ((False, entries.point), (True, logs)):
+        starts = np.flatnonzero(np.diff(points, prepend=-1))
+        ends = np.append(starts, len(points))[1:]
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            stops.append((int(places[start]), is_log, list(range(end - 1, start - 1, -1))))
+            stops.append((int(points[start]), is_log, list(range(end - 1, start - 1, -1))))
     stops.sort(key=lambda stop: stop[:2])
     before = list(range(-1, len(stops) - 1))
     after = [*range(1, len(stops)), -1]
@@ -151,7 +152,7 @@ def _sweep(entries: Entries, logs: Ints, tolerance: int) -> tuple[list[int], lis
     heap: list[tuple[int, int, bool, int, int, int]] = []
 
     def offer(left: int, right: int) -> None:
-        """Put two neighbouring stops up for pairing, if they can be a pair."""
+        """Queue two neighbouring stops if they can be a pair."""
         if left < 0 or right < 0 or stops[left][1] == stops[right][1]:
             return
         entry, log = (right, left) if stops[left][1] else (left, right)
@@ -174,7 +175,7 @@ def _sweep(entries: Entries, logs: Ints, tolerance: int) -> tuple[list[int], lis
 
     for stop in range(len(stops) - 1):
         offer(stop, stop + 1)
-    taken_entries, taken_logs = [], []
+    paired_entries, paired_logs = [], []
     while heap:
         *_, entry, log = heapq.heappop(heap)
         waiting, free = stops[entry][2], stops[log][2]
@@ -185,10 +186,10 @@ def _sweep(entries: Entries, logs: Ints, tolerance: int) -> tuple[list[int], lis
             waiting.pop()
         else:
             settled.add(purchase[front])
-            taken_entries.append(waiting.pop())
-            taken_logs.append(free.pop())
+            paired_entries.append(waiting.pop())
+            paired_logs.append(free.pop())
         if waiting and free:
             offer(*sorted((entry, log)))
         drop_if_empty(entry)
         drop_if_empty(log)
-    return taken_entries, taken_logs
+    return paired_entries, paired_logs

@@ -1,27 +1,30 @@
-"""What a matching rule decides, row by row of the two frames, before anything is put in order."""
+"""The pairing of logs with transactions: the result of either matching rule, before sorting."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
+    from lib.domain.column_arrays import Bools, Ints
+
+MAX_DISTANCE: Final = np.int64(2**62)
+"""Larger than any distance between two known instants."""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """``log``, ``virtual``, ``survivor``, ``reason`` are by transaction row, the rest by log row.
+    """Arrays by row of the two frames.
 
-    ``log`` is the row of the taken log, -1 where there is none, and counts for survivors only;
-    ``survivor`` the row that stands for the purchase; ``reason`` indexes
-    `columns.WITHOUT_LOG_REASONS`. ``known`` says whether some transaction has the log's card,
-    ``nearest`` which one is nearest in time, -1 where none has a time.
+    By transaction row: ``log`` is the row of the paired log (-1 for none; valid for survivors
+    only), ``virtual`` whether the virtual card joined them, ``survivor`` the row that represents
+    its copies, ``reason`` an index into `columns.WITHOUT_LOG_REASONS`. By log row: ``matched``,
+    ``known`` (some transaction has the log's card) and ``nearest``, the row of the transaction
+    nearest in time (-1 where none has a time).
     """
 
     log: Ints

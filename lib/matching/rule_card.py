@@ -1,7 +1,7 @@
-"""Rule `card`: a purchase takes the best log of its cards, however many others take it too.
+"""Rule `card`: pair each purchase with the best log of its cards; a log may serve several.
 
-Logs are sorted once by (card, declined, instant, visible values); each transaction then needs two
-binary searches, whatever the number of records its card has. No pairs are built.
+Logs are sorted once by (card, declined, instant, visible values). Each transaction then takes two
+binary searches per card, however many records the card has; no list of pairs is built.
 """
 
 from __future__ import annotations
@@ -17,39 +17,40 @@ from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.errors import ContractError
 from lib.matching import duplicates, sorting
-from lib.matching.pairing import Pairing
+from lib.matching.pairing import MAX_DISTANCE, Pairing
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
+    from lib.domain.column_arrays import Bools, Instants, Ints
 
-FAR: Final = np.int64(2**62)
-"""The distance of a pair in which a time is missing: larger than any other."""
+DATES_TOO_WIDE: Final = (
+    "auth_logs: as datas dos logs vão muito além de qualquer período; "
+    "confira o filtro de datas da consulta."
+)
 
 
 def pair(
     transactions: pd.DataFrame,
     auth_logs: pd.DataFrame,
-    bought: column_arrays.Instants,
-    logged: column_arrays.Instants,
+    transaction_instants: Instants,
+    log_instants: Instants,
     approved: Bools,
 ) -> Pairing:
     """Match every transaction by physical and by virtual card, once per purchase."""
-    index = LogIndex.build(auth_logs, logged, approved)
-    physical = index.best(column_arrays.column(transactions, c.TOKEN_CARTAO), bought)
-    virtual = index.best(column_arrays.column(transactions, c.TOKEN_VIRTUAL), bought)
+    index = LogIndex.build(auth_logs, log_instants, approved)
+    physical, virtual = (
+        index.best(column_arrays.column(transactions, name), transaction_instants)
+        for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)
+    )
     best, by_virtual = _better(physical, virtual)
-    matched = index.touched(transactions, len(auth_logs))
+    matched = index.known(transactions, len(auth_logs))
+    sem_log = c.WITHOUT_LOG_REASONS.index(c.SEM_LOG_DO_CARTAO)
     return Pairing(
         log=best.log,
         virtual=by_virtual,
-        survivor=_survivors(transactions, auth_logs, bought, best, by_virtual),
-        reason=np.full(
-            len(transactions), c.WITHOUT_LOG_REASONS.index(c.SEM_LOG_DO_CARTAO), dtype=np.int8
-        ),
+        survivor=_survivors(transactions, auth_logs, transaction_instants, best, by_virtual),
+        reason=np.full(len(transactions), sem_log, dtype=np.int8),
         matched=matched,
         known=matched,
         nearest=np.full(len(auth_logs), -1, dtype=np.int64),
@@ -58,9 +59,10 @@ def pair(
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best pair of each transaction, row by row; ``log`` is -1 where there is none.
+    """The best log of each transaction by one of its cards; ``log`` is -1 where there is none.
 
-    ``distance`` is in seconds (`FAR` where a time is missing); ``moment`` orders logs in time.
+    ``distance`` is in seconds, `MAX_DISTANCE` where a time is missing; ``moment`` orders logs in
+    time.
     """
 
     log: Ints
@@ -69,25 +71,25 @@ class Candidates:
     moment: Ints
 
     @property
-    def found(self) -> Bools:
+    def exists(self) -> Bools:
         return self.log >= 0
 
 
 def _better(physical: Candidates, virtual: Candidates) -> tuple[Candidates, Bools]:
-    """Each copy's best pair of the two joins, and whether it is the virtual one.
+    """Return the better candidate of the two joins, and a mask of the virtual ones.
 
     Approved before declined, then the nearer, then the earlier log, then físico.
     """
     wins = np.zeros(len(physical.log), dtype=np.bool_)
-    undecided = physical.found & virtual.found
-    for ours, theirs in (
+    undecided = physical.exists & virtual.exists
+    for of_physical, of_virtual in (
         (physical.declined, virtual.declined),
         (physical.distance, virtual.distance),
         (physical.moment, virtual.moment),
     ):
-        wins |= undecided & (theirs < ours)
-        undecided &= theirs == ours
-    wins |= virtual.found & ~physical.found
+        wins |= undecided & (of_virtual < of_physical)
+        undecided &= of_virtual == of_physical
+    wins |= virtual.exists & ~physical.exists
     return (
         Candidates(
             log=np.where(wins, virtual.log, physical.log),
@@ -102,20 +104,19 @@ def _better(physical: Candidates, virtual: Candidates) -> tuple[Candidates, Bool
 def _survivors(
     transactions: pd.DataFrame,
     auth_logs: pd.DataFrame,
-    bought: column_arrays.Instants,
+    instants: Instants,
     pairs: Candidates,
     by_virtual: Bools,
 ) -> Ints:
-    """For each transaction the row that stands for its purchase, itself where it has no twin."""
-    copies = duplicates.copies(transactions, bought)
+    """Return each transaction's survivor: the copy with the best pair."""
+    copies = duplicates.copies(transactions, instants)
     rows = copies.rows
     log = pairs.log[rows]
-
     order = sorting.arrange(
         copies.purchase,
         [
             *sorting.by(
-                ~pairs.found[rows],
+                ~pairs.exists[rows],
                 pairs.declined[rows],
                 pairs.distance[rows],
                 pairs.moment[rows],
@@ -130,7 +131,11 @@ def _survivors(
 
 @dataclass(frozen=True)
 class LogIndex:
-    """The logs in search order. ``key`` joins run and moment, where a run is (card, declined)."""
+    """The logs in search order.
+
+    ``key`` is run * ``span`` + moment, where a run is the logs of one (card, declined) and a moment
+    is seconds since ``origin``, below ``timed_span`` where the time is known.
+    """
 
     cards: pa.Array
     row: Ints
@@ -142,10 +147,8 @@ class LogIndex:
     span: int
 
     @classmethod
-    def build(
-        cls, logs: pd.DataFrame, instants: column_arrays.Instants, approved: Bools
-    ) -> LogIndex:
-        """Sort the logs; those without a card are left out, for they match nothing."""
+    def build(cls, logs: pd.DataFrame, instants: Instants, approved: Bools) -> LogIndex:
+        """Sort the logs that have a card; others match nothing."""
         encoded = column_arrays.column(logs, c.TOKEN_CARTAO).dictionary_encode()
         rows = np.flatnonzero(encoded.indices.is_valid().to_numpy(zero_copy_only=False))
         card = encoded.indices.take(pa.array(rows)).to_numpy().astype(np.int64)
@@ -155,78 +158,71 @@ class LogIndex:
         span = timed_span = int(seconds[known].max()) - origin + 1 if known.any() else 0
         moment = seconds - origin
         if not known.all():
-            # Logs without a time come after all others of their card, by date.
+            # Logs without a time come last in their run, by date.
             dates = np.unique(day[~known])
             moment = np.where(known, moment, span + np.searchsorted(dates, day))
             span += len(dates)
-        if 2 * (len(encoded.dictionary) + 1) >= FAR // (span + 1):
-            raise ContractError(
-                "auth_logs: as datas dos logs vão muito além de qualquer período; "
-                "confira o filtro de datas da consulta."
-            )
+        if 2 * (len(encoded.dictionary) + 1) >= MAX_DISTANCE // (span + 1):
+            raise ContractError(DATES_TOO_WIDE)
         key = (card * 2 + ~approved[rows]) * span + moment
 
-        order = sorting.arrange(
-            key,
-            [
-                lambda at: column_arrays.text_rank(logs, c.COD_RESPOSTA, rows[at]),
-                lambda at: column_arrays.text_rank(logs, c.DES_LOG, rows[at]),
-            ],
-        )
+        texts = duplicates.texts(logs, c.COD_RESPOSTA, c.DES_LOG)
+        order = sorting.arrange(key, sorting.among(rows, texts))
         key = key[order]
         return cls(
             cards=encoded.dictionary,
             row=rows[order],
             key=key,
             same_moment=np.searchsorted(key, key, side="left"),
-            seconds=np.where(known, seconds, FAR)[order],
+            seconds=np.where(known, seconds, MAX_DISTANCE)[order],
             origin=origin,
             timed_span=timed_span,
             span=span,
         )
 
-    def best(self, card: pa.Array, instants: column_arrays.Instants) -> Candidates:
-        """For each transaction the nearest approved log of this card, else the nearest declined."""
-        found = pc.index_in(card, value_set=self.cards, skip_nulls=True)
-        rows = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        run = found.take(pa.array(rows)).to_numpy().astype(np.int64) * 2
-        log, distance, at = self._nearest(run, instants, rows)
+    def best(self, card: pa.Array, instants: Instants) -> Candidates:
+        """Return each transaction's nearest approved log of this card, else the nearest declined.
+
+        ``card`` and ``instants`` are by transaction row.
+        """
+        number = pc.index_in(card, value_set=self.cards, skip_nulls=True)
+        rows = np.flatnonzero(number.is_valid().to_numpy(zero_copy_only=False))
+        run = number.take(pa.array(rows)).to_numpy().astype(np.int64) * 2
+        log, distance, moment = self._nearest(run, instants, rows)
         declined = log < 0
         if declined.any():
-            log[declined], distance[declined], at[declined] = self._nearest(
+            log[declined], distance[declined], moment[declined] = self._nearest(
                 run[declined] + 1, instants, rows[declined]
             )
         n = len(card)
         result = Candidates(
             log=np.full(n, -1, dtype=np.int64),
             declined=np.zeros(n, dtype=np.bool_),
-            distance=np.full(n, FAR, dtype=np.int64),
+            distance=np.full(n, MAX_DISTANCE, dtype=np.int64),
             moment=np.zeros(n, dtype=np.int64),
         )
         result.log[rows] = log
         result.declined[rows] = declined
         result.distance[rows] = distance
-        result.moment[rows] = at
+        result.moment[rows] = moment
         return result
 
-    def touched(self, transactions: pd.DataFrame, logs: int) -> Bools:
-        """Which of the log rows carry the physical or virtual card of some transaction."""
-        presented = pa.chunked_array(
+    def known(self, transactions: pd.DataFrame, logs: int) -> Bools:
+        """Return a mask of the log rows whose card is a transaction's, physical or virtual."""
+        tokens = pa.chunked_array(
             [column_arrays.column(transactions, name) for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)]
         )
-        known = pc.is_in(self.cards, value_set=presented, skip_nulls=True)
-        touched = np.zeros(logs, dtype=np.bool_)
+        has_transaction = pc.is_in(self.cards, value_set=tokens, skip_nulls=True)
+        known = np.zeros(logs, dtype=np.bool_)
         card = self.key // (2 * self.span) if self.span else self.key
-        touched[self.row] = known.to_numpy(zero_copy_only=False)[card]
-        return touched
+        known[self.row] = has_transaction.to_numpy(zero_copy_only=False)[card]
+        return known
 
-    def _nearest(
-        self, run: Ints, instants: column_arrays.Instants, rows: Ints
-    ) -> tuple[Ints, Ints, Ints]:
-        """(log row or -1, distance, moment) of the nearest log of each run."""
+    def _nearest(self, run: Ints, instants: Instants, rows: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return (log row or -1, distance, moment) of the nearest log in each row's run."""
         if not len(self.key):
-            nothing = np.full(len(rows), -1, dtype=np.int64)
-            return nothing, np.full(len(rows), FAR), np.zeros(len(rows), dtype=np.int64)
+            none = np.full(len(rows), -1, dtype=np.int64)
+            return none, np.full(len(rows), MAX_DISTANCE), np.zeros(len(rows), dtype=np.int64)
         known = instants.known[rows]
         seconds = instants.seconds[rows]
         start = run * self.span
@@ -247,6 +243,8 @@ class LogIndex:
         log = np.where(before_inside | after_inside, self.row[chosen], -1)
         return log, distance, self.key[chosen] - start
 
-    def _distance(self, at: Ints, seconds: Ints, known: Bools, inside: Bools) -> Ints:
-        logs = self.seconds[at]
-        return np.where(inside & known & (logs != FAR), np.abs(logs - seconds), FAR)
+    def _distance(self, positions: Ints, seconds: Ints, known: Bools, inside: Bools) -> Ints:
+        logs = self.seconds[positions]
+        return np.where(
+            inside & known & (logs != MAX_DISTANCE), np.abs(logs - seconds), MAX_DISTANCE
+        )

@@ -1,8 +1,7 @@
-"""Rule `card_time`: one log for one purchase, within the tolerance, the nearest first.
+"""Rule `card_time`: pair each log with at most one purchase, within the tolerance, nearest first.
 
-Turns the frames into places on cards for `lib.matching.nearest_pairs`, approved logs before
-declined ones, and says how near each left-over record came. Source of the rule: the contract,
-section Matching.
+Turns the frames into points for `lib.matching.nearest_pairs`, pairs approved logs before declined
+ones, and gives the reason for each unpaired record.
 """
 
 from __future__ import annotations
@@ -18,32 +17,33 @@ from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.errors import ContractError
 from lib.matching import duplicates, nearest_pairs, sorting
-from lib.matching.pairing import Pairing
+from lib.matching.pairing import MAX_DISTANCE, Pairing
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
+    from lib.domain.column_arrays import Bools, Instants, Ints
 
-_LARGEST: Final = 2**62
+DATES_TOO_WIDE: Final = (
+    "As datas lidas vão muito além de qualquer período; confira o filtro de datas das consultas."
+)
 _SEM_LOG, _FORA, _USADO = (
     c.WITHOUT_LOG_REASONS.index(reason)
     for reason in (c.SEM_LOG_DO_CARTAO, c.FORA_DA_TOLERANCIA, c.LOG_USADO)
 )
 
 
-class _Held(NamedTuple):
-    """The number of each record's card, -1 where it is none that a log has."""
+class _CardNumbers(NamedTuple):
+    """The number of each record's card, by row; -1 where no log has the card."""
 
     physical: Ints
     virtual: Ints
-    logged: Ints
+    log: Ints
 
 
 class Within(NamedTuple):
-    """Which rows of each frame the rule looks at."""
+    """Masks of the rows of each frame that lie in the widened period."""
 
     transactions: Bools
     logs: Bools
@@ -51,212 +51,210 @@ class Within(NamedTuple):
 
 @dataclass(frozen=True)
 class _Cards:
-    """Numbers the cards, and puts (card, instant) into one integer that measures distance."""
+    """Numbers the cards of the logs, and combines card and instant in one integer.
 
-    numbers: pa.Array
+    ``origin`` is the earliest instant, ``reach`` the largest distance on one card, in seconds.
+    """
+
+    tokens: pa.Array
     origin: int
     reach: int
 
     @property
     def span(self) -> int:
-        """So wide that the nearest place is on the same card wherever that card has one."""
+        """The distance between two cards: points of one card are always nearer."""
         return 2 * self.reach + 1
 
-    def of(self, tokens: pa.Array) -> Ints:
-        """The card's number, -1 where it is none that a log has."""
-        found = pc.index_in(tokens, value_set=self.numbers, skip_nulls=True)
-        return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    def number(self, frame: pd.DataFrame, name: str) -> Ints:
+        """Return the number of each row's card, -1 where no log has it."""
+        tokens = column_arrays.column(frame, name)
+        number = pc.index_in(tokens, value_set=self.tokens, skip_nulls=True)
+        return np.asarray(number.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
-    def place(self, card: Ints, seconds: Ints) -> Ints:
-        """Where on which card."""
+    def point(self, card: Ints, seconds: Ints) -> Ints:
         return card * self.span + (seconds - self.origin)
 
 
 def pair(
     transactions: pd.DataFrame,
     auth_logs: pd.DataFrame,
-    bought: column_arrays.Instants,
-    logged: column_arrays.Instants,
+    transaction_instants: Instants,
+    log_instants: Instants,
     approved: Bools,
     within: Within,
     tolerance: int,
 ) -> Pairing:
     """Match one to one the records ``within`` the widened period; ``tolerance`` in seconds."""
-    cards = _cards(auth_logs, bought, logged, within, tolerance)
-    held = _Held(
-        physical=cards.of(column_arrays.column(transactions, c.TOKEN_CARTAO)),
-        virtual=cards.of(column_arrays.column(transactions, c.TOKEN_VIRTUAL)),
-        logged=cards.of(column_arrays.column(auth_logs, c.TOKEN_CARTAO)),
+    cards = _cards(auth_logs, transaction_instants, log_instants, within, tolerance)
+    numbers = _CardNumbers(
+        physical=cards.number(transactions, c.TOKEN_CARTAO),
+        virtual=cards.number(transactions, c.TOKEN_VIRTUAL),
+        log=cards.number(auth_logs, c.TOKEN_CARTAO),
     )
-    entries = _entries(transactions, bought, within, cards, held)
-    logs = _logs(auth_logs, logged, within, cards, held.logged)
+    entries = _entries(transactions, transaction_instants, within, cards, numbers)
+    logs = _logs(auth_logs, log_instants, within, cards, numbers.log)
 
-    pairs = _Pairs([], [])
+    paired_entries, paired_logs = [], []
     free = np.ones(len(entries.row), dtype=np.bool_)
-    for which in (approved[logs.row], ~approved[logs.row]):
-        entry_at, log_at = np.flatnonzero(free), np.flatnonzero(which)
-        entry, log = nearest_pairs.pair(entries.line.keep(free), logs.place[which], tolerance)
-        pairs.entry.append(entry_at[entry])
-        pairs.log.append(logs.row[log_at[log]])
-        free &= ~np.isin(entries.line.purchase, entries.line.purchase[pairs.entry[-1]])
-    entry, log = np.concatenate(pairs.entry), np.concatenate(pairs.log)
+    for eligible in (approved[logs.row], ~approved[logs.row]):
+        entry_at, log_at = np.flatnonzero(free), np.flatnonzero(eligible)
+        entry, log = nearest_pairs.pair(
+            entries.points.filter(free), logs.point[eligible], tolerance
+        )
+        paired_entries.append(entry_at[entry])
+        paired_logs.append(logs.row[log_at[log]])
+        purchase = entries.points.purchase
+        free &= ~np.isin(purchase, purchase[paired_entries[-1]])
+    entry, log = np.concatenate(paired_entries), np.concatenate(paired_logs)
     row = entries.row[entry]
 
-    taken = np.full(len(transactions), -1, dtype=np.int64)
-    taken[row] = log
+    log_of = np.full(len(transactions), -1, dtype=np.int64)
+    log_of[row] = log
     virtual = np.zeros(len(transactions), dtype=np.bool_)
     virtual[row] = entries.virtual[entry]
     matched = np.zeros(len(auth_logs), dtype=np.bool_)
     matched[log] = True
-    closest = np.full(len(auth_logs), -1, dtype=np.int64)
-    near = nearest_pairs.nearest(logs.place, entries.line.place)
-    same_card = near.distance <= cards.reach
-    closest[logs.row[same_card]] = entries.row[near.position[same_card]]
+    nearest = np.full(len(auth_logs), -1, dtype=np.int64)
+    neighbour = nearest_pairs.nearest(logs.point, entries.points.point)
+    same_card = neighbour.distance <= cards.reach
+    nearest[logs.row[same_card]] = entries.row[neighbour.position[same_card]]
     return Pairing(
-        log=taken,
+        log=log_of,
         virtual=virtual,
-        survivor=_survivors(transactions, entries.copies, taken >= 0),
-        reason=_reasons(held, entries, logs, tolerance),
+        survivor=_survivors(transactions, entries.copies, log_of >= 0),
+        reason=_reasons(numbers, entries, logs, tolerance),
         matched=matched,
-        known=_known(held, within, cards),
-        nearest=closest,
+        known=_known(numbers, within, cards),
+        nearest=nearest,
     )
-
-
-class _Pairs(NamedTuple):
-    entry: list[Ints]
-    log: list[Ints]
 
 
 def _cards(
     auth_logs: pd.DataFrame,
-    bought: column_arrays.Instants,
-    logged: column_arrays.Instants,
+    transaction_instants: Instants,
+    log_instants: Instants,
     within: Within,
     tolerance: int,
 ) -> _Cards:
     tokens = column_arrays.column(auth_logs, c.TOKEN_CARTAO).filter(pa.array(within.logs))
-    numbers = tokens.dictionary_encode().dictionary
+    tokens = tokens.dictionary_encode().dictionary
     seconds = np.concatenate(
         [
-            bought.seconds[bought.known & within.transactions],
-            logged.seconds[logged.known & within.logs],
+            transaction_instants.seconds[transaction_instants.known & within.transactions],
+            log_instants.seconds[log_instants.known & within.logs],
         ]
     )
     origin = int(seconds.min()) if len(seconds) else 0
     reach = max(int(seconds.max()) - origin if len(seconds) else 0, tolerance)
-    if (len(numbers) + 1) * (2 * reach + 1) >= _LARGEST:
-        raise ContractError(
-            "As datas lidas vão muito além de qualquer período; "
-            "confira o filtro de datas das consultas."
-        )
-    return _Cards(numbers, origin, reach)
+    if (len(tokens) + 1) * (2 * reach + 1) >= MAX_DISTANCE:
+        raise ContractError(DATES_TOO_WIDE)
+    return _Cards(tokens, origin, reach)
 
 
 @dataclass(frozen=True)
 class _Entries:
-    """Each transaction once for each card of its that has a log: its row, join and place."""
+    """One entry for each card of a transaction that has a log: its row, join and point.
+
+    ``purchase_of_row`` is by transaction row: the first row of its copies.
+    """
 
     row: Ints
     virtual: Bools
-    line: nearest_pairs.Entries
+    points: nearest_pairs.Entries
     copies: duplicates.Copies
     purchase_of_row: Ints
 
 
 def _entries(
     transactions: pd.DataFrame,
-    bought: column_arrays.Instants,
+    instants: Instants,
     within: Within,
     cards: _Cards,
-    held: _Held,
+    numbers: _CardNumbers,
 ) -> _Entries:
-    copies = duplicates.copies(transactions, bought)
-    purchase = np.arange(len(transactions))
-    purchase[copies.rows] = copies.rows[np.flatnonzero(np.diff(copies.purchase, prepend=-1))][
-        copies.purchase
-    ]
-    rows, places = [], []
-    for card in (held.physical, held.virtual):
-        row = np.flatnonzero((card >= 0) & bought.known & within.transactions)
+    copies = duplicates.copies(transactions, instants)
+    purchase = duplicates.first_of_each(copies, np.arange(len(copies.rows)), len(transactions))
+    rows, points = [], []
+    for card in (numbers.physical, numbers.virtual):
+        row = np.flatnonzero((card >= 0) & instants.known & within.transactions)
         rows.append(row)
-        places.append(cards.place(card[row], bought.seconds[row]))
-    row, place = np.concatenate(rows), np.concatenate(places)
+        points.append(cards.point(card[row], instants.seconds[row]))
+    row, point = np.concatenate(rows), np.concatenate(points)
     virtual = np.arange(len(row)) >= len(rows[0])
 
-    better = [
+    preference = [
         *sorting.by(virtual),
         *sorting.among(row, duplicates.preference(transactions)),
         *sorting.by(row),
     ]
-    of_purchase = sorting.arrange(purchase[row], better)
-    starts = np.flatnonzero(np.diff(purchase[row][of_purchase], prepend=-1))
+    by_purchase = sorting.arrange(purchase[row], preference)
+    starts = np.flatnonzero(np.diff(purchase[row][by_purchase], prepend=-1))
     sizes = np.diff(starts, append=len(row))
     choice = np.empty(len(row), dtype=np.int64)
-    choice[of_purchase] = np.arange(len(row)) - np.repeat(starts, sizes)
+    choice[by_purchase] = np.arange(len(row)) - np.repeat(starts, sizes)
 
-    order = sorting.arrange(place, better)
+    order = sorting.arrange(point, preference)
     row, virtual = row[order], virtual[order]
-    line = nearest_pairs.Entries(
-        place=place[order],
-        moment=bought.seconds[row],
+    entries = nearest_pairs.Entries(
+        point=point[order],
+        moment=instants.seconds[row],
         purchase=purchase[row],
         choice=choice[order],
         choices=int(sizes.max(initial=1)),
     )
-    return _Entries(row, virtual, line, copies, purchase)
+    return _Entries(row, virtual, entries, copies, purchase)
 
 
 class _Logs(NamedTuple):
     row: Ints
-    place: Ints
+    point: Ints
 
 
 def _logs(
     auth_logs: pd.DataFrame,
-    logged: column_arrays.Instants,
+    instants: Instants,
     within: Within,
     cards: _Cards,
     card: Ints,
 ) -> _Logs:
-    row = np.flatnonzero((card >= 0) & logged.known & within.logs)
-    place = cards.place(card[row], logged.seconds[row])
+    row = np.flatnonzero((card >= 0) & instants.known & within.logs)
+    point = cards.point(card[row], instants.seconds[row])
     texts = duplicates.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)
-    order = sorting.arrange(place, sorting.among(row, texts))
-    return _Logs(row[order], place[order])
+    order = sorting.arrange(point, sorting.among(row, texts))
+    return _Logs(row[order], point[order])
 
 
 def _survivors(transactions: pd.DataFrame, copies: duplicates.Copies, paired: Bools) -> Ints:
-    """The copy whose pair is taken, else the preferred one."""
+    """Return each transaction's survivor: the paired copy, else the preferred one."""
     rows = copies.rows
-    keyed = [
-        *sorting.by(~paired[rows]),
-        *sorting.among(rows, duplicates.preference(transactions)),
-    ]
-    order = sorting.arrange(copies.purchase, keyed)
+    keys = [lambda at: ~paired[at], *duplicates.preference(transactions)]
+    order = sorting.arrange(copies.purchase, sorting.among(rows, keys))
     return duplicates.first_of_each(copies, order, len(transactions))
 
 
-def _reasons(held: _Held, entries: _Entries, logs: _Logs, tolerance: int) -> NDArray[np.int8]:
-    """Why each transaction would be without log; a purchase's cards are those of all its copies."""
+def _reasons(
+    numbers: _CardNumbers, entries: _Entries, logs: _Logs, tolerance: int
+) -> NDArray[np.int8]:
+    """Return why each transaction would have no log; a purchase has the cards of all its copies."""
     purchase = entries.purchase_of_row
     has_log = np.zeros(len(purchase), dtype=np.bool_)
-    for card in (held.physical, held.virtual):
+    for card in (numbers.physical, numbers.virtual):
         has_log[purchase[card >= 0]] = True
-    near = nearest_pairs.nearest(entries.line.place, logs.place).distance <= tolerance
-    had_near = np.zeros(len(purchase), dtype=np.bool_)
-    had_near[entries.line.purchase[near]] = True
+    near = nearest_pairs.nearest(entries.points.point, logs.point).distance <= tolerance
+    has_near_log = np.zeros(len(purchase), dtype=np.bool_)
+    has_near_log[entries.points.purchase[near]] = True
 
     reason = np.full(len(purchase), _SEM_LOG, dtype=np.int8)
     reason[has_log[purchase]] = _FORA
-    reason[had_near[purchase]] = _USADO
+    reason[has_near_log[purchase]] = _USADO
     return reason
 
 
-def _known(held: _Held, within: Within, cards: _Cards) -> Bools:
-    """Which logs carry a card of some transaction read, also one without a time."""
-    seen = np.zeros(len(cards.numbers) + 1, dtype=np.bool_)
-    for card in (held.physical, held.virtual):
-        seen[card[within.transactions]] = True
-    seen[-1] = False
-    return seen[held.logged]
+def _known(numbers: _CardNumbers, within: Within, cards: _Cards) -> Bools:
+    """Return a mask of the logs whose card is a transaction's, with or without a time."""
+    # The last slot takes card -1, which is no card.
+    known = np.zeros(len(cards.tokens) + 1, dtype=np.bool_)
+    for card in (numbers.physical, numbers.virtual):
+        known[card[within.transactions]] = True
+    known[-1] = False
+    return known[numbers.log]

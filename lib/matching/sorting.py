@@ -1,7 +1,7 @@
-"""Puts rows into an order that never depends on how they arrived.
+"""Sort rows into an order that is independent of the order in which they arrive.
 
-Rows are sorted by one integer key first; only rows that tie go on to the next key, so that the
-costly text columns are ranked for the few rows that need them. Knows no rule.
+Rows are sorted by one integer key; only tied rows are compared by the next key, so that the costly
+text columns are ranked for few rows.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
+    from lib.domain.column_arrays import Bools, Ints
 
 Key = Callable[["Ints"], "NDArray[Any]"]
-"""Given positions, their values: integers or booleans that compare as the key does."""
+"""Returns the values at the given positions: integers or booleans in the order of the key."""
 
 
-def among(rows: Ints, then: Iterable[Key]) -> list[Key]:
-    """Keys over frame rows as keys over positions in ``rows``."""
+def among(rows: Ints, keys: Iterable[Key]) -> list[Key]:
+    """Turn keys by row of a frame into keys by position in ``rows``."""
 
     def at_rows(key: Key) -> Key:
-        return lambda at: key(rows[at])
+        return lambda positions: key(rows[positions])
 
-    return [at_rows(key) for key in then]
-
-
-def by(*values: NDArray[Any]) -> list[Key]:
-    """Keys that read ready arrays."""
-    return [array.__getitem__ for array in values]
+    return [at_rows(key) for key in keys]
 
 
-def arrange(first: Ints, then: Iterable[Key]) -> Ints:
-    """The positions 0..n-1 ordered by ``first``, ties by each further key in turn."""
+def by(*arrays: NDArray[Any]) -> list[Key]:
+    """Return keys that read these arrays."""
+    return [array.__getitem__ for array in arrays]
+
+
+def arrange(first: Ints, keys: Iterable[Key]) -> Ints:
+    """Return the positions sorted by ``first``, ties by each further key in turn."""
     order = np.argsort(first)
     group = _groups(first[order])
-    for key in then:
+    for key in keys:
         tied = _tied(group)
         if not tied.any():
             break
@@ -51,14 +51,14 @@ def arrange(first: Ints, then: Iterable[Key]) -> Ints:
 
 
 def _groups(values: Ints) -> Ints:
-    """The start position of the run of equal values that each sorted value is in."""
-    fresh = np.empty(len(values), dtype=np.bool_)
-    fresh[:1] = True
-    np.not_equal(values[1:], values[:-1], out=fresh[1:])
-    return np.maximum.accumulate(np.where(fresh, np.arange(len(values)), 0))
+    """For each sorted value, the start position of its run of equal values."""
+    starts = np.empty(len(values), dtype=np.bool_)
+    starts[:1] = True
+    np.not_equal(values[1:], values[:-1], out=starts[1:])
+    return np.maximum.accumulate(np.where(starts, np.arange(len(values)), 0))
 
 
-def _tied(group: Ints) -> NDArray[np.bool_]:
+def _tied(group: Ints) -> Bools:
     tied = np.zeros(len(group), dtype=np.bool_)
     same = group[1:] == group[:-1]
     tied[1:] = same
@@ -67,9 +67,9 @@ def _tied(group: Ints) -> NDArray[np.bool_]:
 
 
 def _split(group: Ints, values: NDArray[Any]) -> Ints:
-    """The groups cut further wherever the value changes inside one (both sorted alike)."""
-    fresh = np.ones(len(group), dtype=np.bool_)
-    fresh[1:] = (group[1:] != group[:-1]) | (values[1:] != values[:-1])
-    start: Ints = np.maximum.accumulate(np.where(fresh, np.arange(len(group)), 0))
+    """Split the groups where the value changes within one; both are sorted alike."""
+    starts = np.ones(len(group), dtype=np.bool_)
+    starts[1:] = (group[1:] != group[:-1]) | (values[1:] != values[:-1])
+    start: Ints = np.maximum.accumulate(np.where(starts, np.arange(len(group)), 0))
     offset: Ints = start - _groups(group)
     return group + offset
