@@ -1,13 +1,14 @@
-"""What every test may ask for: real databases, and how hard hypothesis tries."""
+"""Fixtures of every test, the effort of property tests, and what is skipped."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -15,23 +16,45 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.support.servers import Databases, Servers
 
-# A configuration that a whole group may write is refused, and these are written by any account.
+# A configuration that a whole group may write is refused; tests write theirs under any umask.
 os.umask(0o022)
-settings.register_profile("default", max_examples=200, deadline=None)
+settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# A shell starts background jobs with SIGINT ignored, and programs inherit that. Behind any handler
+# the programs that tests start and interrupt get the default back; the job itself still ignores it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs root where there is none."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print a section of its own where tests were skipped for want of a browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any("Chromium" in str(report.longrepr) for report in skipped):
+        terminalreporter.section("CHROMIUM IS MISSING", red=True, bold=True)
+        terminalreporter.line("No test drove a browser. Debian: apt-get install chromium.")
 
 
 @pytest.fixture(autouse=True)
 def _own_history(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs of a test are recorded with the test, and not in the user's own history."""
+    """Record the runs of a test beside the test, not in the user's own history."""
     folder = tmp_path_factory.getbasetemp() / "state" / secrets.token_hex(8)
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
 
 
 @pytest.fixture
 def within_reach() -> Iterator[Path]:
-    """A folder that other accounts may enter, as they cannot pytest's own."""
+    """A folder that other accounts may enter; pytest's own are closed to them."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -40,7 +63,7 @@ def within_reach() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """One pair of PostgreSQL servers for each test process (with xdist, for each worker)."""
-    # Tests without a database do not wait for the driver and the servers' package.
+    # Imported here: tests without a database need neither the driver nor the servers' package.
     from tests.support.servers import Servers
 
     pair = Servers()
@@ -50,7 +73,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def databases(servers: Servers) -> Iterator[Databases]:
-    """Empty databases on both servers, this test's own."""
+    """Empty databases on both servers, of this test alone."""
     pair = servers.fresh()
     yield pair
     servers.drop(pair)

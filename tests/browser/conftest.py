@@ -1,4 +1,4 @@
-"""The dashboard in Chromium, over real databases; where there is no Chromium, loudly skipped."""
+"""Dashboards over real databases, and Chromium to open them; skipped where there is none."""
 
 from __future__ import annotations
 
@@ -17,14 +17,9 @@ from tests.support.servers import Databases, Servers
 Opened = Callable[..., Visit]
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if driving.chromium() is None:
-        terminalreporter.section("BROWSER TESTS", red=True, bold=True)
-        terminalreporter.line(f"{driving.NOT_FOUND}. Install it (Debian: apt install chromium).")
-
-
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
+    """One browser for the tests of a process."""
     if driving.chromium() is None:
         pytest.skip(driving.NOT_FOUND)
     with sync_playwright() as playwright:
@@ -35,7 +30,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Provider]:
-    """An OpenID provider of the tests' own."""
+    """An OpenID provider on this machine."""
     running = Provider()
     yield running
     running.close()
@@ -43,7 +38,7 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(scope="session")
 def filled(chromium: Browser, servers: Servers) -> Iterator[Databases]:
-    """One record of every kind, for tests that change nothing."""
+    """Databases with one record of every kind, for tests that only read."""
     databases = servers.fresh()
     scenario.fill(databases)
     yield databases
@@ -52,13 +47,13 @@ def filled(chromium: Browser, servers: Servers) -> Iterator[Databases]:
 
 @pytest.fixture(scope="session")
 def configuration(filled: Databases, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The configuration that leads to them."""
+    """A configuration file that reads those databases."""
     return scenario.site(tmp_path_factory.mktemp("configuration"), filled.values)
 
 
 @pytest.fixture(scope="session")
 def server(configuration: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A dashboard that the tests share."""
+    """The dashboard that the tests of a process share."""
     running = Server(tmp_path_factory.mktemp("server"), configuration)
     yield running
     running.stop()
@@ -66,21 +61,22 @@ def server(configuration: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def visit(chromium: Browser, server: Server) -> Iterator[Opened]:
-    """Opens the shared dashboard (or the one given) in a browser of its own.
+    """Open the shared dashboard, or the given one, in a browser profile of its own.
 
-    Whatever a test does there, the console has no error and no request goes elsewhere.
+    At the end of the test, the console must have no error and no request may have left for
+    another address.
     """
     visits: list[Visit] = []
 
-    def opened(
+    def open_page(
         address: str = "/", *, at: Server | None = None, settled: bool = True, **options: Any
     ) -> Visit:
-        seen = Visit(new_page(chromium, **options), at or server)
-        visits.append(seen)
-        return seen.open(address) if settled else seen.go(address)
+        visit = Visit(new_page(chromium, **options), at or server)
+        visits.append(visit)
+        return visit.open(address) if settled else visit.go(address)
 
-    yield opened
-    for one in visits:
-        one.page.context.close()
-    assert [one.errors for one in visits if one.errors] == []
-    assert [one.elsewhere for one in visits if one.elsewhere] == []
+    yield open_page
+    for visit in visits:
+        visit.page.context.close()
+    assert [visit.errors for visit in visits if visit.errors] == []
+    assert [visit.elsewhere for visit in visits if visit.elsewhere] == []

@@ -1,18 +1,16 @@
-"""What an analyst does in the morning, in Chromium, against a real server and real databases."""
+"""The pages in Chromium: addresses, tables, charts, filters, and reads under way."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from lib.cli import main
 from tests.browser.conftest import Opened
 from tests.support import scenario
-from tests.support.command import sheets
+from tests.support.command import gate, gated_query, with_query
 from tests.support.driving import Server, Visit
 from tests.support.scenario import BULK, LONELY, PHYSICAL, TWICE, UNKNOWN, masked, today
 from tests.support.servers import Databases, Servers
@@ -46,7 +44,7 @@ _KEEP_MENUS = """
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Callable[[Path], Server]]:
-    """Starts a server that no one has opened yet."""
+    """Start a server without any session yet."""
     running: list[Server] = []
 
     def start(configuration: Path) -> Server:
@@ -262,26 +260,6 @@ def test_tabs_for_transactions_without_log_and_removed_duplicates(visit: Opened)
     assert "aba=duplicatas" in seen.page.url
 
 
-def test_a_click_downloads_the_command_lines_workbook(
-    visit: Opened, configuration: Path, tmp_path: Path
-) -> None:
-    seen = visit("/overview")
-    with seen.page.expect_download(timeout=60_000) as waiting:
-        seen.page.get_by_role("button", name="Exportar Excel").click()
-    name = waiting.value.suggested_filename
-    assert re.fullmatch(r"resultado_12345678000190_\d{8}_\d{8}_[0-9a-f]{16}\.xlsx", name)
-    waiting.value.save_as(tmp_path / name)
-    target = tmp_path / "command.xlsx"
-    words = ["--config", str(configuration), "--output", str(target)]
-    assert main.main(words) == main.DONE
-    assert sheets(tmp_path / name) == sheets(target)
-    # And once more, without another export.
-    with seen.page.expect_download(timeout=60_000) as again:
-        seen.page.get_by_role("button", name="Baixar de novo").click()
-    again.value.save_as(tmp_path / "again.xlsx")
-    assert (tmp_path / "again.xlsx").read_bytes() == (tmp_path / name).read_bytes()
-
-
 def test_an_english_browser_reads_english(visit: Opened) -> None:
     seen = visit("/overview", locale="en-US")
     said = seen.text()
@@ -325,15 +303,15 @@ def test_a_phone_can_read_and_mark(visit: Opened) -> None:
 def test_stages_are_seen_while_the_data_are_read(
     fresh: Callable[[Path], Server], visit: Opened, databases: Databases, tmp_path: Path
 ) -> None:
-    from tests.support.command import slow_query, with_query
-
     scenario.fill(databases)
-    values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs", 4))
-    seen = visit("/", at=fresh(scenario.site(tmp_path, values)), settled=False)
-    seen.page.get_by_text("Transações (banco A): 125 lidos").wait_for(timeout=20_000)
-    assert "Logs de autenticação (banco B)" in seen.text()
-    assert seen.page.get_by_test_id("stExpanderIconSpinner").count() == 1
-    assert not seen.page.evaluate(_CHECKED_WITHIN_A_SECOND)
+    values = with_query(databases.values, "auth_logs", tmp_path, gated_query("auth_logs"))
+    with gate(databases, "auth_logs"):
+        seen = visit("/", at=fresh(scenario.site(tmp_path, values)), settled=False)
+        seen.page.get_by_text("Transações (banco A): 125 lidos").wait_for()
+        assert "Logs de autenticação (banco B)" in seen.text()
+        assert seen.page.get_by_test_id("stExpanderIconSpinner").count() == 1
+        assert not seen.page.evaluate(_CHECKED_WITHIN_A_SECOND)
+    seen.page.get_by_test_id("stExpanderIconSpinner").wait_for(state="detached")
     seen.settle()
     assert "126 logs = 124 conciliados + 2 divergentes" in seen.text()
 
@@ -341,18 +319,17 @@ def test_stages_are_seen_while_the_data_are_read(
 def test_a_refresh_shows_new_records_without_hiding_the_old(
     fresh: Callable[[Path], Server], visit: Opened, databases: Databases, tmp_path: Path
 ) -> None:
-    from tests.support.command import slow_query, with_query
-
     scenario.fill(databases)
-    values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs", 3))
+    values = with_query(databases.values, "auth_logs", tmp_path, gated_query("auth_logs"))
     seen = visit("/consolidated", at=fresh(scenario.site(tmp_path, values)))
     card, day = "4000009999990000", today()
     databases.fill(
         transactions=[(card, day, None, scenario.MERCHANT, None, 1)],
         auth_logs=[(card, day, None, "00", "nova", scenario.FIELD)],
     )
-    seen.page.get_by_role("button", name="Atualizar").click()
-    seen.page.get_by_text("Transações (banco A): 126 lidos").wait_for(timeout=20_000)
-    assert EVERYTHING in seen.text()
-    assert len(seen.cells("num_cartao")) > 10
-    seen.page.get_by_text(f"{BULK + 4} linhas").wait_for(timeout=20_000)
+    with gate(databases, "auth_logs"):
+        seen.page.get_by_role("button", name="Atualizar").click()
+        seen.page.get_by_text("Transações (banco A): 126 lidos").wait_for()
+        assert EVERYTHING in seen.text()
+        assert len(seen.cells("num_cartao")) > 10
+    seen.page.get_by_text(f"{BULK + 4} linhas").wait_for()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 def downloaded(seen: Visit) -> Download:
-    with seen.page.expect_download(timeout=60_000) as waiting:
+    with seen.page.expect_download() as waiting:
         seen.page.get_by_role("button", name="Exportar Excel").click()
     return waiting.value
 
@@ -53,7 +53,7 @@ def test_a_second_download_has_a_link_of_its_own_and_the_same_file(
 ) -> None:
     seen = visit("/consolidated")
     first = downloaded(seen)
-    with seen.page.expect_download(timeout=60_000) as waiting:
+    with seen.page.expect_download() as waiting:
         seen.page.get_by_role("button", name="Baixar de novo").click()
     assert waiting.value.url != first.url
     assert waiting.value.suggested_filename == first.suggested_filename

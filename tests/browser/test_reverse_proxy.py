@@ -29,7 +29,7 @@ from tests.support.scenario import MERCHANT
 from tests.support.servers import Databases
 from tests.support.signing import auth_file
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("reverse-proxy")]
 
 NAME = "aggregator.example.com"
 ANA = "ana@example.com"
@@ -179,7 +179,7 @@ def test_behind_the_proxy_a_person_signs_in_reads_charts_and_downloads(
     visit.open("/")
     visit.page.get_by_role("button", name="Entrar").click()
     visit.page.get_by_role("button", name="Exportar Excel").wait_for()
-    with visit.page.expect_download(timeout=60_000) as waiting:
+    with visit.page.expect_download() as waiting:
         visit.page.get_by_role("button", name="Exportar Excel").click()
     assert waiting.value.suggested_filename.startswith(f"resultado_{MERCHANT}_")
     cookies = visit.page.context.cookies()

@@ -15,7 +15,7 @@ from tests.support.provider import Provider
 from tests.support.servers import MERCHANTS, Servers
 from tests.support.signing import Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("rows-by-person")]
 
 FIRST, SECOND = MERCHANTS
 OWN = {"ana@example.com": FIRST, "rui@example.com": SECOND}

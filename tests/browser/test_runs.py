@@ -16,7 +16,7 @@ from tests.support.command import finish, start
 from tests.support.driving import Server, Visit
 from tests.support.servers import Databases
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("runs")]
 
 
 OUTCOMES = (
@@ -90,7 +90,7 @@ def test_a_kept_report_is_downloaded_and_who_took_it_is_written_down(
     assert room(seen) >= 0, "a screen of 1280 pixels shows every column"
     for row, file in enumerate((current, older)):
         seen.mark(row)
-        with seen.page.expect_download(timeout=30_000) as waiting:
+        with seen.page.expect_download() as waiting:
             seen.page.get_by_role("button", name="Baixar o relatório desta execução").click()
         assert waiting.value.suggested_filename == file.name
         waiting.value.save_as(tmp_path / "taken")

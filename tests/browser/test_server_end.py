@@ -21,7 +21,7 @@ def test_a_server_that_is_told_to_stop_leaves_no_workbook(
     server = Server(tmp_path, configuration)
     try:
         seen = visit("/overview", at=server)
-        with seen.page.expect_download(timeout=60_000):
+        with seen.page.expect_download():
             seen.page.get_by_role("button", name="Exportar Excel").click()
         assert len(list(temporary.rglob("*.xlsx"))) == 1
         seen.page.context.close()

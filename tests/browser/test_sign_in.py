@@ -1,4 +1,4 @@
-"""Who gets in, in Chromium with an OpenID provider of the tests' own, and who sees nothing."""
+"""Sign-in in Chromium with an OpenID provider on this machine: access, refusal, expiry, roles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.provider import Provider
 from tests.support.servers import MERCHANTS, Databases
 from tests.support.signing import SIGN_IN, Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("sign-in")]
 
 FIRST, SECOND = MERCHANTS
 ANA, RUI, EVA = "ana@example.com", "rui@example.com", "eva@example.com"
@@ -30,7 +30,6 @@ PEOPLE: dict[str, Any] = {
 }
 GROUPS = {"Marketing": {"roles": ["analyst"], "merchants": [SECOND]}}
 PAGES = ["", "overview", "consolidated", "divergences", "charts", "customers", "runs", "audit"]
-_SHORT_SECONDS = 15.0
 Enter = Callable[..., Visit]
 
 
@@ -62,7 +61,7 @@ def shows_data(visit: Visit) -> bool:
 
 
 def search(visit: Visit) -> None:
-    """What runs the table again and nothing else of the page."""
+    """Rerun the table, and nothing else of the page."""
     visit.page.get_by_label("Buscar").fill("4000")
     visit.page.get_by_label("Buscar").press("Enter")
 
@@ -116,12 +115,13 @@ def test_a_group_gives_what_the_person_was_not_given(enter: Enter) -> None:
     assert MERCHANTS[FIRST] not in visit.text()
 
 
-def test_an_expired_sign_in_shows_no_further_row(enter: Enter) -> None:
-    visit = enter(ANA, seconds=_SHORT_SECONDS)
-    begun = time.monotonic()
-    visit.open("/consolidated")
+def test_an_expired_sign_in_shows_no_further_row(enter: Enter, provider: Provider) -> None:
+    for seconds in (6, 24, 96):  # a busy machine may show the first data too late
+        visit = enter(ANA, seconds=seconds).open("/consolidated")
+        if shows_data(visit):
+            break
     assert shows_data(visit)
-    time.sleep(max(0.0, begun + _SHORT_SECONDS + 1 - time.monotonic()))
+    time.sleep(max(0.0, provider.expires_at - time.time()))
     search(visit)
     visit.page.get_by_text("O seu acesso expirou; entre de novo.").wait_for()
     visit.settle()
@@ -170,7 +170,7 @@ def test_clear_data_need_a_reason_and_are_marked_and_written_down(
     visit.settle()
     body.get_by_role("button", name="Exportar em claro").click()
     button = body.get_by_role("button", name="Baixar a planilha em claro")
-    button.wait_for(timeout=30_000)
+    button.wait_for()
     with visit.page.expect_download() as download:
         button.click()
     file = tmp_path / "clear.xlsx"

@@ -18,7 +18,7 @@ from tests.support.driving import Server, Visit, new_page
 from tests.support.scenario import FIELD, MERCHANT, masked
 from tests.support.servers import MERCHANTS, Databases, Servers
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("what-the-browser-gets")]
 
 PHYSICAL, VIRTUAL, LOST = "4539578763621486", "5500005555555559", "4916338506082832"
 CPF = "52998224725"
@@ -136,7 +136,7 @@ def test_no_frame_of_any_page_carries_a_clear_value_and_no_markup_is_run(
     for tab in ("divergences", "divergences?divergences_busca=sem"):
         visit.open(f"/{tab}").mark(0)
     visit.open("/overview")
-    with visit.page.expect_download(timeout=60_000) as waiting:
+    with visit.page.expect_download() as waiting:
         visit.page.get_by_role("button", name="Exportar Excel").click()
     waiting.value.save_as(tmp_path / "export.xlsx")
     assert visit.page.evaluate("window.struck") is None

@@ -16,7 +16,7 @@ from tests.support import driving, scenario
 from tests.support.driving import Server, Visit, new_page
 from tests.support.servers import Databases
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("without-sign-in")]
 
 NAME = "evil.example.com"
 PAGES = ("", "overview", "consolidated", "divergences", "charts", "customers", "runs", "audit")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from lib.engines.job import Job
     from tests.support.servers import Databases
 
+pytestmark = pytest.mark.fault
+
 
 class Killer:
     """Kills one worker each time a stage begins."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.spark,
     pytest.mark.xdist_group("spark"),
 ]
 WORKERS = 2

@@ -42,6 +42,8 @@ from tests.support.command import (
 from tests.support.faults import PERIOD, Line, fill
 from tests.support.servers import Databases
 
+pytestmark = pytest.mark.fault
+
 KILLS = 20
 
 
@@ -52,7 +54,7 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def waiting(command: Command, **keys: Any) -> subprocess.Popen[str]:
     """A run of its own process that is reading, and goes on doing so for a while."""
-    query = slow_query("auth_logs", 30)
+    query = slow_query("auth_logs")
     values = with_query(command.databases.values, "auth_logs", command.folder, query)
     file = configured(command.folder, values, **keys)
     process = start("--config", str(file), "--output", str(command.target), *PERIOD)
@@ -227,7 +229,7 @@ def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Co
             f"-n {name} link set {name}1 up",
         ):
             run(["ip", *words.split()], check=True)
-        query = slow_query("auth_logs", 60)
+        query = slow_query("auth_logs")
         values = with_query(command.databases.values, "auth_logs", command.folder, query)
         with Line(values["auth_logs"], address=far) as line:
             source = {**line.source, "sslmode": "disable", "connect_timeout": 1}
@@ -239,9 +241,8 @@ def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Co
             )
             assert soon(lambda: statements(command.databases, "auth_logs") == 1)
             run(["ip", "-n", name, "link", "set", f"{name}1", "down"], check=True)
-            begun = time.monotonic()
+            # The time limit of the statement, which has another sentence, is much longer.
             said = finish(process)
-        assert time.monotonic() - begun < 40
         assert said.code == main.FAILED
         assert "a conexão com o servidor caiu durante a leitura" in said.err
         assert said.sentence.startswith("auth_logs: não foi possível conectar")

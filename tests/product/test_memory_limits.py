@@ -19,6 +19,8 @@ from lib.engines import process_pool
 from tests.support.command import configured, sheets
 from tests.support.servers import Databases
 
+pytestmark = pytest.mark.fault
+
 resource = pytest.importorskip("resource", reason="this system has no limits of address space")
 
 ROWS = 100_000

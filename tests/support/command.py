@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from tests.support.servers import Databases
 
 PREVIOUS = b"the previous report"
 APPLICATION = "marketing-data-aggregator"
-_PATIENCE_SECONDS = 20.0
+# Bounds of waits for a state: a wait that ends well ends much sooner, on any machine.
+_PATIENCE_SECONDS = 120.0
+_GATE = 7
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,32 @@ def with_query(values: Mapping[str, Any], side: str, folder: Path, sql: str) -> 
     return with_source(values, side, query_file=str(file))
 
 
-def slow_query(side: str, seconds: int = 60) -> str:
-    """The default query of a side, that long."""
-    default = (ROOT / "lib" / "database" / "sql" / f"{side}.sql").read_text()
-    return f"SELECT d.* FROM pg_sleep({seconds}), (\n{default}\n) AS d"
+def slow_query(side: str, seconds: int = 240) -> str:
+    """The default query of a side, made to last this long; by default longer than any test."""
+    return f"SELECT d.* FROM pg_sleep({seconds}), (\n{_default(side)}\n) AS d"
+
+
+def gated_query(side: str) -> str:
+    """The default query of a side, which waits while the side's `gate` is held."""
+    return behind_gate(_default(side))
+
+
+def behind_gate(sql: str) -> str:
+    """This query, which waits while its side's `gate` is held."""
+    return f"SELECT d.* FROM pg_advisory_xact_lock_shared({_GATE}), (\n{sql}\n) AS d"
+
+
+@contextmanager
+def gate(databases: Databases, side: str) -> Iterator[Callable[[], None]]:
+    """Hold up each `gated_query` of this side until the yielded function is called."""
+    with closing(databases.connect(side)) as holder:
+        holder.autocommit = True
+        holder.cursor().execute(f"SELECT pg_advisory_lock({_GATE})")
+        yield holder.close
+
+
+def _default(side: str) -> str:
+    return (ROOT / "lib" / "database" / "sql" / f"{side}.sql").read_text(encoding="utf-8")
 
 
 def start(*words: str, prefix: Sequence[str] = (), **options: Any) -> subprocess.Popen[str]:
@@ -154,7 +178,7 @@ def start(*words: str, prefix: Sequence[str] = (), **options: Any) -> subprocess
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 60) -> Said:
+def finish(process: subprocess.Popen[str], seconds: float = 240) -> Said:
     """What the process said until its end, which comes within so many seconds."""
     with process:
         try:
@@ -176,10 +200,8 @@ def statements(databases: Databases, side: str) -> int:
 
 
 def nothing_runs(databases: Databases) -> bool:
-    """Whether both servers are, within a second or so, done with every statement of ours."""
-    return all(
-        soon(lambda s=side.name: statements(databases, s) == 0, 2.0) for side in servers.SIDES
-    )
+    """Tell whether both servers end every statement of ours, long before `slow_query` ends."""
+    return all(soon(lambda s=side.name: statements(databases, s) == 0) for side in servers.SIDES)
 
 
 def soon(holds: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> bool:

@@ -20,7 +20,7 @@ class Dashboard:
 
     def open(self, name: str = "overview", *, locale: str = "pt-BR", **address: Any) -> AppTest:
         """The page as a fresh session meets it at this address."""
-        at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=30)
+        at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
         at.context["locale"] = locale
         at.query_params.update(address)
         if name != "overview":  # the landing page

@@ -1,4 +1,4 @@
-"""A real server and a real Chromium: how to start both, and how to read a page when it is done."""
+"""Starts a dashboard server and Chromium, and reads pages once they have settled."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ ARGUMENTS: Final = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-_PATIENCE_SECONDS: Final = 60.0
-_ACTION_SECONDS: Final = 15.0
+# Bounds of waits for a state: a wait that ends well ends much sooner, on any machine.
+_PATIENCE_SECONDS: Final = 120.0
+_ACTION_SECONDS: Final = 60.0
 _QUIET_MILLISECONDS: Final = 700
 _WATCH_MOVES: Final = """
   window.lastMove = performance.now();
@@ -42,34 +43,34 @@ _WATCH_MOVES: Final = """
     .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 """
 _ROW, _MARK = 35, 17
-# What Streamlit's own client asks for below a page's address before it asks at the root, where it
-# finds its server. No setting has it begin there, and the server answers on purpose with 404.
+# Streamlit's client requests these below the page's address first and then at the root, where the
+# server answers. No setting changes the order, and the server's 404 is intended.
 _PROBES: Final = ("_stcore/health", "_stcore/host-config")
 _NOT_THERE: Final = "Failed to load resource: the server responded with a status of 404 (Not Found)"
 
 
 def chromium() -> str | None:
-    """The browser's program, from CHROMIUM or the path."""
+    """The path of the browser: the variable CHROMIUM, else the first known name on the path."""
     named = os.environ.get("CHROMIUM")
-    return named or next((found for name in _NAMES if (found := shutil.which(name))), None)
+    return named or next(filter(None, map(shutil.which, _NAMES)), None)
 
 
 def launch(playwright: Playwright) -> Browser:
-    """A headless browser that asks no one anything."""
+    """A headless browser that contacts no service of its vendor."""
     return playwright.chromium.launch(
         executable_path=chromium(), headless=True, args=list(ARGUMENTS)
     )
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free TCP port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Server:
-    """`streamlit run streamlit_app.py` on a free port of this machine, by this configuration."""
+    """A running `streamlit run streamlit_app.py`, on a free port and with this configuration."""
 
     def __init__(
         self,
@@ -103,11 +104,11 @@ class Server:
             time.sleep(0.1)
 
     def log(self) -> str:
-        """What the server wrote so far."""
+        """The server's output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """Terminate the server and wait for its end."""
         self._process.terminate()
         try:
             self._process.wait(20)
@@ -123,11 +124,11 @@ class Server:
 
 @dataclass
 class Visit:
-    """A page in a browser of its own profile, and what it did that a reader does not see."""
+    """A page in a browser profile of its own, its console errors and its requests elsewhere."""
 
     page: Page
     server: Server
-    # Where the browser reaches it, if not where it listens.
+    # The base address in the browser, where it is not the server's own.
     by: str = ""
     errors: list[str] = field(default_factory=list)
     elsewhere: set[str] = field(default_factory=set)
@@ -140,16 +141,16 @@ class Visit:
         self.page.on("request", self._watch)
 
     def go(self, address: str = "/") -> Visit:
-        """Go to an address of the server, or a whole one."""
+        """Navigate to a path of the server, or to a full URL."""
         self.page.goto(address if address.startswith("http") else self.by + address)
         return self
 
     def open(self, address: str = "/") -> Visit:
-        """Go there and wait until the page is done."""
+        """Navigate and wait until the page has settled."""
         return self.go(address).settle()
 
     def settle(self) -> Visit:
-        """Wait until the script has ended and nothing on the page has moved for a while."""
+        """Wait until the script has ended and the page has not changed for a while."""
         self.page.evaluate("window.lastMove = performance.now()")
         self.page.wait_for_function(
             f"""() => document.querySelector("[data-testid=stApp]")
@@ -162,14 +163,14 @@ class Visit:
         return self
 
     def table(self, number: int = 0) -> Locator:
-        """A table, once it is drawn."""
+        """The table of this number, once it is drawn."""
         table = self.page.get_by_test_id("stDataFrame").nth(number)
         table.locator("canvas").first.wait_for()
         table.locator("td").first.wait_for(state="attached")
         return table
 
     def cells(self, column: str, number: int = 0) -> list[str]:
-        """A column of the rows that a table has drawn, out of what it keeps for screen readers."""
+        """The drawn cells of a column, read from the table's markup for screen readers."""
         table = self.table(number)
         headers = [text.split(" ")[0] for text in table.locator("th").all_text_contents()]
         texts = table.locator("td").all_text_contents()
@@ -190,13 +191,13 @@ class Visit:
         return self.settle()
 
     def text(self) -> str:
-        """What the page says."""
+        """The visible text of the page."""
         return self.page.get_by_test_id("stApp").inner_text()
 
     def _click(self, x: float, y: float) -> Visit:
         box = self.table().bounding_box()
         assert box is not None
-        # The canvas wants to see the pointer come before it is pressed.
+        # The canvas ignores a press that no pointer movement precedes.
         self.page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
         self.page.mouse.click(box["x"] + x, box["y"] + y)
         return self.settle()
@@ -221,7 +222,7 @@ class Visit:
 
 
 def new_page(browser: Browser, **options: Any) -> Page:
-    """A page of a fresh profile, as a Brazilian analyst's browser presents itself."""
+    """A page of a fresh profile with a Brazilian analyst's language, time zone and screen."""
     usual = {
         "locale": "pt-BR",
         "timezone_id": "America/Sao_Paulo",

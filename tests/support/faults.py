@@ -18,7 +18,7 @@ import pytest
 
 from lib.config.settings import ROOT
 from lib.demo import servers as demo
-from tests.support.command import APPLICATION, soon
+from tests.support.command import APPLICATION, gate, soon
 from tests.support.servers import Databases, Servers
 
 MERCHANT = "12345678000190"
@@ -91,34 +91,39 @@ def fill(databases: Databases, rows: int = 100) -> None:
 
 
 def backends(databases: Databases, side: str) -> list[int]:
-    """The server's processes that work on the product's statements."""
-    found = databases.execute(
+    """The server's processes whose statement of the product stands at the gate."""
+    rows = databases.execute(
         side,
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-        f" AND application_name = '{APPLICATION}' AND state = 'active'",
+        f" AND application_name = '{APPLICATION}' AND wait_event = 'advisory'",
     )
-    return [pid for (pid,) in found]
+    return [pid for (pid,) in rows]
 
 
 @contextmanager
-def while_reading(
-    databases: Databases, side: str, strike: Callable[[int], None], patience: float = 20.0
-) -> Iterator[None]:
-    """Strike once, at the server's process that works on the first statement of this side."""
+def while_reading(databases: Databases, side: str, strike: Callable[[int], None]) -> Iterator[None]:
+    """Strike once, at the server's process that runs the first `gated_query` of this side.
+
+    Its statement goes on only after the strike.
+    """
     struck: list[int] = []
 
-    def work() -> None:
-        def found() -> bool:
-            struck[:] = backends(databases, side)
-            return bool(struck)
+    def reading() -> bool:
+        struck[:] = backends(databases, side)
+        return bool(struck)
 
-        if soon(found, patience):
-            strike(struck[0])
+    def work(release: Callable[[], None]) -> None:
+        try:
+            if soon(reading):
+                strike(struck[0])
+        finally:
+            release()
 
-    thread = threading.Thread(target=work)
-    thread.start()
     try:
-        yield
+        with gate(databases, side) as release:
+            thread = threading.Thread(target=work, args=(release,))
+            thread.start()
+            yield
     finally:
         thread.join()
         for pid in struck:

@@ -1,17 +1,23 @@
-"""Finds every Portuguese message in the sources: what the screens say, and what errors say."""
+"""Finds every Portuguese message in the sources: those of the screens and those of errors.
+
+`python -m tests.support.messages` writes them to the golden file, one line a message.
+"""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import TypeGuard
+from pathlib import Path
+from typing import Final, TypeGuard
 
 from babel.messages.extract import extract_from_file
 
 from lib.config.settings import ROOT
 from lib.domain import columns as c
 
+GOLDEN: Final = Path(__file__).parents[1] / "product" / "sentences.txt"
 _KEYWORDS = {"t": None, "n": (1, 2)}
+_FORMS = " | "
 
 
 def on_screen() -> set[tuple[str, ...]]:
@@ -44,6 +50,16 @@ def of_errors() -> set[str]:
                 texts = _texts(call.args[0], named, set())
                 found |= {x for x in texts if " " in x and (x.endswith(".") or "{" in x)}
     return found
+
+
+def in_sources() -> set[str]:
+    """The lines of the golden file: a message each, singular and plural on one line."""
+    return {_FORMS.join(forms) for forms in on_screen()} | of_values() | of_errors()
+
+
+def in_golden_file() -> set[str]:
+    """The lines that the golden file has now."""
+    return set(GOLDEN.read_text(encoding="utf-8").splitlines())
 
 
 _ERRORS = (
@@ -95,3 +111,7 @@ def _texts(node: ast.AST, named: dict[str, list[ast.expr]], seen: set[str]) -> I
             seen.add(part.id)
             for value in named.get(part.id, []):
                 yield from _texts(value, named, seen)
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text("".join(f"{line}\n" for line in sorted(in_sources())), encoding="utf-8")

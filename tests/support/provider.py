@@ -1,4 +1,4 @@
-"""An OpenID provider of the tests' own, on this machine: whoever is set signs in at once."""
+"""An OpenID provider on this machine, which signs in the person of its claims at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIENT, SECRET = "aggregator", "the-client's-secret"
 
 @dataclass
 class Claims:
-    """Who signs in next, and for how long."""
+    """The identity and lifetime of the next sign-in."""
 
     email: str = ""
     seconds: float = 3600
@@ -27,10 +27,11 @@ class Claims:
 
 
 class Provider:
-    """The running provider; ``claims`` may be changed between sign-ins."""
+    """A running provider; set ``claims`` before each sign-in, read ``expires_at`` after it."""
 
     def __init__(self) -> None:
         self.claims = Claims()
+        self.expires_at = 0.0
         self._key = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
         self._codes: dict[str, str] = {}
         provider = self
@@ -44,7 +45,7 @@ class Provider:
                 provider._answer(self, parse_qs(self.rfile.read(length).decode()))
 
             def log_message(self, *_: object) -> None:
-                """Nothing: the test's output is not the provider's."""
+                """Keep requests out of the tests' output."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
@@ -53,33 +54,34 @@ class Provider:
         ).start()
 
     def close(self) -> None:
+        """Stop serving and release the port."""
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, request: BaseHTTPRequestHandler, said: dict[str, list[str]]) -> None:
+    def _answer(self, request: BaseHTTPRequestHandler, query: dict[str, list[str]]) -> None:
         path = urlsplit(request.path).path
         if path == "/authorize":
             code = secrets.token_hex(8)
-            self._codes[code] = said["nonce"][0]
-            to = f"{said['redirect_uri'][0]}?code={code}&state={said['state'][0]}"
+            self._codes[code] = query["nonce"][0]
+            to = f"{query['redirect_uri'][0]}?code={code}&state={query['state'][0]}"
         elif path == "/logout":
-            to = said.get("post_logout_redirect_uri", [f"{self.issuer}/bye"])[0]
+            to = query.get("post_logout_redirect_uri", [f"{self.issuer}/bye"])[0]
         else:
-            self._send(request, self._document(path, said))
+            self._send(request, self._document(path, query))
             return
         request.send_response(302)
         request.send_header("Location", to)
         request.send_header("Content-Length", "0")
         request.end_headers()
 
-    def _document(self, path: str, said: dict[str, list[str]]) -> dict[str, Any]:
+    def _document(self, path: str, query: dict[str, list[str]]) -> dict[str, Any]:
         if path == "/jwks":
             return {"keys": [self._key.as_dict(private=False)]}
         if path == "/token":
             return {
                 "access_token": secrets.token_hex(8),
                 "token_type": "Bearer",
-                "id_token": self._id_token(self._codes.pop(said["code"][0])),
+                "id_token": self._id_token(self._codes.pop(query["code"][0])),
             }
         return {
             "issuer": self.issuer,
@@ -95,12 +97,13 @@ class Provider:
 
     def _id_token(self, nonce: str) -> str:
         now = int(time.time())
+        self.expires_at = int(now + self.claims.seconds)
         claims = {
             "iss": self.issuer,
             "sub": self.claims.email,
             "aud": CLIENT,
             "iat": now,
-            "exp": int(now + self.claims.seconds),
+            "exp": self.expires_at,
             "nonce": nonce,
             "email": self.claims.email,
             **self.claims.more,

@@ -1,4 +1,4 @@
-"""A dashboard with sign-in at the tests' own provider, and how a person comes in."""
+"""A dashboard with sign-in at the tests' provider, and the steps of signing in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGN_IN = "Entre com a sua conta para ver o painel."
 
 
 def auth_file(folder: Path, url: str, provider: Provider) -> Path:
-    """The file of `[auth]` of a dashboard at this address, its owner's only."""
+    """Write the `[auth]` file of a dashboard at this address, readable by its owner alone."""
     keys = {
         "redirect_uri": f"{url}/oauth2callback",
         "cookie_secret": secrets.token_hex(32),
@@ -31,7 +31,7 @@ def auth_file(folder: Path, url: str, provider: Provider) -> Path:
 
 
 class Site:
-    """The configuration that the tests change, and the dashboard that reads it."""
+    """A running dashboard with sign-in, and the configuration that tests change under it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Site:
         self.server = Server(folder, folder / "aggregator.toml", *words, port=port)
 
     def grant(self, people: dict[str, Any]) -> None:
-        """Let these people in from now on."""
+        """Give access to exactly these people from now on."""
         access = {"people": people, "groups": self._groups}
         configured(self._folder, self._values, access=access, audit={"path": str(self.audit)})
 
@@ -63,7 +63,7 @@ class Site:
 def enter(
     visit: Visit, provider: Provider, email: str, seconds: float = 3600, **more: Any
 ) -> Visit:
-    """Sign this person in, for so long, with ``more`` claims."""
+    """Sign this person in for these seconds, with ``more`` claims."""
     provider.claims = Claims(email, seconds, more)
     visit.open("/")
     visit.page.get_by_role("button", name="Entrar").click()

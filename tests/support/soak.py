@@ -27,7 +27,15 @@ from lib.delivery import history
 from lib.domain.columns import SHEET_CONSOLIDATED
 from lib.reports import verification
 from tests.support import command, faults
-from tests.support.command import Said, configured, slow_query, soon, with_query, with_source
+from tests.support.command import (
+    Said,
+    configured,
+    gated_query,
+    slow_query,
+    soon,
+    with_query,
+    with_source,
+)
 from tests.support.faults import PERIOD, Line
 from tests.support.servers import NEEDS_PASSWORD, Databases, Servers
 
@@ -89,7 +97,12 @@ class Bench:
         assert reads, ("the run never came to read", _finish(process))
 
     def slow(self, seconds: int) -> dict[str, Any]:
-        query = slow_query("auth_logs", seconds)
+        return self._by(slow_query("auth_logs", seconds))
+
+    def gated(self) -> dict[str, Any]:
+        return self._by(gated_query("auth_logs"))
+
+    def _by(self, query: str) -> dict[str, Any]:
         return with_query(self.values(), "auth_logs", self.folder.parent, query)
 
 
@@ -126,7 +139,7 @@ def terminated(bench: Bench) -> Said:
 
 
 def stopped(bench: Bench) -> Said:
-    values = with_source(bench.slow(2), "auth_logs", statement_timeout=6)
+    values = with_source(bench.gated(), "auth_logs", statement_timeout=6)
     return _while_reading(bench, lambda pid: os.kill(pid, signal.SIGSTOP), values)
 
 
@@ -276,8 +289,8 @@ def _over_a_line(bench: Bench, **how: Any) -> Said:
 def _while_reading(
     bench: Bench, strike: Callable[[int], None], values: dict[str, Any] | None = None
 ) -> Said:
-    with faults.while_reading(bench.databases, "auth_logs", strike, PATIENCE_SECONDS):
-        return _finish(bench.start(values or bench.slow(2)))
+    with faults.while_reading(bench.databases, "auth_logs", strike):
+        return _finish(bench.start(values or bench.gated()))
 
 
 @contextmanager
