@@ -1,19 +1,15 @@
-"""The dashboard's workbooks: each data set's is written once, by a process of its own.
+"""The queue of the dashboard's masked workbooks: each data set's is written once.
 
-Owns the private folder (0700, gone with the server), the queue, and what a running export has
-reached. A file's name says merchant and period and has a part nobody can guess. Writes no cell
-(`lib.dashboard.export_worker` does, through `pipeline.publish`) and knows no screen.
+Owns the private folder (0700, removed with the server), the order of those that wait, and how long
+a finished file stays. `lib.dashboard.export_worker` writes the file. Knows no screen.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,60 +17,50 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 from lib.config.loader import PREFIX
-from lib.config.settings import ROOT
 from lib.dashboard import export_worker, temp_folders
+from lib.dashboard.export_worker import Workbook, Worker
 from lib.domain.errors import AggregatorError, ReportError
 
 if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset
+
+NOT_PREPARED: Final = (
+    "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
+    "temporária."
+)
+NO_THREAD: Final = (
+    "O servidor não tem memória ou processos livres para começar a exportação; tente de novo em "
+    "instantes."
+)
+DIED: Final = (
+    "A exportação parou antes do fim: tente de novo; se persistir, o registro do servidor diz "
+    "o motivo."
+)
 
 _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
 # A file stays this long whatever comes after it: its session has yet to fetch it.
 _FETCHED_SECONDS: Final = 180.0
-_NOT_PREPARED: Final = (
-    "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
-    "temporária."
-)
-_NO_THREAD: Final = (
-    "O servidor não tem memória ou processos livres para começar a exportação; tente de novo em "
-    "instantes."
-)
-_DIED: Final = (
-    "A exportação parou antes do fim: tente de novo; se persistir, o registro do servidor diz "
-    "o motivo."
-)
 
 
-@dataclass(frozen=True)
-class Workbook:
-    """A finished file in the private folder."""
+class Export(Worker):
+    """One data set's workbook, under way or finished, for all sessions that want it.
 
-    path: Path
-    size_bytes: int
-    sha256: str
-
-
-class Export:
-    """One data set's workbook, under way or finished, whoever asked for it.
-
-    ``stage`` is queued, preparing, or a stage of `requests.Progress` with its rows. What is to be
-    written is in ``unwritten`` until the worker has it: the data set may then leave memory.
+    The outcome is in ``unwritten`` until it is spooled; the data set may then leave memory.
     """
 
     def __init__(self, dataset: Dataset, marks: Mapping[str, str]) -> None:
+        super().__init__()
         self.version: Final = dataset.version
         self.unwritten: Final = [dataset.outcome]
         self.marks: Final = marks
         self.future: Future[Workbook] = Future()
-        self.stage = "queued"
-        self.rows = 0
         self.ended = 0.0
 
 
@@ -84,31 +70,26 @@ class Exports:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._exports: OrderedDict[str, Export] = OrderedDict()
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
-        self._running: set[subprocess.Popen[str]] = set()
+        self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._folder: Path | None = None
 
-    def find(self, dataset: Dataset) -> Export | None:
-        """This data set's export, under way, finished or failed."""
-        return self.of_version(dataset.version)
-
-    def of_version(self, version: str) -> Export | None:
-        """The export of the data set of this version."""
+    def find(self, version: str) -> Export | None:
+        """The export of the data set of this version: under way, finished or failed."""
         with self._lock:
             return self._exports.get(version)
 
     def start(self, dataset: Dataset, marks: Mapping[str, str] | None = None) -> Export:
-        """Begin this data set's export, join it, or find it finished; a failed one starts anew.
+        """Begin this data set's export, or return the one that is there unless it failed.
 
-        A workbook that begins here has the ``marks`` in its properties.
+        The workbook of a new export has the ``marks`` in its properties.
         """
         with self._lock:
-            found = self._exports.get(dataset.version)
-            if found is not None and not (found.future.done() and found.future.exception()):
-                # The order of those that wait is their place in line.
-                if found.future.done():
+            export = self._exports.get(dataset.version)
+            if export is not None and not (export.future.done() and export.future.exception()):
+                # Those that wait keep their place in line.
+                if export.future.done():
                     self._exports.move_to_end(dataset.version)
-                return found
+                return export
             export = self._exports[dataset.version] = Export(dataset, marks or {})
             self._exports.move_to_end(dataset.version)
             self._forget_old()
@@ -118,11 +99,11 @@ class Exports:
         except RuntimeError:
             export.unwritten.clear()
             export.ended = time.monotonic()
-            export.future.set_exception(ReportError(_NO_THREAD))
+            export.future.set_exception(ReportError(NO_THREAD))
         return export
 
-    def place(self, export: Export) -> int:
-        """How many exports go before this queued one, itself counted; 0 once it has begun."""
+    def place_in_line(self, export: Export) -> int:
+        """The place of a queued export, counted from 1; 0 once it has begun."""
         if export.stage != "queued":
             return 0
         with self._lock:
@@ -131,10 +112,10 @@ class Exports:
         return waiting.index(export) + 1 if export in waiting else 0
 
     def close(self) -> None:
-        """Stop what runs and remove every file."""
+        """Stop every export and remove every file."""
         with self._lock:
-            for process in self._running:
-                process.kill()
+            for export in self._exports.values():
+                export.stop()
             if self._folder is not None:
                 temp_folders.remove(self._folder)
                 self._folder = None
@@ -142,18 +123,18 @@ class Exports:
     def _run(self, export: Export) -> None:
         try:
             try:
-                with self._places:
+                with self._slots:
                     workbook = self._write(export)
             finally:
                 export.unwritten.clear()
                 export.ended = time.monotonic()
         except AggregatorError as problem:
-            # Its frames have what was to be written.
+            # Its frames hold the outcome.
             traceback.clear_frames(problem.__traceback__)
             export.future.set_exception(problem)
         except OSError as problem:
             reason = os.strerror(problem.errno or 0)
-            export.future.set_exception(ReportError(_NOT_PREPARED, reason=reason))
+            export.future.set_exception(ReportError(NOT_PREPARED, reason=reason))
         except BaseException as problem:
             export.future.set_exception(problem)
             raise
@@ -163,47 +144,23 @@ class Exports:
     def _write(self, export: Export) -> Workbook:
         export.stage = "preparing"
         folder = Path(tempfile.mkdtemp(dir=self._private_folder()))
+        # The worker of a spooled outcome needs no configuration, so it gets no password.
+        environment = {n: v for n, v in os.environ.items() if not n.upper().startswith(_SECRET)}
         try:
-            export_worker.spool(export.unwritten.pop(), folder, export.marks)
-            answer = self._ask(export, folder)
+            job = export_worker.spool(export.unwritten.pop(), folder, export.marks)
+            workbook = export.run(folder, job, environment)
+            if workbook is None:
+                raise ReportError(DIED)
             path = folder.with_suffix(".xlsx")
-            os.replace(folder / export_worker.WORKBOOK, path)
+            os.replace(workbook.path, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return Workbook(path, int(str(answer["size_bytes"])), str(answer["sha256"]))
-
-    def _ask(self, export: Export, folder: Path) -> dict[str, object]:
-        """Run the worker over the folder and return what it says last."""
-        # It needs no configuration, so it gets no password.
-        environment = {n: v for n, v in os.environ.items() if not n.upper().startswith(_SECRET)}
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            [sys.executable, "-m", export_worker.__name__, str(folder)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        with self._lock:
-            self._running.add(process)
-        try:
-            with process:
-                answer = _listen(export, process.stdout) if process.stdout else {}
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        if "template" in answer:
-            values = answer["values"]
-            raise ReportError(str(answer["template"]), **values)  # type: ignore[arg-type]
-        if process.returncode != export_worker.DONE or "sha256" not in answer:
-            raise ReportError(_DIED)
-        return answer
+        return replace(workbook, path=path)
 
     def _forget_old(self) -> None:
-        late = time.monotonic() - _FETCHED_SECONDS
+        latest_end = time.monotonic() - _FETCHED_SECONDS
         for version, export in list(self._exports.items())[:-_KEPT]:
-            if export.future.done() and export.ended <= late:
+            if export.future.done() and export.ended <= latest_end:
                 del self._exports[version]
                 if not export.future.exception():
                     export.future.result().path.unlink(missing_ok=True)
@@ -219,15 +176,6 @@ class Exports:
 
 def file_name(dataset: Dataset) -> str:
     """A name for one download: merchant, period, and a part that nobody can guess."""
-    asked = dataset.key.request
-    period = f"{asked.period.start:%Y%m%d}_{asked.period.end:%Y%m%d}"
-    return f"resultado_{asked.merchant}_{period}_{secrets.token_hex(8)}.xlsx"
-
-
-def _listen(export: Export, lines: IO[str]) -> dict[str, object]:
-    message: dict[str, object] = {}
-    for line in lines:
-        message = json.loads(line)
-        if "stage" in message:
-            export.stage, export.rows = str(message["stage"]), int(str(message["rows"]))
-    return message
+    request = dataset.key.request
+    period = f"{request.period.start:%Y%m%d}_{request.period.end:%Y%m%d}"
+    return f"resultado_{request.merchant}_{period}_{secrets.token_hex(8)}.xlsx"

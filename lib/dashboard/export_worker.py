@@ -1,45 +1,136 @@
-"""The process that writes one workbook for the dashboard: `python -m lib.dashboard.export_worker
-FOLDER`.
+"""The worker process that makes one workbook for the dashboard, and the server's side of it.
 
-Reads the job that `lib.dashboard.export_queue` left in the private folder, holds the books
-against what the page shows, and publishes. Talks in JSON lines on standard output; loads no
-screen code and knows no configuration, no database and no other job.
+The server starts `python -m lib.dashboard.export_worker FOLDER` and writes one job, a JSON line,
+to its standard input, which stays open: its end tells the worker that the server is gone, and the
+worker then removes the folder. The worker answers in JSON lines on standard output: stages with
+their rows, then the finished workbook or the failure. A job is either an outcome that the server
+spooled into the folder without its matching keys, or a request that the worker extracts itself.
+Loads no screen code.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
+import threading
 from collections.abc import Mapping
-from dataclasses import asdict, fields
-from datetime import date, datetime
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, NoReturn
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from lib import pipeline
-from lib.analysis import books as summary
+from lib.analysis import books
+from lib.config import loader
+from lib.config.settings import ROOT
 from lib.domain import columns as c
-from lib.domain.errors import AggregatorError, BalanceError
+from lib.domain import requests
+from lib.domain.errors import AggregatorError, BalanceError, ReportError
 from lib.domain.outcomes import Outcome
-from lib.domain.reconciliation import Period, Reconciliation, Rule
-from lib.domain.requests import Request
-from lib.security import redaction
+from lib.domain.reconciliation import Reconciliation
+from lib.security import audit_events, redaction
 
-JOB: Final = "job.json"
-WORKBOOK: Final = "resultado.xlsx"
-DONE: Final = 0
-FAILED: Final = 2
+OTHER_BOOKS: Final = "A planilha não tem as contas da tela; nada foi exportado."
 
+_WORKBOOK: Final = "resultado.xlsx"
 _TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
+_DONE: Final = 0
+_FAILED: Final = 2
+_STDIN: Final = 0
 
 
-def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str] | None = None) -> None:
-    """Leave a finished outcome and its workbook's ``marks`` in the folder, without the matching
-    keys: they stay in memory."""
+@dataclass(frozen=True)
+class Workbook:
+    """A finished file, with the rows of `audit_events.row_counts`."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    rows: dict[str, int]
+
+
+class Worker:
+    """The worker process of one export, as the server sees it.
+
+    ``stage`` is queued, preparing, or a stage of `requests.Progress` with its ``rows``.
+    """
+
+    def __init__(self) -> None:
+        self.stage = "queued"
+        self.rows = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def run(
+        self, folder: Path, job: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+    ) -> Workbook | None:
+        """Run the process over the folder; None where it ended without an answer.
+
+        Raises ReportError with the worker's own failure.
+        """
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+            [sys.executable, "-m", __name__, str(folder)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self._attach(process)
+        answer: dict[str, Any] = {}
+        with suppress(BrokenPipeError), process:  # it may end before it reads its job
+            try:
+                if process.stdin and process.stdout:
+                    process.stdin.write(json.dumps(job) + "\n")
+                    process.stdin.flush()
+                    answer = self._listen(process.stdout)
+            except BaseException:
+                process.kill()
+                raise
+        if "template" in answer:
+            raise ReportError(answer["template"], **answer["values"])
+        if process.returncode != _DONE or "sha256" not in answer:
+            return None
+        return Workbook(folder / _WORKBOOK, **answer)
+
+    def stop(self) -> None:
+        """End the process, or keep it from going on where it has yet to begin."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _attach(self, process: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._process = process
+            if self._stopped:
+                process.kill()
+
+    def _listen(self, lines: IO[str]) -> dict[str, Any]:
+        """Take in the stages and return the last message."""
+        message: dict[str, Any] = {}
+        for line in lines:
+            message = json.loads(line)
+            if "stage" in message:
+                self.stage, self.rows = str(message["stage"]), int(message["rows"])
+        return message
+
+
+def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str]) -> dict[str, Any]:
+    """Write the outcome's rows into the folder, without the matching keys, and return the job.
+
+    The workbook gets the ``marks`` in its properties.
+    """
     result = outcome.reconciliation
     for field in fields(result):
         value = getattr(result, field.name)
@@ -53,58 +144,65 @@ def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str] | None = None
             np.save(folder / f"{field.name}.npy", np.ma.getdata(value))
             if isinstance(value, np.ma.MaskedArray):
                 np.save(folder / f"{field.name}.mask.npy", np.ma.getmaskarray(value))
-    job = {
-        "marks": dict(marks or {}),
-        "request": asdict(outcome.request),
+    return {
+        "marks": dict(marks),
+        "request": requests.encode(outcome.request),
         "merchant_name": outcome.merchant_name,
         "clear": outcome.clear,
         "extracted_at": outcome.extracted_at.isoformat(),
-        "books": asdict(outcome.books),
+        "books": _plain_books(outcome),
     }
-    (folder / JOB).write_text(json.dumps(job, default=str), encoding="utf-8")
 
 
-def unspool(folder: Path) -> Outcome:
-    """The outcome that `spool` left, its frames without matching keys.
+def unspool(folder: Path, job: Mapping[str, Any]) -> Outcome:
+    """The outcome that `spool` wrote, its frames without matching keys.
 
-    Raises BalanceError where it does not have the books that were handed over.
+    Raises BalanceError where its books differ from those of the job.
     """
-    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    asked = job["request"]
-    period = Period(**{name: date.fromisoformat(day) for name, day in asked["period"].items()})
-    rule = Rule(**asked["rule"] | {"approved_codes": tuple(asked["rule"]["approved_codes"])})
-    parts: dict[str, Any] = {"period": period, "rule": rule}
+    request = requests.decode(job["request"])
+    parts: dict[str, Any] = {"period": request.period, "rule": request.rule}
     for field in fields(Reconciliation):
         if field.name not in parts:
             parts[field.name] = _part(folder, field.name)
     result = Reconciliation(**parts)
-    books = summary.books(result)
-    if json.loads(json.dumps(asdict(books), default=str)) != job["books"]:
-        raise BalanceError("A planilha não tem as contas da tela; nada foi exportado.")
-    return Outcome(
-        request=Request(asked["merchant"], period, rule),
+    outcome = Outcome(
+        request=request,
         merchant_name=job["merchant_name"],
         clear=job["clear"],
         extracted_at=datetime.fromisoformat(job["extracted_at"]),
         reconciliation=result,
-        books=books,
-        by_day=summary.balance_by_day(result),
+        books=books.books(result),
+        by_day=books.balance_by_day(result),
     )
+    if _plain_books(outcome) != job["books"]:
+        raise BalanceError(OTHER_BOOKS)
+    return outcome
 
 
-def main(folder: Path) -> int:
-    """Publish the folder's job as its workbook and return the exit code."""
+def main(folder: Path, job: Mapping[str, Any]) -> int:
+    """Publish the job's workbook in the folder and return the exit code."""
     try:
-        marks = json.loads((folder / JOB).read_text(encoding="utf-8"))["marks"]
-        written = pipeline.publish(
-            unspool(folder), folder / WORKBOOK, progress=_tell_progress, marks=marks
-        )
+        outcome = _extract(job) if "settings" in job else unspool(folder, job)
+        target = folder / _WORKBOOK
+        written = pipeline.publish(outcome, target, progress=_report_stage, marks=job["marks"])
     except AggregatorError as problem:
-        values = {name: str(value) for name, value in problem.values.items()}
-        _tell({"template": problem.template, "values": values})
-        return FAILED
-    _tell({"size_bytes": written.size_bytes, "sha256": written.sha256})
-    return DONE
+        _answer(_failure(problem.template, problem.values))
+        return _FAILED
+    rows = audit_events.row_counts(outcome)
+    _answer({"size_bytes": written.size_bytes, "sha256": written.sha256, "rows": rows})
+    return _DONE
+
+
+def _extract(job: Mapping[str, Any]) -> Outcome:
+    """Read the request's records in clear, as this user's rows."""
+    settings = loader.from_values(job["settings"], "painel", {})
+    request = requests.decode(job["request"])
+    return pipeline.run(settings, request, clear=True, user=job["user"], progress=_report_stage)
+
+
+def _plain_books(outcome: Outcome) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(outcome.books), default=str))
+    return plain
 
 
 def _part(folder: Path, name: str) -> Any:
@@ -121,15 +219,49 @@ def _part(folder: Path, name: str) -> Any:
     return np.ma.array(values, mask=np.load(mask)) if mask.exists() else values
 
 
-def _tell_progress(stage: str, rows: int) -> None:
-    _tell({"stage": stage, "rows": rows})
+def _failure(template: str, values: Mapping[str, object]) -> dict[str, object]:
+    """The failure as a template with texts for values, so that the page can translate it."""
+    texts = {name: str(value) for name, value in values.items()}
+    try:
+        template.format(**texts)
+    except ValueError:  # a format such as {start:%d/%m} needs the value itself
+        template, texts = "{sentence}", {"sentence": template.format(**values)}
+    return {"template": template, "values": texts}
 
 
-def _tell(message: dict[str, object]) -> None:
+def _report_stage(stage: str, rows: int) -> None:
+    _answer({"stage": stage, "rows": rows})
+
+
+def _answer(message: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-if __name__ == "__main__":
+def _exit_with_the_server(folder: Path) -> None:
+    """Wait for the server's end, however it ends, and leave nothing behind."""
+    # Not sys.stdin: a thread that waits in there keeps the interpreter from ending.
+    while os.read(_STDIN, 1):
+        pass
+    _abandon(folder)
+
+
+def _abandon(folder: Path) -> NoReturn:
+    """Remove the folder and end at once."""
+    for _ in range(10):  # the other thread may be writing one more file into it
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(_FAILED)
+
+
+def _run_as_worker(folder: Path) -> None:
     redaction.install()
-    sys.exit(main(Path(sys.argv[1])))
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_exit_with_the_server, args=(folder,), daemon=True).start()
+    try:
+        sys.exit(main(folder, job))
+    except BrokenPipeError:
+        _abandon(folder)
+
+
+if __name__ == "__main__":
+    _run_as_worker(Path(sys.argv[1]))

@@ -5,10 +5,10 @@ Knows no configuration; `lib.config.defaults` fills a request from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from lib.domain import column_arrays
 from lib.domain.reconciliation import CARD_TIME, Period, Rule
@@ -27,6 +27,25 @@ class Request:
     merchant: str
     period: Period
     rule: Rule
+
+
+def encode(request: Request) -> dict[str, Any]:
+    """The request as values that JSON holds; `decode` reverses it."""
+    return {
+        "merchant": request.merchant,
+        "period": {name: day.isoformat() for name, day in vars(request.period).items()},
+        "rule": asdict(request.rule),
+    }
+
+
+def decode(values: Mapping[str, Any]) -> Request:
+    """The request that `encode` made these values of; other keys are ignored.
+
+    Raises KeyError, TypeError or ValueError where the values are no request's.
+    """
+    period = {name: date.fromisoformat(day) for name, day in values["period"].items()}
+    rule = values["rule"] | {"approved_codes": tuple(values["rule"]["approved_codes"])}
+    return Request(values["merchant"], Period(**period), Rule(**rule))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import pyarrow as pa
 from pyarrow import dataset, parquet
 
 from lib.domain import columns as c
+from lib.domain import requests
 from lib.domain.errors import ReportError
 from lib.domain.outcomes import Books
 from lib.domain.reconciliation import Period, Rule
@@ -170,13 +171,10 @@ def as_json(told: dict[str, Any]) -> str:
 
 
 def _opened(folder: Path, told: dict[str, Any]) -> Result:
-    rule = told["rule"]
     return Result(
         folder=folder,
-        merchant=told["merchant"],
+        **vars(requests.decode(told)),
         merchant_name=told["merchant_name"],
-        period=Period(**{n: date.fromisoformat(d) for n, d in told["period"].items()}),
-        rule=Rule(**rule | {"approved_codes": tuple(rule["approved_codes"])}),
         clear=told["clear"],
         extracted_at=datetime.fromisoformat(told["extracted_at"]),
         version=told["version"],

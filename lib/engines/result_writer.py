@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.domain import outcomes
+from lib.domain import outcomes, requests
 from lib.engines import parquet_result
 from lib.engines.result_files import Draft, drafted
 from lib.engines.totals import Read, Totals, require_all
@@ -80,10 +80,8 @@ def sealed(found: Matching, target: Path, progress: Progress) -> Iterator[Draft]
             found.fill(draft, slots_a_day(asked.period, found.read))
             draft.seal(
                 {
-                    "merchant": asked.merchant,
+                    **requests.encode(asked),
                     "merchant_name": found.settings.merchants[asked.merchant],
-                    "period": asdict(asked.period),
-                    "rule": asdict(asked.rule),
                     "clear": found.clear,
                     "extracted_at": found.read.extracted_at,
                     **found.totals.plain(),

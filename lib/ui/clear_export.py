@@ -9,7 +9,7 @@ import streamlit as st
 
 from lib.dashboard import clear_export
 from lib.domain.errors import AggregatorError
-from lib.ui import extraction_status, guard
+from lib.ui import downloads, extraction_status, guard
 from lib.ui.formatting import plain
 from lib.ui.i18n import n, t
 
@@ -24,7 +24,6 @@ _REASON: Final = "motivo_em_claro"
 # Of what, and the export this session began, or the problem that kept one from beginning.
 _ASKED: Final = "_clear_export"
 _REFUSED: Final = "_clear_export_refused"
-_MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def show(site: Site, admission: Admission, asked: Request) -> None:
@@ -92,7 +91,7 @@ def _tell(found: ClearExport | AggregatorError, asked: Request) -> None:
             t("Baixar a planilha em claro"),
             data=found.future.result(),
             file_name=f"em_claro_{asked.merchant}_{days}_{secrets.token_hex(16)}.xlsx",
-            mime=_MIME,
+            mime=downloads.MIME,
             on_click=_forget,
         )
 

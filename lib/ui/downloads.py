@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EXPORTS: Final = Exports()
 LIFE_SECONDS: Final = 60
 BROWSER: Final = "aggregator_browser"
-_MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 _SIGN_IN: Final = "_streamlit_user"
 _KEY: Final = secrets.token_bytes(32)
@@ -83,11 +83,11 @@ def _base() -> str:
 
 def _serve(request: Request) -> Response:
     ticket = _checked(request.path_params["ticket"], request.cookies)
-    export = EXPORTS.of_version(str(ticket["version"])) if ticket else None
+    export = EXPORTS.find(str(ticket["version"])) if ticket else None
     workbook = _finished(export) if export else None
     if ticket is None or workbook is None:
         return PlainTextResponse(_GONE, status_code=403, headers={"Cache-Control": "no-store"})
-    return FileResponse(workbook, media_type=_MIME, filename=ticket["name"], headers=_HEADERS)
+    return FileResponse(workbook, media_type=MIME, filename=ticket["name"], headers=_HEADERS)
 
 
 def _finished(export: Export) -> Path | None:

@@ -24,7 +24,7 @@ from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset
-    from lib.dashboard.export_queue import Workbook
+    from lib.dashboard.export_worker import Workbook
     from lib.ui.app_state import Site
 
 _EVERY_SECONDS: Final = 0.3
@@ -44,7 +44,7 @@ _FETCH: Final = """<script>
 def show(site: Site, dataset: Dataset) -> None:
     """Draw the button, then the progress, then the download, of what the page shows."""
     asked: dict[str, Any] = st.session_state.get(_ASKED, {})
-    export = EXPORTS.find(dataset) if asked.get("version") == dataset.version else None
+    export = EXPORTS.find(dataset.version) if asked.get("version") == dataset.version else None
     running = export is not None and not export.future.done()
     st.button(
         t("Exportar Excel"),
@@ -123,7 +123,7 @@ def _share(export: Export) -> float:
 def _stage(export: Export) -> str:
     if export.stage == "writing":
         return n("Gravando {count} linha…", "Gravando {count} linhas…", export.rows)
-    place = EXPORTS.place(export)
+    place = EXPORTS.place_in_line(export)
     if place > 1:
         return t("Na fila: {place}º lugar", place=place)
     return t("Preparando a planilha…")

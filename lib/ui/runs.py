@@ -18,7 +18,7 @@ import streamlit as st
 from lib.delivery import anomaly_notes, history
 from lib.domain.errors import HistoryError
 from lib.security import audit_events
-from lib.ui import formatting
+from lib.ui import downloads, formatting
 from lib.ui.formatting import plain, whole
 from lib.ui.i18n import n, sentence, t
 
@@ -36,7 +36,6 @@ _TREND: Final = 30
 _BANNER_SECONDS: Final = 60
 _NOTHING: Final = "–"
 _ENDED_BADLY, _OLD, _NOTED = "ended badly", "old", "noted"
-_MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def banner(site: Site, admission: Admission) -> None:
@@ -160,7 +159,7 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
         t("Baixar o relatório desta execução"),
         data=partial(_hand_over, run.file, run, site, admission),
         file_name=run.file.name,
-        mime=_MIME,
+        mime=downloads.MIME,
         on_click="ignore",
     )
 

@@ -20,6 +20,7 @@ from lib.dashboard import clear_export
 from lib.domain.errors import ReportError
 from lib.security.audit_events import Actor
 from tests.support.command import configured, slow_query, soon, statements, with_query
+from tests.support.sentences import pattern
 from tests.support.servers import Databases
 
 SERVER = """
@@ -92,7 +93,7 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
     asked = defaults.request(settings, defaults.local_today(settings))
     monkeypatch.setattr(threading.Thread, "start", refuse)
     export = clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 da auditoria")
-    with pytest.raises(ReportError, match="não tem memória ou processos livres"):
+    with pytest.raises(ReportError, match=pattern(clear_export.NO_THREAD)):
         export.future.result(timeout=1)
     # What the end of the server waits for.
     assert clear_export._UNDER_WAY == {}
@@ -112,10 +113,10 @@ def test_a_third_clear_export_at_once_is_refused(
     def begin() -> clear_export.ClearExport:
         return clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 do setor")
 
-    monkeypatch.setattr(clear_export, "_exported", wait)
+    monkeypatch.setattr(clear_export, "_content", wait)
     try:
         begun = [begin(), begin()]
-        with pytest.raises(ReportError, match="Já há 2 exportações em claro em curso"):
+        with pytest.raises(ReportError, match=pattern(clear_export.TOO_MANY)):
             begin()
     finally:
         go.set()

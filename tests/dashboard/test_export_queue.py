@@ -17,15 +17,17 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lib import pipeline
 from lib.analysis import books
-from lib.dashboard import export_worker, temp_folders
+from lib.dashboard import export_queue, export_worker, temp_folders
 from lib.dashboard.dataset_store import Dataset, Key, Rights
 from lib.dashboard.export_queue import Export, Exports
+from lib.dashboard.export_worker import Workbook
 from lib.domain import columns as c
 from lib.domain.errors import BalanceError, ReportError
 from lib.domain.outcomes import Outcome
@@ -34,6 +36,7 @@ from lib.domain.requests import Request
 from lib.matching import reconcile
 from tests.support.command import sheets
 from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.sentences import pattern
 
 DAY = date(2026, 11, 20)
 ASKED = Request("12345678000190", Period(DAY, DAY, DAY), Rule("card_time", 90, ("00", "10")))
@@ -69,8 +72,8 @@ def test_what_is_handed_over_comes_back_as_it_was_but_for_the_matching_keys(
     tmp_path: Path,
 ) -> None:
     before = outcome()
-    export_worker.spool(before, tmp_path)
-    after = export_worker.unspool(tmp_path)
+    job = json.loads(json.dumps(export_worker.spool(before, tmp_path, {})))
+    after = export_worker.unspool(tmp_path, job)
     assert (after.request, after.merchant_name, after.clear, after.extracted_at, after.books) == (
         (before.request, before.merchant_name, before.clear, before.extracted_at, before.books)
     )
@@ -88,15 +91,14 @@ def test_what_is_handed_over_comes_back_as_it_was_but_for_the_matching_keys(
     assert shown.equals(before.reconciliation.transactions.drop(columns=tokens))
     for path in tmp_path.iterdir():
         assert b"token_" not in path.read_bytes()
+    assert "token_" not in json.dumps(job)
 
 
 def test_a_handover_that_lost_its_books_is_not_published(tmp_path: Path) -> None:
-    export_worker.spool(outcome(), tmp_path)
-    job = json.loads((tmp_path / export_worker.JOB).read_text())
+    job = export_worker.spool(outcome(), tmp_path, {})
     job["books"]["amount"] = "9.99"
-    (tmp_path / export_worker.JOB).write_text(json.dumps(job))
-    with pytest.raises(BalanceError, match="A planilha não tem as contas da tela"):
-        export_worker.unspool(tmp_path)
+    with pytest.raises(BalanceError, match=pattern(export_worker.OTHER_BOOKS)):
+        export_worker.unspool(tmp_path, job)
 
 
 def test_the_worker_writes_the_same_cells_as_the_pipeline(tmp_path: Path) -> None:
@@ -145,9 +147,9 @@ def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(
     exports, shown = Exports(), dataset()
     try:
         with monkeypatch.context() as nowhere:
-            nowhere.setattr("lib.dashboard.export_queue.ROOT", tmp_path)
+            nowhere.setattr("lib.dashboard.export_worker.ROOT", tmp_path)
             failed = exports.start(shown)
-            with pytest.raises(ReportError, match="A exportação parou antes do fim"):
+            with pytest.raises(ReportError, match=pattern(export_queue.DIED)):
                 failed.future.result(timeout=60)
         again = exports.start(shown)
         assert again is not failed
@@ -168,9 +170,9 @@ def test_an_export_that_has_no_thread_to_run_in_fails_in_one_sentence_and_begins
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", refuse)
             failed = exports.start(shown)
-        with pytest.raises(ReportError, match="não tem memória ou processos livres"):
+        with pytest.raises(ReportError, match=pattern(export_queue.NO_THREAD)):
             failed.future.result(timeout=1)
-        assert exports.place(failed) == 0
+        assert exports.place_in_line(failed) == 0
         assert failed.unwritten == []
         again = exports.start(shown)
         assert again is not failed
@@ -195,27 +197,25 @@ def test_of_twenty_exports_at_once_two_run_and_the_waiting_know_their_place(
 ) -> None:
     go, running, most = threading.Event(), set(), 0
 
-    def written(self: Exports, export: Export, folder: Path) -> dict[str, object]:
+    def run(export: Export, folder: Path, job: Any, environment: object) -> Workbook:
         nonlocal most
         running.add(export)
         most = max(most, len(running))
         assert go.wait(60)
-        job = json.loads((folder / export_worker.JOB).read_text())
-        (folder / export_worker.WORKBOOK).write_text(str(job["books"]["transactions"]))
         running.discard(export)
-        return {"size_bytes": 1, "sha256": "0"}
+        return small_file(folder, str(job["books"]["transactions"]))
 
-    monkeypatch.setattr(Exports, "_ask", written)
+    monkeypatch.setattr(Export, "run", run)
     exports = Exports()
     try:
         begun = [exports.start(dataset(number)) for number in range(1, 21)]
-        wait_for(lambda: sorted(map(exports.place, begun)) == [0, 0, *range(1, 19)])
+        wait_for(lambda: sorted(map(exports.place_in_line, begun)) == [0, 0, *range(1, 19)])
         go.set()
         for number, export in enumerate(begun, 1):
             # One more is of a card that nobody has.
             assert export.future.result(timeout=60).path.read_text() == str(number + 1)
         assert most == 2
-        assert [exports.place(export) for export in begun] == [0] * 20
+        assert [exports.place_in_line(export) for export in begun] == [0] * 20
     finally:
         exports.close()
 
@@ -225,13 +225,18 @@ def written(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Files of one byte, as soon as this is set."""
     go = threading.Event()
 
-    def write(self: Exports, export: Export, folder: Path) -> dict[str, object]:
+    def run(export: Export, folder: Path, job: object, environment: object) -> Workbook:
         assert go.wait(60)
-        (folder / export_worker.WORKBOOK).write_text("x")
-        return {"size_bytes": 1, "sha256": "0"}
+        return small_file(folder, "x")
 
-    monkeypatch.setattr(Exports, "_ask", write)
+    monkeypatch.setattr(Export, "run", run)
     return go
+
+
+def small_file(folder: Path, text: str) -> Workbook:
+    path = folder / "x.xlsx"
+    path.write_text(text)
+    return Workbook(path, 1, "0", {})
 
 
 def test_a_data_set_may_leave_memory_once_the_worker_has_it(written: threading.Event) -> None:
@@ -277,9 +282,9 @@ def test_who_joins_a_waiting_export_leaves_the_line_as_it_is(written: threading.
         for one in shown:
             begun.append(exports.start(one))
             wait_for(lambda: sum(e.stage != "queued" for e in begun) == min(2, len(begun)))
-        assert [exports.place(export) for export in begun] == [0, 0, 1, 2, 3, 4]
+        assert [exports.place_in_line(export) for export in begun] == [0, 0, 1, 2, 3, 4]
         assert exports.start(shown[2]) is begun[2]
-        assert [exports.place(export) for export in begun] == [0, 0, 1, 2, 3, 4]
+        assert [exports.place_in_line(export) for export in begun] == [0, 0, 1, 2, 3, 4]
         written.set()
         for export in begun:
             export.future.result(timeout=60)

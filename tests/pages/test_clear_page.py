@@ -46,7 +46,7 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exports]:
         return replace(admission, clear=tuple(admission.merchants))
 
     monkeypatch.setattr(guard, "_decide", with_the_role)
-    monkeypatch.setattr(clear_export, "_exported", found.work)
+    monkeypatch.setattr(clear_export, "_content", found.work)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     yield found
     found.end.set()

@@ -12,10 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from lib.cli import main
 from lib.config import loader
-from lib.dashboard import export_queue
+from lib.dashboard import export_queue, export_worker
 from lib.domain import columns as c
 from lib.ui import export
 from lib.ui.export import EXPORTS
+from lib.ui.formatting import plain
 from tests.support.command import Sheets, sheets
 from tests.support.dashboard import Dashboard, texts
 from tests.support.scenario import BULK, MERCHANT, today
@@ -115,13 +116,13 @@ def test_a_failed_export_is_one_sentence_and_may_be_tried_again(
 ) -> None:
     at = morning.open()
     with monkeypatch.context() as broken:
-        broken.setattr(export_queue, "ROOT", tmp_path)  # where there is no worker to run
+        broken.setattr(export_worker, "ROOT", tmp_path)  # where there is no worker to run
         press_export(at)
         deadline = time.monotonic() + 30
         while not at.error and time.monotonic() < deadline:
             time.sleep(0.1)
             at.run()
-    assert str(at.error[0].value).startswith("A exportação parou antes do fim")
+    assert at.error[0].value == plain(export_queue.DIED)
     assert len(exported(at, tmp_path / "again.xlsx").consolidated) == BULK + 3
 
 
@@ -141,7 +142,7 @@ def test_sessions_that_ask_at_once_share_one_worker(
     morning: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[object] = []
-    monkeypatch.setattr(export_queue.subprocess, "Popen", _counted(begun))
+    monkeypatch.setattr(export_worker.subprocess, "Popen", _counted(begun))
     sessions = [morning.open() for _ in range(5)]
     for at in sessions:
         press_export(at)
@@ -153,7 +154,7 @@ def test_sessions_that_ask_at_once_share_one_worker(
 
 
 def _counted(begun: list[object]) -> type:
-    class Counted(export_queue.subprocess.Popen):  # type: ignore[type-arg]
+    class Counted(export_worker.subprocess.Popen):  # type: ignore[type-arg]
         def __init__(self, *arguments: object, **keys: object) -> None:
             begun.append(arguments)
             super().__init__(*arguments, **keys)  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.config import defaults, loader
-from lib.dashboard import export_queue
+from lib.dashboard import export_queue, export_worker
 from lib.domain.errors import AuditError
 from lib.security import audit_events, audit_trail
 from tests.support.dashboard import Dashboard, texts
@@ -91,7 +91,7 @@ def test_a_search_that_cannot_be_recorded_shows_no_row(
 def test_an_export_that_fails_is_recorded_though_nobody_looks(
     morning: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_queue, "ROOT", tmp_path)  # where there is no worker to run
+    monkeypatch.setattr(export_worker, "ROOT", tmp_path)  # where there is no worker to run
     at = morning.open()
     next(b for b in at.button if b.label == "Exportar Excel").click().run()
     deadline = time.monotonic() + 30
@@ -99,4 +99,4 @@ def test_an_export_that_fails_is_recorded_though_nobody_looks(
         time.sleep(0.05)
     began, ended = records(morning, "export")
     assert (began["outcome"], ended["outcome"]) == ("started", "failed")
-    assert ended["message"].startswith("A exportação parou antes do fim")
+    assert ended["message"] == export_queue.DIED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import zipfile
 from collections.abc import Iterator
@@ -112,8 +113,9 @@ def test_no_frame_in_memory_holds_a_clear_value(planted: Databases) -> None:
 def test_what_the_export_leaves_in_its_folder_is_masked(planted: Databases, tmp_path: Path) -> None:
     settings = loader.from_values(values_of(planted), "teste", {})
     asked = defaults.request(settings, defaults.local_today(settings))
-    export_worker.spool(pipeline.run(settings, asked), tmp_path)
-    assert export_worker.main(tmp_path) == export_worker.DONE
+    job = export_worker.spool(pipeline.run(settings, asked), tmp_path, {})
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    assert export_worker.main(tmp_path, job) == 0
     assert leaked(contents(tmp_path)) == []
 
 
