@@ -9,21 +9,21 @@ from lib.ui import chart_view, page
 from lib.ui.i18n import t
 
 view = page.open_page("charts")
-found, language = view_cache.series(view.dataset), chart_view.language()
+series, language = view_cache.series_of(view.dataset), chart_view.language()
 if not time_series.is_hourly(view.request.period):
     st.caption(t("Clique em um dia de um gráfico para ver só esse dia, hora a hora."))
 chart_view.show(
     {
-        "purchases": period.purchases(found.timeline, language),
-        "amount": period.amount(found.timeline, language),
-        "rate": period.rate(found.timeline, language),
-        "joins": period.joins(found.timeline, language),
-        "weekday_and_hour": period.weekday_and_hour(found.weekdays_and_hours, language),
+        "purchases": period.purchases(series.timeline, language),
+        "amount": period.amount(series.timeline, language),
+        "rate": period.rate(series.timeline, language),
+        "joins": period.joins(series.timeline, language),
+        "weekday_and_hour": period.weekday_and_hour(series.weekdays_and_hours, language),
         "response_codes": period.response_codes(
-            found.response_codes, view.request.rule.approved_codes, language
+            series.response_codes, view.request.rule.approved_codes, language
         ),
         "time_difference": period.time_difference(
-            found.time_difference, found.median_distance, language
+            series.time_difference, series.median_distance, language
         ),
     }
 )

@@ -9,7 +9,7 @@ from lib.ui import customers as marketing
 from lib.ui.i18n import t
 
 view = page.open_page("customers")
-now, place = view_cache.marketing(view.dataset), st.empty()
+now, place = view_cache.marketing_of(view.dataset), st.empty()
 # The figures are there at once; the period before may take as long as this one took.
 with place.container():
     marketing.metrics(now.figures, None)

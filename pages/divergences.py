@@ -11,7 +11,7 @@ from lib.ui.formatting import whole
 from lib.ui.i18n import t
 
 view = page.open_page("divergences")
-counts = view_cache.overview(view.dataset).motivos
+counts = view_cache.overview_of(view.dataset).motivos
 if view.request.rule.name == CARD:
     counts = {name: count for name, count in counts.items() if name != c.FORA_DA_TOLERANCIA}
 with st.grid(len(counts)):

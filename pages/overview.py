@@ -4,7 +4,7 @@ from lib.dashboard import view_cache
 from lib.ui import overview, page, source_check
 
 view = page.open_page("overview")
-figures, books = view_cache.overview(view.dataset), view.dataset.outcome.books
+figures, books = view_cache.overview_of(view.dataset), view.dataset.outcome.books
 overview.notices(view.dataset.outcome.reconciliation)
 overview.metrics(figures, books)
 overview.balance(books)

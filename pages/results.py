@@ -5,7 +5,7 @@ from lib.ui import page, results, tabs
 from lib.ui.i18n import t
 
 site, admission = page.enter("results")
-found = results.choose(site, admission)
+result = results.choose(site, admission)
 tab = tabs.show(
     "parte",
     {
@@ -17,4 +17,4 @@ tab = tabs.show(
     },
 )
 with tab.container:
-    results.show(site, found, tab.name)
+    results.show(site, result, tab.name)

@@ -1,8 +1,8 @@
-"""The dashboard's data sets: each lives once in memory, whoever asks for it and however many do.
+"""The dashboard's data sets: each stands in memory once, for all sessions that show it.
 
-Owns who waits for which extraction (one for all who ask at the same time), what a running one has
-reached, and which data sets leave when the budget is full. A data set is keyed by what was asked
-and by what its readers may see. Knows no screen; failures are told to who waits and not kept.
+Owns the running extractions (one for all sessions that wait for the same data), their progress,
+and the eviction of data sets beyond the memory budget. A data set is keyed by its request and by
+its readers' rights. Failures go to the sessions that wait and are not kept. Knows no screen.
 """
 
 from __future__ import annotations
@@ -31,14 +31,13 @@ if TYPE_CHECKING:
 
 BUDGET_BYTES: Final = 1_200_000_000
 _AT_ONCE: Final = 4
-# Of the budget: an eighth for what is derived from one data set, a quarter for days to build on.
+# Shares of the budget: an eighth for values derived from one data set, a quarter for kept days.
 _DERIVED_SHARE: Final = 8
 _DAYS_SHARE: Final = 4
-# How long a period stays as it is before it is read again unasked: one that reaches recent days,
-# and one that does not.
+# Age at which a period is read again by itself: one that reaches recent days, and any other.
 _STALE_SECONDS: Final = RECENT.total_seconds()
 _SETTLED_SECONDS: Final = SETTLED.total_seconds()
-# What a small derived value counts for, so that they cannot gather without end either.
+# The least size a derived value counts for, so that the number of small ones is limited too.
 _LEAST_BYTES: Final = 1_000
 
 _log: Final = logging.getLogger(__name__)
@@ -46,14 +45,14 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rights:
-    """What a reader may see: readers of equal rights share data. Blank where all see the same."""
+    """A reader's rights; readers of equal rights share data. Blank where all see the same rows."""
 
     reader: str = ""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What makes two data sets the same."""
+    """Identity of a data set."""
 
     request: Request
     rights: Rights
@@ -63,8 +62,8 @@ class Key:
 class Dataset:
     """One extraction, reconciled. ``version`` is new with every extraction and cannot be guessed.
 
-    ``derived`` keeps what is computed from it (orders of rows, found rows) while there is room.
-    ``renewed`` is when it was last read, or tried to be: seconds of the monotonic clock.
+    ``derived`` caches values computed from it, such as orders of rows and matching rows.
+    ``renewed`` is the monotonic time of the last read or attempt, in seconds.
     """
 
     key: Key
@@ -75,17 +74,17 @@ class Dataset:
 
     @property
     def is_settled(self) -> bool:
-        """Whether its last day was long over when it was read."""
+        """True where its last day was long over when it was read."""
         return settled(self.key.request.period.end, self.outcome.extracted_at)
 
     @property
     def size_bytes(self) -> int:
-        """What the frames and row numbers take in memory."""
+        """Memory of the frames and row numbers."""
         return sum(_size(value) for value in vars(self.outcome.reconciliation).values())
 
 
 class Derived:
-    """What is computed from a data set, the least recently used leaving first."""
+    """Values computed from a data set, within a budget; the least recently used is evicted."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
@@ -93,7 +92,7 @@ class Derived:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """What ``compute`` gives for this key, computed again only if it has left."""
+        """The cached value of this key, computed where there is none."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -107,7 +106,7 @@ class Derived:
 
     @property
     def size_bytes(self) -> int:
-        """What the kept arrays take in memory."""
+        """Memory of the cached values."""
         with self._lock:
             return self._size()
 
@@ -124,7 +123,7 @@ class Stage:
 
 
 class Loading:
-    """A running extraction that any number of sessions watch."""
+    """A running extraction, watched by any number of sessions; it is its own `Progress`."""
 
     def __init__(self) -> None:
         self.future: Future[Dataset] = Future()
@@ -147,7 +146,7 @@ Load = Callable[["Settings", Key, Progress], Outcome]
 
 
 class Store:
-    """Data sets by key within a budget of bytes; the least recently used leaves first."""
+    """Data sets by key within a budget of bytes; the least recently used is evicted."""
 
     def __init__(self, load: Load | None = None, budget_bytes: int = BUDGET_BYTES) -> None:
         self._days = Days(budget_bytes // _DAYS_SHARE)
@@ -156,25 +155,25 @@ class Store:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Key, Dataset] = OrderedDict()
         self._loading: dict[Key, Loading] = {}
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._slots = threading.BoundedSemaphore(_AT_ONCE)
 
     def find(self, key: Key) -> Dataset | None:
-        """The data set of this key, if it is here."""
+        """The data set of this key, if it is in memory."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def loading(self, key: Key) -> Loading | None:
-        """The extraction of this key that is under way, if one is."""
+        """The running extraction of this key, if any."""
         with self._lock:
             return self._loading.get(key)
 
     def load(self, settings: Settings, key: Key, *, anew: bool = False) -> Loading:
-        """Begin an extraction of this key, or join the one under way.
+        """Begin an extraction of this key, or join the running one.
 
-        An older data set of the key stays in place until the new one is complete. ``anew`` reads
-        every day of the period, also those that were read lately.
+        The key's older data set stays in place until the new one is complete. ``anew`` reads
+        every day of the period, also those of the day cache.
         """
         if anew:
             self._days.forget(_window(key))
@@ -183,7 +182,7 @@ class Store:
             if running is not None:
                 return running
             loading = self._loading[key] = Loading()
-        # A daemon: a server that is told to stop does not wait for a slow database.
+        # A daemon, so that a server that stops does not wait for a slow database.
         thread = threading.Thread(
             target=self._run, args=(settings, key, loading), name="dataset", daemon=True
         )
@@ -195,17 +194,17 @@ class Store:
         return loading
 
     def renew(self, settings: Settings, dataset: Dataset) -> None:
-        """Begin to read a data set again whose days have had time to change."""
-        life = _SETTLED_SECONDS if dataset.is_settled else _STALE_SECONDS
+        """Begin to read the data set again if it is stale."""
+        lifetime = _SETTLED_SECONDS if dataset.is_settled else _STALE_SECONDS
         with self._lock:
-            if time.monotonic() < dataset.renewed + life:
+            if time.monotonic() < dataset.renewed + lifetime:
                 return
             dataset.renewed = time.monotonic()
         self.load(settings, dataset.key)
 
     @property
     def size_bytes(self) -> int:
-        """What all data sets, and the days to build others on, take in memory."""
+        """Memory of all data sets and kept days."""
         with self._lock:
             return self._size()
 
@@ -217,7 +216,7 @@ class Store:
 
     def _run(self, settings: Settings, key: Key, loading: Loading) -> None:
         try:
-            with self._places:
+            with self._slots:
                 outcome = self._load(settings, key, loading)
                 dataset = Dataset(key, outcome, derived=Derived(self._budget // _DERIVED_SHARE))
             self._keep(dataset)

@@ -1,10 +1,10 @@
-"""The days that were read lately, so that a period moved by a day reads only the days it lacks.
+"""Recently read days, so that a period moved by a day reads only the days it lacks.
 
-Owns which days are kept, for whom, and when they are too old: a day that was over long before it
-was read is settled and stays for half a day while there is room; a recent one expires after
-minutes, as records still arrive. A period put together from several reads has the rows of one
-whole read. Matches nothing. A site with a query file of its own is always read whole: only its
-author knows what the dates in it mean.
+Owns which days are kept, for which reader, and when they expire: a day that was over long before
+it was read is settled and stays for half a day while there is room; a recent one expires after
+minutes, as records still arrive. A period assembled from several reads has the rows of one whole
+read. A site with its own query file is always read whole, as only its author knows what the dates
+in it mean. Matches nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Extract = Callable[..., Extracted]
 
 @dataclass(frozen=True)
 class _Read:
-    """What one extraction gave: its window, its moment, and the days of each row."""
+    """One extraction: its window, its moment, its rows and the day of each row."""
 
     window: Window
     moment: datetime
@@ -51,13 +51,13 @@ class _Read:
     size_bytes: int = field(default=0)
 
     def has(self, day: date, now: datetime) -> bool:
-        """Whether this day was read and may still be believed."""
+        """True where this day was read and has not expired."""
         if not self.window.start <= day <= self.window.end:
             return False
         return now - self.moment < (SETTLED if settled(day, self.moment) else RECENT)
 
     def rows_of(self, days: list[date]) -> Extracted:
-        """The rows of these days; all of them as they are, without a copy."""
+        """The rows of these days, without a copy where that is all of them."""
         wanted = np.array([(day - EPOCH).days for day in days], dtype=np.int32)
         return Extracted(
             _rows(self.extracted.transactions, self.transaction_day, wanted),
@@ -66,7 +66,7 @@ class _Read:
 
 
 class Days:
-    """Reads by merchant and reader within a budget of bytes, the least recently used leaving."""
+    """Kept reads within a budget of bytes; the least recently used is evicted."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Days:
     def read(
         self, settings: Settings, window: Window, progress: Progress
     ) -> tuple[datetime, Extracted]:
-        """The window's rows, and since when the oldest of them may have changed.
+        """The moment of the window's oldest read, and the window's rows.
 
         Raises ExtractionError or ContractError.
         """
@@ -91,22 +91,22 @@ class Days:
         if settings.transactions.query_file or settings.auth_logs.query_file:
             return now, self._extract(settings, window, progress=progress)
         chosen = self._choose(window, now)
-        lacking = [day for day in _days(window) if day not in chosen]
-        for start, end in _runs(lacking):
+        missing = [day for day in _days(window) if day not in chosen]
+        for start, end in _spans(missing):
             part = replace(window, start=start, end=end)
             read = _read(part, now, self._extract(settings, part, progress=progress))
             chosen |= dict.fromkeys(_days(part), read)
             self._keep(read)
-        return min(read.moment for read in chosen.values()), _together(chosen)
+        return min(read.moment for read in chosen.values()), _assembled(chosen)
 
     def forget(self, window: Window) -> None:
-        """Have every day of this window read anew."""
+        """Drop every kept read that overlaps this window."""
         with self._lock:
             self._kept = [read for read in self._kept if not _overlap(read.window, window)]
 
     @property
     def size_bytes(self) -> int:
-        """What the kept reads take in memory; a data set that is one of them shares it."""
+        """Memory of the kept reads; a data set made of a single read shares it."""
         with self._lock:
             return self._size()
 
@@ -114,11 +114,11 @@ class Days:
         return sum(read.size_bytes for read in self._kept)
 
     def _choose(self, window: Window, now: datetime) -> dict[date, _Read]:
-        """The newest read of each day that has one that may be believed."""
+        """The newest read of each day that has one that has not expired."""
         chosen: dict[date, _Read] = {}
         with self._lock:
-            mine = [read for read in self._kept if _overlap(read.window, window)]
-            for read in sorted(mine, key=lambda read: read.moment):
+            candidates = [read for read in self._kept if _overlap(read.window, window)]
+            for read in sorted(candidates, key=lambda read: read.moment):
                 chosen |= {day: read for day in _days(window) if read.has(day, now)}
             used = {id(read) for read in chosen.values()}
             self._kept.sort(key=lambda read: id(read) in used)
@@ -132,7 +132,7 @@ class Days:
 
 
 def settled(day: date, moment: datetime) -> bool:
-    """Whether this day was long over at that moment."""
+    """True where this day was long over at that moment."""
     return day < moment.date() - timedelta(days=SETTLED_DAYS)
 
 
@@ -150,7 +150,7 @@ def _read(window: Window, moment: datetime, extracted: Extracted) -> _Read:
 
 
 def _day_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
-    # The product's own queries ask for dates between two, so that none is without one.
+    # The product's own queries select a range of dates, so that no date is NULL.
     numbers: NDArray[np.int32] = column_arrays.column(frame, name).view(pa.int32()).to_numpy()
     return numbers
 
@@ -160,7 +160,7 @@ def _rows(frame: pd.DataFrame, day: NDArray[np.int32], wanted: NDArray[np.int32]
     return frame if len(at) == len(frame) else _frame(_table(frame).take(pa.array(at)))
 
 
-def _together(chosen: dict[date, _Read]) -> Extracted:
+def _assembled(chosen: dict[date, _Read]) -> Extracted:
     reads = {id(read): read for read in chosen.values()}
     parts = [
         read.rows_of([day for day, other in chosen.items() if other is read])
@@ -175,7 +175,7 @@ def _together(chosen: dict[date, _Read]) -> Extracted:
 
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The frames' rows in one, each column one chunk with one dictionary."""
+    """The frames' rows in one frame, each column one chunk with one dictionary."""
     return _frame(pa.concat_tables(map(_table, frames)).unify_dictionaries().combine_chunks())
 
 
@@ -193,17 +193,17 @@ def _days(window: Window) -> Iterable[date]:
     return (window.start + n * _DAY for n in range((window.end - window.start).days + 1))
 
 
-def _runs(days: list[date]) -> list[tuple[date, date]]:
-    """The days, ascending, as unbroken spans."""
-    runs: list[tuple[date, date]] = []
+def _spans(days: list[date]) -> list[tuple[date, date]]:
+    """The days, ascending, as spans without gaps."""
+    spans: list[tuple[date, date]] = []
     for day in days:
-        if runs and runs[-1][1] + _DAY == day:
-            runs[-1] = (runs[-1][0], day)
+        if spans and spans[-1][1] + _DAY == day:
+            spans[-1] = (spans[-1][0], day)
         else:
-            runs.append((day, day))
-    return runs
+            spans.append((day, day))
+    return spans
 
 
-def _overlap(one: Window, other: Window) -> bool:
-    same = (one.merchant, one.user) == (other.merchant, other.user)
-    return same and one.start <= other.end and other.start <= one.end
+def _overlap(a: Window, b: Window) -> bool:
+    same_rows = (a.merchant, a.user) == (b.merchant, b.user)
+    return same_rows and a.start <= b.end and b.start <= a.end

@@ -1,7 +1,7 @@
-"""Folders of the dashboard's in the temporary place, for its account alone (0700).
+"""The dashboard's temporary folders, for its account alone (0700).
 
-A name says which process the folder is of, so that another can remove what is nobody's any more.
-Knows nothing of what is in them.
+A folder's name has the number of its process, so that a later process can remove the folders of
+those that are gone. Knows nothing of the contents.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ import psutil  # type: ignore[import-untyped]
 EXPORTS: Final = "agregador-exportacao-"
 CLEAR: Final = "agregador-claro-"
 
-_MADE: Final[set[Path]] = set()
+_OWN: Final[set[Path]] = set()
 
 
 def make(prefix: str) -> Path:
-    """A new folder of this process."""
+    """Make a folder of this process."""
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-"))
-    _MADE.add(folder)
+    _OWN.add(folder)
     return folder
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder and what is in it."""
+    """Remove the folder with its contents."""
     shutil.rmtree(folder, ignore_errors=True)
-    _MADE.discard(folder)
+    _OWN.discard(folder)
 
 
 def sweep() -> None:
-    """Remove what processes left behind that are gone; one that is killed has no time to."""
+    """Remove the folders of processes that are gone; a killed one cannot remove its own."""
     for prefix in (EXPORTS, CLEAR):
         for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
             owner = folder.name.removeprefix(prefix).split("-")[0]
-            if owner.isdecimal() and not _living(int(owner), folder):
+            if owner.isdecimal() and not _in_use(int(owner), folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _living(owner: int, folder: Path) -> bool:
-    # In a container the next server has the number of the one before.
-    return folder in _MADE if owner == os.getpid() else psutil.pid_exists(owner)
+def _in_use(owner: int, folder: Path) -> bool:
+    # In a container, the next server has the process number of the one before.
+    return folder in _OWN if owner == os.getpid() else psutil.pid_exists(owner)

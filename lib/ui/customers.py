@@ -38,7 +38,7 @@ def before(view: View) -> Marketing | None:
             )
         )
         return None
-    marketing = view_cache.marketing(found)
+    marketing = view_cache.marketing_of(found)
     if not marketing.figures.purchases:
         st.info(
             t(

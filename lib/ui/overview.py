@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _NEWEST: Final = 5
 _MOST_DAYS: Final = 5
-_MOST_ROWS: Final = 15
-_ROW_PIXELS: Final = 35
+_MOST_ROWS: Final = 14
 _NOTHING: Final = "–"
 
 
@@ -141,8 +140,8 @@ def by_day(days: pd.DataFrame, books: Books) -> None:
         place.dataframe(
             rows,
             hide_index=True,
-            height=min(len(days) + 2, _MOST_ROWS) * _ROW_PIXELS + 3,
-            row_height=_ROW_PIXELS,
+            height=table_cells.height(min(len(days) + 1, _MOST_ROWS)),
+            row_height=table_cells.ROW_PIXELS,
             column_config={h: st.column_config.TextColumn(alignment="right") for h in [*rows][1:]},
         )
 
@@ -155,21 +154,14 @@ def attention(figures: Overview, result: Reconciliation) -> None:
     st.subheader(t("Precisam de alguém"), anchor=False)
     filters = ((c.MOTIVO, (c.APROVADA_SEM_TRANSACAO,)),)
     at = table_query.positions(result, table_schemas.DIVERGENCES, Query(filters=filters))
-    rows = table_cells.formatted(table_schemas.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
-    st.dataframe(
-        rows,
-        hide_index=True,
-        placeholder="",
-        column_order=table_cells.order(rows.column_names),
-        column_config=table_cells.configuration(rows.column_names, ""),
-    )
+    table_cells.draw(table_schemas.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
     more = n(
         "Ver {count} log aprovado sem transação",
         "Ver os {count} logs aprovados sem transação",
         needing,
     )
     if st.button(more):
-        tables.ask(table_schemas.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
+        tables.filter_next(table_schemas.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
         st.switch_page(navigation.path("divergences"))
 
 

@@ -126,14 +126,7 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
     st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4></div>")
     first = pa.array(others[:_MOST_LOGS])
     logs = {name: column_arrays.column(result.auth_logs, name).take(first) for name in _LOG}
-    frame = table_cells.formatted(pa.table(logs))
-    st.dataframe(
-        frame,
-        key="outros_logs_linhas",
-        hide_index=True,
-        placeholder="",
-        column_config=table_cells.configuration(frame.column_names, ""),
-    )
+    table_cells.draw(pa.table(logs), "outros_logs_linhas")
     if len(others) > _MOST_LOGS:
         st.caption(t("Aparecem os primeiros {count}.", count=formatting.whole(_MOST_LOGS)))
 

@@ -1,7 +1,7 @@
-"""What screens show of the results that engines left as Parquet: figures, charts, pages of rows.
+"""Stored results of the engines on the screen: figures, charts, pages of rows.
 
-Read-only. Reads the manifest, and of the files the columns that are counted and the rows on show.
-Results in clear, of other merchants or of a site whose databases keep rows apart stay closed.
+Reads the manifest, the counted columns and the rows on show. Results in clear, of other merchants,
+or of a site with row-level security are not offered.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from lib.analysis.overview import Overview
 from lib.charts import period as charts
 from lib.domain import columns as c
 from lib.domain.errors import AggregatorError
-from lib.engines import parquet_result as engine_results
-from lib.engines import result_index, result_tables
-from lib.ui import chart_view, formatting, guard, overview, query_params, table_cells
+from lib.engines import parquet_result, result_index, result_tables
+from lib.ui import chart_view, formatting, guard, overview, query_params, table_cells, tables
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
@@ -34,10 +33,8 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
-PAGE_ROWS: Final = 50
-_ROW_PIXELS: Final = 35
 _CHOSEN: Final = "resultado"
-# Columns of the files that a screen calls otherwise.
+# Columns that have another name on a screen than in the files.
 _NAMES: Final = {
     result_tables.WITHOUT_LOG: {c.MOTIVO: c.MOTIVO_SEM_LOG},
     result_tables.DUPLICATES: {c.SOBREVIVENTE_VIRTUAL: c.VIRTUAL_MANTIDO},
@@ -53,23 +50,23 @@ _Words = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def choose(site: Site, admission: Admission) -> Result:
-    """The result that the reader picks of those they may see; stops where there is none."""
-    found = {result.version: result for result in _readable(site, admission)}
-    if not found:
+    """The result that the reader picks of those they may see; stops the page without any."""
+    results = {result.version: result for result in _readable(site, admission)}
+    if not results:
         st.info(t("Nenhum resultado de execução grande para mostrar."))
         st.stop()
-    query_params.restore(_CHOSEN, _CHOSEN, lambda texts: texts[0] if texts[0] in found else None)
-    if st.session_state.get(_CHOSEN) not in found:
-        st.session_state[_CHOSEN] = next(iter(found))
+    query_params.restore(_CHOSEN, _CHOSEN, lambda texts: texts[0] if texts[0] in results else None)
+    if st.session_state.get(_CHOSEN) not in results:
+        st.session_state[_CHOSEN] = next(iter(results))
     with st.sidebar:
         st.selectbox(
             t("Resultado a mostrar"),
-            list(found),
-            format_func=lambda version: _named(found[version]),
+            list(results),
+            format_func=lambda version: _title(results[version]),
             key=_CHOSEN,
             persist_state="session",
         )
-    chosen = found[st.session_state[_CHOSEN]]
+    chosen = results[st.session_state[_CHOSEN]]
     query_params.publish({_CHOSEN: chosen.version})
     st.caption(
         t(
@@ -84,86 +81,70 @@ def choose(site: Site, admission: Admission) -> Result:
     return chosen
 
 
-def show(site: Site, found: Result, part: str) -> None:
-    """The summary of a result, or one of its tables."""
+def show(site: Site, result: Result, part: str) -> None:
+    """Draw the summary of a result, or one of its tables."""
     if part in result_tables.NAMES:
-        st.fragment(_table)(site, found, part)
+        st.fragment(_table)(site, result, part)
     else:
-        with _in_place():
-            _summary(site, found)
+        with _reading():
+            _summary(site, result)
 
 
-def _summary(site: Site, found: Result) -> None:
-    """The figures, the books and the charts by day."""
-    guard.note_result(site, found, "", "")
-    days = found.days[found.days["day"].notna()]
+def _summary(site: Site, result: Result) -> None:
+    """Draw the figures, the books and the charts by day."""
+    guard.note_result(site, result, "", "")
+    days = result.days[result.days["day"].notna()]
     figures = Overview(
         transactions=tuple(map(int, days["transactions"])),
         consolidated=tuple(map(int, days["consolidated"])),
         divergences=tuple(map(int, days["divergences"])),
         amount=tuple(days["amount_consolidated"]),
-        motivos=found.motivos,
+        motivos=result.motivos,
         latest_transaction=None,
         latest_log=None,
         days_without_transactions=(),
         days_without_logs=(),
     )
-    overview.metrics(figures, found.books)
-    overview.balance(found.books)
-    language, timeline = chart_view.language(), _timeline(str(found.folder), found.version)
+    overview.metrics(figures, result.books)
+    overview.balance(result.books)
+    language, timeline = chart_view.language(), _timeline(str(result.folder), result.version)
     drawn = {
         "purchases": charts.purchases(timeline, language),
         "amount": charts.amount(timeline, language),
         "rate": charts.rate(timeline, language),
         "joins": charts.joins(timeline, language),
-        "response_codes": charts.response_codes(found.codes, found.rule.approved_codes, language),
+        "response_codes": charts.response_codes(result.codes, result.rule.approved_codes, language),
     }
-    # A day's click would ask the databases for that day.
+    # A click on a day would read that day from the databases.
     chart_view.show({f"resultado_{key}": replace(chart, days=()) for key, chart in drawn.items()})
 
 
-def _table(site: Site, found: Result, name: str) -> None:
-    """One table, fifty rows at a time, with its filters."""
-    guard.recheck()  # only this fragment runs again where somebody filters or turns a page
-    wanted = _filters(found, name)
-    guard.note_result(site, found, name, "; ".join(f"{k}={','.join(v)}" for k, v in wanted))
-    with _in_place():
-        counts = _counts(str(found.folder), found.version, name, wanted)
+def _table(site: Site, result: Result, name: str) -> None:
+    """Draw one table, fifty rows at a time, with its filters."""
+    guard.recheck()  # a filter or another page runs only this fragment again
+    wanted = _filters(result, name)
+    guard.note_result(site, result, name, "; ".join(f"{k}={','.join(v)}" for k, v in wanted))
+    with _reading():
+        counts = _counts(str(result.folder), result.version, name, wanted)
     rows = sum(counts)
-    pages, key = max(1, -(-rows // PAGE_ROWS)), f"resultado_{name}_pagina"
-    number = min(st.session_state.get(key, 1), pages)
-    if number != st.session_state.get(key, 1):
-        st.session_state[key] = number
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.text(n("{count} linha", "{count} linhas", rows))
-        if pages > 1:
-            st.pagination(pages, key=key, width=340, persist_state="session")
+    total = n("{count} linha", "{count} linhas", rows)
+    number = tables.turn_pages(f"resultado_{name}_pagina", rows, total)
     if not rows:
         st.info(t("Nenhuma linha com esta busca e estes filtros."))
         return
-    start = (number - 1) * PAGE_ROWS
-    with _in_place():
+    start, count = (number - 1) * tables.PAGE_ROWS, tables.PAGE_ROWS
+    with _reading():
         if wanted:
-            page = found.found(name, _expression(wanted), start, PAGE_ROWS, counts)
+            page = result.found(name, _expression(wanted), start, count, counts)
         else:
-            page = found.page(name, start, PAGE_ROWS)
-    names = [_called(name, column) for column in page.column_names]
-    shown = table_cells.formatted(page.rename_columns(names))
-    st.dataframe(
-        shown,
-        key=f"resultado_{name}_linhas",
-        hide_index=True,
-        height=(len(shown) + 1) * _ROW_PIXELS + 3,
-        row_height=_ROW_PIXELS,
-        column_order=table_cells.order(names),
-        column_config=table_cells.configuration(names, ""),
-        placeholder="",
-    )
+            page = result.page(name, start, count)
+    names = [_screen_name(name, column) for column in page.column_names]
+    table_cells.draw(page.rename_columns(names), f"resultado_{name}_linhas", full_height=True)
 
 
 @contextmanager
-def _in_place() -> Iterator[None]:
-    """Say so where a newer result took the place of the files being read, or they stay closed."""
+def _reading() -> Iterator[None]:
+    """Stop the page with a sentence where the files were replaced or cannot be read."""
     try:
         yield
     except FileNotFoundError:
@@ -174,33 +155,24 @@ def _in_place() -> Iterator[None]:
         st.stop()
 
 
-def _filters(found: Result, name: str) -> _Words:
-    """Draw them; what is chosen, by column."""
+def _filters(result: Result, name: str) -> _Words:
+    """Draw the table's filters and return the chosen words by column."""
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for column, words in _FILTERED[name].items():
-            known, called = words or tuple(found.codes["code"]), _called(name, column)
-            said = {word: table_cells.written(called, word) or t("(em branco)") for word in known}
-            picked = st.multiselect(
-                table_cells.label(called),
-                known,
-                key=f"resultado_{name}_{column}",
-                format_func=said.__getitem__,
-                placeholder=t("Todos"),
-                width=240,
-                persist_state="session",
-            )
+            known, key = words or tuple(result.codes["code"]), f"resultado_{name}_{column}"
+            picked = tables.choose_words(_screen_name(name, column), known, key, 240)
             if picked:
                 chosen.append((column, tuple(sorted(picked))))
     return tuple(chosen)
 
 
-def _called(name: str, column: str) -> str:
+def _screen_name(name: str, column: str) -> str:
     return _NAMES.get(name, {}).get(column, column)
 
 
 def _expression(wanted: _Words) -> Any:
-    """The rows that have one of the words in each column; a blank word is for NULL as well."""
+    """The rows that have one of the words in each column; a blank word stands for NULL too."""
 
     def either(name: str, words: tuple[str, ...]) -> Any:
         field = pc.field(name)
@@ -212,53 +184,53 @@ def _expression(wanted: _Words) -> Any:
 def _readable(site: Site, admission: Admission) -> list[Result]:
     if site.demo or site.settings.row_level_security:
         return []
-    found = [_opened(folder, _stamp(folder)) for folder in result_index.folders(site.settings)]
-    return [r for r in found if r and not r.clear and r.merchant in admission.merchants]
+    results = [_opened(folder, _stamp(folder)) for folder in result_index.folders(site.settings)]
+    return [r for r in results if r and not r.clear and r.merchant in admission.merchants]
 
 
 def _stamp(folder: Path) -> object:
     try:
-        told = (folder / result_index.MANIFEST).stat()
+        status = (folder / result_index.MANIFEST).stat()
     except OSError:
         return None
-    return told.st_mtime_ns, told.st_ino
+    return status.st_mtime_ns, status.st_ino
 
 
 @lru_cache(maxsize=result_index.MOST)
 def _opened(folder: Path, stamp: object) -> Result | None:
     """The result of this manifest, None where it cannot be read."""
     try:
-        return engine_results.open_result(folder)
+        return parquet_result.open_result(folder)
     except AggregatorError:
         return None
 
 
-def _named(found: Result) -> str:
-    period = formatting.span(found.period.start, found.period.end)
-    return f"{found.merchant_name} · {period} · {found.rule.name}"
+def _title(result: Result) -> str:
+    period = formatting.span(result.period.start, result.period.end)
+    return f"{result.merchant_name} · {period} · {result.rule.name}"
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def _counts(folder: str, version: str, name: str, wanted: _Words) -> tuple[int, ...]:
-    found = _opened_again(folder, version)
+    result = _reopened(folder, version)
     if wanted:
-        return found.counts(name, _expression(wanted))
-    return tuple(piece.rows for piece in found.pieces[name])
+        return result.counts(name, _expression(wanted))
+    return tuple(piece.rows for piece in result.pieces[name])
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def _timeline(folder: str, version: str) -> pd.DataFrame:
-    """As `series.timeline`, out of the manifest and two columns of the consolidated rows."""
-    found = _opened_again(folder, version)
-    days = found.days[found.days["day"].notna()].reset_index(drop=True)
-    joins = found.joins()
-    good, without = days["consolidated"].to_numpy(), days["without_log"].to_numpy()
+    """`time_series.timeline` from the manifest and two columns of the consolidated rows."""
+    result = _reopened(folder, version)
+    days = result.days[result.days["day"].notna()].reset_index(drop=True)
+    joins = result.joins()
+    consolidated, without_log = days["consolidated"].to_numpy(), days["without_log"].to_numpy()
     columns: dict[str, Any] = {
         "at": pd.to_datetime(days["day"]),
-        "consolidated": good,
+        "consolidated": consolidated,
         "divergences": days["divergences"].to_numpy(),
-        "without_log": without,
-        "rate": time_series.share(good, good + without),
+        "without_log": without_log,
+        "rate": time_series.share(consolidated, consolidated + without_log),
         "amount": days["amount_consolidated"],
     }
     for name, word in (("fisico", c.FISICO), ("virtual", c.VIRTUAL)):
@@ -268,9 +240,9 @@ def _timeline(folder: str, version: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _opened_again(folder: str, version: str) -> Result:
-    """Raises FileNotFoundError where another version is there by now."""
-    found = engine_results.open_result(Path(folder))
-    if found.version != version:
+def _reopened(folder: str, version: str) -> Result:
+    """The result. Raises FileNotFoundError where another version has replaced it."""
+    result = parquet_result.open_result(Path(folder))
+    if result.version != version:
         raise FileNotFoundError
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""The cells of a table's page as the reader's language writes them, and what its headers say."""
+"""Rows of a table as text in the reader's language, with their headers, widths and tooltips."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from lib.domain import columns as c
 from lib.ui import formatting
 from lib.ui.i18n import language, t
 
-# A page has hundreds of values; the language is asked for once a column.
+ROW_PIXELS: Final = 35
+# A page has hundreds of values, so the language is looked up once a column.
 _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.DATA_TRANSA: formatting.day,
     c.DATA: formatting.day,
@@ -23,13 +24,13 @@ _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.VLR_TOTAL: formatting.money,
     c.DIF_SEGUNDOS: lambda value, spoken: formatting.whole(int(value), spoken),
     c.DES_CNPJ_REDUZIDO: lambda value, _: formatting.cnpj(value),
-    # Words that no sheet has; a sheet's own stay as they are there.
+    # Only words that no sheet has are translated.
     c.MOTIVO_SEM_LOG: lambda value, _: t(value),
     c.MANTIDA: lambda value, _: t(value),
     c.POR_QUE: lambda value, _: t(value),
 }
 _TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
-# What is long, or the same in every row, stands where a narrow screen ends.
+# Long columns, and those with one value, come last: a narrow screen cuts them off.
 _AT_THE_END: Final = (c.DES_LOG, c.DES_CNPJ_REDUZIDO)
 _WIDTHS: Final = {
     c.NUM_CPF: 100,
@@ -49,8 +50,39 @@ _ARROW_WIDTH: Final = 18
 _SHORT: Final = 500
 
 
+def draw(
+    rows: pa.Table,
+    key: str | None = None,
+    sort: str = "",
+    *,
+    full_height: bool = False,
+    **options: Any,
+) -> Any:
+    """Draw a few rows as a table and return its selection event.
+
+    ``sort`` is the column that they are sorted by, after a minus where they descend.
+    """
+    names = rows.column_names
+    if full_height:
+        options |= {"height": height(len(rows)), "row_height": ROW_PIXELS}
+    return st.dataframe(
+        formatted(rows),
+        key=key,
+        hide_index=True,
+        placeholder="",
+        column_order=_order(names),
+        column_config=_configuration(names, sort),
+        **options,
+    )
+
+
+def height(rows: int) -> int:
+    """The pixels of a table with so many rows, its header and its border."""
+    return (rows + 1) * ROW_PIXELS + 3
+
+
 def formatted(rows: pa.Table) -> pa.Table:
-    """A few rows as text, blank where there is nothing."""
+    """The rows as text, NULL as a blank."""
     return pa.table({name: _texts(name, rows.column(name)) for name in rows.column_names})
 
 
@@ -74,13 +106,13 @@ def written(name: str, value: Any) -> str:
 
 
 def label(name: str) -> str:
-    """What a column is called: the sheet's own name, for those it has."""
+    """The heading of a column: the sheet's own name, for those it has."""
     return _labels(language()).get(name, name)
 
 
 @lru_cache(maxsize=4)
 def _labels(_: str) -> dict[str, str]:
-    """The labels in the language of the reader, who is the one at hand."""
+    """The headings, cached by language."""
     return {
         c.MOTIVO_SEM_LOG: t("motivo"),
         c.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
@@ -89,34 +121,30 @@ def _labels(_: str) -> dict[str, str]:
     }
 
 
-def order(names: list[str]) -> list[str]:
-    """The columns as a screen shows them."""
+def _order(names: list[str]) -> list[str]:
+    """The columns in the order of a screen."""
     ending = [name for name in _AT_THE_END if name in names]
     return [name for name in names if name not in ending] + ending
 
 
-def configuration(names: Iterable[str], order: str) -> dict[str, Any]:
-    """How the columns of a page are shown; the arrow says which way they are sorted."""
-    arrows = {order: " ▲"} if not order.startswith("-") else {order[1:]: " ▼"}
+def _configuration(names: Iterable[str], sort: str) -> dict[str, Any]:
+    """Headings, widths, tooltips and alignment; an arrow marks the sorted column."""
+    arrows = {sort: " ▲"} if not sort.startswith("-") else {sort[1:]: " ▼"}
     widths = {n: width + (_ARROW_WIDTH if n in arrows else 0) for n, width in _WIDTHS.items()}
     return {
         name: st.column_config.TextColumn(
             label(name) + arrows.get(name, ""),
             width=widths.get(name),
-            help=explanation(name),
+            help=_explanations(language()).get(name),
             alignment="right" if name in _TO_THE_RIGHT else None,
         )
         for name in names
     }
 
 
-def explanation(name: str) -> str | None:
-    """What a column holds, for the reader who meets it first."""
-    return _explanations(language()).get(name)
-
-
 @lru_cache(maxsize=4)
 def _explanations(_: str) -> dict[str, str]:
+    """The columns' tooltips, cached by language."""
     return {
         c.NUM_CPF: t("CPF do titular; só os seis dígitos do meio aparecem."),
         c.NUM_CARTAO: t("Cartão; aparecem os seis primeiros e os quatro últimos dígitos."),

@@ -1,7 +1,7 @@
-"""A long table, fifty rows at a time: search, filters, order, totals, a selected row's details.
+"""Long tables, fifty rows at a time: search, filters, order, totals, details of a selected row.
 
-Only the page on show is ever formatted or sent. The header of a column sorts by it. What is asked
-is in the address; the rows found and their order stay beside the data set.
+Only the page on show is formatted and sent. A click on a column's header sorts by it. The query is
+in the address; the matching rows and their order are cached with the data set.
 """
 
 from __future__ import annotations
@@ -14,22 +14,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib.analysis import table_query
+from lib.analysis import table_query, table_schemas
 from lib.analysis.table_query import Query
-from lib.ui import formatting, guard, query_params, table_cells, table_labels
+from lib.domain import columns as c
+from lib.ui import formatting, guard, query_params, table_cells
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lib.analysis.table_schemas import Table
     from lib.dashboard.dataset_store import Dataset
     from lib.domain.reconciliation import Reconciliation
 
 PAGE_ROWS: Final = 50
-_ROW_PIXELS: Final = 35
+_PAGINATION_WIDTH: Final = 340
 _MOST_VALUES: Final = 200
 
 Detail = Callable[["Reconciliation", int], None]
-"""Draws what is known of the row at this position of the table."""
+"""Draws the details of the row at this position of the table."""
 
 
 def show(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Detail) -> None:
@@ -37,17 +40,50 @@ def show(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Deta
     st.fragment(_draw)(dataset, table, filtered, detail)
 
 
-def ask(table: Table, name: str, words: list[str]) -> None:
-    """Have the table filtered by these words of a column when it is next drawn."""
+def filter_next(table: Table, name: str, words: list[str]) -> None:
+    """Filter the table by these words of a column when it is next drawn."""
     key = _Keys(table.name)
     st.session_state[key[name]] = words
     st.session_state[key["busca"]] = ""
     _first_page(key)
 
 
+def choose_words(
+    name: str, words: Sequence[str], key: str, width: int, **callback: Any
+) -> list[str]:
+    """Draw the box that filters a column by its words and return the chosen ones."""
+    # Labels are looked up here, while the reader's language is known.
+    texts = {word: table_cells.written(name, word) or t("(em branco)") for word in words}
+    return st.multiselect(
+        table_cells.label(name),
+        words,
+        key=key,
+        format_func=texts.__getitem__,
+        placeholder=t("Todos"),
+        width=width,
+        persist_state="session",
+        **callback,
+    )
+
+
+def turn_pages(key: str, rows: int, total: str, hint: str = "") -> int:
+    """Draw the total, a hint, and the pagination of so many rows; return the page's number."""
+    pages = max(1, -(-rows // PAGE_ROWS))
+    number: int = min(st.session_state.get(key, 1), pages)
+    if number != st.session_state.get(key):
+        st.session_state[key] = number
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.text(total)
+        if rows and hint:
+            st.caption(hint)
+        if pages > 1:
+            st.pagination(pages, key=key, width=_PAGINATION_WIDTH, persist_state="session")
+    return number
+
+
 @dataclass(frozen=True)
 class _Keys:
-    """Where a table's widgets keep their values, in the session and in the address."""
+    """The keys of a table's widgets, in the session and in the address."""
 
     table: str
 
@@ -56,7 +92,7 @@ class _Keys:
 
 
 def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Detail) -> None:
-    guard.recheck()  # only this fragment runs again where somebody searches
+    guard.recheck()  # a search runs only this fragment again
     key = _Keys(table.name)
     words = {name: _words(dataset, table, name) for name in filtered}
     _restore(key, table, words)
@@ -67,44 +103,30 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
 
 
 def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
-    """Draw the page on show: all that runs again where somebody turns it or selects a row."""
+    """Draw the page on show: the part that runs again for another page or a selected row."""
     guard.recheck()
     key = _Keys(table.name)
     if (st.session_state.get(key["ordem"]) or "") != _order(query):
-        st.rerun()  # a header was clicked; what says the order is drawn outside of here
+        st.rerun()  # a header was clicked; the order's box is drawn outside this fragment
     result = dataset.outcome.reconciliation
     at = dataset.derived.get(
         (table.name, query),
         lambda: table_query.positions(result, table, query, dataset.derived.get),
     )
-    if _asks(query):
+    if _restricts(query):
         filters = "; ".join(f"{name} = {', '.join(values)}" for name, values in query.filters)
         guard.note_search(table.name, dataset, query.search, filters)
-    pages = max(1, -(-len(at) // PAGE_ROWS))
-    number = min(st.session_state.get(key["pagina"], 1), pages)
-    if number != st.session_state.get(key["pagina"]):
-        st.session_state[key["pagina"]] = number
+    hint = t("Marque uma linha, à esquerda, para ver os detalhes.")
+    number = turn_pages(key["pagina"], len(at), _total(dataset, table, query, at), hint)
     query_params.publish({key["pagina"]: str(number) if number > 1 else None})
-
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.text(_total(dataset, table, query, at))
-        if len(at):
-            st.caption(t("Marque uma linha, à esquerda, para ver os detalhes."))
-        if pages > 1:
-            st.pagination(pages, key=key["pagina"], width=340, persist_state="session")
+    title, empty = _labels()[table.name]
     if not len(at):
-        st.info(
-            t("Nenhuma linha com esta busca e estes filtros.")
-            if _asks(query)
-            else table_labels.none(table)
-        )
+        st.info(t("Nenhuma linha com esta busca e estes filtros.") if _restricts(query) else empty)
         return
     shown = at[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
     selected = _rows(key, dataset, table, query, shown)
     if selected is not None:
-        draw = st.dialog(
-            table_labels.title(table), width="large", on_dismiss=partial(_unselect, key)
-        )(detail)
+        draw = st.dialog(title, width="large", on_dismiss=partial(_unselect, key))(detail)
         draw(result, int(shown[selected]))
 
 
@@ -135,7 +157,7 @@ def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> Non
         query_params.restore(key[name], key[name], partial(_among, known))
         chosen = st.session_state.get(key[name])
         if chosen:
-            st.session_state[key[name]] = [word for word in chosen if word in known]
+            st.session_state[key[name]] = _among(known, chosen)
 
 
 def _among(known: tuple[str, ...], texts: list[str]) -> list[str]:
@@ -143,44 +165,62 @@ def _among(known: tuple[str, ...], texts: list[str]) -> list[str]:
 
 
 def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> None:
-    # Labels are looked up here, while the reader's language is known.
-    blank = t("(em branco)")
     orders = {"": t("Data e hora")}
     for name in table.columns:
         orders |= {name: f"{name} ▲", f"-{name}": f"{name} ▼"}
+    to_first_page: dict[str, Any] = {"on_change": _first_page, "args": (key,)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
             t("Buscar"),
             key=key["busca"],
-            placeholder=table_labels.placeholder(table),
+            placeholder=_placeholder(table),
             on_change=_search,
             args=(key,),
             width=270,
             persist_state="session",
         )
         for name, known in words.items():
-            said = {word: table_cells.written(name, word) or blank for word in known}
-            st.multiselect(
-                table_cells.label(name),
-                known,
-                key=key[name],
-                format_func=said.__getitem__,
-                placeholder=t("Todos"),
-                on_change=_first_page,
-                args=(key,),
-                width=180,
-                persist_state="session",
-            )
+            choose_words(name, known, key[name], 180, **to_first_page)
         st.selectbox(
             t("Ordenar por"),
             list(orders),
             key=key["ordem"],
             format_func=orders.__getitem__,
-            on_change=_first_page,
-            args=(key,),
             width=200,
             persist_state="session",
+            **to_first_page,
         )
+
+
+def _placeholder(table: Table) -> str:
+    """The columns that a search reads, in words."""
+    if table.side == "auth_logs":
+        return t("Cartão, código ou texto do log")
+    if c.DES_LOG in table.columns:
+        return t("CPF, cartão, código ou texto do log")
+    return t("CPF ou cartão")
+
+
+def _labels() -> dict[str, tuple[str, str]]:
+    """Of each table, the title of a row's details and the sentence of an empty table."""
+    return {
+        table_schemas.CONSOLIDATED.name: (
+            t("Transação e log"),
+            t("Nenhuma transação consolidada neste período."),
+        ),
+        table_schemas.DIVERGENCES.name: (
+            t("Log divergente"),
+            t("Nenhuma divergência neste período."),
+        ),
+        table_schemas.WITHOUT_LOG.name: (
+            t("Transação sem log"),
+            t("Nenhuma transação sem log neste período."),
+        ),
+        table_schemas.DUPLICATES.name: (
+            t("Duplicata removida"),
+            t("Nenhuma duplicata removida neste período."),
+        ),
+    }
 
 
 def _query(key: _Keys, words: dict[str, tuple[str, ...]]) -> Query:
@@ -194,7 +234,7 @@ def _query(key: _Keys, words: dict[str, tuple[str, ...]]) -> Query:
     )
 
 
-def _asks(query: Query) -> bool:
+def _restricts(query: Query) -> bool:
     return bool(query.search or query.filters)
 
 
@@ -214,12 +254,12 @@ def _order(query: Query) -> str:
 
 
 def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> str:
+    result = dataset.outcome.reconciliation
     count = n("{count} linha", "{count} linhas", len(at))
-    if _asks(query):
-        of = formatting.whole(len(table.row_numbers(dataset.outcome.reconciliation)))
+    if _restricts(query):
+        of = formatting.whole(len(table.row_numbers(result)))
         count = t("{count} de {of}", count=count, of=of)
     if table.side == "transactions":
-        result = dataset.outcome.reconciliation
         total = dataset.derived.get(
             ("amount", table.name, query), lambda: table_query.amount(result, table, at)
         )
@@ -228,27 +268,23 @@ def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> str:
 
 
 def _rows(key: _Keys, dataset: Dataset, table: Table, query: Query, shown: Any) -> int | None:
-    """Draw the page and return the selected row's place in it."""
-    frame = table_cells.formatted(table.page(dataset.outcome.reconciliation, shown))
+    """Draw the page and return the selected row's position in it."""
     # No selection outlives the rows it was made in.
     rows_on_show = (dataset.version, query, int(shown[0]))
     if st.session_state.get(key["vista"]) != rows_on_show:
         st.session_state[key["vista"]] = rows_on_show
         _unselect(key)
-    event = st.dataframe(
-        frame,
-        key=key["linhas"],
-        hide_index=True,
-        height=(len(frame) + 1) * _ROW_PIXELS + 3,
-        column_order=table_cells.order(frame.column_names),
-        column_config=table_cells.configuration(frame.column_names, _order(query)),
-        on_select=partial(_sort_by_header, key, tuple(frame.column_names)),
+    page = table.page(dataset.outcome.reconciliation, shown)
+    event = table_cells.draw(
+        page,
+        key["linhas"],
+        _order(query),
+        full_height=True,
+        on_select=partial(_sort_by_header, key, tuple(page.column_names)),
         selection_mode=["single-row", "single-column"],
-        row_height=_ROW_PIXELS,
-        placeholder="",
     )
     rows = event.selection.rows
-    return int(rows[0]) if rows and rows[0] < len(frame) else None
+    return int(rows[0]) if rows and rows[0] < len(page) else None
 
 
 def _unselect(key: _Keys) -> None:
@@ -256,10 +292,10 @@ def _unselect(key: _Keys) -> None:
 
 
 def _sort_by_header(key: _Keys, names: tuple[str, ...]) -> None:
-    """What a click on a header does: that column's order, or the other way round.
+    """Sort by the clicked header's column, or reverse its order.
 
     The browser marks a header at one click and unmarks it at the next, or marks it again where new
-    rows have unmarked it in between; all are a click. A row that is ticked is none.
+    rows have unmarked it in between; all are a click. A ticked row is none.
     """
     selection = st.session_state[key["linhas"]].selection
     marked = tuple(selection.columns)

@@ -1,4 +1,4 @@
-"""Tabs of which only the open one is computed, and which the address remembers."""
+"""Tabs whose content is computed only while open; the open one is in the address."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tab:
-    """The open tab: its name in the address, and where its content goes."""
+    """The open tab: its name in the address, and the container of its content."""
 
     name: str
     container: DeltaGenerator
 
 
 def show(name: str, labels: dict[str, str]) -> Tab:
-    """Draw tabs of these names (in the address under ``name``) and labels; return the open one."""
+    """Draw tabs by name and label and return the open one, which the address has as ``name``."""
     key = f"aba_{name}"
     query_params.restore(name, key, lambda texts: labels.get(texts[0]))
     containers = st.tabs(list(labels.values()), key=key, on_change="rerun")
