@@ -1,1 +1,1 @@
-"""How fast and in how much memory: each module is run alone and ends in one line of figures."""
+"""Time and memory benchmarks. Run each module alone; it ends with one line of figures."""

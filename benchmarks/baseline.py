@@ -1,6 +1,6 @@
-"""The job as one would write it by hand: two reads, two merges, one workbook.
+"""The baseline, as written by hand: two reads, two merges, one workbook.
 
-Takes the product's configuration file and default queries, and nothing else of the product.
+Uses the product's configuration file and default queries, and nothing else of it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The benchmarks' databases: N transactions and N logs of one merchant, on two embedded servers.
 
 Five records a card, two of them with the card's virtual number (half of those stored with a
-prefix); one record in a hundred twice. A card in twenty has no log, and as many logs are of cards
-that nobody has. Hot data put half the records on a hundredth of the cards. The servers stay under
-`.bench/`, a pair of databases a size, and are filled once. Times nothing.
+prefix); one record in a hundred is duplicated. One card in twenty has no log, and as many logs are
+of unknown cards. Hot data put half of the records on a hundredth of the cards. The servers stay
+under `.bench/`, with one pair of databases a size, filled once. Measures nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _VERSION: Final = "3"
 _SETTINGS: Final = "fsync = off\nmax_wal_size = 4GB"
 _STAMP: Final = "SELECT obj_description('public'::regnamespace, 'pg_namespace')"
 
-# Record i of a set of cards is number i / cards % 5 of card i % cards; the twin of a purchase
-# repeats the record before it on its card. Both sides derive everything from i.
+# Record i of a set of cards is number i / cards % 5 of card i % cards; a duplicate repeats the
+# record before it on its card. Both sides derive everything from i.
 _RECORDS: Final = """
 CREATE TEMPORARY TABLE records AS
 SELECT i, card, slot,
@@ -110,7 +110,7 @@ class DataSet:
 
 
 def prepare(rows: int, *, hot: bool = False) -> DataSet:
-    """Start the servers, held until this process ends, and fill this pair where it is not."""
+    """Start the servers until this process ends, and fill this pair of databases if it is empty."""
     FOLDER.mkdir(mode=0o755, exist_ok=True)
     (FOLDER / ".gitignore").write_text("*\n")
     name = f"bench_{rows}{'_hot' if hot else ''}"
@@ -144,7 +144,7 @@ def _fill(side: servers.Side, source: dict[str, Any], rows: int, hot: bool) -> N
             cursor.execute("COMMENT ON SCHEMA public IS %s", (_VERSION,))
         connection.autocommit = True
         with connection.cursor() as cursor:
-            # Otherwise the first reader, whoever that is, pays for the visibility of every row.
+            # Otherwise the first reader pays for setting the visibility of every row.
             cursor.execute("VACUUM (FREEZE, ANALYZE)")
             cursor.execute("CHECKPOINT")
 

@@ -1,4 +1,4 @@
-"""A number for all cells of a table, whatever the order of its rows. Times nothing."""
+"""A digest of all cells of a table, independent of the order of its rows. Measures nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One run of one engine in a process of its own: what `benchmarks.engines` starts.
+"""One run of one engine in its own process, started by `benchmarks.engines`.
 
-Loads little, as the workers of the chunked engine, which load it too, begin beside this process.
+Imports little: the workers of the chunked engine import this module too.
 """
 
 from __future__ import annotations

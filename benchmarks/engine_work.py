@@ -1,8 +1,8 @@
-"""What one run of one engine takes, measured from within its process.
+"""The cost of one run of one engine, measured from within its process.
 
-Prints one JSON object: seconds from the start of this process to the Parquet result (in memory it
-is written by the same functions), and to the end of the matching alone; processor seconds and peak
-memory of this process and of its largest worker, counts and digests.
+Prints one JSON object: seconds from the start of this process to the Parquet result (which the
+memory engine writes with the same functions) and to the end of the matching; processor seconds and
+peak memory of this process and of its largest worker; counts and digests.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _PIECE = 500_000
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Run once and say what it cost."""
-    # Spark's workers load it by themselves.
+    """Run once and print the cost."""
+    # Spark's workers load the configuration themselves.
     os.environ[loader.FILE_VARIABLE] = str(options.config)
     table = tomllib.loads(options.config.read_text())["aggregator"]
     engine = {
@@ -51,32 +51,32 @@ def measure(options: argparse.Namespace) -> None:
         "staging_dir": str(options.folder / "staging"),
     }
     settings = loader.from_values(table | {"engine": engine}, str(options.config), {})
-    asked = defaults.request(
+    request = defaults.request(
         settings, defaults.local_today(settings), start=START, end=END, rule=options.rule
     )
     with _Family() as family:
         if options.engine == "memory":
-            matched, counts, pieces = _in_memory(settings, asked, options.folder)
+            matched, counts, pieces = _in_memory(settings, request, options.folder)
         else:
-            matched, counts, pieces = _by_engine(options.engine, settings, asked, options.folder)
+            matched, counts, pieces = _by_engine(options.engine, settings, request, options.folder)
         seconds = _since_start()
     own = resource.getrusage(resource.RUSAGE_SELF)
-    told = {
+    report = {
         "seconds": seconds,
         "matched_seconds": matched,
         "cpu_seconds": own.ru_utime + own.ru_stime + sum(family.cpu.values()),
         "driver_mb": own.ru_maxrss / 1024,
         "worker_mb": max(family.peak_mb.values(), default=0.0),
         "counts": counts,
-        "digests": {name: digests.of(found) for name, found in pieces.items()},
+        "digests": {name: digests.of(tables) for name, tables in pieces.items()},
     }
-    print(json.dumps(told))
+    print(json.dumps(report))
 
 
 class _Family:
-    """Watches the processes below this one: processor seconds and peak memory of each.
+    """Watch the child processes: processor seconds and peak memory of each.
 
-    The system keeps each one's peak; only what happens in its last tenth of a second is missed.
+    The system keeps each peak; only the last tenth of a second of a process is missed.
     """
 
     def __init__(self) -> None:
@@ -98,9 +98,9 @@ class _Family:
         while not self._over.wait(0.1):
             with suppress(psutil.Error):
                 for process in me.children(recursive=True):
-                    self._look(process)
+                    self._record(process)
 
-    def _look(self, process: psutil.Process) -> None:
+    def _record(self, process: psutil.Process) -> None:
         with suppress(psutil.Error, OSError):
             times = process.cpu_times()
             self.cpu[process.pid] = times.user + times.system
@@ -109,12 +109,12 @@ class _Family:
                 self.peak_mb[process.pid] = int(peak[1]) / 1024
 
 
-_Found = tuple[float, dict[str, int], dict[str, "Iterator[pa.Table]"]]
-"""Seconds to the end of the matching, and of each table the rows and the rows in pieces."""
+_Answer = tuple[float, dict[str, int], dict[str, "Iterator[pa.Table]"]]
+"""Seconds to the end of the matching; the row count and the rows in pieces of each table."""
 
 
-def _in_memory(settings: Settings, asked: Request, folder: Path) -> _Found:
-    result = pipeline.run(settings, asked).reconciliation
+def _in_memory(settings: Settings, request: Request, folder: Path) -> _Answer:
+    result = pipeline.run(settings, request).reconciliation
     matched = _since_start()
     whole = {name: _table(result_tables.rows_of(result, name)) for name in result_tables.NAMES}
     with result_files.drafted(folder / "resultado") as drafted:
@@ -124,12 +124,12 @@ def _in_memory(settings: Settings, asked: Request, folder: Path) -> _Found:
             for slot, start, end in zip(slots.tolist(), starts, ends, strict=True):
                 rows = table.slice(start, end - start)
                 result_files.write_piece(drafted.path(name, slot, 1), rows)
-    found = {name: iter(_cut(table)) for name, table in whole.items()}
-    return matched, {name: len(table) for name, table in whole.items()}, found
+    pieces = {name: iter(_cut(table)) for name, table in whole.items()}
+    return matched, {name: len(table) for name, table in whole.items()}, pieces
 
 
-def _by_engine(name: str, settings: Settings, asked: Request, folder: Path) -> _Found:
-    with _engine(name).matched(settings, asked) as matching:
+def _by_engine(name: str, settings: Settings, request: Request, folder: Path) -> _Answer:
+    with _engine(name).matched(settings, request) as matching:
         matched = _since_start()
         opened = result_writer.publish(matching, folder / "resultado", lambda stage, rows: None)
     counts = {name: opened.rows(name) for name in result_tables.NAMES}

@@ -1,7 +1,7 @@
 """The product's extraction against pandas and the limit: ``python -m benchmarks.extract --rows N``.
 
-The limit is psql copying both sides to nowhere at once: of the product's own statements (what is
-left to gain on this side of the wire) and of the default queries without masks and tokens.
+The limit is psql copying both sides to nowhere in parallel: with the product's own statements (the
+gain still possible in this program) and with the default queries, without masks and tokens.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ def main() -> None:
     """Measure and print; the last line is the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=1, help="the median of so many")
+    parser.add_argument("--runs", type=int, default=1, help="report the median of this many runs")
     options = parser.parse_args()
 
-    found = data.prepare(options.rows)
+    dataset = data.prepare(options.rows)
     seconds, peaks = {}, {}
     for way in WAYS:
-        told = [way, "--config", str(found.config), "--psql", str(found.psql)]
-        costs = measure.repeated(way, options.runs, "-m", "benchmarks.readers", *told)
+        arguments = [way, "--config", str(dataset.config), "--psql", str(dataset.psql)]
+        costs = measure.repeated(way, options.runs, "-m", "benchmarks.readers", *arguments)
         readings = [float(cost.output) for cost in costs]
         seconds[way] = statistics.median(readings)
         peaks[way] = measure.median(costs, lambda cost: cost.peak_mb)

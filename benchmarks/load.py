@@ -1,8 +1,9 @@
-"""The dashboard with many people on it: ``python -m benchmarks.load --rows N --sessions S``.
+"""The dashboard under load: ``python -m benchmarks.load --rows N --sessions S``.
 
-A real server over N + N records and S websocket sessions, each asking again as soon as it is
-answered: pages of the table, with ``--mix`` searches, orders and other periods as well. With
-``--export`` the same again while a workbook of all records is written. The last line is the result.
+A real server over N + N records and S websocket sessions, each sending its next request as soon as
+it has an answer: pages of the table, with ``--mix`` searches, orders and other periods as well.
+With ``--export`` the load is repeated while a workbook of all records is written. The last line is
+the result.
 """
 
 from __future__ import annotations
@@ -35,12 +36,11 @@ from lib.config.loader import FILE_VARIABLE, ROOT
 PAGE: Final = "consolidated"
 _ROWS_A_PAGE: Final = 50
 _START_SECONDS: Final = 60
-# Of a hundred changes in a mix: so many searches, orders and periods, the others pages.
+# Of a hundred changes in a mix: this many searches, orders and periods; the rest are pages.
 _MIX: Final = {"search": 6, "sort": 6, "period": 1}
 _WORDS: Final = ("senha", "aprovada", "4000", "51", "limite")
 _ORDERS: Final = ("vlr_total ▲", "vlr_total ▼", "num_cartao ▲", "dif_segundos ▼", "Data e hora")
-# The presses of the export button, and how its own progress asks the server, are left out of the
-# figures: what is measured is everybody else.
+# The exporting session is excluded from the figures, which measure the others.
 _EXPORT: Final = "Exportar Excel"
 _DONE: Final = "Baixar de novo"
 
@@ -51,12 +51,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--mix", action="store_true", help="also search, sort, change the period")
-    parser.add_argument("--export", action="store_true", help="again while all rows are exported")
+    parser.add_argument(
+        "--mix", action="store_true", help="also search, sort and change the period"
+    )
+    parser.add_argument("--export", action="store_true", help="repeat while all rows are exported")
     options = parser.parse_args()
 
-    found = data.prepare(options.rows)
-    with _server(found) as (port, process):
+    dataset = data.prepare(options.rows)
+    with _server(dataset) as (port, process):
         asyncio.run(_measure(port, process, options))
 
 
@@ -73,11 +75,11 @@ async def _measure(port: int, process: int, options: argparse.Namespace) -> None
     quiet = await _load(sessions, pages, options.seconds, options.mix)
     spent = (_cpu_seconds(process) - before) / len(quiet[1])
     print(f"the server's processor for a rerun: {spent * 1e3:.1f} ms")
-    line = _said(quiet)
+    line = _figures(quiet)
     if options.export:
         print(f"without export {line}", flush=True)
         during, seconds = await _load_during_export(port, sessions, pages, options.mix)
-        print(f"while exporting, {seconds:.1f} s, {_said(during)}")
+        print(f"while exporting, {seconds:.1f} s, {_figures(during)}")
         print(
             f"p95 while exporting / without {_percentile(during, 95) / _percentile(quiet, 95):.2f}"
         )
@@ -91,7 +93,7 @@ async def _measure(port: int, process: int, options: argparse.Namespace) -> None
 async def _load(
     sessions: list[Session], pages: int, seconds: float, mix: bool
 ) -> tuple[float, list[float]]:
-    """Let every session ask for so many seconds; how long it took, and each answer's seconds."""
+    """Load every session for this many seconds; return the duration and each answer's seconds."""
     over = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, over.set)
     return await _until(over, sessions, pages, mix)
@@ -102,12 +104,12 @@ async def _until(
 ) -> tuple[float, list[float]]:
     began = time.perf_counter()
     took = await asyncio.gather(
-        *(_ask(s, random.Random(n), over, pages, mix) for n, s in enumerate(sessions))
+        *(_drive(s, random.Random(n), over, pages, mix) for n, s in enumerate(sessions))
     )
     return time.perf_counter() - began, sorted(second for each in took for second in each)
 
 
-async def _ask(
+async def _drive(
     session: Session, dice: random.Random, over: asyncio.Event, pages: int, mix: bool
 ) -> list[float]:
     took = []
@@ -118,8 +120,8 @@ async def _ask(
 
 
 def _kind(dice: random.Random) -> str:
-    left = 100 - sum(_MIX.values())
-    return dice.choices([*_MIX, "page"], [*_MIX.values(), left])[0]
+    pages = 100 - sum(_MIX.values())
+    return dice.choices([*_MIX, "page"], [*_MIX.values(), pages])[0]
 
 
 async def _change(session: Session, dice: random.Random, kind: str, pages: int) -> float:
@@ -137,17 +139,17 @@ async def _change(session: Session, dice: random.Random, kind: str, pages: int) 
 async def _load_during_export(
     port: int, sessions: list[Session], pages: int, mix: bool
 ) -> tuple[tuple[float, list[float]], float]:
-    """The same load from the press of one more session's export button to its file."""
-    over, one_more = asyncio.Event(), Session(port, PAGE, _query())
-    await one_more.open()
+    """Load the sessions while one more exports, from the press of its button to its file."""
+    over, exporter = asyncio.Event(), Session(port, PAGE, _query())
+    await exporter.open()
 
     async def export() -> float:
         began = time.perf_counter()
-        button = next(k for k, w in one_more.labels.items() if w == _EXPORT)
-        await one_more.rerun(pressed=button)
-        while not any(w.startswith(_DONE) for w in one_more.labels.values()):
+        button = next(k for k, w in exporter.labels.items() if w == _EXPORT)
+        await exporter.rerun(pressed=button)
+        while not any(w.startswith(_DONE) for w in exporter.labels.values()):
             await asyncio.sleep(0.3)
-            await one_more.rerun()
+            await exporter.rerun()
         over.set()
         return time.perf_counter() - began
 
@@ -156,7 +158,7 @@ async def _load_during_export(
     return during, await exporting
 
 
-def _said(measured: tuple[float, list[float]]) -> str:
+def _figures(measured: tuple[float, list[float]]) -> str:
     seconds, took = measured
     return (
         f"reruns_per_s {len(took) / seconds:.0f} p50_ms {statistics.median(took) * 1e3:.0f} "
@@ -188,14 +190,14 @@ def _peak_mb(process: int) -> float:
 
 
 @contextmanager
-def _server(found: data.DataSet) -> Iterator[tuple[int, int]]:
-    """The dashboard on a free port of this machine: the port and the process."""
+def _server(dataset: data.DataSet) -> Iterator[tuple[int, int]]:
+    """Start the dashboard on a free loopback port; yield the port and the process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     folder = Path(tempfile.mkdtemp(prefix="load-", dir=data.FOLDER))
     config = folder / "aggregator.toml"
-    config.write_text(found.config.read_text() + "[aggregator.access]\nwithout_sign_in = true\n")
+    config.write_text(dataset.config.read_text() + "[aggregator.access]\nwithout_sign_in = true\n")
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     with (folder / "server.log").open("w") as log:

@@ -1,7 +1,7 @@
-"""Matching alone, on frames made here: ``python -m benchmarks.match --rows N``.
+"""Matching alone, on synthetic frames: ``python -m benchmarks.match --rows N``.
 
 Both rules at N x N, then 100,000 x 100,000 records of one card against the same instants spread
-over many cards, each case in a process of its own. The frames have the shape of extracted ones:
+over many cards, each case in its own process. The frames have the shape of extracted ones:
 five records a card, two of them virtual, a twentieth noise.
 """
 
@@ -40,8 +40,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--hot", action="store_true", help="half the records on 1 %% of the cards")
-    parser.add_argument("--runs", type=int, default=1, help="the median of so many")
-    parser.add_argument("--case", nargs=2, metavar=("RULE", "CARDS"), help="one case, here")
+    parser.add_argument("--runs", type=int, default=1, help="report the median of this many runs")
+    parser.add_argument(
+        "--case", nargs=2, metavar=("RULE", "CARDS"), help="run one case in this process"
+    )
     options = parser.parse_args()
     if options.case:
         rule, cards = options.case
@@ -68,8 +70,8 @@ def main() -> None:
 
 def _case(rule: str, rows: int, cards: int, runs: int, *more: str) -> tuple[float, float]:
     name = f"{rule} {rows} rows {cards} cards"
-    told = ["-m", "benchmarks.match", "--rows", str(rows), "--case", rule, str(cards), *more]
-    costs = measure.repeated(name, runs, *told)
+    arguments = ["-m", "benchmarks.match", "--rows", str(rows), "--case", rule, str(cards), *more]
+    costs = measure.repeated(name, runs, *arguments)
     seconds = measure.median(costs, lambda cost: float(cost.output))
     print(f"{name}: matching {seconds:.3f} s")
     return seconds, measure.median(costs, lambda cost: cost.peak_mb)
@@ -84,7 +86,7 @@ def _seconds(rule: str, rows: int, cards: int, hot: bool) -> float:
 
 
 def frames(rows: int, cards: int, *, hot: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The two frames of an extraction, of so many rows each, in no order."""
+    """The two frames of an extraction, with this many rows each, in random order."""
     i = np.random.default_rng(rows).permutation(rows)
     card, slot = _on_cards(i, cards, hot)
     virtual = np.isin(slot, (1, 3))
@@ -104,7 +106,7 @@ def frames(rows: int, cards: int, *, hot: bool = False) -> tuple[pd.DataFrame, p
     )
     order = np.random.default_rng(rows + 1).permutation(rows)
     i, card, virtual, instant = i[order], card[order], virtual[order], instant[order]
-    # With one card only there is no noise to be had.
+    # With one card there is no noise.
     stranger = (card % 20 == 0) & (card < cards - 1)
     shown = np.where(stranger, card + 2 * rows, card)
     declined = (card % 40 == 0) & stranger | (i % 50 == 49)
@@ -121,7 +123,7 @@ def frames(rows: int, cards: int, *, hot: bool = False) -> tuple[pd.DataFrame, p
 
 
 def _on_cards(i: Ints, cards: int, hot: bool) -> tuple[Ints, Ints]:
-    """Each record's card, and its number among the card's records, from 0 to 4 and again."""
+    """Each record's card, and its number among the card's records, modulo 5."""
     if not hot:
         return i % cards, i // cards % 5
     few = max(cards // 100, 1)
@@ -130,7 +132,7 @@ def _on_cards(i: Ints, cards: int, hot: bool) -> tuple[Ints, Ints]:
 
 
 def _token(number: Ints) -> Ints:
-    """A 64-bit number that is mixed as a hash is, the same for the same card."""
+    """A 64-bit number, mixed like a hash, the same for the same card."""
     mixed = number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
     return (mixed ^ (mixed >> np.uint64(29))).view(np.int64)
@@ -163,7 +165,7 @@ def _words(codes: Ints, words: tuple[str, ...]) -> pa.Array:
 
 
 def _frame(columns: dict[str, pa.Array]) -> pd.DataFrame:
-    """The columns as extraction hands them over: texts are dictionaries."""
+    """The columns in the types of an extraction: texts are dictionaries."""
     shaped: dict[str, Any] = {}
     for name, values in columns.items():
         if pa.types.is_string(values.type):

@@ -1,6 +1,6 @@
-"""Runs one process and says what it cost: seconds, processor seconds, peak memory.
+"""Run one process and measure its cost: seconds, processor seconds, peak memory.
 
-Knows nothing of what is measured.
+Independent of the measured program.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lib.config.loader import ROOT
 
 @dataclass(frozen=True)
 class Cost:
-    """What one process took, from its start to its end, and what it printed."""
+    """The cost of one process from its start to its end, and its standard output."""
 
     seconds: float
     cpu_seconds: float
@@ -31,11 +31,10 @@ class Cost:
 
 
 def python(*arguments: str) -> Cost:
-    """Run this interpreter with these arguments in the project's folder; ends the program if it
-    fails.
+    """Run this interpreter with these arguments in the project's folder; exit if it fails.
 
-    Linux counts the memory of the process that starts another as the other's own until it has
-    its own program: a peak below that of the benchmark itself is not seen.
+    Linux counts the parent's memory as the child's until the child executes its own program: a peak
+    below that of the benchmark itself is not visible.
     """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as talk:
         started = time.perf_counter()
@@ -54,12 +53,12 @@ def python(*arguments: str) -> Cost:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, without what keeps Python from loading compiled modules the second time."""
+    """This process's environment, with compiled modules cached between runs."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def repeated(name: str, runs: int, *arguments: str) -> list[Cost]:
-    """Run it this many times, saying each."""
+    """Run it this many times and print each cost."""
     costs = []
     for number in range(runs):
         load = os.getloadavg()[0]
@@ -68,6 +67,6 @@ def repeated(name: str, runs: int, *arguments: str) -> list[Cost]:
     return costs
 
 
-def median(costs: Sequence[Cost], what: Callable[[Cost], float]) -> float:
+def median(costs: Sequence[Cost], figure: Callable[[Cost], float]) -> float:
     """The median of one figure of several runs."""
-    return statistics.median(map(what, costs))
+    return statistics.median(map(figure, costs))

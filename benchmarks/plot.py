@@ -1,7 +1,7 @@
-"""Draws time against rows beside the baseline: ``python -m benchmarks.plot``.
+"""Draw time against rows, with the baseline: ``python -m benchmarks.plot``.
 
 Reads the first table of RESULTS.md, whose columns are rows, baseline and ours (seconds), and writes
-`results.svg` beside it; both axes are logarithmic. A row that is not measured yet is left out.
+`results.svg` beside it; both axes are logarithmic. Rows without a measurement are left out.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ROW = re.compile(r"^\| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \|", re.MULTILINE)
 
 def main() -> None:
     """Write the picture."""
-    found = _ROW.findall((HERE / "RESULTS.md").read_text(encoding="utf-8"))
-    rows = [int(number.replace(",", "")) for number, _, _ in found]
+    cells = _ROW.findall((HERE / "RESULTS.md").read_text(encoding="utf-8"))
+    rows = [int(number.replace(",", "")) for number, _, _ in cells]
     seconds = {
-        "baseline": [float(value) for _, value, _ in found],
-        "ours": [float(value) for _, _, value in found],
+        "baseline": [float(value) for _, value, _ in cells],
+        "ours": [float(value) for _, _, value in cells],
     }
     (HERE / "results.svg").write_text(_picture(rows, seconds), encoding="utf-8")
 

@@ -1,8 +1,8 @@
-"""One way of reading both sources, in a process of its own: what `benchmarks.extract` starts.
+"""One way of reading both sources, in its own process, started by `benchmarks.extract`.
 
-``product`` is the product's extraction, ``read_sql`` pandas, ``masked`` and ``plain`` are psql
-copying to nowhere what the product asks for and what the default queries give. Prints the seconds
-of the reading alone, without the imports.
+``product`` is the product's extraction, ``read_sql`` pandas; ``masked`` and ``plain`` are psql
+copying to nowhere, with the product's statements and with the default queries. Prints the seconds
+of reading, without the imports.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ WAYS = {"product": _product, "read_sql": _read_sql, "masked": _masked, "plain": 
 def _copied(
     settings: loader.Settings, psql: Path, select: Callable[[Any, requests.Side], bytes]
 ) -> float:
-    """Seconds in which psql copies both sides to nowhere, at the same time."""
+    """Seconds for psql to copy both sides to nowhere in parallel."""
     statements = {}
     for side in requests.SIDES:
         with sessions.session(settings, side) as cursor:
@@ -85,7 +85,7 @@ def _copied(
             [psql, *arguments, "-U", source.user, "-d", source.database, "-f", "-"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            # A server without usable locales; psql wants none of its own.
+            # The embedded server has no usable locales; give psql none either.
             env=os.environ | {"LC_ALL": "C", "PGCLIENTENCODING": "UTF8"},
         )
         assert process.stdin is not None  # noqa: S101

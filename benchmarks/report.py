@@ -1,7 +1,7 @@
 """The whole job against the baseline: ``python -m benchmarks.report --rows N``.
 
-Fills the databases, runs the job as written by hand and the product's command line, each in a
-process of its own and measured from that process's start, and says where the product's time goes.
+Fills the databases, runs the baseline and the product's command line, each in its own process and
+measured from that process's start, and prints the product's time by stage.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rule", choices=("card", "card_time"), default="card")
     parser.add_argument("--hot", action="store_true", help="half the records on 1 %% of the cards")
-    parser.add_argument("--runs", type=int, default=1, help="the median of so many")
+    parser.add_argument("--runs", type=int, default=1, help="report the median of this many runs")
     parser.add_argument("--no-baseline", action="store_true")
     options = parser.parse_args()
     with_baseline = not (options.hot or options.no_baseline)
 
-    found = data.prepare(options.rows, hot=options.hot)
+    dataset = data.prepare(options.rows, hot=options.hot)
     period = [data.START.isoformat(), data.END.isoformat()]
-    config, output = str(found.config), str(data.FOLDER / "ours.xlsx")
-    told = ["--config", config, "--rule", options.rule, "--output", output]
+    config, output = str(dataset.config), str(data.FOLDER / "ours.xlsx")
+    arguments = ["--config", config, "--rule", options.rule, "--output", output]
     dates = ["--start", period[0], "--end", period[1]]
-    ours = measure.repeated("ours", options.runs, "aggregator.py", *told, *dates)
-    staged = measure.repeated("stages", options.runs, "-m", "benchmarks.stages", *told)
+    ours = measure.repeated("ours", options.runs, "aggregator.py", *arguments, *dates)
+    staged = measure.repeated("stages", options.runs, "-m", "benchmarks.stages", *arguments)
     reports = [json.loads(cost.output) for cost in staged]
     for cost, report in zip(staged, reports, strict=True):
         report["seconds"]["start"] = cost.seconds - sum(report["seconds"].values())
@@ -53,7 +53,7 @@ def main() -> None:
     )
     counts = [int(n) for n in theirs[0].output.split()]
     if options.rule == "card" and counts != [reports[0]["consolidated"], reports[0]["divergences"]]:
-        sys.exit(f"the baseline has {counts} rows and ours others: {reports[0]}")
+        sys.exit(f"the baseline has {counts} rows, the product has others: {reports[0]}")
     b, k = measure.median(theirs, lambda c: c.seconds), measure.median(theirs, lambda c: c.peak_mb)
     print(
         f"rows {options.rows} baseline {b:.2f} s ours {s:.2f} s ratio {b / s:.1f} "

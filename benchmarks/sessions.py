@@ -1,7 +1,7 @@
-"""A browser's side of a dashboard session, without the browser: one websocket, one reader.
+"""The browser's side of a dashboard session, without a browser: one websocket.
 
-Speaks Streamlit's own protocol: sends what widgets hold, reads messages until the script is over.
-Measures a rerun from the click to its last message. Knows nothing of what is asked.
+Speaks Streamlit's own protocol: sends the values of widgets, reads messages until the script ends.
+Measures a rerun from the click to its last message. Independent of the page.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS: Final = {int: "int_value", str: "string_value", list: "string_array_valu
 
 @dataclass(frozen=True)
 class Widget:
-    """A widget as the last run drew it: its id, and the fragment that draws it."""
+    """A widget as last drawn: its id, and the fragment that draws it."""
 
     id: str
     fragment: str
@@ -27,7 +27,7 @@ class Widget:
 
 @dataclass
 class Session:
-    """One reader at one page of the dashboard, which is asked for at this address."""
+    """One session on one page of the dashboard, opened with this query string."""
 
     port: int
     page: str
@@ -40,7 +40,7 @@ class Session:
     _socket: Any = None
 
     async def open(self) -> float:
-        """Connect and have the page drawn for the first time; seconds."""
+        """Connect and draw the page for the first time; return the seconds."""
         self._socket = await websockets.connect(
             f"ws://127.0.0.1:{self.port}/_stcore/stream",
             subprotocols=[websockets.Subprotocol("streamlit")],
@@ -50,18 +50,18 @@ class Session:
         return await self.rerun()
 
     async def close(self) -> None:
-        """Leave, as a closed tab does."""
+        """Disconnect, as a closed tab does."""
         await self._socket.close()
 
     async def change(self, key: str, value: Any) -> float:
-        """Change one widget and have what it is part of drawn again; seconds."""
+        """Change one widget and rerun its fragment or page; return the seconds."""
         self.values[key] = value
         return await self.rerun(self.widgets[key].fragment)
 
     async def rerun(self, fragment: str = "", pressed: str = "") -> float:
-        """Have the page, or one fragment of it, drawn again, perhaps by a button; seconds."""
-        asked = BackMsg()
-        state = asked.rerun_script
+        """Rerun the page or one fragment, optionally by pressing a button; return the seconds."""
+        request = BackMsg()
+        state = request.rerun_script
         state.query_string, state.page_name = self.query, self.page
         state.page_script_hash, state.fragment_id = self._hash, fragment
         state.context_info.locale = "pt-BR"
@@ -77,13 +77,13 @@ class Session:
             widget = state.widget_states.widgets.add()
             widget.id, widget.trigger_value = self.widgets[pressed].id, True
         began = time.perf_counter()
-        await self._socket.send(asked.SerializeToString())
+        await self._socket.send(request.SerializeToString())
         while not self._read(ForwardMsg.FromString(await self._socket.recv())):
             pass
         return time.perf_counter() - began
 
     def _read(self, message: ForwardMsg) -> bool:
-        """Take in one message; whether it is the run's last."""
+        """Process one message; return True for the last one of the run."""
         kind = message.WhichOneof("type")
         if kind in ("new_session", "navigation"):
             self._hash = getattr(message, kind).page_script_hash
@@ -108,5 +108,5 @@ class Session:
 
 
 def _key(name: str) -> str:
-    """The key that a widget's id ends with."""
+    """The key at the end of a widget's id."""
     return name.split("-", 2)[-1]

@@ -1,4 +1,4 @@
-"""The product's run, stage by stage, in a process of its own: what `benchmarks.report` starts.
+"""The product's run by stage, in its own process, started by `benchmarks.report`.
 
 Prints one JSON object: for each stage its seconds and the peak memory so far, and the counts.
 """
@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
 
     settings = loader.load(options.config)
-    asked = defaults.request(
+    request = defaults.request(
         settings, defaults.local_today(settings), start=START, end=END, rule=options.rule
     )
     peaks: dict[str, float] = {"start": _peak_mb()}
@@ -34,7 +34,7 @@ def main() -> None:
         if stage in ("matching", "writing"):
             peaks["extract" if stage == "matching" else "match"] = _peak_mb()
 
-    outcome = pipeline.run(settings, asked, progress=reached)
+    outcome = pipeline.run(settings, request, progress=reached)
     began = time.perf_counter()
     written = pipeline.publish(outcome, options.output, progress=reached)
     seconds = outcome.seconds | {"write": time.perf_counter() - began}
