@@ -20,7 +20,8 @@ from lib.domain.outcomes import Outcome
 from lib.domain.reconciliation import CARD
 from lib.domain.requests import Progress, Request, window_of
 from lib.matching import reconcile
-from lib.reports.publish import Cover, Written, write
+from lib.reports.publish import Written, write
+from lib.reports.verification import Cover
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,7 +25,7 @@ from lib.domain.outcomes import Finished, Outcome
 from lib.domain.requests import Progress, Request
 from lib.engines import sizing
 from lib.reports import publish, retention
-from lib.reports.file_lock import exclusively
+from lib.reports.file_lock import exclusive_lock
 from lib.security import audit_events
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ def deliver(
         _recorded(settings, request, clear=clear) as record,
         audit_events.operation(settings, "run", account, request, clear=clear) as operation,
     ):
-        publish.require_place(path)
-        with exclusively(path):
+        publish.require_target(path)
+        with exclusive_lock(path):
             delivery = _produce(settings, request, path, clear, progress, record, operation)
             record.add_files(delivery)
             if settings.keep:
-                retention.clear(template, delivery.written, request.merchant, settings.keep)
+                retention.remove_old(template, delivery.written, request.merchant, settings.keep)
         return delivery
 
 
@@ -261,7 +261,7 @@ def _produce(
 @contextmanager
 def _older_kept(settings: Settings, record: RunRecord, path: Path) -> Iterator[None]:
     """Keep the report at this path under another name if the block replaces it."""
-    older = retention.put_aside(path) if settings.keep else None
+    older = retention.keep_previous(path) if settings.keep else None
     try:
         yield
     except BaseException:

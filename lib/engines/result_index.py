@@ -24,7 +24,7 @@ def folders(settings: Settings) -> list[Path]:
 
     Those of another ``--output`` are not among them.
     """
-    template = settings.engine.result_dir or retention.beside(settings.output_path)
+    template = settings.engine.result_dir or retention.default_result_folder(settings.output_path)
     root, *parts = template.parts
     pattern = "/".join(_PLACEHOLDER.sub("*", _literal(part)) for part in (*parts, MANIFEST))
     newest = sorted(Path(root).glob(pattern), key=_written, reverse=True)

@@ -21,7 +21,7 @@ from lib.domain import columns as c
 from lib.domain.reconciliation import Period, Reconciliation
 from lib.engines import parquet_result, process_pool, result_tables
 from lib.engines.partition_reader import as_frame
-from lib.reports import publish
+from lib.reports import publish, verification
 from lib.reports.publish import Written
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Task:
 def write_one(task: Task, wanted: Workbook) -> Written:
     """Write one workbook of the result."""
     found = parquet_result.open_result(task.result, task.manifest)
-    cover = publish.Cover(
+    cover = verification.Cover(
         merchant=found.merchant,
         merchant_name=found.merchant_name,
         clear=found.clear,

@@ -14,7 +14,7 @@ from lib.domain import outcomes, requests
 from lib.engines import parquet_result
 from lib.engines.result_files import Draft, drafted
 from lib.engines.totals import Read, Totals, require_all
-from lib.reports.publish import refusal
+from lib.reports.publish import write_error
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -89,7 +89,7 @@ def sealed(found: Matching, target: Path, progress: Progress) -> Iterator[Draft]
             )
             yield draft
     except OSError as problem:
-        raise refusal(problem, target) from problem
+        raise write_error(problem, target) from problem
 
 
 def publish(found: Matching, target: Path, progress: Progress) -> parquet_result.Result:

@@ -15,7 +15,7 @@ from lib.domain import memory
 from lib.domain.errors import ExtractionError
 from lib.engines import result_files, result_workbooks, result_writer, sizing
 from lib.reports import temp_folder
-from lib.reports.file_lock import exclusively
+from lib.reports.file_lock import exclusive_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def produce(
     steps = steps or Steps()
     began = time.perf_counter()
     with ExitStack() as stack:
-        stack.enter_context(exclusively(places.result))
+        stack.enter_context(exclusive_lock(places.result))
         with _matched(settings, asked, kind, clear, progress) as found:
             finished = found.finished()
             finished.seconds["reconcile"] = time.perf_counter() - began
@@ -97,7 +97,7 @@ def produce(
             drafted = stack.enter_context(result_writer.sealed(found, places.result, progress))
         # The engine has ended and what it staged is gone before workbooks need room.
         books = result_workbooks.wanted(drafted.sealed, places.workbook)
-        aside = stack.enter_context(temp_folder.beside(places.workbook))
+        aside = stack.enter_context(temp_folder.create(places.workbook))
         written = result_workbooks.write(
             drafted.sealed,
             result_files.SEALED,

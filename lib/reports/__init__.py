@@ -1,1 +1,1 @@
-"""The workbook: cells, file, location, name and verification. Decides nothing about the rows."""
+"""Write and verify workbooks, name them and lock them. Decides nothing about the rows."""

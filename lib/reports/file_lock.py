@@ -1,6 +1,6 @@
-"""One run at a time for one report: a lock beside it that dies with the process that holds it.
+"""Lock a report while it is being written.
 
-Knows nothing of what is done under the lock.
+The lock file stands beside the report; the lock ends with the process that holds it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import fasteners  # type: ignore[import-untyped]
 
 from lib.domain.errors import TakenError
 from lib.reports import temp_folder
-from lib.reports.publish import refusal
+from lib.reports.publish import write_error
 
 TAKEN: Final = (
     "Outra execução está gravando {target} neste momento: espere ela terminar e rode de novo."
@@ -23,40 +23,41 @@ TAKEN: Final = (
 
 
 @contextmanager
-def exclusively(target: Path) -> Iterator[None]:
-    """Be the only one who is writing this file, or raise TakenError at once.
+def exclusive_lock(target: Path) -> Iterator[None]:
+    """Hold the lock of this report, and remove what killed runs of the same report left.
 
-    What killed runs of the same report left beside it is cleared away.
+    Does not wait. Raises TakenError where another process holds the lock, ReportError where the
+    folder cannot be used.
     """
     path = target.with_name(f".{target.name}.lock")
     lock = fasteners.InterProcessLock(path)
     try:
         _acquire(lock, path, target)
-    except OSError as problem:
-        raise refusal(problem, target) from problem
+    except OSError as exc:
+        raise write_error(exc, target) from exc
     try:
-        temp_folder.clear_away(target)
+        temp_folder.remove_leftovers(target)
         yield
     finally:
-        # Who has opened it meanwhile finds out that it is not in its place any more.
+        # A process that opened the file meanwhile sees that it is gone and opens a new one.
         with suppress(OSError):
             path.unlink()
         lock.release()
 
 
 def _acquire(lock: fasteners.InterProcessLock, path: Path, target: Path) -> None:
-    path.parent.stat()  # the lock would make a folder that is not there
+    path.parent.stat()  # raises where the folder is missing; fasteners would create it
     while True:
         if not lock.acquire(blocking=False):
             lock.lockfile.close()
             raise TakenError(TAKEN, target=target)
-        if _is_in_place(lock, path):
+        if _is_current(lock, path):
             return
         lock.release()
 
 
-def _is_in_place(lock: fasteners.InterProcessLock, path: Path) -> bool:
-    """Whether the file that is locked is still the one that others would lock."""
+def _is_current(lock: fasteners.InterProcessLock, path: Path) -> bool:
+    """Return True if the locked file is still the one under this path."""
     try:
         return os.path.samestat(os.fstat(lock.lockfile.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,8 +1,7 @@
-"""Writes the workbook: two sheets, its cover in the document properties, never half a file.
+"""Write the two-sheet workbook and move it into place, whole or not at all.
 
-Owns what the sheets hold and how a finished file takes the target's place; the file itself is
-`lib.reports.xlsx_writer`'s, what the cover says, and re-reading it, `lib.reports.verification`'s.
-Decides nothing about the rows it is handed and knows no configuration and no screen.
+Owns the sheets, the document properties and the replacement of the previous file. Decides nothing
+about the rows; knows no configuration and no screen.
 """
 
 from __future__ import annotations
@@ -26,14 +25,12 @@ from lib.domain import columns as c
 from lib.domain.errors import ReportError
 from lib.domain.reconciliation import Reconciliation
 from lib.reports import temp_folder, xlsx_writer
-from lib.reports.verification import SUBJECT, Cover, Verification, describe, sheet_title, verify
-
-__all__ = ["Cover", "Verification", "Written", "refusal", "verify", "write"]
+from lib.reports.verification import SUBJECT, Cover, describe, sheet_title
 
 SHEET_ROWS: Final = 1_048_575
 
-# Of the 255 that file systems take, the lock and the older reports need some.
-_LONGEST_NAME: Final = 220
+# File systems allow 255 bytes; the names of the lock and of the older reports are longer.
+_MAX_NAME_BYTES: Final = 220
 
 _WIDTHS: Final = {
     c.NUM_CPF: 17,
@@ -44,29 +41,42 @@ _WIDTHS: Final = {
     c.DES_LINHA_RECEBIMENTO: 80,
 }
 
-_NO_SPACE: Final = (
+MASKING_MISMATCH: Final = "Os dados extraídos e a planilha pedida discordam sobre o mascaramento."
+WRONG_SUFFIX: Final = "{target} não tem nome de planilha: escolha um que termine em .xlsx."
+NAME_TOO_LONG: Final = "O nome da planilha tem mais de {longest} bytes: escolha um mais curto."
+NOT_A_FILE: Final = "{target} já existe e não é um arquivo: escolha outro."
+NOT_REPLACEABLE: Final = (
+    "Não foi possível substituir {target}: feche o arquivo se estiver aberto (no Excel, "
+    "por exemplo) e confira se a conta pode alterá-lo; ele continua como estava."
+)
+NO_FOLDER: Final = "A pasta {folder} não existe: crie-a ou escolha outra para a planilha."
+NOT_A_FOLDER: Final = "{folder} não é uma pasta: escolha outra para a planilha."
+NO_SPACE: Final = (
     "Acabou o espaço em disco ao gravar a planilha em {folder}: libere espaço ali e rode de novo; "
     "a planilha anterior continua intacta."
 )
-_NOT_WRITABLE: Final = (
+NOT_WRITABLE: Final = (
     "Sem permissão para gravar na pasta {folder}: peça acesso a ela ou escolha outra pasta."
 )
-_REFUSALS: Final = {
-    errno.ENOENT: "A pasta {folder} não existe: crie-a ou escolha outra para a planilha.",
-    errno.EEXIST: "{folder} não é uma pasta: escolha outra para a planilha.",
-    errno.ENOTDIR: "{folder} não é uma pasta: escolha outra para a planilha.",
-    errno.ENOSPC: _NO_SPACE,
-    errno.EDQUOT: _NO_SPACE,
-    errno.EFBIG: _NO_SPACE,
-    errno.EACCES: _NOT_WRITABLE,
-    errno.EPERM: _NOT_WRITABLE,
-    errno.EROFS: _NOT_WRITABLE,
+OTHER_ERROR: Final = (
+    "O sistema não deixou gravar a planilha em {folder} (erro {code}): confira a pasta."
+)
+_MESSAGES: Final = {
+    errno.ENOENT: NO_FOLDER,
+    errno.EEXIST: NOT_A_FOLDER,
+    errno.ENOTDIR: NOT_A_FOLDER,
+    errno.ENOSPC: NO_SPACE,
+    errno.EDQUOT: NO_SPACE,
+    errno.EFBIG: NO_SPACE,
+    errno.EACCES: NOT_WRITABLE,
+    errno.EPERM: NOT_WRITABLE,
+    errno.EROFS: NOT_WRITABLE,
 }
 
 
 @dataclass(frozen=True)
 class Written:
-    """A published workbook: its rows by sheet in sheet order, its size and its digest."""
+    """A published workbook: rows by sheet in sheet order, size and digest."""
 
     path: Path
     rows: Mapping[str, int]
@@ -82,19 +92,19 @@ def write(
     rows_per_sheet: int = SHEET_ROWS,
     approve: Callable[[Written], object] = lambda written: None,
 ) -> Written:
-    """Put the whole workbook under ``target`` at once, or leave what is there as it was.
+    """Write the workbook and move it to ``target``; the previous file stays if anything fails.
 
-    What ``approve`` raises over the finished file keeps it out of its place. Raises ReportError
-    where the folder, the disk or the old file is in the way, or where the cover says masked and
-    the rows are clear (or the reverse).
+    ``approve`` is called with the finished file before it is moved, and may raise to stop it.
+    Raises ReportError where the file cannot be written or moved, or where cover and rows disagree
+    about masking.
     """
     if cover.clear != (c.DES_LINHA_RECEBIMENTO in reconciliation.auth_logs.columns):
-        raise ReportError("Os dados extraídos e a planilha pedida discordam sobre o mascaramento.")
-    require_place(target)
-    # A link stays one, and leads to the new report.
-    place = Path(os.path.realpath(target))
+        raise ReportError(MASKING_MISMATCH)
+    require_target(target)
+    # Replaces the file that a link leads to, not the link.
+    destination = Path(os.path.realpath(target))
     try:
-        with temp_folder.beside(place) as folder:
+        with temp_folder.create(destination) as folder:
             path = folder / "planilha.xlsx"
             sheets = list(_sheets(reconciliation, rows_per_sheet))
             xlsx_writer.write(path, sheets, _core_properties(reconciliation, cover))
@@ -104,34 +114,29 @@ def write(
                 os.fsync(file.fileno())
             written = Written(target, rows, path.stat().st_size, digest)
             approve(written)
-            if place.exists():
-                shutil.copymode(place, path)
+            if destination.exists():
+                shutil.copymode(destination, path)
             elif cover.clear:
                 path.chmod(0o600)
-            os.replace(path, place)
+            os.replace(path, destination)
     except OSError as exc:
-        raise refusal(exc, target) from exc
-    flush_folder(place.parent)
+        raise write_error(exc, target) from exc
+    flush_folder(destination.parent)
     return written
 
 
-def require_place(target: Path) -> None:
-    """Raise ReportError where no workbook can take this name."""
+def require_target(target: Path) -> None:
+    """Raise ReportError unless a workbook can have this path."""
     if target.suffix.lower() not in ("", ".xlsx"):
-        raise ReportError(
-            "{target} não tem nome de planilha: escolha um que termine em .xlsx.", target=target
-        )
-    if len(os.fsencode(target.name)) > _LONGEST_NAME:
-        raise ReportError(
-            "O nome da planilha tem mais de {longest} bytes: escolha um mais curto.",
-            longest=_LONGEST_NAME,
-        )
+        raise ReportError(WRONG_SUFFIX, target=target)
+    if len(os.fsencode(target.name)) > _MAX_NAME_BYTES:
+        raise ReportError(NAME_TOO_LONG, longest=_MAX_NAME_BYTES)
     try:
-        taken = target.exists() and not target.is_file()
+        not_a_file = target.exists() and not target.is_file()
     except OSError as exc:
-        raise refusal(exc, target) from exc
-    if taken:
-        raise ReportError("{target} já existe e não é um arquivo: escolha outro.", target=target)
+        raise write_error(exc, target) from exc
+    if not_a_file:
+        raise ReportError(NOT_A_FILE, target=target)
 
 
 def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[xlsx_writer.Sheet]:
@@ -151,13 +156,13 @@ def _parts(
 
 def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:
     lines = describe(reconciliation, cover)
-    period, merchant, *how = list(lines.values())[:6]
+    period, merchant, *choices = list(lines.values())[:6]
     moment = f"{cover.extracted_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     texts = {
         "dc:title": f"{merchant}, {period}",
         "dc:subject": SUBJECT,
         "dc:creator": "Marketing Data Aggregator",
-        "cp:keywords": "; ".join((merchant, *how)),
+        "cp:keywords": "; ".join((merchant, *choices)),
         "dc:description": "\n".join(f"{key}: {value}" for key, value in lines.items()),
     }
     dates = "".join(
@@ -175,8 +180,8 @@ def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the names in this folder on the disk, where that can be asked for."""
-    # Windows opens no folder and some network shares flush none; the file itself is on the disk.
+    """Flush the folder's entries to the disk, where the system can."""
+    # Windows cannot open folders and some network shares cannot flush them.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -185,18 +190,13 @@ def flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def refusal(exc: OSError, target: Path) -> ReportError:
-    """The sentence for what the system refused when the report was to be written."""
-    folder = target.parent
-    if isinstance(exc, PermissionError) and exc.filename2 is not None:
-        return ReportError(
-            "Não foi possível substituir {target}: feche o arquivo se estiver aberto (no Excel, "
-            "por exemplo) e confira se a conta pode alterá-lo; ele continua como estava.",
-            target=target,
-        )
-    unknown = "O sistema não deixou gravar a planilha em {folder} (erro {code}): confira a pasta."
+def write_error(exc: OSError, target: Path) -> ReportError:
+    """Translate an OSError met while the report was written."""
+    if isinstance(exc, PermissionError) and exc.filename2 is not None:  # from os.replace
+        return ReportError(NOT_REPLACEABLE, target=target)
+    number = exc.errno or 0
     return ReportError(
-        _REFUSALS.get(exc.errno or 0, unknown),
-        folder=folder,
-        code=errno.errorcode.get(exc.errno or 0, "desconhecido"),
+        _MESSAGES.get(number, OTHER_ERROR),
+        folder=target.parent,
+        code=errno.errorcode.get(number, "desconhecido"),
     )

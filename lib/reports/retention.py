@@ -1,6 +1,6 @@
-"""The names of reports: of a new one, and of the older ones that are kept beside it.
+"""Names of reports, and the removal of older ones.
 
-Owns what a name is made of, and which older reports go. Writes no report.
+Owns the placeholders of a name and the number of reports kept. Writes no report.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from lib.reports.publish import Written
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
-_OF_DAY: Final = rf"(_(?P<day>{_DAY}|sem-data))?"
-_ASIDE: Final = "_%Y%m%d-%H%M%S"
-_ASIDE_PATTERN: Final = r"(_\d{8}-\d{6})?"
+_DAY_SUFFIX: Final = rf"(_(?P<day>{_DAY}|sem-data))?"
+_MOMENT_FORMAT: Final = "_%Y%m%d-%H%M%S"
+_MOMENT_SUFFIX: Final = r"(_\d{8}-\d{6})?"
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
-_UNKNOWN: Final = (
+UNKNOWN_PLACEHOLDER: Final = (
     "O nome do arquivo de saída usa {{{name}}}, que não existe; há {{date}}, {{start}}, {{end}} "
     "e {{merchant}}."
 )
@@ -36,72 +36,75 @@ _UNKNOWN: Final = (
 _log: Final = logging.getLogger(__name__)
 
 
-def target(template: Path, asked: Request) -> Path:
-    """The file of this request: ``{date}``, ``{start}``, ``{end}`` and ``{merchant}`` filled in.
+def target(template: Path, request: Request) -> Path:
+    """Fill in ``{date}``, ``{start}``, ``{end}`` and ``{merchant}``.
 
-    Raises ConfigError where the template has others.
+    Raises ConfigError where the template has other placeholders.
     """
-    values = _values(asked)
+    period = request.period
+    values = {
+        "date": f"{period.today:%Y-%m-%d}",
+        "start": f"{period.start:%Y-%m-%d}",
+        "end": f"{period.end:%Y-%m-%d}",
+        "merchant": request.merchant,
+    }
 
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in values:
-            raise ConfigError(_UNKNOWN, name=found[1])
-        return values[found[1]]
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise ConfigError(UNKNOWN_PLACEHOLDER, name=match[1])
+        return values[match[1]]
 
     return Path(_PLACEHOLDER.sub(value, str(template)))
 
 
-def result_folder(settings: Settings, asked: Request, workbook: Path) -> Path:
-    """Where an engine's result goes beside this workbook, if no other folder is configured."""
+def result_folder(settings: Settings, request: Request, workbook: Path) -> Path:
+    """Return the configured folder of an engine's result, or the default one."""
     if settings.engine.result_dir:
-        return target(settings.engine.result_dir, asked)
-    return beside(workbook)
+        return target(settings.engine.result_dir, request)
+    return default_result_folder(workbook)
 
 
-def beside(workbook: Path) -> Path:
-    """The folder of a result beside this workbook, whose name may lack an ending."""
+def default_result_folder(workbook: Path) -> Path:
+    """Return the folder of a result beside this workbook, whose name may lack a suffix."""
     return workbook.with_suffix("") if workbook.suffix else workbook.with_suffix(".parquet")
 
 
-def put_aside(path: Path) -> Path | None:
-    """Give the report in this place a second name that says when it was written."""
+def keep_previous(path: Path) -> Path | None:
+    """Give the report under this path a second name with the moment it was written.
+
+    Returns the second name, or None where there is no report.
+    """
     with suppress(FileNotFoundError):
         written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-        aside = path.with_name(f"{path.stem}{written:{_ASIDE}}{path.suffix}")
-        if not aside.exists():
+        copy = path.with_name(f"{path.stem}{written:{_MOMENT_FORMAT}}{path.suffix}")
+        if not copy.exists():
             try:
-                os.link(path, aside)
+                os.link(path, copy)
             except OSError:  # a file system without links
-                shutil.copy2(path, aside)
-        return aside
+                shutil.copy2(path, copy)
+        return copy
     return None
 
 
-def clear(template: Path, written: Sequence[Written], merchant: str, keep: int) -> None:
-    """Remove this merchant's reports beyond the newest ``keep`` older ones, of each day's own."""
+def remove_old(template: Path, written: Sequence[Written], merchant: str, keep: int) -> None:
+    """Remove this merchant's reports except those just written and the newest ``keep`` others.
+
+    Workbooks of single days are counted for each day.
+    """
     name = re.escape(template.stem)
     for placeholder in ("date", "start", "end"):
         name = name.replace(re.escape(f"{{{placeholder}}}"), _DAY)
     name = name.replace(re.escape("{merchant}"), re.escape(merchant))
-    pattern = re.compile(name + _OF_DAY + _ASIDE_PATTERN + re.escape(template.suffix))
+    pattern = re.compile(name + _DAY_SUFFIX + _MOMENT_SUFFIX + re.escape(template.suffix))
     current = {book.path.name for book in written}
     older: dict[str | None, list[Path]] = defaultdict(list)
     for path in written[0].path.parent.iterdir():
-        found = pattern.fullmatch(path.name)
-        if found and path.name not in current and path.is_file():
-            older[found["day"]].append(path)
+        match = pattern.fullmatch(path.name)
+        if match and path.name not in current and path.is_file():
+            older[match["day"]].append(path)
     for paths in older.values():
         paths.sort(key=lambda path: (path.stat().st_mtime, path.name), reverse=True)
         for path in paths[keep:]:
             with suppress(OSError):
                 path.unlink()
                 _log.info("relatório antigo removido: %s", path.name)
-
-
-def _values(asked: Request) -> dict[str, str]:
-    return {
-        "date": f"{asked.period.today:%Y-%m-%d}",
-        "start": f"{asked.period.start:%Y-%m-%d}",
-        "end": f"{asked.period.end:%Y-%m-%d}",
-        "merchant": asked.merchant,
-    }

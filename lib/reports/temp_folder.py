@@ -1,7 +1,7 @@
-"""The private folder beside a report in which it is written before it takes its place.
+"""The private folder beside a report in which it is written before it is moved into place.
 
-Whatever a killed run leaves is in one place, which the next run of the same report clears away.
-Knows nothing of workbooks.
+The name of the folder is made from the report's, so that the next run of the same report can
+remove what a killed run left. Knows no workbook.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Final
 
 _PREFIX, _SUFFIX = ".relatorio-", ".tmp"
-# No run takes a day; another report's, that takes hours, keeps its folder.
+# Longer than any run: the folder of another report may still be in use.
 _STALE_SECONDS: Final = 86_400.0
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
-    """The folder for this report (mode 0700), removed at the end, and very old ones as well."""
+def create(target: Path) -> Iterator[Path]:
+    """Create the folder for this report (mode 0700) and remove it at the end.
+
+    Stale folders of other reports are removed as well.
+    """
     for leftover in target.parent.glob(f"{_PREFIX}*{_SUFFIX}"):
         with suppress(OSError):
             if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
@@ -33,8 +36,8 @@ def beside(target: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def clear_away(target: Path) -> None:
-    """Remove what killed runs of this report left; only for who has the report to themselves."""
+def remove_leftovers(target: Path) -> None:
+    """Remove what killed runs of this report left; the caller holds the report's lock."""
     for leftover in target.parent.glob(f"{_prefix(target)}*{_SUFFIX}"):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -1,7 +1,7 @@
-"""What a report says of itself in its document properties, and whether its cells agree.
+"""Describe a report in its document properties, and verify its cells against them.
 
-Owns the lines of the description, written there by `lib.reports.publish` and read back here.
-Needs only the file: no configuration, no database, no clock. Never repeats a cell's value.
+Owns the lines of the description. Reads the file alone: no configuration, database or clock.
+Never repeats a cell's value.
 """
 
 from __future__ import annotations
@@ -40,14 +40,33 @@ DUPLICADAS: Final = "duplicadas removidas"
 TOTAL: Final = "total consolidado"
 AUDITORIA, RESPONSAVEL, MOTIVO = "auditoria", "exportado por", "motivo da exportação em claro"
 
-_Read = TypeVar("_Read")
+_Result = TypeVar("_Result")
 _MASKED, _CLEAR = "mascarados", "em claro"
 SUBJECT: Final = "Conciliação de transações com logs de autenticação"
+
+MISSING: Final = "A planilha {path} não existe: confira o nome."
+UNREADABLE: Final = (
+    "A planilha {path} não pôde ser lida: confira se é um arquivo e se a conta tem acesso."
+)
+DAMAGED: Final = "{path} não é uma planilha íntegra deste programa: gere o relatório de novo."
+NO_DESCRIPTION: Final = (
+    "{path} não é um relatório deste programa: faltam as propriedades do documento."
+)
+WRONG_SHEETS: Final = "As abas de {path} não são as de um relatório: esperava {expected}."
+WRONG_COLUMNS: Final = "A aba {name} de {path} não tem as colunas de um relatório."
+CONTRADICTION: Final = (
+    "{path} contradiz as próprias propriedades ({differences}): gere o relatório de novo."
+)
+DIFFERENCE: Final = "{key}: {described} nas propriedades, {counted} na conta"
+DAY_OUTSIDE: Final = "há datas fora do {key} {period}"
+REPEATED: Final = "Há transações repetidas: {count}."
+UNMASKED: Final = "Há linhas com cartão ou CPF sem máscara: {count}."
+
 # A masked card shows at most six digits in a row, a masked CPF three.
-_UNMASKED: Final = re.compile(r"\d{7}")
+_CLEAR_NUMBER: Final = re.compile(r"\d{7}")
 _PURCHASE: Final = itemgetter(*map(c.CONSOLIDATED.index, c.DUPLICATE_KEY))
-# What openpyxl, zipfile and the XML parser raise on files that only look like workbooks.
-_UNREADABLE: Final = (
+# Raised by openpyxl, zipfile and the XML parser for files that only look like workbooks.
+_FORMAT_ERRORS: Final = (
     *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError),
     *(KeyError, ValueError, TypeError, RuntimeError),
 )
@@ -55,7 +74,10 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True)
 class Cover:
-    """What the document properties say beyond the reconciliation, ``marks`` last; aware moment."""
+    """The facts of the document properties that the reconciliation does not hold.
+
+    ``extracted_at`` is aware; ``marks`` are further lines, put last.
+    """
 
     merchant: str
     merchant_name: str
@@ -67,10 +89,10 @@ class Cover:
 
 @dataclass(frozen=True)
 class Verification:
-    """A report that agrees with itself; ``problems`` are sentences about what it should not hold.
+    """The figures of a report that agrees with its properties, and the problems in its rows.
 
-    ``duplicates`` counts the rows that repeat an earlier one on `columns.DUPLICATE_KEY`: a problem
-    in a clear report, and nothing in a masked one, where two people may share a mask.
+    ``duplicates`` counts rows that repeat an earlier one on `columns.DUPLICATE_KEY`. They are a
+    problem only in a clear report: in a masked one two people may share a mask.
     """
 
     path: Path
@@ -84,7 +106,7 @@ class Verification:
     problems: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """The figures as sentences for a terminal, the problems last."""
+        """Return the figures as lines for a terminal, the problems last."""
         days = "nenhuma" if self.first is None else f"{self.first:%d/%m/%Y} a {self.last:%d/%m/%Y}"
         return [
             *(f"Aba '{name}': {counted(n, 'linha', 'linhas')}" for name, n in self.rows.items()),
@@ -96,39 +118,37 @@ class Verification:
 
 
 def verify(path: Path) -> Verification:
-    """Re-read a report; ReportError where it is none, is damaged or contradicts its properties."""
-    return _reading(path, _verified)
+    """Re-read a report and count its rows.
+
+    Raises ReportError where the file is not a report, is damaged or contradicts its properties.
+    """
+    return _with_file(path, _verification)
 
 
 def properties(path: Path) -> dict[str, str]:
-    """What a report says of itself, its cells unread. Raises ReportError."""
-    return _reading(path, _introduced)
+    """Read the lines of the description; reads no cell. Raises ReportError."""
+    return _with_file(path, _properties)
 
 
-def _reading(path: Path, how: Callable[[Path, IO[bytes]], _Read]) -> _Read:
+def _with_file(path: Path, read: Callable[[Path, IO[bytes]], _Result]) -> _Result:
     try:
         with path.open("rb") as file:
-            return how(path, file)
+            return read(path, file)
     except FileNotFoundError as exc:
-        raise ReportError("A planilha {path} não existe: confira o nome.", path=path) from exc
+        raise ReportError(MISSING, path=path) from exc
     except OSError as exc:
-        raise ReportError(
-            "A planilha {path} não pôde ser lida: confira se é um arquivo e se a conta tem acesso.",
-            path=path,
-        ) from exc
-    except _UNREADABLE as exc:
-        raise ReportError(
-            "{path} não é uma planilha íntegra deste programa: gere o relatório de novo.", path=path
-        ) from exc
+        raise ReportError(UNREADABLE, path=path) from exc
+    except _FORMAT_ERRORS as exc:
+        raise ReportError(DAMAGED, path=path) from exc
 
 
 def sheet_title(name: str, part: int) -> str:
-    """The title of the part-th sheet (from 1) that holds the rows of ``name``."""
+    """Return the title of the part-th sheet (from 1) of ``name``."""
     return name if part == 1 else f"{name} ({part})"
 
 
 def describe(reconciliation: Reconciliation, cover: Cover) -> dict[str, str]:
-    """The lines of the description, each ``chave: valor``, in their order."""
+    """Return the lines of the description, key to value, in their order."""
     r, rule = reconciliation, reconciliation.rule
     timed = rule.name == CARD_TIME
     amounts = pa.array(r.transactions[c.VLR_TOTAL].take(r.consolidated_rows).array)
@@ -162,106 +182,96 @@ def _one_line(value: str) -> str:
     return " ".join("".join(x if x.isprintable() else " " for x in value).split())
 
 
-def _verified(path: Path, file: IO[bytes]) -> Verification:
+def _verification(path: Path, file: IO[bytes]) -> Verification:
     with zipfile.ZipFile(file) as archive:
         if archive.testzip():
             raise zipfile.BadZipFile
     with _opened(file) as workbook:
-        return _tallied(path, workbook, _said(path, workbook))
+        return _counted(path, workbook, _description(path, workbook))
 
 
-def _introduced(path: Path, file: IO[bytes]) -> dict[str, str]:
+def _properties(path: Path, file: IO[bytes]) -> dict[str, str]:
     with _opened(file) as workbook:
-        return _said(path, workbook)
+        return _description(path, workbook)
 
 
 def _opened(file: IO[bytes]) -> closing[Any]:
-    import openpyxl  # a run writes without it, and starts sooner
+    import openpyxl  # slow to import, and a run writes without it
 
     return closing(openpyxl.load_workbook(file, read_only=True))
 
 
-def _said(path: Path, workbook: Any) -> dict[str, str]:
-    text = workbook.properties.description or ""
-    said = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+def _description(path: Path, workbook: Any) -> dict[str, str]:
     if workbook.properties.subject != SUBJECT:
-        raise ReportError(
-            "{path} não é um relatório deste programa: faltam as propriedades do documento.",
-            path=path,
-        )
-    return said
+        raise ReportError(NO_DESCRIPTION, path=path)
+    text = workbook.properties.description or ""
+    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
 
 
-def _tallied(path: Path, workbook: Any, said: dict[str, str]) -> Verification:
-    clear = said[DADOS] == _CLEAR
-    rows = dict.fromkeys(_sheets(path, workbook.sheetnames), 0)
+def _counted(path: Path, workbook: Any, description: dict[str, str]) -> Verification:
+    clear = description[DADOS] == _CLEAR
+    rows = dict.fromkeys(_report_sheets(path, workbook.sheetnames), 0)
     unmasked = cents = 0
-    logged: set[date] = set()
-    bought: set[date] = set()
+    log_days: set[date] = set()
+    transaction_days: set[date] = set()
     purchases: set[tuple[object, ...]] = set()
 
     header = (*c.DIVERGENCES, *((c.DES_LINHA_RECEBIMENTO,) if clear else ()))
     for card, day, *_ in _records(path, workbook, c.SHEET_DIVERGENCES, header, rows):
         unmasked += _is_unmasked(card)
-        logged |= _days(day)
+        log_days |= _days(day)
     divergences = sum(rows.values())
 
     for row in _records(path, workbook, c.SHEET_CONSOLIDATED, c.CONSOLIDATED, rows):
         cpf, card, virtual, day, _, amount, *_ = row
         unmasked += _is_unmasked(cpf) or _is_unmasked(card) or _is_unmasked(virtual)
-        bought |= _days(day)
+        transaction_days |= _days(day)
         cents += 0 if amount is None else round(amount * 100)
         purchases.add(_PURCHASE(row))
     consolidated = sum(rows.values()) - divergences
 
     total = Decimal(cents).scaleb(-2)
-    found = {DIVERGENTES: str(divergences), CONSOLIDADAS: str(consolidated), TOTAL: _money(total)}
-    _hold(path, said, found, logged | bought)
+    counts = {DIVERGENTES: str(divergences), CONSOLIDADAS: str(consolidated), TOTAL: _money(total)}
+    _require_agreement(path, description, counts, log_days | transaction_days)
     duplicates = consolidated - len(purchases)
     problems = []
     if clear and duplicates:
-        problems.append(f"Há transações repetidas: {thousands(duplicates)}.")
+        problems.append(REPEATED.format(count=thousands(duplicates)))
     if unmasked and not clear:
-        problems.append(f"Há linhas com cartão ou CPF sem máscara: {thousands(unmasked)}.")
+        problems.append(UNMASKED.format(count=thousands(unmasked)))
     return Verification(
         path=path,
         rows=rows,
-        first=min(bought, default=None),
-        last=max(bought, default=None),
+        first=min(transaction_days, default=None),
+        last=max(transaction_days, default=None),
         total=total,
         duplicates=duplicates,
         clear=clear,
-        properties=said,
+        properties=description,
         problems=tuple(problems),
     )
 
 
-def _sheets(path: Path, names: list[str]) -> list[str]:
-    """The names, once they are those of a report: every part of one sheet, then of the other."""
+def _report_sheets(path: Path, names: list[str]) -> list[str]:
+    """Return the names if they are a report's: all parts of one sheet, then of the other."""
     expected = [
         sheet_title(base, part + 1)
         for base in (c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED)
         for part in range(max(1, sum(name.startswith(base) for name in names)))
     ]
     if names != expected:
-        raise ReportError(
-            "As abas de {path} não são as de um relatório: esperava {expected}.",
-            path=path,
-            expected=", ".join(expected),
-        )
+        raise ReportError(WRONG_SHEETS, path=path, expected=", ".join(expected))
     return names
 
 
 def _records(
     path: Path, workbook: Any, base: str, header: tuple[str, ...], rows: dict[str, int]
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows below the header of every part of a sheet, counted into ``rows`` as they pass."""
+    """Yield the rows below the header of all parts of a sheet, and count them in ``rows``."""
     for name in [name for name in rows if name.startswith(base)]:
         cells = workbook[name].iter_rows(values_only=True)
         if tuple(value for value in next(cells, ()) if value is not None) != header:
-            raise ReportError(
-                "A aba {name} de {path} não tem as colunas de um relatório.", name=name, path=path
-            )
+            raise ReportError(WRONG_COLUMNS, name=name, path=path)
         for row in cells:
             if any(value is not None for value in row):
                 rows[name] += 1
@@ -269,32 +279,31 @@ def _records(
 
 
 def _days(value: object) -> set[date]:
-    """The day of a date cell; before March 1900 Excel has no dates and the cell is ISO text."""
+    """Return the day of a date cell, if any; days before March 1900 are ISO text."""
     if value is None:
         return set()
     return {value.date() if isinstance(value, datetime) else date.fromisoformat(str(value))}
 
 
 def _is_unmasked(value: object) -> bool:
-    return value is not None and _UNMASKED.search(str(value)) is not None
+    return value is not None and _CLEAR_NUMBER.search(str(value)) is not None
 
 
-def _hold(path: Path, said: dict[str, str], found: dict[str, str], days: set[date]) -> None:
-    """Hold the properties against each other and against the cells."""
-    start, end = (date(*map(int, reversed(x.split("/")))) for x in said[PERIODO].split(" a "))
-    logs = int(said[CONCILIADOS]) + int(said[DIVERGENTES])
-    transactions = sum(int(said[key]) for key in (CONSOLIDADAS, SEM_LOG, DUPLICADAS))
-    found = {**found, LOGS: str(logs), TRANSACOES: str(transactions)}
+def _require_agreement(
+    path: Path, description: dict[str, str], counts: dict[str, str], days: set[date]
+) -> None:
+    """Compare the description with the cells and with itself; raise ReportError if it differs."""
+    period = description[PERIODO]
+    start, end = (date(*map(int, reversed(day.split("/")))) for day in period.split(" a "))
+    logs = sum(int(description[key]) for key in (CONCILIADOS, DIVERGENTES))
+    transactions = sum(int(description[key]) for key in (CONSOLIDADAS, SEM_LOG, DUPLICADAS))
+    counts = {**counts, LOGS: str(logs), TRANSACOES: str(transactions)}
     differences = [
-        f"{key}: {said[key]} nas propriedades, {value} na conta"
-        for key, value in found.items()
-        if said[key] != value
+        DIFFERENCE.format(key=key, described=description[key], counted=count)
+        for key, count in counts.items()
+        if description[key] != count
     ]
     if any(not start <= day <= end for day in days):
-        differences.append(f"há datas fora do {PERIODO} {said[PERIODO]}")
+        differences.append(DAY_OUTSIDE.format(key=PERIODO, period=period))
     if differences:
-        raise ReportError(
-            "{path} contradiz as próprias propriedades ({differences}): gere o relatório de novo.",
-            path=path,
-            differences="; ".join(differences),
-        )
+        raise ReportError(CONTRADICTION, path=path, differences="; ".join(differences))

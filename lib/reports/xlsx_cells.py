@@ -1,7 +1,7 @@
-"""Rows of a table as the XML of a worksheet: the cells, their escapes and their limits.
+"""Render the rows of a table as worksheet XML: cells, escapes and limits.
 
-Cells are put together by Arrow for a block of rows at a time, texts once a distinct value, so
-that a row costs no Python. A NULL is an empty cell. Knows no file and no sheet but its rows.
+Arrow builds the cells for a block of rows at a time, and texts once per distinct value, so that
+no Python runs per row. A NULL becomes an empty cell. Knows no file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
@@ -24,7 +23,7 @@ CUT_MARK: Final = " […cortado]"
 _EXCEL_EPOCH_DAYS: Final = 25_569
 _EXCEL_FIRST_DAY: Final = date(1900, 3, 1)
 _TEXT: Final = pa.large_string()
-# What a cell takes besides its text, more or less: `<c r="K1048576" s="6" t="inlineStr">` ...
+# The markup around a cell's text, about: `<c r="K1048576" s="6" t="inlineStr">` and so on.
 _CELL_BYTES: Final = 60
 _BLOCK_BYTES: Final = 4 << 20
 
@@ -33,55 +32,38 @@ _LOOKS_ESCAPED: Final = "_x[0-9A-Fa-f]{4}_"
 _ODD: Final = rf"^\s|\s$|[{_CONTROL}]|{_LOOKS_ESCAPED}"
 
 
-@dataclass(frozen=True)
 class Rows:
-    """The rows below the header of one sheet; ``styles`` are its columns' cell formats."""
+    """The rows below the header of one sheet; blocks may be rendered from any thread."""
 
-    table: pa.Table
-    styles: Sequence[int]
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    @cached_property
-    def size(self) -> int:
-        """The bytes of the XML of all rows, more or less."""
-        texts = sum(_text_bytes(values) for values in self.table.columns)
-        return texts + len(self) * len(self.styles) * _CELL_BYTES
-
-    @property
-    def blocks(self) -> list[range]:
-        """The rows cut so that the XML of each part is of a size to work with."""
-        step = max(1, len(self) * _BLOCK_BYTES // max(self.size, 1))
-        return [range(at, min(at + step, len(self))) for at in range(0, len(self), step)]
-
-    @cached_property
-    def _columns(self) -> list[_Column]:
-        pairs = zip(self.table.columns, self.styles, strict=True)
-        return [_Column.of(values, style) for values, style in pairs]
+    def __init__(self, table: pa.Table, styles: Sequence[int]) -> None:
+        """Take the rows, and the cell format of each column."""
+        self._columns = [
+            _Column.of(values, style) for values, style in zip(table.columns, styles, strict=True)
+        ]
+        count = table.num_rows
+        size = sum(map(_text_bytes, table.columns)) + count * len(styles) * _CELL_BYTES
+        step = max(1, count * _BLOCK_BYTES // max(size, 1))
+        # Each of about _BLOCK_BYTES of XML.
+        self.blocks = [range(i, min(i + step, count)) for i in range(0, count, step)]
 
     def xml(self, block: range) -> memoryview:
-        """The XML of these rows; from any thread, once `prepare` has been called."""
+        """Render the rows of one block."""
         number = pa.array(np.arange(block.start, block.stop) + 2).cast(_TEXT)
         pieces: list[Any] = ['<row r="', number, '">']
-        for at, column in enumerate(self._columns):
-            pieces += [f'<c r="{_letters(at)}', number, column.cells(block)]
+        for index, column in enumerate(self._columns):
+            pieces += [f'<c r="{chr(ord("A") + index)}', number, column.cells(block)]
         rows = _joined(*pieces, "</row>")
         ends = np.frombuffer(rows.buffers()[1], np.int64)
         return memoryview(rows.buffers()[2])[: ends[len(rows)]]
 
-    def prepare(self) -> None:
-        """Make what all blocks share."""
-        _ = self._columns
-
 
 @dataclass(frozen=True)
 class _Column:
-    """Values, or codes into the ready cells of the distinct ones, the last of them empty."""
+    """Values, or indices into ``distinct``: the rendered distinct values, then an empty cell."""
 
     values: pa.Array
     style: int
-    ready: pa.Array | None
+    distinct: pa.Array | None
 
     @classmethod
     def of(cls, values: pa.ChunkedArray, style: int) -> _Column:
@@ -91,14 +73,14 @@ class _Column:
         if not pa.types.is_dictionary(array.type):
             return cls(array, style, None)
         cells = _text_cells(array.dictionary, style)
-        ready = pa.concat_arrays([cells, pa.array([_empty(style)], _TEXT)])
-        return cls(array.indices.fill_null(len(cells)), style, ready)
+        distinct = pa.concat_arrays([cells, pa.array([_empty(style)], _TEXT)])
+        return cls(array.indices.fill_null(len(cells)), style, distinct)
 
     def cells(self, block: range) -> pa.Array:
-        """These rows' cells, from the end of their reference on."""
+        """Render these rows' cells without the beginning, which holds the cell's reference."""
         values = self.values.slice(block.start, len(block))
-        if self.ready is not None:
-            return self.ready.take(values)
+        if self.distinct is not None:
+            return self.distinct.take(values)
         cells = _value_cells(values, self.style)
         return cells.fill_null(_empty(self.style)) if cells.null_count else cells
 
@@ -108,10 +90,10 @@ def _value_cells(values: pa.Array, style: int) -> pa.Array:
     if pa.types.is_date32(kind):
         days = pc.add(values.cast(pa.int32()), _EXCEL_EPOCH_DAYS)
         cells = _number_cells(days, style)
-        old = pc.less(values, pa.scalar(_EXCEL_FIRST_DAY, kind))
-        if pc.any(old).as_py():
-            # Excel has no such day.
-            return pc.if_else(old, _text_cells(values.cast(_TEXT), style), cells)
+        early = pc.less(values, pa.scalar(_EXCEL_FIRST_DAY, kind))
+        if pc.any(early).as_py():
+            # Excel counts a 29 February 1900 that never was; earlier days are written as text.
+            return pc.if_else(early, _text_cells(values.cast(_TEXT), style), cells)
         return cells
     if pa.types.is_time32(kind):
         seconds = values.cast(pa.int32()).cast(pa.float64())
@@ -132,20 +114,20 @@ def _text_cells(texts: pa.Array, style: int) -> pa.Array:
         plain = pc.replace_substring(plain, character, entity)
     opening, closing = f'" s="{style}" t="inlineStr"><is><t', "</t></is></c>"
     cells = _joined(f"{opening}>", plain, closing)
-    # A reader cannot tell an empty text from no text, so the file does not either.
+    # Readers do not tell an empty text from an empty cell.
     cells = pc.if_else(pc.equal(texts, ""), _empty(style), cells)
     odd = pc.match_substring_regex(texts, _ODD).fill_null(False)
     if not pc.any(odd).as_py():
         return cells
-    rare = [
+    odd_cells = [
         f'{opening} xml:space="preserve">{escape(_escaped(text))}{closing}'
         for text in texts.filter(odd).to_pylist()
     ]
-    return pc.replace_with_mask(cells, odd, pa.array(rare, _TEXT))
+    return pc.replace_with_mask(cells, odd, pa.array(odd_cells, _TEXT))
 
 
 def _joined(*pieces: Any) -> pa.Array:
-    """The pieces of each row, arrays and constants, after each other."""
+    """Concatenate arrays and constants row by row."""
     typed = [pa.scalar(piece, _TEXT) if isinstance(piece, str) else piece for piece in pieces]
     return pc.binary_join_element_wise(*typed, pa.scalar("", _TEXT))
 
@@ -155,13 +137,13 @@ def _empty(style: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Excel's own escapes for what XML cannot hold, and for what looks like one of them."""
+    """Escape, as Excel does, what XML cannot hold and what looks like such an escape."""
     text = re.sub(f"_(?={_LOOKS_ESCAPED[1:]})", "_x005F_", text)
-    return re.sub(f"[{_CONTROL}]", lambda found: f"_x{ord(found[0]):04X}_", text)
+    return re.sub(f"[{_CONTROL}]", lambda match: f"_x{ord(match[0]):04X}_", text)
 
 
 def _cut(texts: pa.Array) -> pa.Array:
-    """The texts, none longer than a cell holds; Excel counts in UTF-16 units."""
+    """Cut texts longer than a cell holds; Excel counts UTF-16 units."""
     long = pc.greater(pc.binary_length(texts), CELL_UNITS).fill_null(False)
     if not pc.any(long).as_py():
         return texts
@@ -187,7 +169,3 @@ def _text_bytes(values: pa.ChunkedArray) -> int:
         for part in values.chunks
     ]
     return sum(pc.sum(part).as_py() or 0 for part in lengths)
-
-
-def _letters(at: int) -> str:
-    return chr(ord("A") + at)

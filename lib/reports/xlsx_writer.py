@@ -1,8 +1,7 @@
-"""Packs sheets into a workbook file, each streamed and compressed on all processors.
+"""Write a workbook file; blocks of rows are rendered and compressed on several threads.
 
-xlsxturbo makes an empty workbook with everything but the rows (styles, widths, frozen and
-filterable headers); this puts the rows of `lib.reports.xlsx_cells` in their place. Owns the
-archive; decides nothing about what the sheets are called or hold.
+xlsxturbo makes the template: a workbook without rows, with its styles, widths and headers, frozen
+and filterable. Owns where the rows go in it; decides nothing about titles or contents.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _DATE, _TIME, _AMOUNT, _INTEGER, _TEXT = "dd/mm/yyyy", "hh:mm:ss", "#,##0.00", "
 
 @dataclass(frozen=True)
 class Sheet:
-    """One sheet: its title, its rows, and the widths of its columns in characters."""
+    """One sheet: title, rows, and column widths in characters."""
 
     title: str
     table: pa.Table
@@ -43,7 +42,7 @@ class Sheet:
 
 
 def write(path: Path, sheets: Sequence[Sheet], core: str) -> None:
-    """Write the workbook with these core properties (XML). Raises OSError."""
+    """Write the workbook; ``core`` is the XML of docProps/core.xml. Raises OSError."""
     workers = min(os.cpu_count() or 1, 4)
     with (
         path.open("wb") as file,
@@ -55,7 +54,7 @@ def write(path: Path, sheets: Sequence[Sheet], core: str) -> None:
 def _entries(
     sheets: Sequence[Sheet], core: str, pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[tuple[str, Iterable[Piece]]]:
-    with zipfile.ZipFile(BytesIO(_without_rows(sheets))) as template:
+    with zipfile.ZipFile(BytesIO(_template(sheets))) as template:
         for name in template.namelist():
             content = core if name == _CORE else template.read(name).decode()
             if name == "xl/workbook.xml":
@@ -68,20 +67,20 @@ def _entries(
                 yield name, [compress(content.encode(), last=True)]
 
 
-def _without_rows(sheets: Sequence[Sheet]) -> bytes:
-    """The workbook with one empty row at most in each sheet, which says the columns' styles."""
+def _template(sheets: Sequence[Sheet]) -> bytes:
+    """Make the workbook without rows; sheets to be filled have an empty row with cell styles."""
     buffer = BytesIO()
     frames = []
     for sheet in sheets:
         names = sheet.table.column_names
-        nothing = dict.fromkeys(names, [None] * min(sheet.table.num_rows, 1))
+        empty = dict.fromkeys(names, [None] * min(sheet.table.num_rows, 1))
         options: SheetOptions = {
             "column_formats": {
                 name: {"num_format": _format(sheet.table.schema.field(name).type)} for name in names
             },
             "column_widths": dict(enumerate(sheet.widths)),
         }
-        frames.append((pd.DataFrame(nothing, dtype=object), sheet.title, options))
+        frames.append((pd.DataFrame(empty, dtype=object), sheet.title, options))
     xlsxturbo.dfs_to_xlsx(
         frames, buffer, freeze_panes=True, autofilter=True, header_format={"bold": True}
     )
@@ -99,25 +98,22 @@ def _format(kind: Any) -> str:
 
 
 def _filtered_to_the_end(workbook: str, sheets: Sequence[Sheet]) -> str:
-    """The workbook's XML with each sheet's filter over all of its rows."""
+    """Extend each sheet's filter in workbook.xml to its last row."""
 
-    def whole(found: re.Match[str]) -> str:
-        rows = sheets[int(found[2])].table.num_rows
-        return f"{found[1]}{rows + 1}<"
+    def extended(match: re.Match[str]) -> str:
+        return f"{match[1]}{sheets[int(match[2])].table.num_rows + 1}<"
 
-    pattern = r'(localSheetId="(\d+)" hidden="1">[^<]*\$)\d+<'
-    return re.sub(pattern, whole, workbook)
+    return re.sub(r'(localSheetId="(\d+)" hidden="1">[^<]*\$)\d+<', extended, workbook)
 
 
 def _sheet_pieces(
     sheet: Sheet, template: str, pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[Piece]:
-    """The sheet's XML, compressed; at most ``ahead`` blocks of rows are in memory at a time."""
-    head, row, tail = re.split(r'(<row r="2".*</row>)', template, maxsplit=1)
+    """Compress the XML of one sheet, with at most ``ahead`` blocks of rows in memory."""
+    head, styled_row, tail = re.split(r'(<row r="2".*</row>)', template, maxsplit=1)
     last_row = f'\\g<1>{sheet.table.num_rows + 1}"'
     head, tail = (re.sub(r'( ref="A1:[A-Z]+)\d+"', last_row, part) for part in (head, tail))
-    rows = Rows(sheet.table, [int(style) for style in re.findall(r' s="(\d+)"', row)])
-    rows.prepare()
+    rows = Rows(sheet.table, [int(style) for style in re.findall(r' s="(\d+)"', styled_row)])
 
     yield compress(head.encode(), last=False)
     waiting: deque[Future[Piece]] = deque()

@@ -13,7 +13,7 @@ import pytest
 from lib.cli import main
 from lib.demo import servers
 from lib.domain.errors import AggregatorError
-from lib.reports import publish
+from lib.reports import verification
 from tests.support.command import PREVIOUS, Command, configured, finish, start
 from tests.support.servers import MERCHANTS, Databases
 
@@ -89,11 +89,11 @@ def test_run_is_the_default_command(filled: Command, words: tuple[str, ...]) -> 
 def test_the_words_go_over_the_configuration(filled: Command) -> None:
     keys: dict[str, Any] = {"match_rule": "card_time", "tolerance_minutes": 1, "window_days": 3}
     filled.run("--merchant", SECOND, "--rule", "card", *WORDS, **keys)
-    said = publish.verify(filled.target).properties
+    said = verification.verify(filled.target).properties
     assert said["estabelecimento"] == f"{SECOND} (Café do Porto)"
     assert said["regra"] == "card"
     filled.run("--tolerance-minutes", "0", *WORDS, **keys)
-    said = publish.verify(filled.target).properties
+    said = verification.verify(filled.target).properties
     assert (said["regra"], said["tolerância"]) == ("card_time", "0 min")
 
 
@@ -103,7 +103,7 @@ def test_a_period_of_days_ends_today_where_the_merchants_are(
 ) -> None:
     today = datetime.now(ZoneInfo("America/Sao_Paulo")).date()
     command.run(*words, window_days=3)
-    period = publish.verify(command.target).properties["período"]
+    period = verification.verify(command.target).properties["período"]
     assert period == f"{today - timedelta(days=back):%d/%m/%Y} a {today:%d/%m/%Y}"
 
 
@@ -129,7 +129,7 @@ def test_the_environment_goes_over_the_file_and_over_the_demo(
         ("--config", str(configured(filled.folder, filled.databases.values))),
     ):
         assert filled.say(*words, "--output", str(filled.target), *WORDS).code == main.DONE
-        assert publish.verify(filled.target).properties["regra"] == "card_time"
+        assert verification.verify(filled.target).properties["regra"] == "card_time"
 
 
 DATE = "--start deve ser uma data como 2026-01-31 (ano-mês-dia)."
@@ -224,7 +224,7 @@ def test_the_entry_hands_over_words_exit_code_and_both_streams(filled: Command) 
     done = finish(start("--config", file, "--output", "a.xlsx", *WORDS, cwd=filled.folder))
     assert done.code == main.DONE
     assert done.out.splitlines()[-1] == "Planilha 'a.xlsx' gerada com sucesso."
-    assert publish.verify(filled.folder / "a.xlsx").problems == ()
+    assert verification.verify(filled.folder / "a.xlsx").problems == ()
     failed = finish(start("--config", file, "--days", "dez", cwd=filled.folder))
     assert (failed.code, failed.out) == (main.FAILED, "")
     assert failed.err == f"Falta --days, ou o seu valor não é válido; {HELP}\n"
@@ -243,7 +243,7 @@ def test_a_report_is_written_even_where_nobody_listens(
     said = finish(start(*words, cwd=filled.folder, prefix=shell))
     assert said.code == code
     assert "Traceback" not in said.err
-    assert publish.verify(filled.folder / "a.xlsx").problems == ()
+    assert verification.verify(filled.folder / "a.xlsx").problems == ()
 
 
 def test_an_empty_merchant_is_none_of_the_configured_ones(filled: Command) -> None:

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 from openpyxl.utils.escape import unescape
 
-from lib.reports import publish
+from lib.reports import verification
 from tests.support.command import Command, Sheets, with_query
 from tests.support.servers import MERCHANTS, Databases
 
@@ -43,7 +43,7 @@ def log(**values: Any) -> tuple[Any, ...]:
 
 def counts(command: Command) -> str:
     """What the finished report says of its transactions without log and its duplicates."""
-    said = publish.verify(command.target).properties
+    said = verification.verify(command.target).properties
     return f"{said['transações sem log']} sem log, {said['duplicadas removidas']} duplicadas"
 
 
@@ -75,7 +75,7 @@ def test_an_empty_virtual_card_is_none(command: Command) -> None:
 def test_a_missing_amount_is_a_blank_cell(command: Command) -> None:
     found = reported(command, [bought(amount=None), bought(amount="0")], [log()])
     assert [row[5] for row in found.consolidated] == [0, None]
-    assert publish.verify(command.target).total == 0
+    assert verification.verify(command.target).total == 0
 
 
 def test_a_missing_time_still_matches_by_card_with_no_difference_sorted_last(
@@ -127,7 +127,7 @@ def test_no_rows_on_a_side_make_a_valid_report_with_headers(
     assert len(found.divergences) == divergences
     assert found.consolidated == []
     assert counts(command) == counted
-    assert publish.verify(command.target).problems == ()
+    assert verification.verify(command.target).problems == ()
 
 
 FORMULAS = ["=1+1", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "'=1"]
@@ -236,7 +236,7 @@ def test_dates_of_other_times_come_out_as_written(command: Command) -> None:
     found = command.reported("--start", "2019-02-16", "--end", "2019-02-17")
     assert [row[3] for row in found.consolidated] == [datetime.combine(old, clock())]
     assert [row[-1] for row in found.consolidated] == [1_799]
-    assert publish.verify(command.target).first == old
+    assert verification.verify(command.target).first == old
 
 
 def test_a_query_file_reads_other_tables_with_the_bound_parameters(command: Command) -> None:

@@ -44,8 +44,8 @@ FIELDS: dict[str, Any] = {
 
 HOLDING = """
 import pathlib, sys
-from lib.reports.file_lock import exclusively
-with exclusively(pathlib.Path(sys.argv[1])):
+from lib.reports.file_lock import exclusive_lock
+with exclusive_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

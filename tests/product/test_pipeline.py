@@ -15,7 +15,7 @@ from lib.config import defaults, loader
 from lib.domain import outcomes, requests
 from lib.domain.errors import ConfigError
 from lib.domain.reconciliation import CARD, CARD_TIME, Period, Rule
-from lib.reports import publish
+from lib.reports import verification
 from tests.support.command import sheets
 from tests.support.servers import MERCHANTS, Databases
 
@@ -177,7 +177,7 @@ def test_what_is_published_verifies_and_holds_the_outcomes_rows(
     assert told == [("writing", 2)]
     assert written.path == target
     assert len(sheets(target).consolidated) == len(sheets(target).divergences) == 1
-    assert publish.verify(target).problems == ()
+    assert verification.verify(target).problems == ()
 
 
 def test_today_is_the_date_where_the_merchants_are() -> None:

@@ -17,7 +17,7 @@ from lib.delivery import history
 from lib.engines import runner
 from lib.matching import reconcile
 from lib.reports import file_lock
-from lib.reports.publish import refusal
+from lib.reports.publish import write_error
 from tests.support.command import Command, slow_query, with_query, with_source
 from tests.support.faults import DAY, PERIOD, Line, fill
 from tests.support.servers import NEEDS_PASSWORD, Databases
@@ -106,7 +106,7 @@ def no_memory_for_workers(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
 def no_space(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
     # tests/product/test_machine_faults.py fills a real disk.
     monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108
-    return str(refusal(OSError(28, ""), Path("/srv/reports/resultado.xlsx")))
+    return str(write_error(OSError(28, ""), Path("/srv/reports/resultado.xlsx")))
 
 
 def twice(command: Command, _: pytest.MonkeyPatch) -> str:

@@ -1,4 +1,4 @@
-"""The workbook as its readers find it: every cell re-read, every way of failing met for real."""
+"""Read written workbooks back cell by cell, and produce each failure of writing for real."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from openpyxl.utils.escape import unescape
 from lib.domain import columns as c
 from lib.domain.errors import ReportError
 from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
-from lib.reports import publish
+from lib.reports import publish, verification, xlsx_cells
+from tests.support.sentences import pattern, says
 
 DAY = date(2026, 11, 12)
 EXTRACTED_AT = datetime(2026, 11, 22, 9, 0, 3, tzinfo=UTC)
-COVER = publish.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
+COVER = verification.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
 CLEAR = replace(COVER, clear=True)
 CARD = "400000******1234"
 TRANSACTION = ("***.456.789-**", CARD, None, DAY, clock(10, 30), Decimal("12.34"), COVER.merchant)
@@ -64,7 +65,10 @@ def built(
     text: Any = DICTIONARY,
     rule: Rule | None = None,
 ) -> Reconciliation:
-    """Each transaction beside a log of its own, then ``spare`` more without log; logs left over."""
+    """Pair each of ``bought`` with a log of its own; add ``spare`` transactions without log.
+
+    The logs of ``logged`` are divergences.
+    """
     n = len(bought)
     names = c.AUTH_LOGS_CLEAR[:-1] if clear else c.AUTH_LOGS[:-1]
     return Reconciliation(
@@ -171,8 +175,8 @@ def test_a_text_longer_than_a_cell_is_cut_visibly_in_excels_own_units(
     publish.write(built(logged=logs, text=text), COVER, target)
     whole, same, blank, pairs, cut = texts(target)
     assert (whole, same, blank) == (fits, wide, None)
-    assert cut == "a" * 32_756 + " […cortado]"
-    assert pairs == "😀" * 16_378 + " […cortado]"
+    assert cut == "a" * 32_756 + xlsx_cells.CUT_MARK
+    assert pairs == "😀" * 16_378 + xlsx_cells.CUT_MARK
 
 
 def test_rows_beyond_a_sheet_go_on_in_the_next_one(target: Path) -> None:
@@ -189,10 +193,10 @@ def test_rows_beyond_a_sheet_go_on_in_the_next_one(target: Path) -> None:
     assert openpyxl.load_workbook(target).sheetnames == list(written.rows)
     amounts = [row[5] for sheet in list(written.rows)[2:] for row in cells(target, sheet)]
     assert amounts == [0, 1, 2, 3, 4]
-    assert publish.verify(target).total == 10
+    assert verification.verify(target).total == 10
 
 
-def test_the_properties_say_what_was_asked_and_what_came_out(target: Path) -> None:
+def test_the_properties_hold_the_request_and_the_counts(target: Path) -> None:
     timed = Rule(CARD_TIME, 150, ("00", "10"))
     publish.write(built([{}, {}], [{}], spare=3, rule=timed), COVER, target)
     properties = openpyxl.load_workbook(target).properties
@@ -212,7 +216,7 @@ def test_the_properties_say_what_was_asked_and_what_came_out(target: Path) -> No
 def test_only_a_clear_report_has_the_raw_line(target: Path) -> None:
     publish.write(built([{}], [{}], clear=True), CLEAR, target)
     assert cells(target, c.SHEET_DIVERGENCES)[0][6] == LOG[-1]
-    with pytest.raises(ReportError, match="mascaramento"):
+    with pytest.raises(ReportError, match=pattern(publish.MASKING_MISMATCH)):
         publish.write(built([{}], [{}], clear=True), COVER, target)
 
 
@@ -249,7 +253,7 @@ def unprivileged() -> Iterator[None]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that another account can reach, as it cannot pytest's own."""
+    """A folder that other accounts can enter; pytest's own they cannot."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -264,12 +268,14 @@ def refused(target: Path) -> str:
 def test_each_thing_in_the_way_is_named_in_one_sentence(folder: Path) -> None:
     (folder / "arquivo").touch()
     (folder / "pasta.xlsx").mkdir()
-    assert refused(folder / "nova" / "a.xlsx").startswith(f"A pasta {folder}/nova não existe")
-    assert "arquivo não é uma pasta" in refused(folder / "arquivo" / "a.xlsx")
-    assert "já existe e não é um arquivo" in refused(folder / "pasta.xlsx")
+    new, file = folder / "nova", folder / "arquivo"
+    assert refused(new / "a.xlsx") == publish.NO_FOLDER.format(folder=new)
+    assert refused(file / "a.xlsx") == publish.NOT_A_FOLDER.format(folder=file)
+    target = folder / "pasta.xlsx"
+    assert refused(target) == publish.NOT_A_FILE.format(target=target)
     folder.chmod(0o555)
     with unprivileged():
-        assert "Sem permissão" in refused(folder / "a.xlsx")
+        assert refused(folder / "a.xlsx") == publish.NOT_WRITABLE.format(folder=folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another account")
@@ -278,7 +284,7 @@ def test_a_target_that_may_not_be_replaced_is_left_as_it_was(folder: Path) -> No
     target.write_text("anterior")
     folder.chmod(0o1777)
     with unprivileged():
-        assert refused(target).startswith(f"Não foi possível substituir {target}")
+        assert refused(target) == publish.NOT_REPLACEABLE.format(target=target)
     assert target.read_text() == "anterior"
     assert list(folder.iterdir()) == [target]
 
@@ -290,7 +296,7 @@ def test_a_link_stays_one_and_the_file_behind_it_keeps_its_mode(tmp_path: Path) 
     link.symlink_to(shared.name)
     publish.write(built([{}], [{}]), COVER, link)
     assert link.is_symlink()
-    assert publish.verify(shared).problems == ()
+    assert verification.verify(shared).problems == ()
     assert shared.stat().st_mode & 0o777 == 0o664
     assert set(tmp_path.iterdir()) == {shared, link}
 
@@ -302,7 +308,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path)
     try:
         target = folder / "a.xlsx"
         target.write_text("anterior")
-        with pytest.raises(ReportError, match="Acabou o espaço em disco"):
+        with pytest.raises(ReportError, match=pattern(publish.NO_SPACE)):
             publish.write(
                 built([{c.NUM_CARTAO: os.urandom(99).hex()} for _ in range(999)]), COVER, target
             )
@@ -328,25 +334,25 @@ def child(target: Path, setup: str = "") -> Iterator[subprocess.Popen[str]]:
 
 def test_a_file_that_may_not_grow_is_a_full_disk_too(target: Path) -> None:
     with child(target, "resource.setrlimit(resource.RLIMIT_FSIZE, (99_999, 99_999))") as run:
-        assert run.communicate()[0].startswith("Acabou o espaço em disco")
+        assert says(run.communicate()[0], publish.NO_SPACE)
     assert list(target.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
-    target: Path, how: signal.Signals
+    target: Path, signal_number: signal.Signals
 ) -> None:
     target.write_text("anterior")
     with child(target) as run:
         while run.poll() is None and not list(target.parent.glob("*/*")):
             time.sleep(0.001)
-        run.send_signal(how)
-    assert run.returncode == -how
+        run.send_signal(signal_number)
+    assert run.returncode == -signal_number
     assert target.read_text() == "anterior"
-    left = [path for path in target.parent.iterdir() if path != target]
-    assert len(left) == (how == signal.SIGKILL)
+    leftovers = [path for path in target.parent.iterdir() if path != target]
+    assert len(leftovers) == (signal_number == signal.SIGKILL)
     (target.parent / ".relatorio-de-agora.tmp").mkdir()
-    for path in left:
+    for path in leftovers:
         os.utime(path, (0, 0))
     publish.write(built(), COVER, target)
     assert {path.name for path in target.parent.iterdir()} == {
@@ -358,12 +364,12 @@ def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
 def test_a_verified_report_gives_its_figures(target: Path) -> None:
     bought = [{c.DATA_TRANSA: date(2026, 11, day), c.NUM_CPF: str(day)} for day in (13, 12, 20)]
     publish.write(built(bought, [{}], spare=1), COVER, target)
-    found = publish.verify(target)
-    assert found.rows == {c.SHEET_DIVERGENCES: 1, c.SHEET_CONSOLIDATED: 3}
-    assert (found.first, found.last, found.total) == (DAY, date(2026, 11, 20), Decimal("37.02"))
-    assert (found.duplicates, found.clear, found.problems) == (0, False, ())
-    assert found.properties["transações sem log"] == "1"
-    assert found.lines() == [
+    report = verification.verify(target)
+    assert report.rows == {c.SHEET_DIVERGENCES: 1, c.SHEET_CONSOLIDATED: 3}
+    assert (report.first, report.last, report.total) == (DAY, date(2026, 11, 20), Decimal("37.02"))
+    assert (report.duplicates, report.clear, report.problems) == (0, False, ())
+    assert report.properties["transações sem log"] == "1"
+    assert report.lines() == [
         "Aba 'Divergentes': 1 linha",
         "Aba 'Transacoes Consolidadas': 3 linhas",
         "Datas das transações: 12/11/2026 a 20/11/2026",
@@ -371,39 +377,40 @@ def test_a_verified_report_gives_its_figures(target: Path) -> None:
         "Transações repetidas: 0",
     ]
     many = replace(
-        found, rows={c.SHEET_DIVERGENCES: 0, c.SHEET_CONSOLIDATED: 12_345}, duplicates=1_000
+        report, rows={c.SHEET_DIVERGENCES: 0, c.SHEET_CONSOLIDATED: 12_345}, duplicates=1_000
     )
     assert [line for line in many.lines() if "D" not in line and "Total" not in line] == [
         "Aba 'Transacoes Consolidadas': 12.345 linhas",
         "Transações repetidas: 1.000",
     ]
     publish.write(built(), COVER, target)
-    assert (publish.verify(target).first, publish.verify(target).total) == (None, 0)
+    assert (verification.verify(target).first, verification.verify(target).total) == (None, 0)
 
 
 def test_repeated_rows_are_a_problem_only_where_nobody_shares_a_mask(target: Path) -> None:
     publish.write(built([{}, {}], [{}]), COVER, target)
-    assert (publish.verify(target).duplicates, publish.verify(target).problems) == (1, ())
+    assert (verification.verify(target).duplicates, verification.verify(target).problems) == (1, ())
     publish.write(built([{}, {}], [{}], clear=True), CLEAR, target)
-    assert publish.verify(target).problems == ("Há transações repetidas: 1.",)
-    assert publish.verify(target).lines()[-1] == "Atenção: Há transações repetidas: 1."
+    repeated = verification.REPEATED.format(count=1)
+    assert verification.verify(target).problems == (repeated,)
+    assert repeated in verification.verify(target).lines()[-1]
 
 
 def test_a_clear_number_in_a_masked_report_is_a_problem(target: Path) -> None:
     publish.write(built([{c.NUM_CPF: "12345678901"}], [{c.NUM_CARTAO: "4" * 16}]), COVER, target)
-    assert publish.verify(target).problems == ("Há linhas com cartão ou CPF sem máscara: 2.",)
+    assert verification.verify(target).problems == (verification.UNMASKED.format(count=2),)
 
 
 def test_a_day_excel_does_not_have_is_kept_as_text(target: Path) -> None:
     old = built([{c.DATA_TRANSA: DAY}, {c.DATA_TRANSA: date(1900, 2, 28)}])
     publish.write(replace(old, period=replace(old.period, start=date(1900, 1, 1))), COVER, target)
     assert cells(target, c.SHEET_CONSOLIDATED)[1][3] == "1900-02-28"
-    assert publish.verify(target).first == date(1900, 2, 28)
+    assert verification.verify(target).first == date(1900, 2, 28)
 
 
-def edited(book: openpyxl.Workbook, what: str) -> None:
+def edit(book: openpyxl.Workbook, part: str) -> None:
     divergences, consolidated = book
-    match what:
+    match part:
         case "row":
             consolidated.delete_rows(2)
         case "amount":
@@ -422,40 +429,71 @@ def edited(book: openpyxl.Workbook, what: str) -> None:
             book.properties.subject = ""
 
 
+def difference(key: str, described: str, counted: str) -> str:
+    return verification.DIFFERENCE.format(key=key, described=described, counted=counted)
+
+
 @pytest.mark.parametrize(
-    ("what", "sentence"),
+    ("part", "template", "values"),
     [
         (
             "row",
-            "transações consolidadas: 2 nas propriedades, 1 na conta; total consolidado: 24,68",
+            verification.CONTRADICTION,
+            {
+                "differences": "; ".join(
+                    (
+                        difference(verification.CONSOLIDADAS, "2", "1"),
+                        difference(verification.TOTAL, "24,68", "12,34"),
+                    )
+                )
+            },
         ),
-        ("amount", "total consolidado: 24,68 nas propriedades, 24,69 na conta"),
-        ("day", "há datas fora do período 12/11/2026 a 22/11/2026"),
-        ("type", "não é uma planilha íntegra deste programa"),
-        ("header", "A aba Divergentes de"),
-        ("column", "A aba Transacoes Consolidadas de"),
-        ("sheet", "esperava Divergentes, Transacoes Consolidadas."),
-        ("description", "não é um relatório deste programa"),
+        (
+            "amount",
+            verification.CONTRADICTION,
+            {"differences": difference(verification.TOTAL, "24,68", "24,69")},
+        ),
+        (
+            "day",
+            verification.CONTRADICTION,
+            {
+                "differences": verification.DAY_OUTSIDE.format(
+                    key=verification.PERIODO, period="12/11/2026 a 22/11/2026"
+                )
+            },
+        ),
+        ("type", verification.DAMAGED, {}),
+        ("header", verification.WRONG_COLUMNS, {"name": c.SHEET_DIVERGENCES}),
+        ("column", verification.WRONG_COLUMNS, {"name": c.SHEET_CONSOLIDATED}),
+        (
+            "sheet",
+            verification.WRONG_SHEETS,
+            {"expected": f"{c.SHEET_DIVERGENCES}, {c.SHEET_CONSOLIDATED}"},
+        ),
+        ("description", verification.NO_DESCRIPTION, {}),
     ],
 )
-def test_an_edited_report_no_longer_verifies(target: Path, what: str, sentence: str) -> None:
+def test_an_edited_report_no_longer_verifies(
+    target: Path, part: str, template: str, values: dict[str, str]
+) -> None:
     publish.write(built([{}, {}], [{}]), COVER, target)
     book = openpyxl.load_workbook(target)
-    edited(book, what)
+    edit(book, part)
     book.save(target)
-    with pytest.raises(ReportError, match=sentence):
-        publish.verify(target)
+    with pytest.raises(ReportError) as caught:
+        verification.verify(target)
+    assert str(caught.value) == template.format(path=target, **values)
 
 
-def test_what_is_no_whole_workbook_is_refused_in_one_sentence(target: Path) -> None:
-    with pytest.raises(ReportError, match="não existe"):
-        publish.verify(target)
-    with pytest.raises(ReportError, match="não pôde ser lida"):
-        publish.verify(target.parent)
+def test_a_file_that_is_no_whole_workbook_is_refused_in_one_sentence(target: Path) -> None:
+    with pytest.raises(ReportError, match=pattern(verification.MISSING)):
+        verification.verify(target)
+    with pytest.raises(ReportError, match=pattern(verification.UNREADABLE)):
+        verification.verify(target.parent)
     publish.write(built([{}]), COVER, target)
     whole = target.read_bytes()
     flipped = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
     for damaged in (b"", b"num_cpf;num_cartao", whole[:-99], flipped):
         target.write_bytes(damaged)
-        with pytest.raises(ReportError, match="não é uma planilha íntegra"):
-            publish.verify(target)
+        with pytest.raises(ReportError, match=pattern(verification.DAMAGED)):
+            verification.verify(target)

@@ -1,4 +1,4 @@
-"""The folder that a report is written in, beside those of others."""
+"""The temporary folder of a report, and the names that leave room for it."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ import pytest
 
 from lib.domain.errors import ReportError
 from lib.reports import publish, temp_folder
+from tests.support.sentences import pattern
 
 HOUR = 3_600
 
 
 @pytest.mark.parametrize(("hours", "stays"), [(2, True), (23, True), (25, False)])
-def test_only_what_is_older_than_any_run_is_removed_of_another_report(
+def test_the_folder_of_another_report_is_removed_only_when_older_than_any_run(
     tmp_path: Path, hours: int, stays: bool
 ) -> None:
-    with temp_folder.beside(tmp_path / "outro.xlsx") as other:
+    with temp_folder.create(tmp_path / "outro.xlsx") as other:
         then = time.time() - hours * HOUR
         os.utime(other, (then, then))
-        with temp_folder.beside(tmp_path / "este.xlsx"):
+        with temp_folder.create(tmp_path / "este.xlsx"):
             assert other.exists() is stays
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "template"),
     [
-        (f"{'a' * 250}.xlsx", "O nome da planilha tem mais de 220 bytes"),
-        (f"{'a' * 300}.xlsx", "O nome da planilha tem mais de 220 bytes"),
-        (f"{'é' * 120}.xlsx", "O nome da planilha tem mais de 220 bytes"),
-        (f"{'a' * 300}/r.xlsx", "O sistema não deixou gravar a planilha"),
+        ("relatorio.xls", publish.WRONG_SUFFIX),
+        (f"{'a' * 250}.xlsx", publish.NAME_TOO_LONG),
+        (f"{'a' * 300}.xlsx", publish.NAME_TOO_LONG),
+        (f"{'é' * 120}.xlsx", publish.NAME_TOO_LONG),
+        (f"{'a' * 300}/r.xlsx", publish.OTHER_ERROR),
     ],
 )
-def test_a_name_that_no_file_can_have_is_one_sentence(
-    tmp_path: Path, name: str, sentence: str
+def test_a_name_that_no_report_can_have_is_one_sentence(
+    tmp_path: Path, name: str, template: str
 ) -> None:
-    with pytest.raises(ReportError, match=sentence):
-        publish.require_place(tmp_path / name)
+    with pytest.raises(ReportError, match=pattern(template)):
+        publish.require_target(tmp_path / name)
 
 
 def test_the_longest_name_leaves_room_for_the_lock_and_the_older_reports(tmp_path: Path) -> None:
     target = tmp_path / f"{'a' * 215}.xlsx"
-    publish.require_place(target)
+    publish.require_target(target)
     for beside in (f".{target.name}.lock", f"{target.stem}_2026-11-20_20261120-101112.xlsx"):
         (tmp_path / beside).touch()

@@ -1,4 +1,4 @@
-"""Any table through a workbook and back: what a cell held is what a reader finds."""
+"""Write arbitrary tables and read them back through openpyxl."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def table_of(rows: list[tuple[Any, ...]]) -> pa.Table:
 
 
 def expected(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """As openpyxl gives it; an empty text is an empty cell."""
+    """Return the row as openpyxl reads it; an empty text becomes an empty cell."""
     text, code, day, second, amount, number = row
     return (
         text or None,
@@ -96,9 +96,9 @@ def test_rows_of_many_blocks_and_chunks_stay_in_order(tmp_path: Path, rows: int)
     xlsx_writer.write(path, [xlsx_writer.Sheet("Uma", parts, [9] * 6)], CORE)
     assert rows < 60_000 or len(xlsx_cells.Rows(parts, [0] * 6).blocks) > 3
     book = openpyxl.load_workbook(path, read_only=True)
-    found = list(book["Uma"].iter_rows(min_row=2, values_only=True))
-    assert [row[5] for row in found] == list(range(rows))
-    assert [row[0] for row in found] == [f"é{i}" for i in range(rows)]
+    cells = list(book["Uma"].iter_rows(min_row=2, values_only=True))
+    assert [row[5] for row in cells] == list(range(rows))
+    assert [row[0] for row in cells] == [f"é{i}" for i in range(rows)]
 
 
 def test_sheets_of_different_columns_keep_their_own_styles(tmp_path: Path) -> None:

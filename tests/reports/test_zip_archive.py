@@ -1,4 +1,4 @@
-"""Archives as zipfile reads them, the ones beyond 4 GiB included."""
+"""Read archives back through zipfile, those beyond 4 GiB included."""
 
 from __future__ import annotations
 
