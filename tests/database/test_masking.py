@@ -1,4 +1,4 @@
-"""The SQL that masks and tokenises, run by a real server: value in, what is shown out."""
+"""The SQL that masks and tokenises, run by a real server: value in, shown text out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as effort
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lib.database import masking, sessions
@@ -27,7 +27,7 @@ def empty(servers: Servers) -> Any:
 
 
 def evaluated(databases: Databases, expression: str, values: Sequence[str | None]) -> list[Any]:
-    """The expression over ``v`` for each of these values, in their order."""
+    """The expression on ``v`` for each of these values, in order."""
     sql = f"SELECT {expression} FROM unnest(CAST(:values AS text[])) WITH ORDINALITY AS u(v, at)"
     with closing(databases.connect("transactions")) as connection:
         cursor = connection.cursor()
@@ -105,7 +105,7 @@ def test_runs_of_digits_that_could_be_a_card_or_a_cpf_vanish_from_texts(empty: D
     assert shown == [mask for _, mask in TEXTS]
 
 
-@effort(max_examples=20)
+@examples(max_examples=20)
 @given(
     st.lists(
         st.text(alphabet="0123456789 .-aé\n=", max_size=60)

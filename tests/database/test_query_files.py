@@ -1,4 +1,4 @@
-"""A site's own SQL: what it may return, and what is refused before it reaches a report."""
+"""A site's own query file: accepted results, and results refused before they are reported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.database.date_validation import OUTSIDE_WINDOW
 from tests.support.command import Command, with_query
 from tests.support.servers import MERCHANTS, Databases
 
@@ -35,20 +36,19 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_dates_outside_the_period_are_refused(command: Command, engine: dict[str, object]) -> None:
     sql = QUERY.format(day="transaction_date - 5")
     values = with_query(command.databases.values, "transactions", command.folder, sql)
-    assert command.refused(*WORDS, values=values, **engine) == (
-        "transactions: a consulta devolveu datas fora do período pedido "
-        "(de 15/11/2026 a 15/11/2026); use :start e :end no query_file."
-    )
+    day = date(2026, 11, 15)
+    sentence = OUTSIDE_WINDOW.format(side="transactions", first=day, last=day)
+    assert command.refused(*WORDS, values=values, **engine) == sentence
 
 
-def test_a_date_in_text_is_read_as_brazil_writes_it(command: Command) -> None:
+def test_a_date_in_text_is_read_in_the_brazilian_format(command: Command) -> None:
     sql = QUERY.format(day="'10/11/2026'")
     values = with_query(command.databases.values, "transactions", command.folder, sql)
-    found = command.reported("--start", "2026-11-09", "--end", "2026-11-20", values=values)
-    assert [row[3] for row in found.consolidated] == [datetime(2026, 11, 10)]  # noqa: DTZ001
+    report = command.reported("--start", "2026-11-09", "--end", "2026-11-20", values=values)
+    assert [row[3] for row in report.consolidated] == [datetime(2026, 11, 10)]  # noqa: DTZ001
 
 
-def test_a_byte_order_mark_does_no_harm(command: Command) -> None:
+def test_a_byte_order_mark_is_ignored(command: Command) -> None:
     sql = QUERY.format(day="transaction_date")
     values = with_query(command.databases.values, "transactions", command.folder, sql)
     file = Path(values["transactions"]["query_file"])

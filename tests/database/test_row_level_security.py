@@ -1,4 +1,4 @@
-"""Two people with different merchants: the databases give neither a row of the other's."""
+"""Two users with different merchants: the databases return no row of the other's merchant."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def prove(settings: Settings) -> None:
 
 @pytest.fixture
 def shared(databases: Databases) -> Databases:
-    """Purchases of both merchants, on the same cards and times, and who may see which."""
+    """Purchases of both merchants on the same cards and times, and one user's access to each."""
     databases.fill(
         customer_cards=[(f"40000000000{n:05}", f"{n:011}") for n in range(40)],
         transactions=[
@@ -71,36 +71,36 @@ def settings_of(databases: Databases, **keys: Any) -> Settings:
 
 @pytest.fixture
 def settings(shared: Databases) -> Settings:
-    """As `shared` is read, on pools of one connection a side."""
-    made = settings_of(shared)
+    """Settings that read `shared` on pools of one connection per side."""
+    settings = settings_of(shared)
     for side in requests.SIDES:
-        pool: Any = sessions.engine(made, side).pool
+        pool: Any = sessions.engine(settings, side).pool
         pool._pool.maxsize, pool._max_overflow = 1, 0
-    return made
+    return settings
 
 
 def read(settings: Settings, person: str, merchant: str) -> tuple[set[str], set[str]]:
-    """The merchants (by CNPJ, by name) whose records this person gets when asking for one."""
-    found = copy_reader.extract(settings, requests.Window(merchant, DAY, DAY, person))
-    bought = set(found.transactions[c.DES_CNPJ_REDUZIDO].astype(str))
-    return bought, set(found.auth_logs[c.DES_LOG].astype(str))
+    """The merchants (CNPJs, names) in the records that this person reads of one merchant."""
+    frames = copy_reader.extract(settings, requests.Window(merchant, DAY, DAY, person))
+    bought = set(frames.transactions[c.DES_CNPJ_REDUZIDO].astype(str))
+    return bought, set(frames.auth_logs[c.DES_LOG].astype(str))
 
 
-def seen(merchant: str) -> tuple[set[str], set[str]]:
+def records_of(merchant: str) -> tuple[set[str], set[str]]:
     return {merchant}, {MERCHANTS[merchant]}
 
 
 def backends(settings: Settings) -> set[int]:
-    found = set()
+    pids = set()
     for side in requests.SIDES:
         with sessions.session(settings, side) as cursor:
-            found.add(cursor.connection.info.backend_pid)
-    return found
+            pids.add(cursor.connection.info.backend_pid)
+    return pids
 
 
-def test_each_reads_the_own_merchant_and_nothing_of_the_others(settings: Settings) -> None:
+def test_each_person_reads_only_their_own_merchant(settings: Settings) -> None:
     for person, own in OWN.items():
-        assert read(settings, person, own) == seen(own)
+        assert read(settings, person, own) == records_of(own)
         other = OF_RUI if own == OF_ANA else OF_ANA
         assert read(settings, person, other) == NOTHING
 
@@ -112,7 +112,7 @@ def test_two_people_in_turn_on_one_connection_never_see_the_others_rows(
     for turn in range(10):
         person = (ANA, RUI)[turn % 2]
         for merchant in MERCHANTS:
-            own = seen(merchant) if OWN[person] == merchant else NOTHING
+            own = records_of(merchant) if OWN[person] == merchant else NOTHING
             assert read(settings, person, merchant) == own
     assert backends(settings) == before
 
@@ -121,16 +121,16 @@ def test_two_people_at_once_on_one_connection_never_see_the_others_rows(
     settings: Settings,
 ) -> None:
     def many(person: str) -> set[tuple[str, ...]]:
-        found = set()
+        results = set()
         for _ in range(8):
             for merchant in MERCHANTS:
                 bought, logged = read(settings, person, merchant)
-                found.add((*bought, *logged))
-        return found
+                results.add((*bought, *logged))
+        return results
 
     with ThreadPoolExecutor(2) as pool:
-        for person, found in zip(OWN, pool.map(many, OWN), strict=True):
-            assert found == {(), (OWN[person], MERCHANTS[OWN[person]])}
+        for person, results in zip(OWN, pool.map(many, OWN), strict=True):
+            assert results == {(), (OWN[person], MERCHANTS[OWN[person]])}
 
 
 def fail(cursor: sessions.Cursor) -> None:
@@ -142,23 +142,23 @@ def cancel(cursor: sessions.Cursor) -> None:
     cursor.execute("SELECT pg_sleep(30)")
 
 
-def give_up(cursor: sessions.Cursor) -> None:
+def interrupt(cursor: sessions.Cursor) -> None:
     cursor.execute("SELECT count(*) FROM transactions")
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("ended", [fail, cancel, give_up], ids=lambda how: how.__name__)
-def test_after_a_session_that_ended_badly_nobody_reads_as_who_it_was_of(
-    settings: Settings, ended: Callable[[sessions.Cursor], None]
+@pytest.mark.parametrize("failure", [fail, cancel, interrupt], ids=lambda way: way.__name__)
+def test_after_a_failed_session_the_next_one_does_not_read_as_its_user(
+    settings: Settings, failure: Callable[[sessions.Cursor], None]
 ) -> None:
     before = backends(settings)
     with (
         pytest.raises((AggregatorError, KeyboardInterrupt)),
         sessions.session(settings, "transactions", ANA) as cursor,
     ):
-        ended(cursor)
+        failure(cursor)
     assert read(settings, RUI, OF_ANA) == NOTHING
-    assert read(settings, RUI, OF_RUI) == seen(OF_RUI)
+    assert read(settings, RUI, OF_RUI) == records_of(OF_RUI)
     with sessions.session(settings, "transactions") as cursor:
         cursor.execute("SELECT current_setting('app.user')")
         assert cursor.fetchone() == (servers.USER_BY_ROWS,)
@@ -176,7 +176,7 @@ def test_the_name_leaves_the_connection_with_its_transaction(settings: Settings)
 
 
 @pytest.mark.parametrize("name", ["", "nobody@example.com", "' OR true --", "ANA@example.com"])
-def test_a_name_that_nobody_granted_anything_reads_nothing(settings: Settings, name: str) -> None:
+def test_a_name_without_access_reads_nothing(settings: Settings, name: str) -> None:
     assert read(settings, name or "?", OF_ANA) == NOTHING
 
 
@@ -187,11 +187,11 @@ def test_a_hostile_name_stays_a_name(settings: Settings) -> None:
         assert cursor.fetchone() == (hostile,)
 
 
-def test_the_whole_run_is_the_users(settings: Settings) -> None:
-    asked = defaults.request(settings, DAY, merchant=OF_ANA, days=0)
-    assert pipeline.run(settings, asked, user=ANA).books.consolidated == 40
-    assert pipeline.run(settings, asked, user=RUI).books.transactions == 0
-    assert pipeline.run(settings, asked).books.transactions == 0, "the login has no merchant here"
+def test_the_whole_run_reads_as_its_user(settings: Settings) -> None:
+    request = defaults.request(settings, DAY, merchant=OF_ANA, days=0)
+    assert pipeline.run(settings, request, user=ANA).books.consolidated == 40
+    assert pipeline.run(settings, request, user=RUI).books.transactions == 0
+    assert pipeline.run(settings, request).books.transactions == 0, "the login has no merchant here"
 
 
 def test_the_self_test_passes_where_the_policies_apply(settings: Settings) -> None:
@@ -214,28 +214,28 @@ def through(command: Command, line: Line) -> dict[str, Any]:
     return with_source(values, "auth_logs", **line.source)
 
 
-def test_a_scheduled_run_repeats_a_self_test_that_a_cut_line_ended(command: Command) -> None:
+def test_a_scheduled_run_repeats_a_self_test_after_a_cut_line(command: Command) -> None:
     with Line(command.databases.values["auth_logs"], limits=[0]) as line:
         command.reported(*PERIOD, values=through(command, line))
 
 
-def test_a_server_lost_within_the_self_test_is_no_finding_about_its_policies(
+def test_a_server_lost_during_the_self_test_is_no_failure_of_its_policies(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    calls = []
 
-    def session(*words: Any, **keys: Any) -> Any:
-        asked.append(words)
-        if len(asked) == 2:
-            raise TransientError("{side}: caiu", side="transactions")
-        return _SESSION(*words, **keys)
+    def session(*args: Any, **keys: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2:
+            raise TransientError("{side}: lost", side="transactions")
+        return _SESSION(*args, **keys)
 
     monkeypatch.setattr(sessions, "session", session)
     with pytest.raises(TransientError):
         prove(settings)
 
 
-def test_a_scheduled_run_that_cannot_prove_its_policies_is_recorded_with_its_sentence(
+def test_a_scheduled_run_that_cannot_check_the_policies_is_recorded_with_its_sentence(
     command: Command,
 ) -> None:
     record, trail = command.folder / "history.sqlite", command.folder / "audit.jsonl"
@@ -249,7 +249,7 @@ def test_a_scheduled_run_that_cannot_prove_its_policies_is_recorded_with_its_sen
     assert '"failed"' in trail.read_text(encoding="utf-8").splitlines()[-1]
 
 
-def _everything(databases: Databases) -> None:
+def _open_policy(databases: Databases) -> None:
     databases.execute(
         "transactions",
         f"CREATE POLICY more ON transactions TO {servers.USER_BY_ROWS} USING (true);"
@@ -273,20 +273,21 @@ def _owner(databases: Databases) -> None:
 
 
 HOLES = {
-    _everything: "mostra linhas a quem ninguém conhece",
-    _one_side_only: "o banco não separa as linhas de authentication.transaction_logs",
-    _holders_open: "o banco não separa as linhas de public.customer_cards",
-    _owner: "o banco não separa as linhas de public.transactions",
+    _open_policy: (row_level_security.OPEN, None),
+    _one_side_only: (row_level_security.UNPROTECTED, "authentication.transaction_logs"),
+    _holders_open: (row_level_security.UNPROTECTED, "public.customer_cards"),
+    _owner: (row_level_security.UNPROTECTED, "public.transactions"),
 }
 
 
-@pytest.mark.parametrize("hole", HOLES, ids=lambda how: how.__name__)
+@pytest.mark.parametrize("hole", HOLES, ids=lambda hole: hole.__name__)
 def test_the_self_test_refuses_policies_that_do_not_apply(
     shared: Databases, hole: Callable[[Databases], None]
 ) -> None:
     hole(shared)
-    with pytest.raises(ContractError, match=HOLES[hole]):
+    with pytest.raises(ContractError) as caught:
         prove(settings_of(shared))
+    assert (caught.value.template, caught.value.values.get("table")) == HOLES[hole]
 
 
 def test_the_self_test_refuses_a_superuser_and_a_login_without_policies(
@@ -295,7 +296,7 @@ def test_the_self_test_refuses_a_superuser_and_a_login_without_policies(
     shared.execute("transactions", "UPDATE transactions SET transaction_date = current_date - 2")
     for login in ("postgres", servers.USER):
         values: Mapping[str, Any] = shared.values_for(login) | {"row_level_security": True}
-        with pytest.raises(ContractError, match="row_level_security está ligada"):
+        with pytest.raises(ContractError, match="row_level_security"):
             prove(loader.from_values(values, "teste", {}))
 
 
@@ -312,13 +313,13 @@ def test_the_self_test_refuses_a_view_that_its_superuser_owner_reads(
     file.write_text(query.replace("FROM transactions AS t", "FROM v AS t"))
     values = shared.values_for(servers.USER_BY_ROWS)
     values["transactions"] |= {"query_file": str(file)}
-    with pytest.raises(ContractError, match="row_level_security está ligada"):
+    with pytest.raises(ContractError, match="row_level_security"):
         prove(loader.from_values(values | {"row_level_security": True}, "teste", {}))
 
 
-def test_the_self_test_asks_nothing_where_row_security_is_off() -> None:
-    where = {"host": "/nowhere", "database": "d", "user": "u"}
-    values = {"merchants": MERCHANTS, "transactions": where, "auth_logs": where}
+def test_the_self_test_is_skipped_without_row_level_security() -> None:
+    source = {"host": "/nowhere", "database": "d", "user": "u"}
+    values = {"merchants": MERCHANTS, "transactions": source, "auth_logs": source}
     prove(loader.from_values(values, "teste", {}))
 
 

@@ -1,4 +1,4 @@
-"""The sessions a source is read in, and what each way of failing to reach one is called."""
+"""Sessions on a source, and the sentence for each failure to open one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import sessions
+from lib.database.error_translation import BY_STATE, NOT_CONNECTED, TLS_REFUSED
 from lib.domain import requests
 from lib.domain.errors import AggregatorError, ContractError, ExtractionError
 from tests.support.command import APPLICATION, with_query, with_source
@@ -29,14 +30,14 @@ SHOWN = {
     "client_encoding": "UTF8",
     "datestyle": "ISO, DMY",
 }
-REFUSED = "transactions: o servidor recusou o usuário ou a senha; confira user e password."
+REFUSED = BY_STATE["28"].format(side="transactions")
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
     return loader.from_values(values, "teste", {})
 
 
-def asked(settings: Settings, statement: str, side: requests.Side = "transactions") -> Any:
+def result(settings: Settings, statement: str, side: requests.Side = "transactions") -> Any:
     with sessions.session(settings, side) as cursor:
         cursor.execute(statement)
         return cursor.fetchone()[0]
@@ -44,14 +45,14 @@ def asked(settings: Settings, statement: str, side: requests.Side = "transaction
 
 def failure(values: Mapping[str, Any], statement: str = "SELECT 1") -> AggregatorError:
     with pytest.raises(AggregatorError) as caught:
-        asked(settings_of(values), statement)
+        result(settings_of(values), statement)
     return caught.value
 
 
 def test_a_session_is_a_named_read_only_snapshot_with_a_time_limit(databases: Databases) -> None:
     settings = settings_of(databases.values)
     for side in requests.SIDES:
-        shown = {name: asked(settings, f"SHOW {name}", side) for name in SHOWN}
+        shown = {name: result(settings, f"SHOW {name}", side) for name in SHOWN}
         assert shown == SHOWN
 
 
@@ -64,7 +65,7 @@ def test_a_session_sees_nothing_that_is_committed_after_its_first_statement(
             cursor.execute(count)
             assert cursor.fetchone() == (rows,)
             databases.fill(customer_cards=[("12345678909", "4000001234561234")])
-    assert asked(settings_of(databases.values), count) == 2
+    assert result(settings_of(databases.values), count) == 2
 
 
 def test_a_session_of_the_pool_starts_a_new_snapshot_and_carries_nothing_over(
@@ -74,26 +75,20 @@ def test_a_session_of_the_pool_starts_a_new_snapshot_and_carries_nothing_over(
     with sessions.session(settings, "transactions") as cursor:
         cursor.execute("SET statement_timeout = 7; SET search_path = nowhere")
         backend = cursor.connection.info.backend_pid
-    assert asked(settings, "SELECT pg_backend_pid()") == backend
-    assert asked(settings, "SHOW statement_timeout") == "5min"
-    assert asked(settings, "SHOW search_path") == '"$user", public'
+    assert result(settings, "SELECT pg_backend_pid()") == backend
+    assert result(settings, "SHOW statement_timeout") == "5min"
+    assert result(settings, "SHOW search_path") == '"$user", public'
 
 
 def test_a_session_that_tries_to_write_is_refused_even_to_a_superuser(databases: Databases) -> None:
     written = failure(databases.values_for("postgres"), "DELETE FROM transactions")
-    assert str(written) == (
-        "transactions: a sessão é somente leitura e a consulta tenta gravar; confira o query_file."
-    )
+    assert str(written) == BY_STATE["25"].format(side="transactions")
 
 
 def test_a_statement_longer_than_the_limit_is_ended_by_its_server(databases: Databases) -> None:
-    late = failure(
-        with_source(databases.values, "transactions", statement_timeout=1), "SELECT pg_sleep(30)"
-    )
-    assert str(late) == (
-        "transactions: a leitura passou do tempo limite ou foi cancelada; "
-        "reduza o período ou aumente statement_timeout."
-    )
+    limited = with_source(databases.values, "transactions", statement_timeout=1)
+    late = failure(limited, "SELECT pg_sleep(3600)")
+    assert str(late) == BY_STATE["57014"].format(side="transactions")
 
 
 def test_one_engine_serves_a_configuration_and_another_its_change(databases: Databases) -> None:
@@ -103,12 +98,12 @@ def test_one_engine_serves_a_configuration_and_another_its_change(databases: Dat
     engine = sessions.engine(settings, "transactions")
     assert sessions.engine(again, "transactions") is engine
     assert sessions.engine(other, "transactions") is not engine
-    assert asked(other, "SHOW statement_timeout") == "9s"
+    assert result(other, "SHOW statement_timeout") == "9s"
 
 
 def test_the_right_password_opens_and_is_shown_nowhere(databases: Databases) -> None:
     settings = settings_of(databases.values_for(NEEDS_PASSWORD, PASSWORD))
-    assert asked(settings, "SELECT current_user") == NEEDS_PASSWORD
+    assert result(settings, "SELECT current_user") == NEEDS_PASSWORD
     engine = sessions.engine(settings, "transactions")
     assert PASSWORD not in f"{engine!r} {engine.url} {settings!r}"
 
@@ -117,67 +112,61 @@ def test_the_right_password_opens_and_is_shown_nowhere(databases: Databases) -> 
 def test_a_wrong_or_missing_password_or_user_is_refused_without_repeating_it(
     databases: Databases, password: str | None
 ) -> None:
-    problem = failure(databases.values_for(NEEDS_PASSWORD, password))
-    assert str(problem) == REFUSED == str(failure(databases.values_for("ninguem")))
-    assert isinstance(problem, ExtractionError)
-    assert "senha@" not in repr(problem.values)
+    error = failure(databases.values_for(NEEDS_PASSWORD, password))
+    assert str(error) == REFUSED == str(failure(databases.values_for("ninguem")))
+    assert isinstance(error, ExtractionError)
+    assert "senha@" not in repr(error.values)
 
 
-def test_a_database_that_does_not_exist_is_said_to_be_missing(databases: Databases) -> None:
-    problem = failure(with_source(databases.values, "transactions", database="nenhum"))
-    assert str(problem) == (
-        "transactions: o banco de dados configurado não existe no servidor; confira database."
-    )
+def test_a_missing_database_is_reported_as_missing(databases: Databases) -> None:
+    error = failure(with_source(databases.values, "transactions", database="nenhum"))
+    assert str(error) == BY_STATE["3D"].format(side="transactions")
 
 
-def test_a_server_that_takes_no_more_connections_is_said_to_be_full(databases: Databases) -> None:
+def test_a_server_without_free_connections_is_reported_as_full(databases: Databases) -> None:
     databases.execute("transactions", "CREATE ROLE cheio LOGIN CONNECTION LIMIT 0")
     try:
-        problem = failure(databases.values_for("cheio"))
+        error = failure(databases.values_for("cheio"))
     finally:
         databases.execute("transactions", "DROP ROLE cheio")
-    assert str(problem) == (
-        "transactions: o servidor está sem conexões ou recursos livres; tente de novo em instantes."
-    )
+    assert str(error) == BY_STATE["53"].format(side="transactions")
 
 
 @contextmanager
 def listener() -> Iterator[socket.socket]:
-    """A socket of this machine where somebody listens and does not answer by itself."""
+    """A listening socket of this machine that does not answer."""
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         yield silent
 
 
 def at(listening: socket.socket, **keys: Any) -> dict[str, Any]:
-    """A source where this socket listens."""
+    """A source at this socket's address."""
     return {"host": "127.0.0.1", "port": listening.getsockname()[1], **keys}
 
 
-def not_reached(source: dict[str, Any]) -> str:
-    return (
-        f"transactions: não foi possível conectar a {source['host']}, porta {source['port']}; "
-        "confira se o banco está no ar e se o endereço está certo."
-    )
+def not_connected(source: dict[str, Any]) -> str:
+    return NOT_CONNECTED.format(side="transactions", host=source["host"], port=source["port"])
 
 
-def test_a_server_that_stays_silent_is_given_up_within_the_connect_timeout(
+@pytest.mark.timeout(60)
+def test_a_server_that_stays_silent_is_given_up_after_the_connect_timeout(
     databases: Databases,
 ) -> None:
-    # Without the limit it would wait for an answer for ever.
+    # Without the time limit the session would wait forever.
     with listener() as silent:
         source = at(silent, connect_timeout=2)
-        problem = failure(with_source(databases.values, "transactions", **source))
-    assert str(problem) == not_reached(source)
+        error = failure(with_source(databases.values, "transactions", **source))
+    assert str(error) == not_connected(source)
 
 
 def test_an_address_where_nobody_listens_is_named(databases: Databases) -> None:
     with listener() as closed_soon:
         source = at(closed_soon)
-    problem = failure(with_source(databases.values, "transactions", **source))
-    assert str(problem) == not_reached(source)
+    error = failure(with_source(databases.values, "transactions", **source))
+    assert str(error) == not_connected(source)
 
 
-def test_a_server_without_the_tls_that_is_asked_for_is_refused(databases: Databases) -> None:
+def test_a_server_without_the_required_tls_is_refused(databases: Databases) -> None:
     def refuse_tls(plain: socket.socket) -> None:
         client, _ = plain.accept()
         with client:
@@ -189,25 +178,23 @@ def test_a_server_without_the_tls_that_is_asked_for_is_refused(databases: Databa
         answering = threading.Thread(target=refuse_tls, args=(plain,))
         answering.start()
         source = at(plain, sslmode="require")
-        problem = failure(with_source(databases.values, "transactions", **source))
+        error = failure(with_source(databases.values, "transactions", **source))
         answering.join()
-    assert str(problem) == (
-        "transactions: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
-    )
+    assert str(error) == TLS_REFUSED.format(side="transactions")
 
 
 def test_a_connection_that_died_in_the_pool_is_replaced_unnoticed(
     servers: Servers, databases: Databases
 ) -> None:
     settings = settings_of(databases.values)
-    before = asked(settings, "SELECT pg_backend_pid()")
+    before = result(settings, "SELECT pg_backend_pid()")
     servers.stop("transactions")
-    assert "não foi possível conectar" in str(failure(databases.values))
+    assert failure(databases.values).template == NOT_CONNECTED
     servers.start("transactions")
-    assert asked(settings, "SELECT pg_backend_pid()") != before
+    assert result(settings, "SELECT pg_backend_pid()") != before
 
 
-def end_and_go_on(databases: Databases, cursor: sessions.Cursor) -> None:
+def terminate_and_continue(databases: Databases, cursor: sessions.Cursor) -> None:
     pid = cursor.connection.info.backend_pid
     databases.execute("transactions", f"SELECT pg_terminate_backend({pid}, 5000)")
     cursor.execute("SELECT 1")
@@ -221,28 +208,26 @@ def test_a_connection_that_an_administrator_ends_is_one_sentence_and_no_log(
         pytest.raises(ExtractionError) as caught,
         sessions.session(settings, "transactions") as cursor,
     ):
-        end_and_go_on(databases, cursor)
-    assert str(caught.value) == (
-        "transactions: a conexão com o servidor caiu durante a leitura; tente de novo em instantes."
-    )
+        terminate_and_continue(databases, cursor)
+    assert str(caught.value) == BY_STATE["08"].format(side="transactions")
     assert caplog.records == []
-    assert asked(settings, "SELECT 1") == 1
+    assert result(settings, "SELECT 1") == 1
 
 
 def test_an_error_within_a_session_gives_its_connection_back(databases: Databases) -> None:
     settings = settings_of(databases.values)
     for _ in range(20):
         with pytest.raises(AggregatorError):
-            asked(settings, "SELECT * FROM nowhere")
+            result(settings, "SELECT * FROM nowhere")
     pool = sessions.engine(settings, "transactions").pool
     assert "Current Checked out connections: 0" in pool.status()
 
 
-def test_the_drivers_words_and_values_never_reach_the_sentence(databases: Databases) -> None:
-    problem = failure(databases.values, "SELECT '4000001234561234x'::bigint")
-    assert isinstance(problem, ContractError)
-    assert "4000001234561234" not in f"{problem} {problem!r}"
-    assert str(pickle.loads(pickle.dumps(problem))) == str(problem)  # noqa: S301
+def test_the_drivers_message_and_values_never_reach_the_sentence(databases: Databases) -> None:
+    error = failure(databases.values, "SELECT '4000001234561234x'::bigint")
+    assert isinstance(error, ContractError)
+    assert "4000001234561234" not in f"{error} {error!r}"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301
 
 
 QUERIES = {"select 1;\n": "select 1", "\n\nselect 'ç' -- ; one\n": "select 'ç' -- ; one"}
@@ -266,9 +251,7 @@ def test_a_query_file_that_cannot_be_read_is_named(
     settings = settings_of(with_source(databases.values, "auth_logs", query_file=str(file)))
     with pytest.raises(ExtractionError) as caught:
         sessions.query(settings, "auth_logs")
-    assert str(caught.value) == (
-        f"auth_logs: não foi possível ler o arquivo de consulta {file}; confira query_file."
-    )
+    assert str(caught.value) == sessions.UNREADABLE_QUERY.format(side="auth_logs", path=file)
 
 
 RENDERED = [

@@ -1,6 +1,6 @@
-"""Whom the product talks to: a PostgreSQL with TLS, its certificates good, wrong and missing.
+"""Connections to a PostgreSQL with TLS, whose certificates are right, wrong or missing.
 
-The servers of the pip package speak no TLS, so this one is the system's (Debian: postgresql).
+The embedded servers are built without TLS, so this one is the system's (Debian: postgresql).
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ from typing import Any
 import pytest
 
 from lib.config import loader
+from lib.config.settings import INSECURE
 from lib.database import sessions
+from lib.database.error_translation import (
+    CLIENT_CERTIFICATE,
+    TLS_REFUSED,
+    UNTRUSTED,
+    WRONG_HOST,
+)
 from lib.domain.errors import ConfigError, ExtractionError
 from tests.support.certificates import EXPIRED, Authority, Pair
+from tests.support.sentences import says
 
 HERE = "127.0.0.1"
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -41,7 +49,7 @@ WEAK = ["disable", "allow", "prefer", "require", "verify-ca"]
 
 
 class Server:
-    """The system's PostgreSQL, as the system's user where root runs the tests."""
+    """The system's PostgreSQL; runs as the system's user postgres if root runs the tests."""
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self._bin = BINARIES[-1].parent
@@ -55,12 +63,12 @@ class Server:
         with (self._data / "postgresql.conf").open("a") as conf:
             conf.write(CONFIGURATION.format(port=self.port))
         (self._data / "pg_hba.conf").write_text(f"host all postgres all trust\n{ACCESS}")
-        self._place(authority.root, "root.crt")
+        self._install(authority.root, "root.crt")
 
     def present(self, pair: Pair) -> None:
-        """Be the server of this certificate from now on."""
-        self._place(pair.certificate, "server.crt")
-        self._place(pair.key, "server.key")
+        """Restart with this certificate."""
+        self._install(pair.certificate, "server.crt")
+        self._install(pair.key, "server.key")
         self.stop()
         self._run("pg_ctl", "-D", str(self._data), "-l", str(self._data / "log"), "start")
 
@@ -71,7 +79,7 @@ class Server:
         if (self._data / "postmaster.pid").exists():
             self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "stop")
 
-    def _place(self, file: Path, name: str) -> None:
+    def _install(self, file: Path, name: str) -> None:
         shutil.copy(file, self._data / name)
         (self._data / name).chmod(0o600)
         if self._user:
@@ -92,9 +100,9 @@ class Server:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="mda-tls-"))
-    yield made
-    shutil.rmtree(made)
+    path = Path(tempfile.mkdtemp(prefix="mda-tls-"))
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +118,7 @@ def impostor(folder: Path) -> Authority:
 @pytest.fixture(scope="module")
 def running(folder: Path, authority: Authority) -> Iterator[Server]:
     if not BINARIES:
-        pytest.skip("sem o PostgreSQL do sistema: instale o pacote postgresql para testar TLS")
+        pytest.skip("needs the system's PostgreSQL (Debian package postgresql)")
     server = Server(folder, authority)
     server.present(authority.issue("first", HERE))
     server.execute("CREATE ROLE aggregator LOGIN")
@@ -119,21 +127,18 @@ def running(folder: Path, authority: Authority) -> Iterator[Server]:
     server.stop()
 
 
-def values(where: dict[str, Any], **keys: Any) -> dict[str, Any]:
-    here = {"host": "/nowhere", "database": "b", "user": "u"}
-    return {
-        "merchants": {"12345678000195": "Loja"},
-        "transactions": where,
-        "auth_logs": here,
-    } | keys
+def values(source: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    local = {"host": "/nowhere", "database": "b", "user": "u"}
+    sides = {"transactions": source, "auth_logs": local}
+    return {"merchants": {"12345678000195": "Loja"}, **sides, **keys}
 
 
 def connected(server: Server, authority: Authority | None, **keys: Any) -> tuple[bool, str]:
-    """Whether the connection is encrypted, and the client certificate that the server saw."""
-    where = {"host": HERE, "port": server.port, "database": "postgres", "user": "aggregator"}
+    """The encryption of the connection, and the client certificate that the server received."""
+    source = {"host": HERE, "port": server.port, "database": "postgres", "user": "aggregator"}
     root = {"sslrootcert": str(authority.root)} if authority else {}
-    where |= {"sslmode": "verify-full", **root, **keys}
-    settings = loader.from_values(values(where), "teste", {})
+    source |= {"sslmode": "verify-full", **root, **keys}
+    settings = loader.from_values(values(source), "teste", {})
     with sessions.session(settings, "transactions") as cursor:
         cursor.execute("SELECT ssl, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         return cursor.fetchone()
@@ -154,10 +159,7 @@ def test_a_server_with_another_hosts_certificate_is_refused(
     running: Server, authority: Authority
 ) -> None:
     running.present(authority.issue("other", "db.example.com"))
-    assert refused(running, authority) == (
-        f"transactions: o certificado do servidor não é de {HERE}; confira host, e se não é um "
-        "impostor."
-    )
+    assert refused(running, authority) == WRONG_HOST.format(side="transactions", host=HERE)
     assert connected(running, authority, sslmode="verify-ca")[0], "why verify-ca is not enough"
 
 
@@ -165,10 +167,7 @@ def test_a_server_of_an_unknown_authority_is_refused(
     running: Server, authority: Authority, impostor: Authority
 ) -> None:
     running.present(impostor.issue("false", HERE))
-    assert refused(running, authority) == (
-        "transactions: o certificado do servidor venceu ou não é de confiança; confira "
-        "sslrootcert e a validade dele."
-    )
+    assert refused(running, authority) == UNTRUSTED.format(side="transactions")
     assert connected(running, None, sslmode="require")[0], "why require is not enough"
 
 
@@ -176,66 +175,61 @@ def test_a_server_whose_certificate_expired_is_refused(
     running: Server, authority: Authority
 ) -> None:
     running.present(authority.issue("late", HERE, valid=EXPIRED))
-    assert "venceu ou não é de confiança" in refused(running, authority)
+    assert refused(running, authority) == UNTRUSTED.format(side="transactions")
 
 
-def test_a_missing_file_of_authorities_is_no_reason_to_trust(running: Server, folder: Path) -> None:
-    assert refused(running, None, sslrootcert=str(folder / "gone.pem")) == (
-        "transactions: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
-    )
+def test_a_missing_file_of_authorities_is_refused(running: Server, folder: Path) -> None:
+    gone = str(folder / "gone.pem")
+    assert refused(running, None, sslrootcert=gone) == TLS_REFUSED.format(side="transactions")
 
 
-def test_a_client_certificate_is_presented_and_its_lack_is_told(
+def test_a_client_certificate_is_presented_and_a_missing_one_is_reported(
     running: Server, authority: Authority, impostor: Authority
 ) -> None:
     running.present(authority.issue("server", HERE))
     mine, false = authority.issue("certified"), impostor.issue("certified_by_nobody")
-    ask = {"user": "certified"}
+    login = {"user": "certified"}
     assert connected(
-        running, authority, **ask, sslcert=str(mine.certificate), sslkey=str(mine.key)
+        running, authority, **login, sslcert=str(mine.certificate), sslkey=str(mine.key)
     ) == (True, "/CN=certified")
-    told = (
-        "transactions: o servidor pede um certificado de cliente que sirva; confira sslcert e "
-        "sslkey (que só o dono pode ler)."
-    )
-    assert refused(running, authority, **ask) == told
+    missing = CLIENT_CERTIFICATE.format(side="transactions")
+    assert refused(running, authority, **login) == missing
     false_pair = {"sslcert": str(false.certificate), "sslkey": str(false.key)}
-    assert "TLS" in refused(running, authority, **ask, **false_pair)
+    assert says(refused(running, authority, **login, **false_pair), TLS_REFUSED)
     exposed = authority.issue("certified_and_exposed")
     exposed.key.chmod(0o644)
     pair = {"sslcert": str(exposed.certificate), "sslkey": str(exposed.key)}
-    assert refused(running, authority, **ask, **pair) == told
+    assert refused(running, authority, **login, **pair) == missing
 
 
 @pytest.mark.parametrize("host", REMOTE)
-def test_a_remote_server_that_nobody_verifies_is_refused_before_it_is_asked(host: str) -> None:
+def test_a_remote_server_without_verification_is_refused_before_any_connection(host: str) -> None:
     for sslmode in WEAK:
-        where = {"host": host, "database": "a", "user": "u", "sslmode": sslmode}
+        source = {"host": host, "database": "a", "user": "u", "sslmode": sslmode}
         with pytest.raises(ConfigError) as caught:
-            loader.from_values(values(where), "aqui.toml", {})
-        assert str(caught.value) == (
-            f"aqui.toml: aggregator.transactions.sslmode aceita um servidor impostor em {host}; "
-            "use sslmode verify-full (ou, sabendo do risco, allow_insecure = true)."
+            loader.from_values(values(source), "aqui.toml", {})
+        assert (caught.value.template, caught.value.values) == (
+            loader.INSECURE,
+            {"origin": "aqui.toml", "key": "aggregator.transactions.sslmode", "host": host},
         )
 
 
 @pytest.mark.parametrize("host", REMOTE)
-def test_an_allowed_risk_is_told_at_every_start(host: str) -> None:
-    where = {"host": host, "database": "a", "user": "u", "sslmode": "require"}
-    settings = loader.from_values(values(where, allow_insecure=True), "aqui.toml", {})
+def test_an_allowed_risk_is_a_warning(host: str) -> None:
+    source = {"host": host, "database": "a", "user": "u", "sslmode": "require"}
+    settings = loader.from_values(values(source, allow_insecure=True), "aqui.toml", {})
     assert list(map(str, settings.warnings())) == [
-        f"A conexão de transactions com {host} aceita um servidor impostor (sslmode require); "
-        "use sslmode verify-full e retire allow_insecure."
+        INSECURE.format(side="transactions", host=host, sslmode="require")
     ]
 
 
 @pytest.mark.parametrize("host", LOCAL)
 def test_a_server_on_this_machine_needs_no_certificate(host: str) -> None:
-    where = {"host": host, "database": "a", "user": "u", "sslmode": "disable"}
-    assert loader.from_values(values(where), "aqui.toml", {}).warnings() == []
+    source = {"host": host, "database": "a", "user": "u", "sslmode": "disable"}
+    assert loader.from_values(values(source), "aqui.toml", {}).warnings() == []
 
 
 def test_a_remote_server_is_verified_by_default() -> None:
-    where = {"host": "db.example.com", "database": "a", "user": "u"}
-    settings = loader.from_values(values(where), "aqui.toml", {})
+    source = {"host": "db.example.com", "database": "a", "user": "u"}
+    settings = loader.from_values(values(source), "aqui.toml", {})
     assert settings.transactions.sslmode == "verify-full"

@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own, and the certificates it signs."""
+"""A certificate authority for the tests, and the certificates that it signs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ EXPIRED = -timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate and its private key, as files."""
+    """Files of a certificate and its private key."""
 
     certificate: Path
     key: Path
 
 
 class Authority:
-    """Signs certificates into a folder; ``root`` is the file that trusts them."""
+    """Signs certificates into a folder; ``root`` is the authority's own certificate file."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -38,7 +38,7 @@ class Authority:
         self.root.write_bytes(_pem(certificate.sign(self._key, hashes.SHA256())))
 
     def issue(self, name: str, *hosts: str, valid: timedelta = VALID) -> Pair:
-        """A certificate of this common name for these hosts, and its key, mode 0600."""
+        """Create a certificate with this common name for these hosts, and its key (mode 0600)."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, self._name, key, valid)

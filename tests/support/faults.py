@@ -1,4 +1,4 @@
-"""What goes wrong at night, made to happen: a line that is cut, a server that dies or freezes."""
+"""Faults for tests: a connection that is cut, a server that crashes or stops."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ PERIOD = ("--start", DAY, "--end", DAY)
 
 @dataclass
 class Line:
-    """A TCP line to a server's socket that breaks after so many bytes of each connection.
+    """A TCP proxy to a server's socket that breaks connections after a number of bytes.
 
-    ``limits`` are the bytes that the first, second… connection lets through from the server; the
-    others are whole. A broken line is closed, or only falls silent where ``silent``.
+    ``limits`` are the bytes from the server that the first, second… connection lets through; later
+    connections are not limited. A broken connection is closed, or stays open and silent.
     """
 
     server: dict[str, Any]
@@ -52,7 +52,7 @@ class Line:
 
     @property
     def source(self) -> dict[str, Any]:
-        """Where the product reaches the server through this line."""
+        """The keys of a source that connects through this line."""
         port = self._listening.getsockname()[1]
         return {"host": self.address, "port": port, "sslmode": "prefer"}
 
@@ -75,7 +75,7 @@ class Line:
 
 
 def fill(databases: Databases, rows: int = 100) -> None:
-    """So many purchases of one day, each with its log."""
+    """Insert this many purchases of one day, each with its log."""
     number = "lpad(n::text, 12, '0')"
     when = f"date '{DAY}', time '08:00' + n * interval '1 second'"
     databases.execute(
@@ -91,7 +91,7 @@ def fill(databases: Databases, rows: int = 100) -> None:
 
 
 def backends(databases: Databases, side: str) -> list[int]:
-    """The server's processes whose statement of the product stands at the gate."""
+    """The server processes whose statement of the product waits at the gate."""
     rows = databases.execute(
         side,
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
@@ -102,9 +102,9 @@ def backends(databases: Databases, side: str) -> list[int]:
 
 @contextmanager
 def while_reading(databases: Databases, side: str, strike: Callable[[int], None]) -> Iterator[None]:
-    """Strike once, at the server's process that runs the first `gated_query` of this side.
+    """Call ``strike`` once with the server process of this side's first `gated_query`.
 
-    Its statement goes on only after the strike.
+    The statement continues only after the strike.
     """
     struck: list[int] = []
 
@@ -133,8 +133,8 @@ def while_reading(databases: Databases, side: str, strike: Callable[[int], None]
 
 
 def restart_at_once(servers: Servers, databases: Databases, side: str) -> None:
-    """End the server without a farewell to anybody, as a crash does, and start it again."""
-    # The test servers commit without waiting for the disk, and a crash would take that along.
+    """Kill the server as a crash does, and start it again."""
+    # The test servers commit without waiting for the disk, so a crash would lose committed rows.
     databases.execute(side, "CHECKPOINT")
     server = demo.get_server(servers._folder / side, start=False)
     process = psutil.Process(server.get_pid())
@@ -145,12 +145,12 @@ def restart_at_once(servers: Servers, databases: Databases, side: str) -> None:
 
 
 def aggregator() -> tuple[str, str]:
-    """The command line as a scheduler calls it."""
+    """The command line as a scheduler runs it."""
     return sys.executable, str(ROOT / "aggregator.py")
 
 
 def as_root(*tools: str) -> None:
-    """Skip, and say so, where a test may not change the machine, or lacks a tool for it."""
+    """Skip a test that needs root or these tools, if they are missing."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     for tool in tools:

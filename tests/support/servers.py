@@ -1,7 +1,7 @@
 """Embedded PostgreSQL servers for the tests: a pair with fresh databases, and the demonstration's.
 
-A pair belongs to one test process: two processes share neither servers nor databases. Nothing
-outlives `Servers.close`; every guarantee about crashes is given up for speed.
+A pair belongs to one test process, and `Servers.close` removes it. The servers trade durability
+for speed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ sys.stdin.read()
 
 
 class Servers:
-    """Two running servers by side, `transactions` and `auth_logs`, with all logins."""
+    """Two running servers, one for each side, with all logins."""
 
     def __init__(self) -> None:
         self._folder = new_folder()
@@ -56,7 +56,7 @@ class Servers:
             _execute(source, f"GRANT {servers.USER} TO {NEEDS_PASSWORD}")
 
     def fresh(self) -> Databases:
-        """A new pair of databases with the tables of both sides, empty."""
+        """Create a pair of databases with the empty tables of both sides."""
         name = f"test_{next(self._number)}"
         for side in self.addresses:
             self._administer(
@@ -70,19 +70,19 @@ class Servers:
         return Databases({"merchants": dict(MERCHANTS), **sources, "audit": audit})
 
     def drop(self, databases: Databases) -> None:
-        """Remove the pair, whoever is still connected, and start again what a test stopped."""
+        """Remove the pair despite open connections, and restart a server that a test stopped."""
         for side in self.addresses:
             self.start(side)
             name = databases.values[side]["database"]
             self._administer(side, f"DROP DATABASE {name} WITH (FORCE)")
 
     def stop(self, side: str) -> None:
-        """Stop one server, cutting its connections as an administrator's restart does."""
+        """Stop one server and cut its connections, as an administrator's restart does."""
         servers.get_server(self._folder / side, start=False).stop()
         self._down.add(side)
 
     def start(self, side: str) -> None:
-        """Start one server again, at the same address, if `stop` stopped it."""
+        """Start a server again at the same address, if `stop` stopped it."""
         if side in self._down:
             self._boot(side)
             self._down.remove(side)
@@ -102,7 +102,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class Databases:
-    """A pair of databases; ``values`` are the `[aggregator]` values that read them."""
+    """A pair of databases, and the `[aggregator]` values that read them."""
 
     values: dict[str, Any]
 
@@ -112,7 +112,7 @@ class Databases:
         customer_cards: Sequence[tuple[Any, ...]] = (),
         auth_logs: Sequence[tuple[Any, ...]] = (),
     ) -> None:
-        """Add these rows, each a tuple in the order of its table's columns."""
+        """Insert these rows, each a tuple in the order of its table's columns."""
         for side, table, rows in (
             ("transactions", data.TRANSACTIONS, transactions),
             ("transactions", data.CUSTOMER_CARDS, customer_cards),
@@ -126,11 +126,11 @@ class Databases:
                 execute_values(cursor, f"INSERT INTO {table} VALUES %s", rows, page_size=10_000)
 
     def execute(self, side: str, statement: str) -> list[tuple[Any, ...]]:
-        """Run SQL as the superuser, commit, and return the rows, if it gives any."""
+        """Execute and commit SQL as the superuser, and return its rows, if any."""
         return _execute(self.values[side], statement)
 
     def connect(self, side: str) -> Any:
-        """A superuser's connection, for the caller to close."""
+        """A superuser's connection; the caller closes it."""
         return servers.connect(self.values[side], database=self.values[side]["database"])
 
     def values_for(self, user: str, password: str | None = None) -> dict[str, Any]:
@@ -140,17 +140,17 @@ class Databases:
 
 
 def new_folder() -> Path:
-    """A folder for servers, in memory where there is enough: a fresh pair then costs a quarter.
+    """A folder for servers, in memory if it has space: a fresh pair takes a quarter of the time.
 
-    Not one of pytest's, which the next pytest closes to the servers' system user.
+    It is not pytest's: a later pytest run would remove the servers' user's access to it.
     """
     memory = Path("/dev/shm")  # noqa: S108
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
-    return Path(tempfile.mkdtemp(prefix="mda-", dir=memory if roomy else None))
+    has_space = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+    return Path(tempfile.mkdtemp(prefix="mda-", dir=memory if has_space else None))
 
 
 def holding_demo(root: Path, **environment: str) -> subprocess.Popen[str]:
-    """Another process that starts the demonstration, says so and holds it until its input ends."""
+    """A process that starts the demonstration, prints "ready" and holds it until its input ends."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", _HOLDER, str(root)],
         cwd=ROOT,
@@ -163,7 +163,7 @@ def holding_demo(root: Path, **environment: str) -> subprocess.Popen[str]:
 
 
 def running_under(folder: Path) -> list[psutil.Process]:
-    """The PostgreSQL servers whose data are in this folder."""
+    """The PostgreSQL server processes with data in this folder."""
     return [
         process
         for process in psutil.process_iter(["name", "cmdline"])
