@@ -1,3 +1,1 @@
-"""Figures and browsable tables derived from a reconciliation. Pure: no clock, configuration or
-I/O.
-"""
+"""Figures and browsable tables from a reconciliation. Pure: no clock, configuration or I/O."""

@@ -1,8 +1,7 @@
-"""The marketing view of the consolidated purchases: who buys, how often, how much, and when.
+"""Marketing figures of the consolidated purchases: customers, frequency, amounts, approval.
 
-A customer is a CPF, known here by its token only. Owns the definitions of the figures; every
-result is a sum over many customers, and no token or mask ever leaves this module. Pure: knows no
-clock, no language and no screen.
+Owns the definitions of the figures. A customer is a CPF, known by its token only; results are
+aggregates, and no token or mask leaves this module.
 """
 
 from __future__ import annotations
@@ -22,27 +21,24 @@ from lib.domain import columns as c
 from lib.domain.reconciliation import Period
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from lib.domain.column_arrays import Ints
     from lib.domain.reconciliation import Reconciliation
 
-    Ints = NDArray[np.int64]
-
-TENTHS: Final = 10
-MANY: Final = 10
-"""Customers with this many purchases or more stand together in `by_frequency`."""
+DECILES: Final = 10
+MOST_PURCHASES: Final = 10
+"""The last class of `by_frequency`: this many purchases or more."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of one period; None where there is nothing to divide by.
+    """The figures of one period; None where the divisor is zero.
 
-    ``purchases`` and ``amount`` are of all consolidated transactions (a card with two holders is
-    a transaction for each, by contract). ``average_ticket`` is the amount by the purchases that
-    have one. A purchase without a CPF counts in these three and in ``anonymous`` only; all else is
-    of the ``customers``, the different CPFs: purchases of each on average, through the physical
-    and through the virtual card; the share of them who bought at least twice; and what the tenth
-    of them (rounded up) who spent most spent of what all of them spent.
+    ``purchases`` and ``amount`` cover all consolidated transactions (a card with two holders
+    gives one transaction for each, by contract). ``average_ticket`` is the amount divided by the
+    purchases that have one. Purchases without a CPF count in these three and in ``anonymous``
+    only. All other figures are of the ``customers``, the distinct CPFs: average purchases of each,
+    in total and by physical and virtual card; the share of them with at least two purchases; and
+    the share of their amount that the top decile (rounded up) spent.
     """
 
     purchases: int
@@ -59,7 +55,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Marketing:
-    """The figures of one period and the frames its charts are drawn from."""
+    """The figures of one period and the frames of its charts."""
 
     figures: Figures
     frequency: pd.DataFrame
@@ -69,7 +65,7 @@ class Marketing:
 
 
 def marketing(result: Reconciliation) -> Marketing:
-    """Everything that the marketing view shows of a reconciliation."""
+    """Compute all figures and frames of the marketing view."""
     return Marketing(
         figures=figures(result),
         frequency=by_frequency(result),
@@ -80,7 +76,7 @@ def marketing(result: Reconciliation) -> Marketing:
 
 
 def figures(result: Reconciliation) -> Figures:
-    """The figures of the consolidated transactions."""
+    """Compute the figures of the consolidated transactions."""
     buyers = _Buyers.of(result)
     cents = _cents(result)
     priced = cents[cents != column_arrays.MISSING]
@@ -90,7 +86,7 @@ def figures(result: Reconciliation) -> Figures:
     virtual = int(buyers.virtual.sum())
     spent = buyers.spent[::-1]
     total = int(spent.sum())
-    top = int(spent[: -(-n // TENTHS)].sum())
+    top = int(spent[: -(-n // DECILES)].sum())
     return Figures(
         purchases=len(cents),
         amount=amount,
@@ -106,73 +102,71 @@ def figures(result: Reconciliation) -> Figures:
 
 
 def by_frequency(result: Reconciliation) -> pd.DataFrame:
-    """How many customers bought how often.
+    """Count the customers by their number of purchases.
 
-    Columns: ``purchases`` (1 to `MANY`, the last meaning that or more), ``customers`` and their
-    ``share`` of all of them (NaN where there is none).
+    Columns: ``purchases`` (1 to `MOST_PURCHASES`, the last meaning that or more), ``customers``
+    and their ``share`` (NaN without customers).
     """
-    often = np.minimum(_Buyers.of(result).purchases, MANY)
-    count = np.bincount(often, minlength=MANY + 1)[1:]
+    purchases = np.minimum(_Buyers.of(result).purchases, MOST_PURCHASES)
+    count = np.bincount(purchases, minlength=MOST_PURCHASES + 1)[1:]
     return pd.DataFrame(
         {
-            "purchases": np.arange(1, MANY + 1),
+            "purchases": np.arange(1, MOST_PURCHASES + 1),
             "customers": count,
-            "share": share(count, np.full(MANY, count.sum())),
+            "share": share(count, np.full(MOST_PURCHASES, count.sum())),
         }
     )
 
 
 def by_decile(result: Reconciliation) -> pd.DataFrame:
-    """What each tenth of the customers spent, those who spent most first.
+    """Sum the amount spent by each decile of the customers, the highest spenders first.
 
-    Columns: ``tenth`` (1 to 10), ``customers``, ``amount`` (exact) and ``share`` of the amount of
-    all of them (NaN where they spent nothing). Where the customers do not divide by ten, the
-    first deciles have one more.
+    Columns: ``decile`` (1 to 10), ``customers``, ``amount`` (exact) and ``share`` of the total
+    amount (NaN unless positive). The first deciles hold the remainder of a division by ten.
     """
     spent = _Buyers.of(result).spent[::-1]
-    parts = np.array_split(spent, TENTHS)
+    parts = np.array_split(spent, DECILES)
     amount = np.array([int(part.sum()) for part in parts], dtype=np.int64)
     return pd.DataFrame(
         {
-            "tenth": np.arange(1, TENTHS + 1),
+            "decile": np.arange(1, DECILES + 1),
             "customers": [len(part) for part in parts],
             "amount": [Decimal(int(value)) / 100 for value in amount],
-            "share": share(amount, np.full(TENTHS, max(int(spent.sum()), 0))),
+            "share": share(amount, np.full(DECILES, max(int(spent.sum()), 0))),
         }
     )
 
 
 def approval(result: Reconciliation, by: Literal["hour", "weekday"]) -> pd.DataFrame:
-    """The share of approved attempts by hour of the day (0 to 23) or weekday (Monday 0).
+    """Compute the share of approved attempts by hour of the day (0 to 23) or weekday (Monday 0).
 
-    Columns: the hour or weekday, ``logs``, ``approved``, ``rate`` (NaN where there is no log).
-    Counted over all logs of the period in the books, matched or not: a card that was only ever
-    declined has no transaction, and to leave it out would flatter the rate. A log without the
-    date and the time is in no row.
+    Columns: ``hour`` or ``weekday``, ``logs``, ``approved``, ``rate`` (NaN without logs). Covers
+    all logs inside the period, matched or not: cards that were only declined have no transaction,
+    and leaving them out would overstate the rate. A log without a date or a time is in no row.
     """
-    logged = column_arrays.instants(result.auth_logs, c.DATA, c.HORA)
+    instants = column_arrays.instants(result.auth_logs, c.DATA, c.HORA)
     approved = column_arrays.is_in(result.auth_logs, c.COD_RESPOSTA, result.rule.approved_codes)
-    rows = result.log_rows[logged.known[result.log_rows]]
+    rows = result.log_rows[instants.known[result.log_rows]]
     if by == "hour":
-        size, value = HOURS, logged.seconds[rows] // 3600 % HOURS
+        size, value = HOURS, instants.seconds[rows] // 3600 % HOURS
     else:
-        size, value = WEEKDAYS, weekday(logged.day[rows])
+        size, value = WEEKDAYS, weekday(instants.day[rows])
     logs = np.bincount(value, minlength=size)
-    good = np.bincount(value[approved[rows]], minlength=size)
+    approvals = np.bincount(value[approved[rows]], minlength=size)
     return pd.DataFrame(
-        {by: np.arange(size), "logs": logs, "approved": good, "rate": share(good, logs)}
+        {by: np.arange(size), "logs": logs, "approved": approvals, "rate": share(approvals, logs)}
     )
 
 
 def preceding_period(period: Period) -> Period:
-    """The period of the same length that ends the day before this one starts."""
+    """Return the period of the same length that ends the day before this one starts."""
     last = period.start - timedelta(days=1)
     return Period(last - (period.end - period.start), last, period.today)
 
 
 @dataclass(frozen=True)
 class _Buyers:
-    """One entry a customer, in the order of what they spent, least first."""
+    """One entry per customer, sorted by the amount spent, least first."""
 
     purchases: Ints
     virtual: Ints

@@ -1,7 +1,7 @@
-"""Says for single records of a reconciliation why they are where they are.
+"""Records of a reconciliation with the reason for their result.
 
-Frames for a reader, a few rows at a time, beside the sheets' own columns: what is nearest, what
-survived instead. Pure; decides nothing that `lib.matching.reconcile` has not decided.
+Adds to the columns of the sheets: the distance to the nearest transaction, the reason for having
+no log, and the survivor of a removed copy. `lib.matching.reconcile` has made the decisions.
 """
 
 from __future__ import annotations
@@ -21,60 +21,60 @@ if TYPE_CHECKING:
     from lib.domain.reconciliation import Reconciliation, Rows
 
 
-def divergences(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.DataFrame:
-    """`Reconciliation.divergences` and ``dif_segundos``: log minus nearest transaction of its card.
-
-    Whole signed seconds, NULL where the card has no transaction with a time.
-    """
-    frame = result.divergences(at)
-    seconds = seconds_to_nearest(result, at)
+def divergences(result: Reconciliation, positions: slice | Rows = slice(None)) -> pd.DataFrame:
+    """Return `Reconciliation.divergences` with `seconds_to_nearest` as ``dif_segundos``."""
+    frame = result.divergences(positions)
+    seconds = seconds_to_nearest(result, positions)
     frame[c.DIF_SEGUNDOS] = _column(pa.array(seconds.data, mask=np.ma.getmaskarray(seconds)))
     return frame
 
 
 def seconds_to_nearest(
-    result: Reconciliation, at: slice | Rows = slice(None)
+    result: Reconciliation, positions: slice | Rows = slice(None)
 ) -> np.ma.MaskedArray[tuple[int], np.dtype[np.int64]]:
-    """For these divergences log minus nearest transaction, masked where there is none."""
-    nearest, logs = result.nearest_rows[at], result.divergent_rows[at]
-    near = nearest >= 0
-    seconds = np.zeros(len(logs), dtype=np.int64)
-    if near.any():
-        logged = result.auth_logs[[c.DATA, c.HORA]].take(logs[near])
-        bought = result.transactions[[c.DATA_TRANSA, c.HORA_TRANSA]].take(nearest[near])
-        seconds[near] = (
-            column_arrays.instants(logged, c.DATA, c.HORA).seconds
-            - column_arrays.instants(bought, c.DATA_TRANSA, c.HORA_TRANSA).seconds
-        )
-    return np.ma.array(seconds, mask=~near)
+    """Return the seconds from the nearest transaction of the card to each divergent log.
 
-
-def without_log(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.DataFrame:
-    """Transactions without log in the source's columns, and ``motivo``: why there is none."""
-    frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(result.without_log_rows[at])
-    frame = frame.reset_index(drop=True)
-    reasons = result.without_log_reason[at]
-    frame[c.MOTIVO] = _labels(reasons, c.WITHOUT_LOG_REASONS)
-    return frame
-
-
-def duplicates(result: Reconciliation, at: slice | Rows = slice(None)) -> pd.DataFrame:
-    """Removed copies in the source's columns, the survivor's virtual card, and why it survived.
-
-    Copies are equal on `columns.DUPLICATE_KEY`, so that the virtual card and the merchant are all
-    a survivor can differ in.
+    Signed whole seconds, masked where the card has no transaction with a time.
     """
-    rows, survivors = result.duplicate_rows[at], result.survivor_rows[at]
-    frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(rows).reset_index(drop=True)
-    kept = result.transactions[c.NUM_CARTAO_VIRTUAL].take(survivors)
-    frame[c.SOBREVIVENTE_VIRTUAL] = kept.array
-    frame[c.POR_QUE] = _labels(duplicate_reasons(result, at), c.DUPLICATE_REASONS)
+    nearest, logs = result.nearest_rows[positions], result.divergent_rows[positions]
+    exists = nearest >= 0
+    seconds = np.zeros(len(logs), dtype=np.int64)
+    if exists.any():
+        log = result.auth_logs[[c.DATA, c.HORA]].take(logs[exists])
+        transaction = result.transactions[[c.DATA_TRANSA, c.HORA_TRANSA]].take(nearest[exists])
+        seconds[exists] = (
+            column_arrays.instants(log, c.DATA, c.HORA).seconds
+            - column_arrays.instants(transaction, c.DATA_TRANSA, c.HORA_TRANSA).seconds
+        )
+    return np.ma.array(seconds, mask=~exists)
+
+
+def without_log(result: Reconciliation, positions: slice | Rows = slice(None)) -> pd.DataFrame:
+    """Return transactions without log in the columns of the source, the reason as ``motivo``."""
+    frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(result.without_log_rows[positions])
+    frame = frame.reset_index(drop=True)
+    frame[c.MOTIVO] = _labels(result.without_log_reason[positions], c.WITHOUT_LOG_REASONS)
     return frame
 
 
-def duplicate_reasons(result: Reconciliation, at: slice | Rows = slice(None)) -> NDArray[np.int8]:
-    """Why each removed copy's survivor survived, as an index into `columns.DUPLICATE_REASONS`."""
-    rows, survivors = result.duplicate_rows[at], result.survivor_rows[at]
+def duplicates(result: Reconciliation, positions: slice | Rows = slice(None)) -> pd.DataFrame:
+    """Return removed copies in the columns of the source, with survivor and reason.
+
+    Copies are equal on `columns.DUPLICATE_KEY`; a survivor can differ only in the virtual card,
+    which is shown, and the merchant.
+    """
+    rows, survivors = result.duplicate_rows[positions], result.survivor_rows[positions]
+    frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(rows).reset_index(drop=True)
+    frame[c.SOBREVIVENTE_VIRTUAL] = result.transactions[c.NUM_CARTAO_VIRTUAL].take(survivors).array
+    frame[c.POR_QUE] = _labels(duplicate_reasons(result, positions), c.DUPLICATE_REASONS)
+    return frame
+
+
+def duplicate_reasons(
+    result: Reconciliation, positions: slice | Rows = slice(None)
+) -> NDArray[np.int8]:
+    """Return why each survivor was preferred, as an index into `columns.DUPLICATE_REASONS`."""
+    rows, survivors = result.duplicate_rows[positions], result.survivor_rows[positions]
     token, present = column_arrays.token(result.transactions, c.TOKEN_VIRTUAL)
     merchant = result.transactions[c.DES_CNPJ_REDUZIDO]
     same_number = (token[rows] == token[survivors]) & (present[rows] == present[survivors])
@@ -82,13 +82,14 @@ def duplicate_reasons(result: Reconciliation, at: slice | Rows = slice(None)) ->
     by_virtual = np.zeros(len(result.transactions), dtype=np.bool_)
     by_virtual[result.consolidated_rows[result.pair_virtual]] = True
 
-    found = np.full(len(rows), c.DUPLICATE_REASONS.index(c.DESEMPATE), dtype=np.int8)
-    found[same_number & same_merchant] = c.DUPLICATE_REASONS.index(c.COPIA_IGUAL)
-    bare = present[survivors] & ~present[rows]
-    found[bare] = c.DUPLICATE_REASONS.index(c.SEM_NUMERO_VIRTUAL)
-    through = by_virtual[survivors] & ~same_number
-    found[through] = c.DUPLICATE_REASONS.index(c.PAR_PELO_VIRTUAL)
-    return found
+    # Assigned from the weakest to the strongest reason.
+    reason = np.full(len(rows), c.DUPLICATE_REASONS.index(c.DESEMPATE), dtype=np.int8)
+    reason[same_number & same_merchant] = c.DUPLICATE_REASONS.index(c.COPIA_IGUAL)
+    without_number = present[survivors] & ~present[rows]
+    reason[without_number] = c.DUPLICATE_REASONS.index(c.SEM_NUMERO_VIRTUAL)
+    pair_by_other = by_virtual[survivors] & ~same_number
+    reason[pair_by_other] = c.DUPLICATE_REASONS.index(c.PAR_PELO_VIRTUAL)
+    return reason
 
 
 def _labels(codes: NDArray[np.int8], labels: tuple[str, ...]) -> pd.api.extensions.ExtensionArray:

@@ -1,6 +1,6 @@
-"""What belongs to one record of a result: its card's other logs, the transaction nearest to a log.
+"""Records related to one record: the other logs of its card, the transaction nearest to a log.
 
-Compares tokens, never card numbers, and gives row numbers of the extracted frames. Pure.
+Compares tokens, never card numbers, and returns row numbers of the extracted frames.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def logs_of_transaction(result: Reconciliation, row: int) -> Rows:
-    """The logs, in time, of either card of the transaction in this row."""
+    """Return the logs of both cards of the transaction in this row, in sheet order."""
     cards = []
     for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
         value, present = column_arrays.token(result.transactions, name)
@@ -30,55 +30,54 @@ def logs_of_transaction(result: Reconciliation, row: int) -> Rows:
 
 
 def logs_of_log(result: Reconciliation, row: int) -> Rows:
-    """The logs, in time, of the card of the log in this row; itself among them."""
+    """Return the logs of the card of the log in this row, itself included, in sheet order."""
     value, present = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
     return _logs_of(result, value[row : row + 1][present[row : row + 1]])
 
 
 def nearest_transaction(result: Reconciliation, row: int) -> int | None:
-    """The transaction of this divergent log's card, physical or virtual, nearest to it in time.
+    """Return the transaction of this divergent log's card, physical or virtual, nearest in time.
 
-    One without a time where the card has no other; None where no transaction that the rule
-    looked at has the card, or the card is blank.
+    A transaction without a time if the card has no other; None if the card is blank or no
+    transaction that the rule reads has it.
     """
     nearest = result.nearest_rows[result.divergent_rows == row]
     if len(nearest) and nearest[0] >= 0:
         return int(nearest[0])
-    presented, present = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
-    bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    looked_at = reconcile.in_period(bought, result.period, result.rule.tolerance_seconds)
+    card, has_card = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
+    instants = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    read = reconcile.in_period(instants, result.period, result.rule.tolerance_seconds)
     same = np.zeros(len(result.transactions), dtype=np.bool_)
     for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL):
-        value, there = column_arrays.token(result.transactions, name)
-        same |= there & (value == presented[row])
-    rows = np.flatnonzero(same & looked_at & present[row])
+        value, present = column_arrays.token(result.transactions, name)
+        same |= present & (value == card[row])
+    rows = np.flatnonzero(same & read & has_card[row])
     if not len(rows):
         return None
     visible = sorting.among(rows, duplicates.visible(result.transactions))
-    return int(rows[sorting.arrange(bought.sheet_order[rows], visible)[0]])
+    return int(rows[sorting.arrange(instants.sheet_order[rows], visible)[0]])
 
 
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int | None:
-    """Log minus transaction in seconds, None where either has no time."""
-    logged, bought = _logged(result, np.array([log])), _bought(result, np.array([transaction]))
+    """Return log minus transaction in seconds, None if either has no time."""
+    names = [c.DATA_TRANSA, c.HORA_TRANSA]
+    bought = column_arrays.instants(result.transactions[names].take([transaction]), *names)
+    logged = _log_instants(result, np.array([log]))
     if not (logged.known[0] and bought.known[0]):
         return None
     return int(logged.seconds[0] - bought.seconds[0])
 
 
-def _logged(result: Reconciliation, rows: Rows) -> column_arrays.Instants:
+def _log_instants(result: Reconciliation, rows: Rows) -> column_arrays.Instants:
     return column_arrays.instants(result.auth_logs[[c.DATA, c.HORA]].take(rows), c.DATA, c.HORA)
 
 
-def _bought(result: Reconciliation, rows: Rows) -> column_arrays.Instants:
-    names = [c.DATA_TRANSA, c.HORA_TRANSA]
-    return column_arrays.instants(result.transactions[names].take(rows), *names)
-
-
 def _logs_of(result: Reconciliation, cards: NDArray[np.int64]) -> Rows:
-    """The logs of the period, in sheet order."""
+    """Return the logs of these cards inside the period, in sheet order."""
     value, present = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
-    within = result.log_rows
-    rows = within[present[within] & np.isin(value[within], cards)]
+    rows = result.log_rows
+    rows = rows[present[rows] & np.isin(value[rows], cards)]
     texts = duplicates.texts(result.auth_logs, c.NUM_CARTAO, c.COD_RESPOSTA, c.DES_LOG)
-    return rows[sorting.arrange(_logged(result, rows).sheet_order, sorting.among(rows, texts))]
+    return rows[
+        sorting.arrange(_log_instants(result, rows).sheet_order, sorting.among(rows, texts))
+    ]

@@ -1,7 +1,7 @@
-"""What a reader asks of a long table: its rows found, filtered and sorted, as positions.
+"""Search, filter and sort a long table; the result is row positions.
 
-Works column by column on integers and on the dictionary's values, so that no big frame is ever
-built. Pure: knows no screen, and what may be kept for the next question it hands to ``remember``.
+Works column by column on integers and dictionary values and builds no large frame. Keeps no
+state: the caller's ``cached`` may keep intermediate results.
 """
 
 from __future__ import annotations
@@ -21,12 +21,8 @@ from lib.domain import column_arrays
 from lib.domain import columns as c
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from lib.domain.column_arrays import Bools, Ints
     from lib.domain.reconciliation import Reconciliation
-
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 SEARCH_LENGTH: Final = 60
 
@@ -35,13 +31,13 @@ _DATES_AND_TIMES: Final = (c.DATA_TRANSA, c.HORA_TRANSA, c.DATA, c.HORA)
 _NUMBER: Final = re.compile(r"(?<!\d)\d(?:[ .-]?\d){10,18}(?!\d)")
 _LAST: Final = np.iinfo(np.int64).max
 
-Remember = Callable[[Hashable, Callable[[], Any]], Any]
-"""Gives what was computed for a key, or computes it."""
+Cached = Callable[[Hashable, Callable[[], Any]], Any]
+"""Returns the value kept for a key, or computes it."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a table: a text, wanted values by column, an order (blank: the sheet's)."""
+    """A search text, accepted values by column, and a column to sort by (blank: sheet order)."""
 
     search: str = ""
     filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -53,33 +49,34 @@ def positions(
     result: Reconciliation,
     table: Table,
     query: Query,
-    remember: Remember = lambda key, compute: compute(),
+    cached: Cached = lambda key, compute: compute(),
 ) -> Ints:
-    """The positions in the table of the rows that are asked for, in the order asked for.
+    """Return the positions of the rows that match, in the requested order.
 
-    Blank values come last in either direction; equal ones stay in the order of the sheet.
+    Blank values come last in both directions; equal values keep the order of the sheet.
     """
-    order: Ints = remember(
+    order: Ints = cached(
         ("order", table.name, query.sort, query.descending),
         lambda: _order(result, table, query.sort, query.descending),
     )
-    kept = np.ones(len(order), dtype=np.bool_)
+    matches = np.ones(len(order), dtype=np.bool_)
     if query.search:
         key = ("search", table.name, query.search)
-        kept &= remember(key, lambda: _found(result, table, query.search))
-    for name, words in query.filters:
-        kept &= _with_values(result, table.columns[name], words)
-    return order if kept.all() else order[kept[order]]
+        matches &= cached(key, lambda: _contains(result, table, query.search))
+    for name, values in query.filters:
+        matches &= _has_value(result, table.columns[name], values)
+    return order if matches.all() else order[matches[order]]
 
 
-def amount(result: Reconciliation, table: Table, at: Ints) -> Decimal:
-    """The sum of `vlr_total` over these positions of a table of transactions."""
-    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)[table.row_numbers(result)[at]]
+def amount(result: Reconciliation, table: Table, positions: Ints) -> Decimal:
+    """Sum `vlr_total` over these positions of a table of transactions."""
+    rows = table.row_numbers(result)[positions]
+    cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)[rows]
     return Decimal(int(cents[cents != column_arrays.MISSING].sum())) / 100
 
 
 def distinct_values(result: Reconciliation, table: Table, name: str) -> tuple[str, ...]:
-    """The different texts in a column of the table, sorted; a blank one stands for NULL too."""
+    """Return the distinct texts of a column, sorted; an empty one stands for NULL too."""
     column = table.columns[name]
     if isinstance(column, Derived):
         return tuple(column.labels[int(code)] for code in np.unique(column.codes(result)))
@@ -87,7 +84,7 @@ def distinct_values(result: Reconciliation, table: Table, name: str) -> tuple[st
 
 
 def clean_search(text: str) -> str:
-    """A search as it may be kept and shown: short, and without a whole card number or CPF."""
+    """Shorten a search and mask card numbers and CPFs in it, so that it may be kept and shown."""
     return _NUMBER.sub(_masked, " ".join(text[: 4 * SEARCH_LENGTH].split()))[:SEARCH_LENGTH].strip()
 
 
@@ -106,7 +103,7 @@ def _order(result: Reconciliation, table: Table, sort: str, descending: bool) ->
 
 
 def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, Bools]:
-    """The column as integers that compare as its values do, and where it is blank."""
+    """Return the column as integers in the order of its values, and a mask of its blanks."""
     if isinstance(column, Derived):
         codes = column.codes(result)
         if column.labels:
@@ -125,10 +122,10 @@ def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, B
     return rank, rank == 0
 
 
-def _found(result: Reconciliation, table: Table, text: str) -> Bools:
-    """Which positions have the text in one of the searched columns."""
+def _contains(result: Reconciliation, table: Table, text: str) -> Bools:
+    """Return a mask of the positions with the text in a searched column."""
     needle = _folded(pa.array([text]))[0].as_py()
-    found = np.zeros(len(table.row_numbers(result)), dtype=np.bool_)
+    mask = np.zeros(len(table.row_numbers(result)), dtype=np.bool_)
     for name in table.searched:
         column = table.columns[name]
         if isinstance(column, Stored):
@@ -138,8 +135,8 @@ def _found(result: Reconciliation, table: Table, text: str) -> Bools:
             else:
                 hit = _matches(values, name, needle)
             by_row = hit.fill_null(False).to_numpy(zero_copy_only=False)
-            found |= by_row[column.row_numbers(result)]
-    return found
+            mask |= by_row[column.row_numbers(result)]
+    return mask
 
 
 def _matches(words: pa.Array, name: str, needle: str) -> pa.Array:
@@ -147,12 +144,12 @@ def _matches(words: pa.Array, name: str, needle: str) -> pa.Array:
         return pc.equal(_folded(words), needle)
     if name not in _IDENTIFIERS:
         return pc.match_substring(_folded(words), needle)
-    # A number may be typed with the punctuation and the spaces people put into it.
+    # Numbers may be typed with punctuation and spaces.
     number = re.sub(r"[ .-]", "", needle) if re.fullmatch(r"[ .*0-9-]*\d[ .*0-9-]*", needle) else ""
     if not number:
         return pc.match_substring(words, needle)
     if name == c.NUM_CPF:
-        # Only the digits that a CPF's mask shows are there to be found.
+        # Of a masked CPF only the visible digits can match.
         return pc.match_substring(
             pc.replace_substring_regex(words, r"[.*-]", ""), number.replace("*", "")
         )
@@ -160,25 +157,21 @@ def _matches(words: pa.Array, name: str, needle: str) -> pa.Array:
 
 
 def _folded(words: pa.Array) -> pa.Array:
-    """Lower case, accents gone."""
+    """Convert to lower case without accents."""
     if not pc.all(pc.string_is_ascii(words)).as_py():
         words = pc.replace_substring_regex(pc.utf8_normalize(words, "NFKD"), r"\p{Mn}", "")
     return pc.utf8_lower(words)
 
 
-def _with_values(
-    result: Reconciliation, column: Stored | Derived, wanted: tuple[str, ...]
-) -> Bools:
+def _has_value(result: Reconciliation, column: Stored | Derived, values: tuple[str, ...]) -> Bools:
     if isinstance(column, Derived):
-        codes = [column.labels.index(word) for word in wanted if word in column.labels]
+        codes = [column.labels.index(value) for value in values if value in column.labels]
         return np.isin(column.codes(result), codes)
     texts = _texts(result, column)
-    kept: Bools = pc.is_in(texts, value_set=pa.array(wanted, pa.string())).to_numpy(
-        zero_copy_only=False
-    )
-    if "" in wanted:
-        kept = kept | texts.is_null().to_numpy(zero_copy_only=False)
-    return kept
+    mask = pc.is_in(texts, value_set=pa.array(values, pa.string()))
+    if "" in values:
+        mask = pc.or_(mask, texts.is_null())
+    return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def _texts(result: Reconciliation, column: Stored) -> pa.Array:

@@ -1,7 +1,7 @@
-"""The four tables a reader browses, the sheets' two among them: columns and where values are.
+"""The four browsable tables: their columns, and the source of each column's values.
 
-A table is a description: rows of the two extracted frames by number, or small codes made by the
-matching. Knows no query and no screen, and holds no data.
+A table is a description without data: row numbers into the extracted frames, or codes computed by
+the matching. Knows no query and no screen.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """A column of an extracted frame, at the rows that this field of the reconciliation numbers."""
+    """A column of an extracted frame; ``rows`` names the reconciliation's field of row numbers."""
 
     side: Literal["transactions", "auth_logs"]
     name: str
     rows: str
 
     def frame(self, result: Reconciliation) -> pd.DataFrame:
-        """The extracted frame that holds the column."""
+        """Return the extracted frame that holds the column."""
         frame: pd.DataFrame = getattr(result, self.side)
         return frame
 
     def row_numbers(self, result: Reconciliation) -> Rows:
-        """The frame's row of each position of the table."""
+        """Return the frame's row at each position of the table."""
         rows: Rows = getattr(result, self.rows)
         return rows
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A column of the matching's own: codes that index ``labels``; without labels, numbers."""
+    """A column computed by the matching: codes that index ``labels``, or numbers without labels."""
 
-    taken: Callable[[Reconciliation, slice | Rows], Any]
+    values: Callable[[Reconciliation, slice | Rows], Any]
     labels: tuple[str, ...] = ()
 
-    def codes(self, result: Reconciliation, at: slice | Rows = slice(None)) -> Any:
-        """The codes at these positions of the table."""
-        return self.taken(result, at)
+    def codes(self, result: Reconciliation, positions: slice | Rows = slice(None)) -> Any:
+        """Return the codes at these positions of the table."""
+        return self.values(result, positions)
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table; ``searched`` are the columns a search reads, ``rows`` the field it numbers."""
+    """One table; ``searched`` are its searchable columns, ``rows`` as in `Stored`."""
 
     name: str
     side: Literal["transactions", "auth_logs"]
@@ -67,37 +67,38 @@ class Table:
     searched: tuple[str, ...]
 
     def row_numbers(self, result: Reconciliation) -> Rows:
-        """The row of the table's own side at each position."""
+        """Return the row of the table's own side at each position."""
         rows: Rows = getattr(result, self.rows)
         return rows
 
-    def page(self, result: Reconciliation, at: Rows) -> pa.Table:
-        """The rows at these positions, in the table's columns; the raw line of a clear
-        extraction stays out."""
+    def page(self, result: Reconciliation, positions: Rows) -> pa.Table:
+        """Return the rows at these positions, without the raw line of a clear extraction."""
         data: dict[str, Any] = {}
-        # One call for all columns of the same rows: each is a chance to lose one's turn to run.
+        # One call for all columns of the same rows: each call may release the GIL.
         stored = [column for column in self.columns.values() if isinstance(column, Stored)]
         for rows in dict.fromkeys(column.rows for column in stored):
-            data |= self._taken(result, rows, at)
+            data |= self._taken(result, rows, positions)
         for name, column in self.columns.items():
             if isinstance(column, Derived):
-                data[name] = _made(column, result, at)
+                data[name] = _derived(column, result, positions)
         return pa.table({name: data[name] for name in self.columns})
 
-    def _taken(self, result: Reconciliation, rows: str, at: Rows) -> dict[str, pa.ChunkedArray]:
-        """The stored columns of the rows that this field numbers, by name."""
+    def _taken(
+        self, result: Reconciliation, rows: str, positions: Rows
+    ) -> dict[str, pa.ChunkedArray]:
+        """Return the stored columns with this field of row numbers, by name."""
         columns = {
             name: column_arrays.column(column.frame(result), column.name)
             for name, column in self.columns.items()
             if isinstance(column, Stored) and column.rows == rows
         }
         numbers: Rows = getattr(result, rows)
-        taken = pa.table(columns).take(pa.array(numbers[at]))
+        taken = pa.table(columns).take(pa.array(numbers[positions]))
         return dict(zip(taken.column_names, taken.columns, strict=True))
 
 
-def _made(column: Derived, result: Reconciliation, at: Rows) -> pa.Array:
-    codes = column.codes(result, at)
+def _derived(column: Derived, result: Reconciliation, positions: Rows) -> pa.Array:
+    codes = column.codes(result, positions)
     if column.labels:
         return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(column.labels))
     return pa.array(np.ma.getdata(codes), mask=np.ma.getmaskarray(codes))
@@ -111,8 +112,8 @@ def _auth_logs(rows: str, names: tuple[str, ...]) -> dict[str, Stored | Derived]
     return {name: Stored("auth_logs", name, rows) for name in names}
 
 
-def _survivor_is_without_log(result: Reconciliation, at: slice | Rows) -> NDArray[np.int8]:
-    return np.isin(result.survivor_rows[at], result.without_log_rows).astype(np.int8)
+def _survivor_has_no_log(result: Reconciliation, positions: slice | Rows) -> NDArray[np.int8]:
+    return np.isin(result.survivor_rows[positions], result.without_log_rows).astype(np.int8)
 
 
 _CARDS: Final = (c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL)
@@ -163,12 +164,12 @@ DUPLICATES: Final = Table(
         **_transactions("duplicate_rows"),
         c.POR_QUE: Derived(reasons.duplicate_reasons, c.DUPLICATE_REASONS),
         c.VIRTUAL_MANTIDO: Stored("transactions", c.NUM_CARTAO_VIRTUAL, "survivor_rows"),
-        c.MANTIDA: Derived(_survivor_is_without_log, (c.CONSOLIDADA, c.SEM_LOG)),
+        c.MANTIDA: Derived(_survivor_has_no_log, (c.CONSOLIDADA, c.SEM_LOG)),
     },
     _CARDS,
 )
 
 
 def divergences(rule: Rule) -> Table:
-    """The divergences by this rule; only `card_time` leaves some whose card has transactions."""
+    """Return the table of this rule's divergences; `card_time` adds the nearest transaction."""
     return DIVERGENCES_BY_TIME if rule.name == CARD_TIME else DIVERGENCES

@@ -1,7 +1,6 @@
-"""The small frames behind the charts, counted out of a reconciliation.
+"""The small frames behind the charts: counts by day, hour, weekday, join and time difference.
 
-Owns what is counted by hour, by weekday, by join and by distance in time; totals and the books
-are `lib.analysis.books`'s. Pure: knows no clock, no language and no figure.
+Totals and the books belong to `lib.analysis.books`.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ from lib.domain.reconciliation import EPOCH
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lib.domain.column_arrays import Instants, Ints
     from lib.domain.reconciliation import Period, Reconciliation
-
-    Ints = NDArray[np.int64]
 
 HOURS: Final = 24
 WEEKDAYS: Final = 7
@@ -32,7 +30,7 @@ WEEKDAYS: Final = 7
 _HOUR_SECONDS: Final = column_arrays.DAY_SECONDS // HOURS
 _EPOCH_WEEKDAY: Final = EPOCH.weekday()
 _BINS: Final = 40
-_WIDTHS: Final = (  # seconds that people count in
+_WIDTHS: Final = (  # round numbers of seconds, minutes and hours
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
     *(3600, 7200, 21_600, 43_200, 86_400),
 )
@@ -40,7 +38,7 @@ _WIDTHS: Final = (  # seconds that people count in
 
 @dataclass(frozen=True)
 class Series:
-    """The frames of the functions here, and `summary.by_response_code`, for one period."""
+    """The frames of this module and `books.by_response_code`, for one period."""
 
     timeline: pd.DataFrame
     weekdays_and_hours: pd.DataFrame
@@ -50,7 +48,7 @@ class Series:
 
 
 def series(result: Reconciliation) -> Series:
-    """Everything that the charts of a reconciliation are drawn from."""
+    """Compute all frames of the charts."""
     return Series(
         timeline=timeline(result),
         weekdays_and_hours=by_weekday_and_hour(result),
@@ -61,17 +59,17 @@ def series(result: Reconciliation) -> Series:
 
 
 def is_hourly(period: Period) -> bool:
-    """Whether a timeline of this period goes by the hour: one day has no days to compare."""
+    """Return True where the timeline is by hour: in a period of a single day."""
     return period.start == period.end
 
 
 def timeline(result: Reconciliation) -> pd.DataFrame:
-    """One row a day of the period, or an hour where the period is a single day.
+    """Return one row per day of the period, or per hour where the period is a single day.
 
     Columns: ``at`` (local datetime, start of the day or hour), ``consolidated, divergences,
-    without_log, fisico, virtual`` (counts), ``rate`` (consolidated out of purchases, NaN where
-    there was none) and ``amount, amount_fisico, amount_virtual`` (exact decimals, consolidated).
-    A record without the date (or, by the hour, the time) is in no row.
+    without_log, fisico, virtual`` (counts), ``rate`` (consolidated by all purchases, NaN without
+    purchases) and ``amount, amount_fisico, amount_virtual`` (exact decimals, consolidated).
+    A record without a date (by the hour: or a time) is in no row.
     """
     slots = _Slots.of(result.period)
     bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
@@ -104,11 +102,11 @@ def timeline(result: Reconciliation) -> pd.DataFrame:
 
 
 def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:
-    """Consolidated purchases by weekday and hour, 168 rows: Monday (0) first, then hour 0 to 23.
+    """Count consolidated purchases by weekday and hour: 168 rows, Monday (0) first, hour 0 to 23.
 
-    Columns: ``weekday, hour, transactions, days`` (how often the weekday comes in the period) and
-    ``mean`` (purchases on such a day, NaN where there is none), which is what may be compared: a
-    period of ten days has some weekdays twice. A purchase without a time is in no row.
+    Columns: ``weekday, hour, transactions, days`` (occurrences of the weekday in the period) and
+    ``mean`` (purchases per such day, NaN without days). The mean is comparable where a period has
+    some weekdays twice. A purchase without a time is in no row.
     """
     bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     rows = result.consolidated_rows
@@ -130,28 +128,28 @@ def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:
 
 
 def time_difference(result: Reconciliation) -> pd.DataFrame:
-    """How many consolidated purchases have their log how far away, in seconds (log - purchase).
+    """Histogram of log minus purchase in seconds, over the consolidated purchases.
 
-    Columns: ``low, high`` (floats, low <= difference < high) and ``transactions``. The rows are
-    equally wide and reach three times the quartiles' distance beyond both quartiles, so that a few
-    pairs hours apart do not squeeze the seconds that matter into one row; what lies further out is
-    in a first row from -inf and a last one to inf, where there is any. Pairs without a known
-    difference are in none.
+    Columns: ``low, high`` (floats, low <= difference < high) and ``transactions``. The bins have
+    equal widths and extend three times the interquartile range beyond both quartiles, so that a
+    few pairs hours apart do not put all others into one bin; values further out are in a first bin
+    from -inf and a last one to inf, present if not empty. Pairs without a known difference are in
+    no bin.
     """
     seconds = np.asarray(result.pair_seconds.compressed(), dtype=np.int64)
     if not len(seconds):
         return pd.DataFrame({"low": [], "high": [], "transactions": np.zeros(0, dtype=np.int64)})
-    at = [len(seconds) // 4, len(seconds) - 1 - len(seconds) // 4]
-    lower, upper = (int(v) for v in np.partition(seconds, at)[at])
+    quartiles = [len(seconds) // 4, len(seconds) - 1 - len(seconds) // 4]
+    lower, upper = (int(v) for v in np.partition(seconds, quartiles)[quartiles])
     reach = 3 * max(upper - lower, 1)
     near = seconds[(seconds >= lower - reach) & (seconds <= upper + reach)]
     low, high = int(near.min()), int(near.max())
-    fitting = (w for w in _WIDTHS if high // w - low // w < _BINS)
-    width = next(fitting, (high - low) // (_BINS - 1) + 1)
+    widths = (w for w in _WIDTHS if high // w - low // w < _BINS)
+    width = next(widths, (high - low) // (_BINS - 1) + 1)
     first, last = low // width, high // width
     edges = np.arange(first, last + 2) * float(width)
     edges = np.concatenate([[-np.inf], edges, [np.inf]])
-    # Bin 0 is what lies before the first edge.
+    # Bin 0 holds the values before the first edge.
     number = np.clip(seconds // width - first + 1, 0, len(edges) - 2)
     frame = pd.DataFrame(
         {
@@ -165,26 +163,26 @@ def time_difference(result: Reconciliation) -> pd.DataFrame:
 
 
 def median_distance(result: Reconciliation) -> float | None:
-    """Half of the consolidated purchases have their log at most this many seconds away."""
+    """Return the median distance in seconds between a consolidated purchase and its log."""
     seconds = np.abs(result.pair_seconds.compressed())
     return float(np.median(seconds)) if len(seconds) else None
 
 
 def share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """Part by whole as floats, NaN where the whole is zero."""
-    out = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=out, where=whole != 0)
-    return out
+    """Divide part by whole, NaN where the whole is zero."""
+    quotient = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=quotient, where=whole != 0)
+    return quotient
 
 
 def weekday(day: Ints) -> Ints:
-    """The weekday, Monday being 0, of days since 1970-01-01."""
+    """Return the weekday (Monday 0) of days since 1970-01-01."""
     return (day + _EPOCH_WEEKDAY) % WEEKDAYS
 
 
 @dataclass(frozen=True)
 class _Slots:
-    """The days of a period, or the hours of its only day, numbered from 0; -1 is outside."""
+    """The days of a period, or the hours of its only day, numbered from 0; -1 for outside."""
 
     period: Period
     size: int
@@ -195,7 +193,7 @@ class _Slots:
             period, HOURS if is_hourly(period) else _day(period.end) - _day(period.start) + 1
         )
 
-    def number(self, instants: column_arrays.Instants, rows: Ints) -> Ints:
+    def number(self, instants: Instants, rows: Ints) -> Ints:
         first = _day(self.period.start)
         if is_hourly(self.period):
             hour = instants.seconds[rows] // _HOUR_SECONDS - first * HOURS

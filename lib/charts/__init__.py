@@ -1,1 +1,1 @@
-"""Figures drawn with plotly. Pure: computes nothing that `analysis` has not computed."""
+"""Charts in plotly. Pure: draws what `analysis` computes, and computes nothing itself."""

@@ -1,6 +1,6 @@
-"""The charts of the marketing view, each period beside the one before it where that was read.
+"""The charts of the marketing view, each beside the preceding period if that was read.
 
-Pure: takes the small frames of `lib.analysis.customers` and counts nothing itself.
+Draws the small frames of `lib.analysis.customers` and computes nothing itself.
 """
 
 from __future__ import annotations
@@ -12,67 +12,69 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lib.analysis.customers import MANY
+from lib.analysis.customers import MOST_PURCHASES
 from lib.charts import layout
 from lib.charts.layout import (
     Chart,
     Columns,
+    Formatter,
     Language,
-    Write,
     draw,
     percent_axis,
     rate_line,
     reliable,
 )
 
-_LABELS: Final = 8
+_MOST_LABELS: Final = 8
 
-Before = pd.DataFrame | None
-"""The same frame of the period before, None where it could not be read."""
+Previous = pd.DataFrame | None
+"""The same frame of the preceding period, None if that was not read."""
 
 
-def approval_by_hour(hours: pd.DataFrame, before: Before, language: Language) -> Chart:
-    """The approval rate of `customers.approval` by hour of the day."""
+def approval_by_hour(hours: pd.DataFrame, previous: Previous, language: Language) -> Chart:
+    """Draw `customers.approval` by hour of the day."""
     t = language.t
     labels = [f"{hour}h" for hour in hours["hour"]]
     return _approval(
-        hours, before, labels, language, t("Taxa de aprovação por hora"), t("Hora do dia (h)")
+        hours, previous, labels, language, t("Taxa de aprovação por hora"), t("Hora do dia (h)")
     )
 
 
-def approval_by_weekday(days: pd.DataFrame, before: Before, language: Language) -> Chart:
-    """The approval rate of `customers.approval` by weekday."""
+def approval_by_weekday(days: pd.DataFrame, previous: Previous, language: Language) -> Chart:
+    """Draw `customers.approval` by weekday."""
     t = language.t
-    labels = language.short_weekdays
     return _approval(
-        days, before, labels, language, t("Taxa de aprovação por dia da semana"), t("Dia da semana")
+        days,
+        previous,
+        language.short_weekdays,
+        language,
+        t("Taxa de aprovação por dia da semana"),
+        t("Dia da semana"),
     )
 
 
-def frequency(customers: pd.DataFrame, before: Before, language: Language) -> Chart:
-    """How often the customers of `customers.by_frequency` bought."""
+def frequency(customers: pd.DataFrame, previous: Previous, language: Language) -> Chart:
+    """Draw `customers.by_frequency`."""
     t = language.t
     finding = t("Nenhum cliente identificado no período.")
     if customers["customers"].any():
         once = language.percent(customers["share"].iloc[0])
         finding = t("Compraram uma só vez: {share} dos clientes.", share=once)
-    labels = [str(n) if n < MANY else f"{n}+" for n in customers["purchases"]]
-    traces, columns = _shares(
-        customers, before, labels, (t("Clientes"), "customers", language.number), language
-    )
-    x = t("Compras de cada cliente")
-    figure = draw(
-        traces,
+    labels = [str(n) if n < MOST_PURCHASES else f"{n}+" for n in customers["purchases"]]
+    return _shares(
+        customers,
+        previous,
+        (t("Compras de cada cliente"), labels),
+        (t("Clientes"), "customers", language.number),
         language,
-        t("Clientes por número de compras"),
-        _labels(x),
-        _share_axis(t("Clientes (%)")),
+        finding=finding,
+        title=t("Clientes por número de compras"),
+        y=t("Clientes (%)"),
     )
-    return Chart(figure, finding, {x: (labels, str)} | columns)
 
 
-def deciles(spent: pd.DataFrame, before: Before, language: Language) -> Chart:
-    """What each tenth of the customers of `customers.by_decile` spent."""
+def deciles(spent: pd.DataFrame, previous: Previous, language: Language) -> Chart:
+    """Draw `customers.by_decile`."""
     t = language.t
     finding = t("Nenhum valor de clientes identificados no período.")
     if spent["share"].notna().any():
@@ -81,24 +83,22 @@ def deciles(spent: pd.DataFrame, before: Before, language: Language) -> Chart:
             top=language.percent(spent["share"].iloc[0]),
             rest=language.percent(spent["share"].iloc[5:].sum()),
         )
-    labels = [t("{n}º", n=n) for n in spent["tenth"]]
-    traces, columns = _shares(
-        spent, before, labels, (t("Valor"), "amount", language.money), language
-    )
-    x = t("Décimo dos clientes (1º: quem mais gastou)")
-    figure = draw(
-        traces,
+    labels = [t("{n}º", n=n) for n in spent["decile"]]
+    return _shares(
+        spent,
+        previous,
+        (t("Décimo dos clientes (1º: quem mais gastou)"), labels),
+        (t("Valor"), "amount", language.money),
         language,
-        t("Valor por décimo dos clientes"),
-        _labels(x),
-        _share_axis(t("Valor (%)")),
+        finding=finding,
+        title=t("Valor por décimo dos clientes"),
+        y=t("Valor (%)"),
     )
-    return Chart(figure, finding, {x: (labels, str)} | columns)
 
 
 def _approval(
     rates: pd.DataFrame,
-    before: Before,
+    previous: Previous,
     labels: Sequence[str],
     language: Language,
     title: str,
@@ -107,8 +107,8 @@ def _approval(
     t = language.t
     finding = t("Nenhum log no período.")
     if rates["logs"].any():
-        told = reliable(rates["rate"], rates["logs"])
-        worst, best = int(told.argmin()), int(told.argmax())
+        reliable_rates = reliable(rates["rate"], rates["logs"])
+        worst, best = int(reliable_rates.argmin()), int(reliable_rates.argmax())
         finding = t(
             "Onde há movimento, de {low} ({worst}) a {high} ({best}); no período todo, {total}.",
             low=language.percent(rates["rate"].iloc[worst]),
@@ -119,32 +119,36 @@ def _approval(
         )
     traces: list[Any] = []
     columns: Columns = {x: (labels, str)}
-    for frame, name, color in _periods(rates, before, language):
+    for frame, name, color in _periods(rates, previous, language):
         parts = (frame["rate"], frame["approved"], frame["logs"])
-        dash = "dot" if frame is before else "solid"
+        dash = "dot" if frame is previous else "solid"
         traces.append(
             rate_line(labels, parts, language, name=name, line={"color": color, "dash": dash})
         )
         columns[t("Taxa: {period}", period=name)] = (frame["rate"], language.percent)
         columns[t("Logs: {period}", period=name)] = (frame["logs"], language.number)
-    every = np.concatenate([trace.y for trace in traces])
-    axis = percent_axis(every, t("Logs aprovados (%)"))
-    ticks = _labels(x) | {"dtick": -(-len(labels) // _LABELS), "tickangle": 0}
+    axis = percent_axis(np.concatenate([trace.y for trace in traces]), t("Logs aprovados (%)"))
+    ticks = _category_axis(x) | {"dtick": -(-len(labels) // _MOST_LABELS), "tickangle": 0}
     return Chart(draw(traces, language, title, ticks, axis), finding, columns)
 
 
 def _shares(
     frame: pd.DataFrame,
-    before: Before,
-    labels: Sequence[str],
-    counted: tuple[str, str, Write],
+    previous: Previous,
+    axis: tuple[str, Sequence[str]],
+    counted: tuple[str, str, Formatter],
     language: Language,
-) -> tuple[list[Any], Columns]:
-    """Bars of the shares, the counted column in hover and table."""
+    *,
+    finding: str,
+    title: str,
+    y: str,
+) -> Chart:
+    """Draw bars of the shares; ``counted`` (heading, column, format) is in the hover and table."""
+    x, labels = axis
     heading, column, write = counted
     traces: list[Any] = []
-    columns: Columns = {}
-    for part, name, color in _periods(frame, before, language):
+    columns: Columns = {x: (labels, str)}
+    for part, name, color in _periods(frame, previous, language):
         traces.append(
             go.Bar(
                 x=labels,
@@ -157,22 +161,19 @@ def _shares(
         )
         columns[f"{heading}: {name}"] = (part[column].astype(float), write)
         columns[f"%: {name}"] = (part["share"], language.percent)
-    return traces, columns
+    y_axis = {"title": {"text": y}, "tickformat": ".0%"}
+    return Chart(draw(traces, language, title, _category_axis(x), y_axis), finding, columns)
 
 
 def _periods(
-    frame: pd.DataFrame, before: Before, language: Language
+    frame: pd.DataFrame, previous: Previous, language: Language
 ) -> list[tuple[pd.DataFrame, str, str]]:
-    """Each period's frame, name and colour, this one first."""
-    found = [(frame, language.t("Este período"), layout.CONSOLIDATED)]
-    if before is not None:
-        found.append((before, language.t("Período anterior"), layout.PREVIOUS))
-    return found
+    """Return each period's frame, name and colour, the current one first."""
+    periods = [(frame, language.t("Este período"), layout.CONSOLIDATED)]
+    if previous is not None:
+        periods.append((previous, language.t("Período anterior"), layout.PREVIOUS))
+    return periods
 
 
-def _labels(title: str) -> dict[str, Any]:
+def _category_axis(title: str) -> dict[str, Any]:
     return {"title": {"text": title}, "type": "category"}
-
-
-def _share_axis(title: str) -> dict[str, Any]:
-    return {"title": {"text": title}, "tickformat": ".0%"}

@@ -1,6 +1,6 @@
-"""What every chart has in common: the reader's language, the layout, and the axis of time.
+"""The parts that all charts share: the user's language, the layout, and the time axis.
 
-Pure; the language comes in as a `Language`, the colours are the theme's. Knows no chart.
+The language is passed in as a `Language`, the colours are the theme's.
 """
 
 from __future__ import annotations
@@ -17,45 +17,43 @@ import plotly.graph_objects as go
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Streamlit's chart theme puts the theme's categorical colours in the place of these.
+# Placeholders that Streamlit's chart theme replaces by the theme's categorical colours.
 CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, OUTLIER = (f"#{n:06d}" for n in range(1, 6))
-# What is only there to compare with: a gray that stands back on a light and on a dark ground.
+# For comparison only: a gray that recedes on a light and on a dark background.
 PREVIOUS: Final = "#8C8C8C"
 
 _HEIGHT: Final = 320
 _DAY_MILLISECONDS: Final = 86_400_000
-_TICKS: Final = 6
-# So many days may have the same day and month twice.
-_NEARLY_A_YEAR: Final = 300
+_MOST_TICKS: Final = 6
+# A longer period may have the same day and month twice.
+_DAYS_WITHOUT_YEAR: Final = 300
 _COUNT: Final = ",.1~f"
-_BUSY: Final = 0.1
-_SMALLEST: Final = 2
-_LARGEST: Final = 11
+_RELIABLE: Final = 0.1
+_MARKER_PIXELS: Final = (2, 11)
 
-Write = Callable[[Any], str]
+Formatter = Callable[[Any], str]
 Translate = Callable[..., str]
-Count = Callable[[str, str, int], str]
+Plural = Callable[[str, str, int], str]
 Values: TypeAlias = "Sequence[Any] | pd.Series[Any] | NDArray[Any]"
-Columns: TypeAlias = "dict[str, tuple[Values, Write]]"
-"""A table: by heading, the bare values and how one of them is written."""
+Columns: TypeAlias = "dict[str, tuple[Values, Formatter]]"
+"""A table: by heading, the plain values and their formatter."""
 
 
 @dataclass(frozen=True)
 class Language:
-    """How the reader's language says and writes things.
+    """Translations and formats of the user's language.
 
-    ``t`` translates a Portuguese text and fills in its values, ``n`` chooses between the text for
-    one thing and that for many, and fills in their ``{count}``; ``separators`` are the decimal and
-    the thousands sign; ``day_format`` and ``axis_day_format`` are d3 formats; weekdays begin with
-    Monday.
+    ``t`` translates a Portuguese text and fills in its values; ``n`` chooses between singular and
+    plural and fills in ``{count}``; ``separators`` are the decimal and the thousands sign;
+    ``day_format`` and ``axis_day_format`` are d3 formats; weekdays begin with Monday.
     """
 
     t: Translate
-    n: Count
-    number: Write
-    money: Write
-    percent: Write
-    day: Write
+    n: Plural
+    number: Formatter
+    money: Formatter
+    percent: Formatter
+    day: Formatter
     separators: str
     day_format: str
     axis_day_format: str
@@ -65,9 +63,9 @@ class Language:
 
 @dataclass(frozen=True)
 class Chart:
-    """A titled figure, the sentence that says what it shows, and its numbers.
+    """A titled figure, a sentence with its main finding, and its numbers as a table.
 
-    Where there are ``days``, the points of every trace are of these days, in this order.
+    If ``days`` is not empty, the points of every trace are of these days, in this order.
     """
 
     figure: go.Figure
@@ -84,7 +82,7 @@ def draw(
     y: dict[str, Any],
     **layout: Any,
 ) -> go.Figure:
-    """A figure that neither pans nor zooms, so that a finger on it scrolls the page."""
+    """Draw a figure that neither pans nor zooms, so that a touch scrolls the page."""
     return go.Figure(
         data=list(traces),
         layout={
@@ -109,30 +107,31 @@ def draw(
 
 
 def percent_axis(rates: Values, title: str) -> dict[str, Any]:
-    """An axis of rates that ends at 100 % and begins a little below the lowest."""
+    """Return an axis of rates that ends at 100 % and begins a little below the lowest."""
     known = np.asarray(rates, dtype=float)
     lowest = float(np.nanmin(known)) if np.isfinite(known).any() else 0.0
     start = max(0.0, np.floor(lowest * 20 - 0.5) / 20)
-    room = (1 - start) / 20
+    margin = (1 - start) / 20
     return {
         "title": {"text": title},
-        "range": [start - room if start else 0.0, 1 + room],
+        "range": [start - margin if start else 0.0, 1 + margin],
         "tickformat": ".0%",
     }
 
 
 def reliable(rates: pd.Series[Any], counts: pd.Series[Any]) -> pd.Series[Any]:
-    """The rates of enough records to be news rather than chance, NaN in the place of others."""
-    return rates.where(counts >= counts.max() * _BUSY)
+    """Replace rates of few records, compared with the largest count, by NaN."""
+    return rates.where(counts >= counts.max() * _RELIABLE)
 
 
 def rate_line(
-    x: Sequence[str], parts: Sequence[pd.Series[Any]], language: Language, **look: Any
+    x: Sequence[str], parts: Sequence[pd.Series[Any]], language: Language, **style: Any
 ) -> go.Scatter:
-    """A line of (rate, part, whole), its markers as large as the wholes."""
+    """Draw a line of (rate, part, whole), with marker areas proportional to the wholes."""
     rates, part, whole = parts
     most = max(int(whole.max()), 1)
-    sizes = [_SMALLEST + (_LARGEST - _SMALLEST) * (n / most) ** 0.5 for n in whole]
+    smallest, largest = _MARKER_PIXELS
+    sizes = [smallest + (largest - smallest) * (n / most) ** 0.5 for n in whole]
     return go.Scatter(
         x=x,
         y=rates,
@@ -145,12 +144,12 @@ def rate_line(
             part="%{customdata[0]:,d}",
             whole="%{customdata[1]:,d}",
         ),
-        **look,
+        **style,
     )
 
 
 def unit_of_time(seconds: float, t: Translate) -> tuple[int, str, str]:
-    """The largest unit of time that this many seconds reach: its seconds, its name, its sign."""
+    """Return (seconds, name, sign) of the largest unit of time not above this many seconds."""
     units = ((86_400, t("dias"), "d"), (3_600, t("horas"), "h"), (60, t("minutos"), "min"))
     for size, name, sign in units:
         if seconds >= size:
@@ -160,7 +159,7 @@ def unit_of_time(seconds: float, t: Translate) -> tuple[int, str, str]:
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """The moments of a timeline, days or the hours of a single one, as a chart's x."""
+    """The x axis of a timeline, by day or by hour; ``at`` are its moments."""
 
     at: pd.Series[Any]
     hourly: bool
@@ -168,32 +167,32 @@ class TimeAxis:
 
     @classmethod
     def of(cls, at: pd.Series[Any], language: Language) -> TimeAxis:
-        """The axis of these local datetimes, equally far apart."""
+        """Create the axis of these equidistant local datetimes."""
         return cls(at, len(at) > 1 and at.iloc[1] - at.iloc[0] < timedelta(days=1), language)
 
     @property
     def x(self) -> list[str]:
-        """Each moment as plotly reads it."""
+        """Each moment as a date string of plotly."""
         return [moment.isoformat() if self.hourly else f"{moment:%Y-%m-%d}" for moment in self.at]
 
     @property
     def by(self) -> str:
-        """What one moment stands for, for a title."""
+        """The unit of one moment, for a title."""
         t = self.language.t
         return t("por hora") if self.hourly else t("por dia")
 
     def name(self, number: int) -> str:
-        """One moment, for a table."""
+        """Return one moment for a table."""
         moment: datetime = self.at[number]
         return f"{moment:%H:%M}" if self.hourly else str(self.language.day(moment.date()))
 
     def when(self, number: int) -> str:
-        """One moment, for a sentence."""
+        """Return one moment for a sentence."""
         t, name = self.language.t, self.name(number)
         return t("às {hour}", hour=name) if self.hourly else t("em {day}", day=name)
 
     def bar(self, y: Values, name: str, color: str, hover: str = "%{y:,d}", **more: Any) -> go.Bar:
-        """One value a moment as bars."""
+        """Draw bars, one value per moment."""
         return go.Bar(x=self.x, y=y, name=name, marker_color=color, hovertemplate=hover, **more)
 
     def chart(
@@ -205,30 +204,23 @@ class TimeAxis:
         columns: Columns,
         **layout: Any,
     ) -> Chart:
-        """The chart of these traces, its table led by the moments."""
+        """Draw the chart of these traces; its table begins with the moments."""
         t = self.language.t
         unit = t("Hora") if self.hourly else t("Dia")
-        step = -(-len(self.at) // _TICKS) * _DAY_MILLISECONDS
-        of_a_day = self.language.axis_day_format
-        if len(self.at) > _NEARLY_A_YEAR:
-            of_a_day += "<br>%Y"
+        step = -(-len(self.at) // _MOST_TICKS) * _DAY_MILLISECONDS
+        day_format = self.language.axis_day_format
+        if len(self.at) > _DAYS_WITHOUT_YEAR:
+            day_format += "<br>%Y"
         axis: dict[str, Any] = {
             "title": {"text": unit},
             "type": "date",
             "tickangle": 0,
-            "tickformat": "%H:%M" if self.hourly else of_a_day,
+            "tickformat": "%H:%M" if self.hourly else day_format,
             "hoverformat": "%H:%M" if self.hourly else self.language.day_format,
         }
         if not self.hourly and len(self.at):
             axis |= {"dtick": step, "tick0": self.x[0]}
-        figure = draw(
-            traces,
-            self.language,
-            title,
-            axis,
-            y,
-            **layout,
-        )
+        figure = draw(traces, self.language, title, axis, y, **layout)
         moments = [self.name(number) for number in range(len(self.at))]
         days = () if self.hourly else tuple(moment.date() for moment in self.at)
         return Chart(figure, finding, {unit: (moments, str)} | columns, days)

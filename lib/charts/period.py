@@ -1,7 +1,7 @@
-"""The charts of the period: what each is called, how it is drawn and the sentence with it.
+"""The charts of the period: title, figure and finding of each.
 
-Pure: takes the small frames of `lib.analysis.time_series` and `lib.analysis.books` and counts
-nothing itself.
+Draws the small frames of `lib.analysis.time_series` and `lib.analysis.books` and computes nothing
+itself.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from lib.charts.layout import (
     reliable,
 )
 
-_CODES: Final = 10
-_SIDES: Final = ("matched", "divergences")
+_MOST_CODES: Final = 10
+_COUNTS: Final = ("matched", "divergences")
 
 
 def purchases(timeline: pd.DataFrame, language: Language) -> Chart:
-    """Consolidated transactions beside divergences, by the days or hours of a timeline."""
+    """Draw consolidated transactions beside divergences, by day or hour."""
     t, number, time = language.t, language.number, TimeAxis.of(timeline["at"], language)
-    good, bad = timeline["consolidated"], timeline["divergences"]
+    consolidated, divergent = timeline["consolidated"], timeline["divergences"]
     finding = t("Nenhuma divergência no período.")
-    if bad.any():
+    if divergent.any():
         finding = t(
             "Mais divergências {when}: {count}, de um total de {total}.",
-            when=time.when(int(bad.argmax())),
-            count=number(bad.max()),
-            total=number(bad.sum()),
+            when=time.when(int(divergent.argmax())),
+            count=number(divergent.max()),
+            total=number(divergent.sum()),
         )
     return time.chart(
         t("Consolidadas e divergências {by}", by=time.by),
         {"title": {"text": t("Registros")}},
         [
-            time.bar(good, t("Consolidadas"), layout.CONSOLIDATED),
-            time.bar(bad, t("Divergências"), layout.DIVERGENT),
+            time.bar(consolidated, t("Consolidadas"), layout.CONSOLIDATED),
+            time.bar(divergent, t("Divergências"), layout.DIVERGENT),
         ],
         finding,
         {
-            t("Consolidadas"): (good, number),
-            t("Divergências"): (bad, number),
+            t("Consolidadas"): (consolidated, number),
+            t("Divergências"): (divergent, number),
             t("Sem log"): (timeline["without_log"], number),
         },
     )
 
 
 def amount(timeline: pd.DataFrame, language: Language) -> Chart:
-    """The amount of the consolidated transactions."""
+    """Draw the amount of the consolidated transactions."""
     t, money, time = language.t, language.money, TimeAxis.of(timeline["at"], language)
     values = timeline["amount"].astype(float)
     finding = t("Nenhum valor consolidado no período.")
@@ -80,22 +80,22 @@ def amount(timeline: pd.DataFrame, language: Language) -> Chart:
 
 
 def rate(timeline: pd.DataFrame, language: Language) -> Chart:
-    """The share of the purchases that were consolidated."""
+    """Draw the consolidated share of the purchases."""
     t, number, time = language.t, language.number, TimeAxis.of(timeline["at"], language)
-    rates, good = timeline["rate"], timeline["consolidated"]
-    bought = good + timeline["without_log"]
+    rates, consolidated = timeline["rate"], timeline["consolidated"]
+    purchases = consolidated + timeline["without_log"]
     finding = t("Nenhuma transação no período.")
-    if bought.any():
-        told = reliable(rates, bought)
+    if purchases.any():
+        reliable_rates = reliable(rates, purchases)
         finding = t(
             "Onde há movimento, menor taxa {when}: {rate}; no período todo, {total}.",
-            when=time.when(int(told.argmin())),
-            rate=language.percent(told.min()),
-            total=language.percent(good.sum() / bought.sum()),
+            when=time.when(int(reliable_rates.argmin())),
+            rate=language.percent(reliable_rates.min()),
+            total=language.percent(consolidated.sum() / purchases.sum()),
         )
     name = t("Taxa de consolidação")
     color = {"color": layout.CONSOLIDATED}
-    line = rate_line(time.x, (rates, good, bought), language, name=name, line=color)
+    line = rate_line(time.x, (rates, consolidated, purchases), language, name=name, line=color)
     return time.chart(
         t("Taxa de consolidação {by}", by=time.by),
         percent_axis(rates, t("Consolidadas / transações (%)")),
@@ -103,24 +103,24 @@ def rate(timeline: pd.DataFrame, language: Language) -> Chart:
         finding,
         {
             name: (rates, language.percent),
-            t("Consolidadas"): (good, number),
-            t("Transações"): (bought, number),
+            t("Consolidadas"): (consolidated, number),
+            t("Transações"): (purchases, number),
         },
     )
 
 
 def joins(timeline: pd.DataFrame, language: Language) -> Chart:
-    """Consolidated transactions by the card that their log carried."""
+    """Draw consolidated transactions by the card, physical or virtual, of their log."""
     t, number, time = language.t, language.number, TimeAxis.of(timeline["at"], language)
     fisico, virtual = timeline["fisico"], timeline["virtual"]
-    total, spent = fisico.sum() + virtual.sum(), float(sum(timeline["amount"]))
+    total, amount = fisico.sum() + virtual.sum(), float(sum(timeline["amount"]))
     finding = t("Nenhuma transação consolidada no período.")
     if total:
-        part = float(sum(timeline["amount_virtual"])) / spent if spent else 0.0
+        share = float(sum(timeline["amount_virtual"])) / amount if amount else 0.0
         finding = t(
             "Pelo cartão virtual: {count} das transações e {amount} do valor.",
             count=language.percent(virtual.sum() / total),
-            amount=language.percent(part),
+            amount=language.percent(share),
         )
     return time.chart(
         t("Físico e virtual {by}", by=time.by),
@@ -141,7 +141,7 @@ def joins(timeline: pd.DataFrame, language: Language) -> Chart:
 
 
 def weekday_and_hour(cells: pd.DataFrame, language: Language) -> Chart:
-    """The heat map of `series.by_weekday_and_hour`: purchases on an average such day."""
+    """Draw the heat map of `time_series.by_weekday_and_hour`: mean purchases per day."""
     t, number = language.t, language.number
     finding = t("Nenhuma transação consolidada com horário no período.")
     if cells["transactions"].any():
@@ -192,7 +192,7 @@ def weekday_and_hour(cells: pd.DataFrame, language: Language) -> Chart:
 
 
 def response_codes(codes: pd.DataFrame, approved: Collection[str], language: Language) -> Chart:
-    """The logs of `summary.by_response_code`, the most frequent code at the top."""
+    """Draw `books.by_response_code`, the most frequent code at the top."""
     t, number = language.t, language.number
     total = codes["matched"] + codes["divergences"]
     labels = [code or t("sem código") for code in codes["code"]]
@@ -211,19 +211,19 @@ def response_codes(codes: pd.DataFrame, approved: Collection[str], language: Lan
             )
     bars = [
         go.Bar(
-            x=codes[column][:_CODES],
-            y=labels[:_CODES],
+            x=codes[column][:_MOST_CODES],
+            y=labels[:_MOST_CODES],
             name=name,
             orientation="h",
             marker_color=color,
-            text=[number(value) for value in total[:_CODES]] if text else None,
+            text=[number(value) for value in total[:_MOST_CODES]] if text else None,
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{x:,d}",
         )
         for column, name, color, text in (
-            (_SIDES[0], t("Com transação"), layout.CONSOLIDATED, False),
-            (_SIDES[1], t("Divergências"), layout.DIVERGENT, True),
+            (_COUNTS[0], t("Com transação"), layout.CONSOLIDATED, False),
+            (_COUNTS[1], t("Divergências"), layout.DIVERGENT, True),
         )
     ]
     figure = draw(
@@ -235,28 +235,28 @@ def response_codes(codes: pd.DataFrame, approved: Collection[str], language: Lan
         barmode="stack",
         hovermode="y unified",
     )
-    counts = {bar.name: (codes[side], number) for bar, side in zip(bars, _SIDES, strict=True)}
+    counts = {bar.name: (codes[side], number) for bar, side in zip(bars, _COUNTS, strict=True)}
     return Chart(figure, finding, {t("Código"): (labels, str), **counts})
 
 
-def time_difference(bins: pd.DataFrame, typical: float | None, language: Language) -> Chart:
-    """The histogram of `series.time_difference`; what lies beyond its axis stands at its ends."""
+def time_difference(bins: pd.DataFrame, median: float | None, language: Language) -> Chart:
+    """Draw `time_series.time_difference`; values beyond the axis are bars at its ends."""
     t, number = language.t, language.number
     low, high = bins["low"].to_numpy(dtype=float), bins["high"].to_numpy(dtype=float)
     far = np.isinf(low) | np.isinf(high)
     width = float((high - low)[~far][0]) if len(bins) else 1.0
     size, unit, sign = layout.unit_of_time(width, t)
-    # A bar of one whole second stands on its number, a wider one between its two.
+    # A bar of one second is centred on its number, a wider one between its two limits.
     middle = (np.where(np.isinf(low), high - width, low) + width / 2 * (width > 1)) / size
     axis = t("Log menos transação ({unit})", unit=unit)
     ranges = [_range(*ends, size, language) for ends in zip(low, high, strict=True)]
     finding = t("Nenhuma diferença de tempo conhecida no período.")
-    if typical is not None:
-        of_size, _, of_unit = layout.unit_of_time(typical, t)
+    if median is not None:
+        median_size, _, median_unit = layout.unit_of_time(median, t)
         finding = t(
             "Metade das transações tem o log a até {distance} {unit}.",
-            distance=number(round(typical / of_size, 1)),
-            unit=of_unit,
+            distance=number(round(median / median_size, 1)),
+            unit=median_unit,
         )
     bars = [
         go.Bar(
