@@ -319,11 +319,14 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path)
 
 
 @contextlib.contextmanager
-def child(target: Path, setup: str = "") -> Iterator[subprocess.Popen[str]]:
+def child(target: Path, setup: str) -> Iterator[subprocess.Popen[str]]:
+    """Write a report in a process of its own, with ``setup`` before; it may define ``approve``."""
     code = (
-        "import sys, resource; from pathlib import Path\n"
-        f"from tests.reports.test_publish import COVER, ReportError, built, publish\n{setup}\n"
-        "try: publish.write(built([{}] * 120_000), COVER, Path(sys.argv[1]))\n"
+        "import resource, sys, time; from pathlib import Path\n"
+        "from tests.reports.test_publish import COVER, ReportError, built, publish\n"
+        f"approve = print\n{setup}\n"
+        "report = built([{}] * 20_000)\n"
+        "try: publish.write(report, COVER, Path(sys.argv[1]), approve=approve)\n"
         "except ReportError as error: print(error)"
     )
     command = [sys.executable, "-c", code, str(target)]
@@ -343,7 +346,7 @@ def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
     target: Path, signal_number: signal.Signals
 ) -> None:
     target.write_text("anterior")
-    with child(target) as run:
+    with child(target, "approve = lambda written: time.sleep(600)") as run:
         while run.poll() is None and not list(target.parent.glob("*/*")):
             time.sleep(0.001)
         run.send_signal(signal_number)
