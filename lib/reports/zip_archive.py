@@ -54,7 +54,7 @@ def write(file: BinaryIO, entries: Iterable[tuple[str, Iterable[Piece]]]) -> Non
     directory = [_write_entry(file, name.encode("ascii"), pieces) for name, pieces in entries]
     start, count = file.tell(), len(directory)
     size = file.write(b"".join(directory))
-    if start > _MAX_32 or size > _MAX_32 or count > _MAX_16:
+    if start >= _MAX_32 or size >= _MAX_32 or count >= _MAX_16:
         versions = (_ZIP64_VERSION, _ZIP64_VERSION)
         file.write(
             _ZIP64_END.pack(b"PK\6\6", 44, *versions, 0, 0, count, count, size, start)
@@ -75,7 +75,7 @@ def _write_entry(file: BinaryIO, name: bytes, pieces: Iterable[Piece]) -> bytes:
         compressed += file.write(piece.data)
     end = file.tell()
 
-    zip64 = max(start, size, compressed) > _MAX_32
+    zip64 = max(start, size, compressed) >= _MAX_32
     version = _ZIP64_VERSION if zip64 else _VERSION
     sizes = (_MAX_32, _MAX_32) if zip64 else (compressed, size)
     shared = (version, 0, _DEFLATED, _TIME, _DATE, crc, *sizes, len(name))
