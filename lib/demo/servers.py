@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from io import BytesIO
 from pathlib import Path
-from subprocess import SubprocessError
+from subprocess import SubprocessError, TimeoutExpired
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,7 @@ import psutil  # type: ignore[import-untyped]
 import psycopg2
 import pyarrow as pa
 from pyarrow import csv
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from lib.config.settings import ROOT
 from lib.demo import data
@@ -54,6 +55,7 @@ SIGNED_IN: Final = "ana@example.com"
 
 _SCHEMAS: Final = Path(__file__).with_name("sql")
 
+_START_SECONDS: Final = 60.0
 _THREADS: Final = threading.Lock()
 _FAILURES: Final = (  # AssertionError: the package asserts that a server is ready
     *(OSError, SubprocessError, RuntimeError, ValueError, AssertionError),
@@ -155,7 +157,14 @@ def start_server(pgdata: Path, settings: str = "", access: str = "") -> dict[str
         # The package passes the socket's folder to a shell unquoted. If the socket's name is taken,
         # it uses its other folder, as for a path that is too long.
         (pgdata / ".s.PGSQL.5432").touch()
-    server.start()
+    # The package waits ten seconds for a server, which then keeps starting on a busy machine.
+    unfinished = retry_if_exception_type((TimeoutExpired, AssertionError))
+    Retrying(
+        retry=unfinished,
+        stop=stop_after_delay(_START_SECONDS),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )(server.start)
     info = server.get_postmaster_info()
     return {"host": str(info.socket_dir or info.hostname), "port": info.port}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date, datetime, time, timedelta
@@ -265,6 +267,22 @@ def test_any_folder_name_and_locale_work(root_named, name):
     with holding_demo(root_named(name), LC_ALL="xx_XX.UTF-8") as process:
         assert process.stdout.readline() == "ready\n"
         assert process.communicate()[1] == ""
+
+
+def test_a_server_that_is_still_starting_when_the_package_gives_up_is_awaited(
+    root_named, monkeypatch
+):
+    package = sys.modules[servers.get_server.__module__]
+    run = package.pgexec
+
+    def impatient(command, args, **options):
+        result = run(command, args, **options)
+        if "start" in args:
+            raise subprocess.TimeoutExpired(command, 10)
+        return result
+
+    monkeypatch.setattr(package, "pgexec", impatient)
+    assert servers.start(root_named("slow"), rows=10)["transactions"]["user"] == "aggregator"
 
 
 @pytest.fixture
