@@ -42,7 +42,7 @@ def result() -> Reconciliation:
     return reconcile.reconcile(transactions_frame(BOUGHT), logs_frame(LOGS), PERIOD, Rule())
 
 
-def test_the_books_say_where_every_record_and_every_cent_is(result: Reconciliation) -> None:
+def test_the_books_count_every_record_and_every_cent(result: Reconciliation) -> None:
     assert books.books(result) == Books(
         logs=6,
         logs_matched=2,
@@ -58,7 +58,7 @@ def test_the_books_say_where_every_record_and_every_cent_is(result: Reconciliati
     )
 
 
-def test_nothing_is_in_balance_too() -> None:
+def test_an_empty_reconciliation_balances() -> None:
     nothing = reconcile.reconcile(transactions_frame([]), logs_frame([]), PERIOD, Rule())
     assert set(vars(books.books(nothing)).values()) == {0}
     assert books.balance_by_day(nothing)["day"].tolist() == [DAY, NEXT]
@@ -97,7 +97,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("harm", "side", "total", "lost", "doubled"), BROKEN)
-def test_a_record_that_is_lost_or_in_two_places_is_an_error_that_counts_it(
+def test_a_lost_or_duplicated_record_is_an_error_that_counts_it(
     result: Reconciliation, harm: Any, side: str, total: int, lost: int, doubled: int
 ) -> None:
     with pytest.raises(BalanceError, match=pattern(books.RECORDS_MISPLACED)) as caught:
@@ -105,7 +105,7 @@ def test_a_record_that_is_lost_or_in_two_places_is_an_error_that_counts_it(
     assert caught.value.values == {"side": side, "total": total, "lost": lost, "doubled": doubled}
 
 
-def test_a_record_in_the_place_of_another_is_no_balance_though_the_counts_agree(
+def test_a_record_in_place_of_another_is_an_error_though_the_counts_agree(
     result: Reconciliation,
 ) -> None:
     swapped = result.divergent_rows.copy()
@@ -116,7 +116,7 @@ def test_a_record_in_the_place_of_another_is_no_balance_though_the_counts_agree(
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_run_whose_books_do_not_tie_publishes_nothing(
+def test_a_run_whose_books_do_not_balance_publishes_nothing(
     databases: Databases,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -130,11 +130,11 @@ def test_a_run_whose_books_do_not_tie_publishes_nothing(
     original = reconcile.reconcile
     lost = "divergent_rows" if side == "auth_logs" else "without_log_rows"
 
-    def forgetful(*arguments: Any) -> Reconciliation:
+    def with_a_lost_record(*arguments: Any) -> Reconciliation:
         result = original(*arguments)
         return replace(result, **{lost: getattr(result, lost)[1:]})
 
-    monkeypatch.setattr(reconcile, "reconcile", forgetful)
+    monkeypatch.setattr(reconcile, "reconcile", with_a_lost_record)
     command = Command(databases, tmp_path, capsys)
     refusal = command.refused("--start", f"{DAY}", "--end", f"{DAY}")
     assert refusal == books.RECORDS_MISPLACED.format(side=side, total=1, lost=1, doubled=0)
@@ -152,7 +152,7 @@ def test_the_days_of_the_period_have_their_counts_and_exact_amounts(
     ]
 
 
-def test_the_days_add_up_to_the_books_with_what_has_no_date_in_a_last_row(
+def test_the_days_add_up_to_the_books_with_undated_records_in_a_last_row(
     result: Reconciliation,
 ) -> None:
     days, totals = books.balance_by_day(result), books.books(result)
@@ -162,13 +162,13 @@ def test_the_days_add_up_to_the_books_with_what_has_no_date_in_a_last_row(
     assert days.iloc[-1][["logs", "transactions"]].tolist() == [1, 1]
 
 
-def test_days_that_do_not_tie_are_an_error(result: Reconciliation) -> None:
+def test_days_that_do_not_balance_are_an_error(result: Reconciliation) -> None:
     fewer = replace(result, divergent_rows=result.divergent_rows[1:])
     with pytest.raises(BalanceError, match=pattern(books.DAY_DIFFERS)):
         books.balance_by_day(fewer)
 
 
-def test_each_source_reaches_as_far_as_its_newest_record(result: Reconciliation) -> None:
+def test_the_coverage_of_a_source_ends_at_its_latest_record(result: Reconciliation) -> None:
     assert books.coverage(result) == books.Coverage(
         datetime.combine(NEXT, datetime.min.time().replace(hour=12)),
         datetime.combine(DAY, datetime.min.time().replace(hour=12, second=3)),
@@ -182,7 +182,7 @@ def test_codes_are_counted_over_all_logs_the_most_frequent_first(result: Reconci
     assert codes == [["00", 2, 2], ["", 0, 1], ["51", 0, 1]]
 
 
-def test_a_missing_and_an_empty_code_are_one_line() -> None:
+def test_a_missing_and_an_empty_code_are_one_row() -> None:
     logs = [log("9", 0, None), log("9", 0, ""), log("9", 0, "00"), log("9", 0, "00")]
     result = reconcile.reconcile(transactions_frame([]), logs_frame(logs), PERIOD, Rule())
     codes = books.by_response_code(result).to_dict("split")["data"]
@@ -198,7 +198,7 @@ def test_motivos_are_counted_with_those_that_need_a_person_first(result: Reconci
     ]
 
 
-def test_records_outside_the_period_are_in_no_book() -> None:
+def test_records_outside_the_period_are_not_counted() -> None:
     outside = date(2026, 11, 19)
     rows = [buy(A, 43_100, day=outside), buy(A, -43_100, day=DAY)]
     logs = [log(A, 43_110, day=outside), log(A, -43_110, day=DAY)]

@@ -11,7 +11,7 @@ from lib.matching import reconcile
 from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 
 
-def test_records_outside_the_period_stand_in_the_row_of_no_day() -> None:
+def test_records_outside_the_period_are_in_the_row_without_a_day() -> None:
     day, before, after = date(2026, 2, 15), date(2026, 2, 14), date(2026, 2, 20)
     bought = [
         Transaction("1", "4000001", None, at, time(12), Decimal("1.00"))

@@ -1,4 +1,4 @@
-"""The marketing figures, each against its definition worked out by hand."""
+"""The marketing figures against their definitions, computed by hand and by a plain loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Purchase = tuple[str | None, Decimal | None, bool]
 
 
 def of(purchases: list[Purchase], extra: list[Log] | None = None) -> Reconciliation:
-    """Each purchase (CPF, amount, through the virtual card) with a card and a log of its own."""
+    """Reconcile purchases (CPF, amount, by the virtual card), each with its own card and log."""
     transactions, logs = [], list(extra or [])
     for n, (cpf, amount, virtual) in enumerate(purchases):
         physical, number = f"4{n:012}", f"5{n:012}"
@@ -48,9 +48,9 @@ def test_the_figures_of_three_customers_are_as_defined() -> None:
         ]
     )
 
-    found = customers.figures(result)
+    figures = customers.figures(result)
 
-    assert found == customers.Figures(
+    assert figures == customers.Figures(
         purchases=5,
         amount=Decimal("100.00"),
         average_ticket=Decimal(20),
@@ -65,18 +65,20 @@ def test_the_figures_of_three_customers_are_as_defined() -> None:
 
 
 def test_a_purchase_without_cpf_is_counted_and_belongs_to_no_customer() -> None:
-    found = customers.figures(of([bought(None, "7.00"), bought("", "2.00"), bought("ana", "1.00")]))
+    figures = customers.figures(
+        of([bought(None, "7.00"), bought("", "2.00"), bought("ana", "1.00")])
+    )
 
-    assert (found.purchases, found.anonymous, found.customers) == (3, 2, 1)
-    assert found.amount == Decimal("10.00")
-    assert found.top_decile_share == 1.0
+    assert (figures.purchases, figures.anonymous, figures.customers) == (3, 2, 1)
+    assert figures.amount == Decimal("10.00")
+    assert figures.top_decile_share == 1.0
 
 
 def test_a_purchase_without_an_amount_does_not_lower_the_average_ticket() -> None:
-    found = customers.figures(of([bought("ana", "30.00"), bought("rui", None)]))
+    figures = customers.figures(of([bought("ana", "30.00"), bought("rui", None)]))
 
-    assert found.average_ticket == Decimal(30)
-    assert found.purchases == 2
+    assert figures.average_ticket == Decimal(30)
+    assert figures.purchases == 2
 
 
 def test_a_transaction_without_a_log_is_no_purchase_of_the_marketing_view() -> None:
@@ -87,16 +89,16 @@ def test_a_transaction_without_a_log_is_no_purchase_of_the_marketing_view() -> N
     assert customers.figures(result).customers == 0
 
 
-def test_without_purchases_no_figure_is_invented() -> None:
-    found = customers.figures(of([]))
+def test_without_purchases_averages_and_shares_are_none() -> None:
+    figures = customers.figures(of([]))
 
-    assert (found.purchases, found.customers, found.amount) == (0, 0, Decimal(0))
-    assert found.average_ticket is None
-    assert found.repeat_share is None
-    assert found.top_decile_share is None
+    assert (figures.purchases, figures.customers, figures.amount) == (0, 0, Decimal(0))
+    assert figures.average_ticket is None
+    assert figures.repeat_share is None
+    assert figures.top_decile_share is None
 
 
-def test_refunds_that_eat_up_the_amount_leave_no_share_to_state() -> None:
+def test_an_amount_of_zero_after_refunds_has_no_shares() -> None:
     result = of([bought("ana", "10.00"), bought("rui", "-10.00")])
 
     assert customers.figures(result).top_decile_share is None
@@ -126,19 +128,21 @@ def test_the_figures_are_what_a_plain_loop_over_the_purchases_gives(
     total = sum(spent.values())
 
     result = of(purchases)
-    found = customers.figures(result)
+    figures = customers.figures(result)
     deciles = customers.by_decile(result)
 
-    assert found.customers == len(spent)
-    assert found.anonymous == sum(cpf is None for cpf, _, _ in purchases)
-    assert found.amount == sum(amount or Decimal(0) for _, amount, _ in purchases)
+    assert figures.customers == len(spent)
+    assert figures.anonymous == sum(cpf is None for cpf, _, _ in purchases)
+    assert figures.amount == sum(amount or Decimal(0) for _, amount, _ in purchases)
     if spent:
         repeated = sum(n > 1 for n in times.values())
-        assert found.repeat_share == pytest.approx(repeated / len(spent))
+        assert figures.repeat_share == pytest.approx(repeated / len(spent))
         virtual = sum(v for cpf, _, v in purchases if cpf is not None)
-        assert found.virtual_per_customer == pytest.approx(virtual / len(spent))
+        assert figures.virtual_per_customer == pytest.approx(virtual / len(spent))
     if total:
-        assert found.top_decile_share == pytest.approx(float(Fraction(sum(best)) / Fraction(total)))
+        assert figures.top_decile_share == pytest.approx(
+            float(Fraction(sum(best)) / Fraction(total))
+        )
     assert deciles["customers"].sum() == len(spent)
     assert sum(deciles["amount"]) == total
     often = customers.by_frequency(result)
@@ -170,14 +174,14 @@ def test_the_approval_rate_counts_every_attempt_of_the_period_matched_or_not() -
 
 
 def test_the_period_before_is_as_long_and_ends_the_day_before() -> None:
-    asked = Period(date(2026, 3, 1), date(2026, 3, 11), date(2026, 3, 11))
+    period = Period(date(2026, 3, 1), date(2026, 3, 11), date(2026, 3, 11))
 
-    assert customers.preceding_period(asked) == Period(
+    assert customers.preceding_period(period) == Period(
         date(2026, 2, 18), date(2026, 2, 28), date(2026, 3, 11)
     )
 
 
-def test_the_first_tenth_spent_the_share_that_the_figure_states() -> None:
+def test_the_share_of_the_first_decile_equals_the_figure() -> None:
     result = of([bought(name, str(n)) for n, name in enumerate("abcdefghijklmnopqrstuvw", 1)])
 
     deciles = customers.by_decile(result)

@@ -1,4 +1,4 @@
-"""What belongs to a record: its card's other logs, and the transaction nearest to a log."""
+"""Records related to one record: its card's other logs, and the transaction nearest to a log."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def log(card: str | None, at: time | None, text: str = "") -> Log:
     return Log(card, DAY, at, "00", text)
 
 
-def written(result: Reconciliation, rows: object) -> list[str]:
+def texts(result: Reconciliation, rows: object) -> list[str]:
     return [str(text) for text in result.auth_logs[c.DES_LOG].take(rows)]
 
 
-def test_a_transactions_logs_are_those_of_both_its_cards_in_time() -> None:
+def test_a_transactions_logs_are_those_of_both_its_cards_sorted_by_time() -> None:
     result = result_of(
         [bought("physical", time(10), "virtual")],
         [
@@ -48,7 +48,7 @@ def test_a_transactions_logs_are_those_of_both_its_cards_in_time() -> None:
         ],
     )
     rows = related_records.logs_of_transaction(result, 0)
-    assert written(result, rows) == ["first", "second", "third", "last"]
+    assert texts(result, rows) == ["first", "second", "third", "last"]
 
 
 @pytest.mark.parametrize("blank", [None, ""])
@@ -61,9 +61,9 @@ def test_blank_cards_have_no_logs_in_common(blank: str | None) -> None:
     assert related_records.nearest_transaction(result, 0) is None
 
 
-def test_a_logs_logs_are_its_cards_itself_among_them() -> None:
+def test_the_logs_of_a_logs_card_include_itself() -> None:
     result = result_of([], [log("a", time(10), "x"), log("b", time(9)), log("a", time(8), "y")])
-    assert written(result, related_records.logs_of_log(result, 0)) == ["y", "x"]
+    assert texts(result, related_records.logs_of_log(result, 0)) == ["y", "x"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_nearest_transaction_has_the_logs_card_and_the_smallest_distance(
     assert related_records.nearest_transaction(result, 0) == nearest
 
 
-def test_a_transaction_that_the_rule_did_not_look_at_is_nobodys_nearest() -> None:
+def test_a_transaction_outside_the_widened_period_is_never_the_nearest() -> None:
     next_day = Transaction("1", "a", None, DAY + timedelta(days=1), time(12), None)
     result = result_of([next_day], [log("a", time(23, 50))])
     assert result.divergences()[c.MOTIVO].tolist() == [c.APROVADA_SEM_TRANSACAO]
@@ -102,7 +102,7 @@ def test_of_two_transactions_as_near_the_earlier_is_the_nearest_in_any_order() -
 def test_a_cards_other_logs_are_those_of_the_period() -> None:
     outside = Log("a", DAY + timedelta(days=1), time(0, 0, 30), "00", "outside")
     result = result_of([], [log("a", time(10), "x"), outside])
-    assert written(result, related_records.logs_of_log(result, 0)) == ["x"]
+    assert texts(result, related_records.logs_of_log(result, 0)) == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Long tables: what is asked is found, filtered and sorted as a plain loop would do it."""
+"""Search, filters and sort order of long tables, against a plain loop over the rows."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def result_of(
 
 
 def column(result: Reconciliation, table: Table, name: str) -> list[Any]:
-    """A column of the whole table, blank values as None."""
+    """Return a column of the whole table, blank values as None."""
     page = table.page(result, np.arange(len(table.row_numbers(result))))
     return plainly(page[name].to_pylist())
 
@@ -132,7 +132,7 @@ def _has(row: dict[str, Any], text: str) -> bool:
 
 
 @given(bought=st.lists(transactions, max_size=12), logged=st.lists(logs, max_size=12))
-def test_wanted_values_are_kept_and_nothing_else(
+def test_a_filter_keeps_the_rows_with_its_values_and_no_others(
     bought: list[Transaction], logged: list[Log]
 ) -> None:
     result = result_of(bought, logged)
@@ -151,7 +151,7 @@ def test_wanted_values_are_kept_and_nothing_else(
             assert at.tolist() == [i for i, value in enumerate(values) if value == word]
 
 
-def test_the_amount_is_exact_and_passes_over_what_is_null() -> None:
+def test_the_amount_is_exact_and_ignores_null() -> None:
     bought = [
         Transaction("1", None, None, DAY, None, amount)
         for amount in (Decimal("0.10"), None, Decimal("0.20"))
@@ -161,15 +161,15 @@ def test_the_amount_is_exact_and_passes_over_what_is_null() -> None:
     assert table_query.amount(result, table_schemas.WITHOUT_LOG, at) == Decimal("0.30")
 
 
-def test_what_is_computed_is_handed_to_be_remembered_by_small_keys() -> None:
+def test_intermediate_results_are_cached_by_small_keys() -> None:
     result = result_of([Transaction("1", "1", None, DAY, None, None)], [Log("1", DAY, None)])
     kept: dict[Any, Any] = {}
     query = Query(search="x", sort=c.VLR_TOTAL, descending=True)
 
-    def remember(key: Any, compute: Any) -> Any:
+    def cached(key: Any, compute: Any) -> Any:
         return kept.setdefault(key, compute())
 
-    table_query.positions(result, table_schemas.CONSOLIDATED, query, remember)
+    table_query.positions(result, table_schemas.CONSOLIDATED, query, cached)
     assert set(kept) == {
         ("order", "consolidated", c.VLR_TOTAL, True),
         ("search", "consolidated", "x"),

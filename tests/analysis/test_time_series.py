@@ -1,4 +1,4 @@
-"""What is counted for the charts, by hand and against sums over the rows themselves."""
+"""The frames of the charts, against values computed by hand and sums over the rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def of(
     return reconcile(transactions_frame(transactions), logs_frame(logs), period, Rule())
 
 
-def test_a_timeline_has_each_day_of_the_period_with_what_happened_on_it() -> None:
+def test_a_timeline_has_the_counts_and_amounts_of_each_day_of_the_period() -> None:
     result = of(
         [
             bought(MONDAY),
@@ -159,7 +159,7 @@ def test_a_weekday_the_period_does_not_have_has_no_mean() -> None:
     assert cells.loc[(6, 0), "days"] == 0
 
 
-def test_differences_stand_in_bins_of_equal_width_with_what_lies_far_out_at_the_ends() -> None:
+def test_differences_are_in_bins_of_equal_width_with_outliers_in_the_first_and_last() -> None:
     near = [
         (Transaction("1", f"4{n:012}", None, MONDAY, TEN, Decimal(1)), n % 10) for n in range(300)
     ]
@@ -180,7 +180,7 @@ def test_differences_stand_in_bins_of_equal_width_with_what_lies_far_out_at_the_
 
 
 @pytest.mark.parametrize("spread", [0, 39, 40, 3_600, 86_399, 40_000_000, 10**11])
-def test_no_difference_is_lost_however_widely_they_lie(spread: int) -> None:
+def test_no_difference_is_lost_however_wide_their_range(spread: int) -> None:
     seconds = np.ma.array(np.linspace(-spread, spread, 1_000).astype(np.int64), mask=False)
     seconds[:3] = np.ma.masked
     result = of([], [])
@@ -193,7 +193,7 @@ def test_no_difference_is_lost_however_widely_they_lie(spread: int) -> None:
     assert np.all(bins["low"].to_numpy()[1:] == bins["high"].to_numpy()[:-1])
 
 
-def test_half_of_the_purchases_have_their_log_within_the_typical_distance() -> None:
+def test_half_of_the_purchases_have_their_log_within_the_median_distance() -> None:
     cards = [f"400000000000{n}" for n in range(3)]
     result = of(
         [bought(MONDAY, card=card) for card in cards],

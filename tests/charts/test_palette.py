@@ -1,4 +1,4 @@
-"""The colours of a chart are told apart by every reader, and stand out from either ground.
+"""The colours of a chart are distinguishable by everyone, and contrast with both backgrounds.
 
 Colour blindness as simulated by Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 """
@@ -21,14 +21,14 @@ THEME: dict[str, Any] = tomllib.loads((ROOT / ".streamlit" / "config.toml").read
     "theme"
 ]
 PALETTE: list[str] = THEME["chartCategoricalColors"]
-STANDING_IN = (
+PLACEHOLDERS = (
     layout.CONSOLIDATED,
     layout.DIVERGENT,
     layout.FISICO,
     layout.VIRTUAL,
     layout.OUTLIER,
 )
-PAINTED = dict(zip(STANDING_IN, PALETTE, strict=True))
+PAINTED = dict(zip(PLACEHOLDERS, PALETTE, strict=True))
 VISIONS = {
     "usual": np.eye(3),
     "protanopia": np.array(
@@ -53,10 +53,10 @@ VISIONS = {
         ]
     ),
 }
-# CIE 1976: 2.3 is just noticeable side by side (Mahy and others, 1994). Bars and a legend are apart
-# from each other, so more than ten times as much.
+# CIE 1976: 2.3 is just noticeable side by side (Mahy and others, 1994); bars and their legend are
+# apart, so more than ten times as much is required.
 FAR_ENOUGH = 25.0
-# WCAG 2.1, 1.4.11: graphical objects against what is beside them.
+# WCAG 2.1, 1.4.11: graphical objects against adjacent colours.
 STANDS_OUT = 3.0
 _TO_XYZ = np.array(
     [
@@ -82,8 +82,8 @@ def lab(rgb: Triple) -> Triple:
 
 
 def distance(one: str, other: str, vision: str) -> float:
-    seen = [lab(np.clip(VISIONS[vision] @ linear(color), 0, 1)) for color in (one, other)]
-    return float(np.linalg.norm(seen[0] - seen[1]))
+    perceived = [lab(np.clip(VISIONS[vision] @ linear(color), 0, 1)) for color in (one, other)]
+    return float(np.linalg.norm(perceived[0] - perceived[1]))
 
 
 def contrast(one: str, other: str) -> float:
@@ -92,23 +92,23 @@ def contrast(one: str, other: str) -> float:
 
 
 def colors(name: str) -> list[str]:
-    """The colours of a chart's traces as a theme paints them; a heat map has none of its own."""
+    """Return the theme's colours of a chart's traces; a heat map has none."""
     traces = spec(every(of())[name])["data"]
-    found = [(trace.get("line") or trace.get("marker") or {}).get("color") for trace in traces]
-    return [PAINTED.get(color, color) for color in found if color]
+    names = [(trace.get("line") or trace.get("marker") or {}).get("color") for trace in traces]
+    return [PAINTED.get(color, color) for color in names if color]
 
 
-def test_the_measure_is_the_known_one() -> None:
+def test_distance_and_contrast_have_their_published_values() -> None:
     assert distance("#FFFFFF", "#000000", "usual") == pytest.approx(100, abs=0.1)
     assert distance("#FF0000", "#00FF00", "usual") == pytest.approx(170.6, abs=0.1)
     assert contrast("#FFFFFF", "#000000") == pytest.approx(21)
-    # What the simulation is there to find: red and green of one lightness.
+    # Red and green of equal lightness are similar under protanopia.
     assert (
         distance("#B5651D", "#6B8E23", "usual") > 40 > distance("#B5651D", "#6B8E23", "protanopia")
     )
 
 
-def test_a_chart_of_two_things_has_two_colours() -> None:
+def test_a_chart_of_two_series_has_two_colours() -> None:
     assert {name for name in NAMES if len(set(colors(name))) == 2} == {
         *("purchases", "joins", "response_codes", "frequency", "deciles"),
         *("approval_by_hour", "approval_by_weekday"),
@@ -117,21 +117,21 @@ def test_a_chart_of_two_things_has_two_colours() -> None:
 
 @pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_colours_of_one_chart_are_told_apart(name: str, vision: str) -> None:
+def test_the_colours_of_one_chart_are_distinguishable(name: str, vision: str) -> None:
     near = {
-        pair: found
+        pair: difference
         for pair in combinations(colors(name), 2)
-        if (found := distance(*pair, vision)) < FAR_ENOUGH
+        if (difference := distance(*pair, vision)) < FAR_ENOUGH
     }
     assert near == {}
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_the_ends_of_the_time_axis_are_told_from_the_middle(vision: str) -> None:
+def test_the_ends_of_the_time_axis_are_distinguishable_from_the_middle(vision: str) -> None:
     assert distance(PAINTED[layout.FISICO], PAINTED[layout.OUTLIER], vision) >= FAR_ENOUGH
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("color", [*PALETTE, layout.PREVIOUS])
-def test_every_colour_stands_out_from_the_ground(color: str, scheme: str) -> None:
+def test_every_colour_contrasts_with_the_background(color: str, scheme: str) -> None:
     assert contrast(color, THEME[scheme]["backgroundColor"]) >= STANDS_OUT

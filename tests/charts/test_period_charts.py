@@ -1,10 +1,11 @@
-"""What the charts draw, say and tabulate, from small frames worked out by hand."""
+"""The figures, findings and tables of the charts, from small frames computed by hand."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from lib.analysis import customers, time_series
 from lib.charts import customers as customer_charts
-from lib.charts import period as charts
+from lib.charts import period
 from lib.charts.layout import Chart, Language
 from lib.domain.reconciliation import Period, Reconciliation, Rule
 from lib.matching.reconcile import reconcile
@@ -37,6 +38,12 @@ PORTUGUESE = Language(
     weekdays=WEEKDAYS,
     short_weekdays=tuple(name[:3] for name in WEEKDAYS),
 )
+# Writes the values of a message instead of its words, and the grammatical number of a count.
+VALUES = replace(
+    PORTUGUESE,
+    t=lambda message, **values: " ".join(map(str, values.values())) if values else message,
+    n=lambda one, many, count: "singular" if count == 1 else "plural",
+)
 
 
 def of(days: int = 3, purchases: int = 60) -> Reconciliation:
@@ -53,21 +60,21 @@ def of(days: int = 3, purchases: int = 60) -> Reconciliation:
             logs.append(Log(virtual if n % 3 == 0 else physical, day, at, code))
         else:
             logs.append(Log(f"6{n:012}", day, at, None))
-    period = Period(MONDAY, MONDAY + timedelta(days=days - 1), date(2026, 12, 31))
-    return reconcile(transactions_frame(transactions), logs_frame(logs), period, Rule())
+    dates = Period(MONDAY, MONDAY + timedelta(days=days - 1), date(2026, 12, 31))
+    return reconcile(transactions_frame(transactions), logs_frame(logs), dates, Rule())
 
 
 def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, Chart]:
-    found, marketing = time_series.series(result), customers.marketing(result)
+    series, marketing = time_series.series(result), customers.marketing(result)
     return {
-        "purchases": charts.purchases(found.timeline, language),
-        "amount": charts.amount(found.timeline, language),
-        "rate": charts.rate(found.timeline, language),
-        "joins": charts.joins(found.timeline, language),
-        "weekday_and_hour": charts.weekday_and_hour(found.weekdays_and_hours, language),
-        "response_codes": charts.response_codes(found.response_codes, ("00",), language),
-        "time_difference": charts.time_difference(
-            found.time_difference, found.median_distance, language
+        "purchases": period.purchases(series.timeline, language),
+        "amount": period.amount(series.timeline, language),
+        "rate": period.rate(series.timeline, language),
+        "joins": period.joins(series.timeline, language),
+        "weekday_and_hour": period.weekday_and_hour(series.weekdays_and_hours, language),
+        "response_codes": period.response_codes(series.response_codes, ("00",), language),
+        "time_difference": period.time_difference(
+            series.time_difference, series.median_distance, language
         ),
         "frequency": customer_charts.frequency(marketing.frequency, marketing.frequency, language),
         "deciles": customer_charts.deciles(marketing.deciles, marketing.deciles, language),
@@ -83,9 +90,11 @@ def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, 
 NAMES = tuple(every(of()))
 
 
-@pytest.mark.parametrize(("days", "wanted"), [(10, "%d/%m"), (366, "%d/%m<br>%Y")])
-def test_the_ticks_of_about_a_year_and_more_have_the_year(days: int, wanted: str) -> None:
-    assert every(of(days))["amount"].figure.layout.xaxis.tickformat == wanted
+@pytest.mark.parametrize(("days", "tickformat"), [(10, "%d/%m"), (366, "%d/%m<br>%Y")])
+def test_the_ticks_of_a_period_of_nearly_a_year_or_more_have_the_year(
+    days: int, tickformat: str
+) -> None:
+    assert every(of(days))["amount"].figure.layout.xaxis.tickformat == tickformat
 
 
 def spec(chart: Chart) -> dict[str, Any]:
@@ -115,10 +124,7 @@ def test_a_chart_has_a_title_named_axes_hover_text_a_finding_and_its_numbers(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_word_of_a_chart_goes_through_the_translation(name: str) -> None:
-    seen: list[str] = []
-
     def english(message: str, **values: object) -> str:
-        seen.append(message)
         return "#" + message.format(**values) + "#"
 
     names = dict.fromkeys(("weekdays", "short_weekdays"), ("#d#",) * 7)
@@ -144,51 +150,54 @@ def test_the_points_of_a_chart_by_day_are_of_its_days_in_order() -> None:
             assert tuple(date.fromisoformat(x) for x in trace["x"]) == chart.days
 
 
-def test_the_hours_of_a_single_day_cannot_be_narrowed_any_further() -> None:
+def test_a_chart_by_hour_has_no_days_to_narrow_to() -> None:
     assert not any(chart.days for chart in every(of(days=1)).values())
 
 
 def test_the_purchases_chart_names_the_day_with_most_divergences() -> None:
-    chart = every(of(days=2))["purchases"]
+    chart = every(of(days=2), VALUES)["purchases"]
 
-    assert chart.finding == "Mais divergências em 02/03/2026: n6, de um total de n6."
-    assert chart.columns["Divergências"][0].to_list() == [6, 0]
+    assert chart.finding == "02/03/2026 n6 n6"
+    [_, _, (divergences, _), _] = chart.columns.values()
+    assert list(divergences) == [6, 0]
 
 
 def test_the_total_amount_of_a_sentence_is_the_sum_of_exact_decimals() -> None:
     timeline = time_series.timeline(of())
     timeline["amount"] = [Decimal("90071992547409.93"), Decimal("0.01"), Decimal("0.00")]
 
-    assert "R$90071992547409.94" in charts.amount(timeline, PORTUGUESE).finding
+    assert "R$90071992547409.94" in period.amount(timeline, PORTUGUESE).finding
 
 
 def test_a_single_day_of_a_weekday_is_one_day() -> None:
     cells = time_series.by_weekday_and_hour(of(days=8))
 
-    grid = spec(charts.weekday_and_hour(cells, PORTUGUESE))["data"][0]["customdata"]
+    grid = spec(period.weekday_and_hour(cells, VALUES))["data"][0]["customdata"]
 
-    assert {days for _, days in grid[0]} == {"2 dias"}
-    assert {days for _, days in grid[1]} == {"1 dia"}
+    assert {days for _, days in grid[0]} == {"plural"}
+    assert {days for _, days in grid[1]} == {"singular"}
 
 
-def test_a_rate_of_a_handful_of_purchases_is_drawn_but_is_no_news() -> None:
+def test_a_rate_of_few_purchases_is_drawn_but_not_in_the_finding() -> None:
     timeline = time_series.timeline(of())
     timeline["consolidated"], timeline["without_log"] = [100, 95, 1], [0, 5, 4]
     timeline["rate"] = [1.0, 0.95, 0.2]
 
-    chart = charts.rate(timeline, PORTUGUESE)
+    chart = period.rate(timeline, VALUES)
 
-    assert "em 03/03/2026: 95.0%" in chart.finding
+    assert chart.finding.startswith("03/03/2026 95.0%")
     assert spec(chart)["layout"]["yaxis"]["range"][0] < 0.2
 
 
-def test_response_codes_are_names_not_numbers_and_blank_ones_are_called_so() -> None:
-    chart = every(of())["response_codes"]
+def test_response_codes_are_categories_and_blank_ones_have_a_name() -> None:
+    chart = every(of(), VALUES)["response_codes"]
     figure = spec(chart)
+    codes = figure["data"][0]["y"]
 
     assert figure["layout"]["yaxis"]["type"] == "category"
-    assert figure["data"][0]["y"] == ["00", "sem código", "51"]
-    assert chart.finding.endswith("recusa mais comum: sem código (n6).")
+    assert (codes[0], codes[2]) == ("00", "51")
+    assert codes[1].strip()
+    assert chart.finding.endswith(f" {codes[1]} n6")
 
 
 def test_only_the_most_frequent_codes_are_drawn_and_all_are_tabulated() -> None:
@@ -200,35 +209,35 @@ def test_only_the_most_frequent_codes_are_drawn_and_all_are_tabulated() -> None:
         }
     )
 
-    chart = charts.response_codes(codes, ("00",), PORTUGUESE)
+    chart = period.response_codes(codes, ("00",), PORTUGUESE)
 
     assert len(spec(chart)["data"][0]["y"]) == 10
-    assert len(chart.columns["Código"][0]) == 30
+    assert all(len(values) == 30 for values, _ in chart.columns.values())
 
 
 @pytest.mark.parametrize(
     ("low", "unit", "first"),
     [
         ([-2.0, -1.0, 0.0], "segundos", "n-2"),
-        ([-60.0, 0.0, 60.0], "minutos", "de n-1 a menos de n0"),
-        ([-7200.0, -3600.0, 0.0], "horas", "de n-2 a menos de n-1"),
-        ([-86_400.0, 0.0, 86_400.0], "dias", "de n-1 a menos de n0"),
+        ([-60.0, 0.0, 60.0], "minutos", "n-1 n0"),
+        ([-7200.0, -3600.0, 0.0], "horas", "n-2 n-1"),
+        ([-86_400.0, 0.0, 86_400.0], "dias", "n-1 n0"),
     ],
 )
-def test_a_difference_is_told_in_the_unit_its_bins_are_wide(
+def test_a_difference_is_in_the_unit_of_the_width_of_its_bins(
     low: list[float], unit: str, first: str
 ) -> None:
     width = low[1] - low[0]
     bins = pd.DataFrame({"low": low, "high": [v + width for v in low], "transactions": [1, 2, 3]})
 
-    chart = charts.time_difference(bins, 3.0, PORTUGUESE)
+    chart = period.time_difference(bins, 3.0, VALUES)
 
-    assert spec(chart)["layout"]["xaxis"]["title"]["text"] == f"Log menos transação ({unit})"
+    assert spec(chart)["layout"]["xaxis"]["title"]["text"] == unit
     assert spec(chart)["data"][0]["customdata"][0] == first
-    assert chart.finding == "Metade das transações tem o log a até n3 s."
+    assert chart.finding == "n3 s"
 
 
-def test_what_lies_beyond_the_axis_is_drawn_at_its_ends_in_a_colour_of_its_own() -> None:
+def test_values_beyond_the_axis_are_drawn_at_its_ends_in_another_colour() -> None:
     bins = pd.DataFrame(
         {
             "low": [-np.inf, 0.0, 1.0, 2.0],
@@ -237,34 +246,35 @@ def test_what_lies_beyond_the_axis_is_drawn_at_its_ends_in_a_colour_of_its_own()
         }
     )
 
-    near, far = spec(charts.time_difference(bins, 1.0, PORTUGUESE))["data"]
+    near, far = spec(period.time_difference(bins, 1.0, VALUES))["data"]
 
     assert near["marker"]["color"] != far["marker"]["color"]
-    assert far["customdata"] == ["menos de n0", "n2 ou mais"]
+    assert far["customdata"] == ["n0", "n2"]
 
 
-def test_the_period_before_stands_beside_this_one_only_where_it_was_read() -> None:
+def test_the_preceding_period_is_drawn_only_if_it_was_read() -> None:
     marketing = customers.marketing(of())
 
     alone = customer_charts.deciles(marketing.deciles, None, PORTUGUESE)
     both = customer_charts.deciles(marketing.deciles, marketing.deciles, PORTUGUESE)
 
-    assert [trace["name"] for trace in spec(alone)["data"]] == ["Este período"]
-    assert [trace["name"] for trace in spec(both)["data"]] == ["Este período", "Período anterior"]
+    [name] = [trace["name"] for trace in spec(alone)["data"]]
+    [first, second] = [trace["name"] for trace in spec(both)["data"]]
+    assert name == first != second
     assert len(both.columns) == 2 * len(alone.columns) - 1
 
 
-def test_charts_leave_their_frames_as_they_were() -> None:
-    found = time_series.series(of())
-    before = found.timeline.copy()
+def test_charts_do_not_change_their_frames() -> None:
+    series = time_series.series(of())
+    before = series.timeline.copy()
 
-    charts.amount(found.timeline, PORTUGUESE)
-    charts.rate(found.timeline, PORTUGUESE)
+    period.amount(series.timeline, PORTUGUESE)
+    period.rate(series.timeline, PORTUGUESE)
 
-    pd.testing.assert_frame_equal(found.timeline, before)
+    pd.testing.assert_frame_equal(series.timeline, before)
 
 
-def test_charts_know_neither_the_screen_nor_the_catalogues() -> None:
+def test_charts_import_neither_the_screen_nor_the_catalogues() -> None:
     code = (
         "import sys, lib.charts.period, lib.charts.customers;"
         "assert not {'streamlit', 'gettext', 'babel'} & set(sys.modules)"

@@ -1,4 +1,4 @@
-"""Matching held against a naive quadratic matcher over records made to collide."""
+"""Matching against a naive quadratic matcher, over generated records that collide."""
 
 from __future__ import annotations
 
@@ -206,5 +206,5 @@ def seconds_between(result: Reconciliation, transaction: int, log: int) -> int:
 
 
 def blank(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
-    """NULL and empty text look alike in a sheet."""
+    """Replace empty text by None: both are blank in a sheet."""
     return [tuple(None if v == "" else v for v in row) for row in rows]

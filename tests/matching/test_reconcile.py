@@ -1,4 +1,4 @@
-"""Both matching rules as truth tables: records and what becomes of them, side by side."""
+"""Both matching rules as truth tables: records and expected results, side by side."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def reconciled(
 def outcome(
     case: Case, rule: Rule, period: Period = LONG_AGO, order: Sequence[int] | None = None
 ) -> dict[str, Any]:
-    """What became of a case's records, by their places in it."""
-    place = np.arange(len(case.transactions)) if order is None else np.array(order, dtype=int)
-    result = reconciled([case.transactions[i] for i in place], case.logs, rule, period)
+    """Reconcile a case in this order; the results refer to positions in the case."""
+    position = np.arange(len(case.transactions)) if order is None else np.array(order, dtype=int)
+    result = reconciled([case.transactions[i] for i in position], case.logs, rule, period)
     pairs = zip(
-        place[result.consolidated_rows].tolist(),
+        position[result.consolidated_rows].tolist(),
         result.pair_rows.tolist(),
         named(result.pair_virtual, (c.FISICO, c.VIRTUAL)),
         result.pair_seconds.tolist(),
@@ -74,7 +74,7 @@ def outcome(
     )
     divergent = zip(result.divergent_rows.tolist(), named(result.motivo, c.MOTIVOS), strict=True)
     without = zip(
-        place[result.without_log_rows].tolist(),
+        position[result.without_log_rows].tolist(),
         named(result.without_log_reason, c.WITHOUT_LOG_REASONS),
         strict=True,
     )
@@ -82,7 +82,7 @@ def outcome(
         "pairs": sorted(pairs),
         "divergent": sorted(divergent),
         "without": sorted(without),
-        "duplicates": sorted(place[result.duplicate_rows].tolist()),
+        "duplicates": sorted(position[result.duplicate_rows].tolist()),
     }
 
 
@@ -100,13 +100,13 @@ def motivos(
     rule: Rule = CARD_RULE,
     period: Period = LONG_AGO,
 ) -> list[str]:
-    """Of each log in its place, "" where it is matched."""
-    found = dict(outcome(Case("", transactions, logs), rule, period)["divergent"])
-    return [found.get(place, "") for place in range(len(logs))]
+    """Return the motivo of each log, "" where it is matched."""
+    motivo = dict(outcome(Case("", transactions, logs), rule, period)["divergent"])
+    return [motivo.get(position, "") for position in range(len(logs))]
 
 
 @pytest.mark.parametrize(
-    ("rule", "case"), TABLE, ids=[f"{rule.name}: {case.what}" for rule, case in TABLE]
+    ("rule", "case"), TABLE, ids=[f"{rule.name}: {case.name}" for rule, case in TABLE]
 )
 def test_the_records_of_a_case_end_where_the_rule_says_in_any_order(rule: Rule, case: Case) -> None:
     for order in itertools.permutations(range(len(case.transactions))):
@@ -154,21 +154,23 @@ def test_clock_readings_are_subtracted_as_written_where_the_clocks_changed(
 
 
 LATEST = [
-    ("the day it is asked", DAY, [RECENT, ALONE, DECLINED]),
-    ("the day after", NEXT, [RECENT, ALONE, DECLINED]),
-    ("two days after", NEXT + timedelta(days=1), [ALONE, ALONE, DECLINED]),
+    (DAY, [RECENT, ALONE, DECLINED]),
+    (NEXT, [RECENT, ALONE, DECLINED]),
+    (NEXT + timedelta(days=1), [ALONE, ALONE, DECLINED]),
 ]
 
 
-@pytest.mark.parametrize(("what", "today", "expected_motivos"), LATEST)
+@pytest.mark.parametrize(
+    ("today", "expected_motivos"), LATEST, ids=["same day", "day after", "two days after"]
+)
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_log_newer_than_every_transaction_is_recent_while_the_period_reaches_yesterday(
-    rule: Rule, what: str, today: date, expected_motivos: list[str]
+    rule: Rule, today: date, expected_motivos: list[str]
 ) -> None:
     newer, as_new, declined = log(B, 901), log(B, 900), log(B, 902, "51")
     bought = [buy(A), buy(A, 900), buy(A, None)]
     logs = [newer, as_new, declined]
-    assert motivos(bought, logs, rule, Period(BEFORE, DAY, today)) == expected_motivos, what
+    assert motivos(bought, logs, rule, Period(BEFORE, DAY, today)) == expected_motivos
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -179,7 +181,7 @@ def test_nothing_is_recent_where_no_transaction_was_read_or_the_log_has_no_time(
     assert motivos([buy(A)], [log(B, None)], rule, today) == [ALONE]
 
 
-def test_of_the_four_motivos_the_first_that_applies_is_told() -> None:
+def test_of_the_four_motivos_the_first_that_applies_is_given() -> None:
     today = Period(DAY, DAY, DAY)
     bought = [buy(A)]
     logs = [log(A, 400, "51"), log(A, 401), log(A, -400), log(B, -400), log(B, 401)]
@@ -192,7 +194,7 @@ def at_midnight(day: date, seconds: int) -> dict[str, Any]:
 
 
 def test_a_pair_across_the_periods_edge_is_a_pair_and_only_the_inside_is_reported() -> None:
-    """The widened period is read; what lies outside is matched and not reported."""
+    """Records of the widened period are matched; those outside the period are not reported."""
     bought = [
         buy(A, **at_midnight(DAY, -10)),  # the evening before, its log inside
         buy(B, **at_midnight(DAY, 10)),  # inside, its log the evening before
@@ -221,16 +223,16 @@ def pairs_of(result: Reconciliation) -> set[tuple[int, int, int]]:
 WIDENED = [(-301, False), (-300, True), (86_699, True), (86_700, False)]
 
 
-@pytest.mark.parametrize(("seconds", "looked_at"), WIDENED)
-def test_what_is_read_beyond_the_tolerance_is_dropped(seconds: int, looked_at: bool) -> None:
+@pytest.mark.parametrize(("seconds", "is_read"), WIDENED)
+def test_records_beyond_the_tolerance_are_dropped(seconds: int, is_read: bool) -> None:
     """The period is [start 00:00 - tolerance, end + 1 day 00:00 + tolerance)."""
     taker = buy(A, **at_midnight(DAY, seconds))
     nearby = log(A, **at_midnight(DAY, seconds + 300 if seconds < 0 else seconds - 300))
     inside = log(A, **at_midnight(DAY, 43_200))
     result = reconciled([taker], [nearby, inside], FIVE_MINUTES)
     assert len(result.transaction_rows) == 0
-    assert (0 in result.matched_log_rows) == looked_at
-    assert named(result.motivo, c.MOTIVOS)[-1] == (OUT if looked_at else ALONE)
+    assert (0 in result.matched_log_rows) == is_read
+    assert named(result.motivo, c.MOTIVOS)[-1] == (OUT if is_read else ALONE)
 
 
 @pytest.mark.parametrize(("day", "inside"), [(BEFORE, False), (DAY, True), (NEXT, False)])
@@ -254,7 +256,7 @@ def test_why_a_transaction_has_no_log_follows_from_the_cards_of_all_its_copies()
     assert outcome(case, FIVE_MINUTES) == expected(case)
 
 
-def test_both_sheets_are_in_order_of_date_and_time_with_what_is_missing_last() -> None:
+def test_both_sheets_are_sorted_by_date_and_time_with_missing_ones_last() -> None:
     moments: list[dict[str, Any]] = [
         {"seconds": 5},
         {"seconds": None},
@@ -262,7 +264,7 @@ def test_both_sheets_are_in_order_of_date_and_time_with_what_is_missing_last() -
         {"seconds": 5, "day": None},
         {"seconds": None, "day": BEFORE},
     ]
-    bought = [buy(A, amount=str(place), **moment) for place, moment in enumerate(moments)]
+    bought = [buy(A, amount=str(number), **moment) for number, moment in enumerate(moments)]
     result = reconciled(bought, [log(A), *(log(B, **moment) for moment in moments)])
     assert result.consolidated_rows.tolist() == [2, 4, 0, 1, 3]
     assert (result.divergent_rows - 1).tolist() == [2, 4, 0, 1, 3]
@@ -277,7 +279,7 @@ def test_rows_of_one_second_are_in_order_of_their_visible_values() -> None:
 
 
 def test_logs_that_look_alike_are_in_order_of_their_motives() -> None:
-    """Two cards may share a mask; only one of them has a transaction."""
+    """Two cards share a mask; only one of them has a transaction."""
     logs = [log(A, 1_600), log("9", 1_600)]
     for arrived in (logs, logs[::-1]):
         frame = logs_frame(arrived).assign(num_cartao=logs_frame([log(A)] * 2)[c.NUM_CARTAO])
@@ -296,7 +298,7 @@ def test_the_frames_are_left_as_they_were(rule: Rule) -> None:
     assert logs.equals(before[1])
 
 
-def test_each_log_left_over_knows_the_nearest_transaction_of_its_card() -> None:
+def test_each_divergence_has_the_nearest_transaction_of_its_card() -> None:
     bought = [buy(A, 1_000), buy(A, 2_000), buy(B, None)]
     result = reconciled(bought, [log(A, 1_600), log(B), log("9")], FIVE_MINUTES)
     nearest = dict(zip(result.divergent_rows.tolist(), result.nearest_rows.tolist(), strict=True))

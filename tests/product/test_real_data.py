@@ -21,7 +21,7 @@ from tests.support import naive
 from tests.support.command import Sheets, configured, finish, sheets, start
 from tests.support.frames import Log, Transaction, instant
 from tests.support.servers import Databases, Servers
-from tests.support.sparkov import MERCHANT, TODAY, YESTERDAY, Rows, made
+from tests.support.sparkov import MERCHANT, TODAY, YESTERDAY, Rows, source_rows
 
 TOLERANCE = 300
 
@@ -48,7 +48,7 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 def loaded(servers: Servers) -> Iterator[Loaded]:
-    pair, rows = servers.fresh(), made()
+    pair, rows = servers.fresh(), source_rows()
     pair.fill(**rows.tables)
     yield Loaded(pair, rows)
     servers.drop(pair)

@@ -1,4 +1,4 @@
-"""Builds extracted frames from plain Python records, and plain records back from results."""
+"""Build extracted frames from plain records, and plain records from results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lib.domain.reconciliation import Reconciliation
 
 @dataclass(frozen=True)
 class Transaction:
-    """One extracted transaction, its cards and CPF still clear."""
+    """One transaction as extracted, its cards and CPF in clear."""
 
     cpf: str | None
     card: str | None
@@ -29,7 +29,7 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Log:
-    """One extracted authentication log."""
+    """One authentication log as extracted."""
 
     card: str | None
     day: date | None

@@ -1,4 +1,4 @@
-"""Records and what both matching rules make of them, side by side: the tables of the tests."""
+"""Truth tables of both matching rules: records and expected results, side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PHYSICAL, VIRTUAL = c.FISICO, c.VIRTUAL
 
 
 def at(seconds: int | None, day: date | None = DAY) -> dict[str, Any]:
-    """A local clock reading so many seconds after noon of the day."""
+    """Return the local clock reading this many seconds after noon of the day."""
     if seconds is None or day is None:
         return {"day": day, "time": None if seconds is None else time(12)}
     moment = datetime.combine(day, time(12)) + timedelta(seconds=seconds)
@@ -50,9 +50,9 @@ def log(
 
 
 class Case(NamedTuple):
-    """``pairs`` are (transaction, log, join, seconds) by place; the rest is by place too."""
+    """``pairs`` are (transaction, log, join, seconds); records are given by their position."""
 
-    what: str
+    name: str
     transactions: Sequence[Transaction]
     logs: Sequence[Log]
     pairs: Sequence[tuple[int, int, str, int | None]] = ()

@@ -1,6 +1,6 @@
-"""The contract's matching rules as one would explain them: every pair, one at a time, quadratic.
+"""The contract's matching rules in their simplest form: every pair is tried, in quadratic time.
 
-Shares nothing with the product but the record types of the tests.
+Shares no code with the product.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def reconcile_in_time(
     tolerance: int,
     approved: tuple[str, ...] = ("00",),
 ) -> Expected:
-    """Rule `card_time`, greedily over the list of all pairs; ``tolerance`` in seconds."""
+    """Rule `card_time`: greedy choice from the list of all pairs; ``tolerance`` in seconds."""
     low = datetime.combine(start, time.min) - timedelta(seconds=tolerance)
     high = datetime.combine(end, time.min) + timedelta(days=1, seconds=tolerance)
 
@@ -94,27 +94,27 @@ def reconcile_in_time(
     candidates = []
     for purchase, copies in purchases.items():
         for t in copies:
-            for place, log in enumerate(logs):
+            for number, log in enumerate(logs):
                 for rank, _, row in _pairs(t, log, approved):
                     if row[-1] is not None and abs(row[-1]) <= tolerance:
                         declined, distance, log_order, *rest = rank
                         bought = instant(t.day, t.time)
                         order = (declined, distance, bought, log_order, *rest)
-                        candidates.append((order, purchase, place, t, row))
+                        candidates.append((order, purchase, number, t, row))
     candidates.sort(key=lambda candidate: candidate[0])
-    taken: dict[tuple[object, ...], tuple[Transaction, tuple[object, ...]]] = {}
+    pairs: dict[tuple[object, ...], tuple[Transaction, tuple[object, ...]]] = {}
     used: set[int] = set()
-    for _, purchase, place, t, row in candidates:
-        if purchase not in taken and place not in used:
-            taken[purchase] = (t, row)
-            used.add(place)
+    for _, purchase, number, t, row in candidates:
+        if purchase not in pairs and number not in used:
+            pairs[purchase] = (t, row)
+            used.add(number)
 
     consolidated, without_log, duplicates, reasons = [], [], [], []
     for purchase, copies in purchases.items():
         if not inside(copies[0].day):
             continue
-        if purchase in taken:
-            survivor, row = taken[purchase]
+        if purchase in pairs:
+            survivor, row = pairs[purchase]
             consolidated.append(row)
         else:
             survivor = min(copies, key=lambda t: (not t.virtual, _sheet_key(_row(t))))
@@ -125,8 +125,8 @@ def reconcile_in_time(
     cards = {card for t in transactions for card in (t.card, t.virtual) if card}
     read = [at for t in transactions if (at := instant(t.day, t.time))]
     divergences, distances = [], []
-    for place, log in enumerate(logs):
-        if place in used or not inside(log.day):
+    for number, log in enumerate(logs):
+        if number in used or not inside(log.day):
             continue
         motivo = _motivo(log, read, end, today, approved)
         if motivo == "aprovada sem transação" and log.card and log.card in cards:
@@ -158,7 +158,7 @@ def _reason(copies: list[Transaction], logs: list[Log], tolerance: int) -> str:
 
 
 def _distance(log: Log, transactions: list[Transaction]) -> int | None:
-    """Seconds to the nearest transaction of the log's card, without its sign."""
+    """Return the absolute seconds to the nearest transaction of the log's card."""
     logged = instant(log.day, log.time)
     return min(
         (
@@ -172,7 +172,7 @@ def _distance(log: Log, transactions: list[Transaction]) -> int | None:
 
 
 def _pairs(t: Transaction, log: Log, approved: tuple[str, ...]) -> list[tuple[object, ...]]:
-    found = []
+    pairs = []
     for tipo, card in (("físico", t.card), ("virtual", t.virtual)):
         if not card or log.card != card:
             continue
@@ -187,8 +187,8 @@ def _pairs(t: Transaction, log: Log, approved: tuple[str, ...]) -> list[tuple[ob
             not t.virtual,
             _sheet_key(row),
         )
-        found.append((rank, t, row))
-    return found
+        pairs.append((rank, t, row))
+    return pairs
 
 
 def _row(t: Transaction) -> tuple[object, ...]:

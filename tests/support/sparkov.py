@@ -1,7 +1,7 @@
-"""The real transactions moved to the present, and what the tests derive from them.
+"""The public Sparkov transactions moved to the present, and records derived from them.
 
-Holders, virtual cards, copies and authentication logs follow from the card and transaction
-numbers alone, so that they are the same every time.
+Holders, virtual cards, copies and authentication logs depend on the card and transaction numbers
+only, so that they are reproducible.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MERCHANT, OTHER = MERCHANTS
 
 @dataclass(frozen=True)
 class Rows:
-    """The source tables, and the contract's records of the merchant that is asked for."""
+    """The source tables, and the records of the requested merchant by the contract."""
 
     tables: dict[str, list[tuple[Any, ...]]]
     transactions: list[Transaction]
@@ -34,13 +34,13 @@ class Rows:
 
 
 def derived(card: str, digits: int, salt: str) -> str:
-    """As many digits as asked for, always the same for a card."""
+    """Return this many digits, always the same for a card."""
     number = int.from_bytes(hashlib.sha256((salt + card).encode()).digest()[:9], "big")
     return f"{number:0{digits}}"[-digits:]
 
 
-def made() -> Rows:
-    """The file's transactions moved to yesterday and today, and what is derived from them."""
+def source_rows() -> Rows:
+    """Return the file's transactions moved to yesterday and today, with all derived records."""
     with DATA.open(newline="") as file:
         records = list(csv.DictReader(file))
     shift = TODAY - date(2020, 6, 22)
@@ -75,7 +75,7 @@ def made() -> Rows:
 
 
 def virtual_number(card: str, cards: list[str]) -> str | None:
-    """A third of the cards have one of their own, some the number of another customer's card."""
+    """Return the virtual number that a third of the cards have; some are another card's number."""
     n = int(derived(card, 4, "virtual"))
     if n % 3:
         return None
@@ -83,7 +83,7 @@ def virtual_number(card: str, cards: list[str]) -> str | None:
 
 
 def copies(row: tuple[Any, ...], n: int) -> list[tuple[Any, ...]]:
-    """Purchases that were stored again, as they were or with another virtual number."""
+    """Return the copies of some purchases, identical or with another virtual number."""
     if n % 37 == 0:
         return [row]
     if n % 41 == 0:
@@ -92,46 +92,46 @@ def copies(row: tuple[Any, ...], n: int) -> list[tuple[Any, ...]]:
 
 
 def logs_of(n: int, card: str, number: str, at: datetime, merchant: str) -> list[tuple[Any, ...]]:
-    """How a purchase was authenticated, which the last digits of its number decide."""
-    way, delay = n % 24, timedelta(seconds=n % 601 - 300)
+    """Return the logs of a purchase; its number decides their kind."""
+    kind, delay = n % 24, timedelta(seconds=n % 601 - 300)
 
     def log(presented: str, moment: datetime, code: str | None = "00", text: str = "ok") -> Any:
         raw = f"0100{presented:<19}{'0' + merchant}{code or '  '}"
         return (presented, moment.date(), moment.time(), code, text, raw)
 
-    if way < 2:
+    if kind < 2:
         return []
-    if way < 8:
+    if kind < 8:
         return [log(number, at + delay)]
-    if way == 8:
+    if kind == 8:
         return [log(card, at + delay, "51", f"recusada, cartão {card}")]
-    if way == 9:
+    if kind == 9:
         return [log(card, at - timedelta(seconds=20), "05"), log(card, at + delay)]
-    if way == 10:
+    if kind == 10:
         return [log(card, at + timedelta(hours=2))]
-    if way == 11:
+    if kind == 11:
         return [log(card, at + delay)] * 2
-    if way == 12:
+    if kind == 12:
         return [log(card, at + delay), log(number, at - delay, "00", "=segunda")]
-    if way == 13:
+    if kind == 13:
         return [log(card, at + delay, None, "")]
-    if way == 14:
+    if kind == 14:
         return [(card, at.date(), None, "00", "sem hora", f"x0{merchant}x")]
-    if way == 15:
+    if kind == 15:
         return [log(card, at + timedelta(seconds=300 * (-1) ** n))]
     return [log(card, at + delay)]
 
 
 def strangers(cards: list[str]) -> list[tuple[Any, ...]]:
-    """Logs of cards that bought nothing, at all hours, some of them after every purchase."""
+    """Return logs of cards without purchases, at all hours, some after every purchase."""
     raw = "0" + MERCHANT
-    found: list[tuple[Any, ...]] = [(None, TODAY, time(1), "00", "sem cartão", raw)]
+    logs: list[tuple[Any, ...]] = [(None, TODAY, time(1), "00", "sem cartão", raw)]
     for n, card in enumerate(cards[:300]):
         number = "5299" + derived(card, 12, "stranger")
         moment = datetime.combine(YESTERDAY, time(12)) + timedelta(minutes=7 * n)
         code = ("00", "00", "51", None)[n % 4]
-        found.append((number, moment.date(), moment.time(), code, f"{number} {n}", raw))
-    return found
+        logs.append((number, moment.date(), moment.time(), code, f"{number} {n}", raw))
+    return logs
 
 
 def extracted(bought: list[tuple[Any, ...]], holders: dict[str, list[str]]) -> list[Transaction]:
