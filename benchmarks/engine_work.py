@@ -17,9 +17,8 @@ import time
 import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import psutil
 import pyarrow as pa
 
@@ -27,7 +26,7 @@ from benchmarks import digests
 from benchmarks.data import END, START
 from lib import pipeline
 from lib.config import defaults, loader
-from lib.engines import result_files, result_tables, result_writer
+from lib.engines import parquet_result, partition, result_tables, result_writer, runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.domain.requests import Request
     from lib.engines.parquet_result import Result
+    from lib.engines.sizing import Kind
 
 _PIECE = 500_000
 
@@ -116,22 +116,22 @@ _Answer = tuple[float, dict[str, int], dict[str, "Iterator[pa.Table]"]]
 def _in_memory(settings: Settings, request: Request, folder: Path) -> _Answer:
     result = pipeline.run(settings, request).reconciliation
     matched = _since_start()
-    whole = {name: _table(result_tables.rows_of(result, name)) for name in result_tables.NAMES}
-    with result_files.drafted(folder / "resultado") as drafted:
+    whole = {name: result_tables.rows_of(result, name) for name in result_tables.NAMES}
+    with result_writer.drafted(folder / "resultado") as draft:
         for name, table in whole.items():
-            slots, starts = np.unique(result_tables.slots(name, table, 1), return_index=True)
-            ends = [*starts[1:], len(table)]
-            for slot, start, end in zip(slots.tolist(), starts, ends, strict=True):
-                rows = table.slice(start, end - start)
-                result_files.write_piece(drafted.path(name, slot, 1), rows)
+            for slot, rows in partition.by_slot(name, table, 1):
+                result_writer.write_piece(draft.path(name, slot, 1), rows)
     pieces = {name: iter(_cut(table)) for name, table in whole.items()}
     return matched, {name: len(table) for name, table in whole.items()}, pieces
 
 
-def _by_engine(name: str, settings: Settings, request: Request, folder: Path) -> _Answer:
-    with _engine(name).matched(settings, request) as matching:
+def _by_engine(name: Kind, settings: Settings, request: Request, folder: Path) -> _Answer:
+    with runner.matched(settings, request, name) as matching:
         matched = _since_start()
-        opened = result_writer.publish(matching, folder / "resultado", lambda stage, rows: None)
+        target = folder / "resultado"
+        with result_writer.sealed(matching, target, lambda stage, rows: None) as draft:
+            draft.publish()
+    opened = parquet_result.open_result(target)
     counts = {name: opened.rows(name) for name in result_tables.NAMES}
     return matched, counts, {name: _pages(opened, name) for name in result_tables.NAMES}
 
@@ -142,20 +142,6 @@ def _since_start() -> float:
 
 def _pages(opened: Result, name: str) -> Iterator[pa.Table]:
     return (opened.page(name, at, _PIECE) for at in range(0, opened.rows(name), _PIECE))
-
-
-def _engine(name: str) -> Any:
-    if name == "chunked":
-        from lib.engines import chunked
-
-        return chunked
-    from lib.engines import spark
-
-    return spark
-
-
-def _table(frame: Any) -> pa.Table:
-    return pa.table({name: pa.chunked_array(pa.array(frame[name])) for name in frame.columns})
 
 
 def _cut(table: pa.Table) -> Iterator[pa.Table]:

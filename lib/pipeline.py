@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lib.config.settings import Settings
 
-_NO_MEMORY: Final = (
+NO_MEMORY: Final = (
     "A memória deste computador não basta para o período pedido: reduza o período, ou use "
     'kind = "chunked" em [aggregator.engine].'
 )
@@ -37,7 +37,7 @@ Read = Callable[["Settings", requests.Window, Progress], tuple[datetime, copy_re
 """Reads a window: its records and the moment of extraction."""
 
 
-@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(NO_MEMORY))
 def run(
     settings: Settings,
     request: Request,
@@ -88,7 +88,7 @@ def run(
     )
 
 
-@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(NO_MEMORY))
 def publish(
     outcome: Outcome,
     target: Path,

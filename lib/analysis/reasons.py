@@ -1,7 +1,6 @@
-"""Records of a reconciliation with the reason for their result.
+"""Explains records of a reconciliation: the distance to the nearest one, why a copy was removed.
 
-Adds to the columns of the sheets: the distance to the nearest transaction, the reason for having
-no log, and the survivor of a removed copy. `lib.matching.reconcile` has made the decisions.
+`lib.matching.reconcile` has made the decisions.
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from lib.domain import column_arrays
 from lib.domain import columns as c
@@ -19,14 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lib.domain.reconciliation import Reconciliation, Rows
-
-
-def divergences(result: Reconciliation, positions: slice | Rows = slice(None)) -> pd.DataFrame:
-    """Return `Reconciliation.divergences` with `seconds_to_nearest` as ``dif_segundos``."""
-    frame = result.divergences(positions)
-    seconds = seconds_to_nearest(result, positions)
-    frame[c.DIF_SEGUNDOS] = _column(pa.array(seconds.data, mask=np.ma.getmaskarray(seconds)))
-    return frame
 
 
 def seconds_to_nearest(
@@ -49,31 +38,14 @@ def seconds_to_nearest(
     return np.ma.array(seconds, mask=~exists)
 
 
-def without_log(result: Reconciliation, positions: slice | Rows = slice(None)) -> pd.DataFrame:
-    """Return transactions without log in the columns of the source, the reason as ``motivo``."""
-    frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(result.without_log_rows[positions])
-    frame = frame.reset_index(drop=True)
-    frame[c.MOTIVO] = _labels(result.without_log_reason[positions], c.WITHOUT_LOG_REASONS)
-    return frame
-
-
-def duplicates(result: Reconciliation, positions: slice | Rows = slice(None)) -> pd.DataFrame:
-    """Return removed copies in the columns of the source, with survivor and reason.
-
-    Copies are equal on `columns.DUPLICATE_KEY`; a survivor can differ only in the virtual card,
-    which is shown, and the merchant.
-    """
-    rows, survivors = result.duplicate_rows[positions], result.survivor_rows[positions]
-    frame = result.transactions[list(c.TRANSACTIONS_QUERY)].take(rows).reset_index(drop=True)
-    frame[c.SOBREVIVENTE_VIRTUAL] = result.transactions[c.NUM_CARTAO_VIRTUAL].take(survivors).array
-    frame[c.POR_QUE] = _labels(duplicate_reasons(result, positions), c.DUPLICATE_REASONS)
-    return frame
-
-
 def duplicate_reasons(
     result: Reconciliation, positions: slice | Rows = slice(None)
 ) -> NDArray[np.int8]:
-    """Return why each survivor was preferred, as an index into `columns.DUPLICATE_REASONS`."""
+    """Return why each survivor was preferred, as an index into `columns.DUPLICATE_REASONS`.
+
+    Copies are equal on `columns.DUPLICATE_KEY`; a survivor can differ only in the virtual card and
+    the merchant.
+    """
     rows, survivors = result.duplicate_rows[positions], result.survivor_rows[positions]
     token, present = column_arrays.token(result.transactions, c.TOKEN_VIRTUAL)
     merchant = result.transactions[c.DES_CNPJ_REDUZIDO]
@@ -90,11 +62,3 @@ def duplicate_reasons(
     pair_by_other = by_virtual[survivors] & ~same_number
     reason[pair_by_other] = c.DUPLICATE_REASONS.index(c.PAR_PELO_VIRTUAL)
     return reason
-
-
-def _labels(codes: NDArray[np.int8], labels: tuple[str, ...]) -> pd.api.extensions.ExtensionArray:
-    return _column(pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(labels)))
-
-
-def _column(values: pa.Array) -> pd.api.extensions.ExtensionArray:
-    return pd.arrays.ArrowExtensionArray(values)

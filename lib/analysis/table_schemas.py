@@ -71,7 +71,7 @@ class Table:
         rows: Rows = getattr(result, self.rows)
         return rows
 
-    def page(self, result: Reconciliation, positions: Rows) -> pa.Table:
+    def page(self, result: Reconciliation, positions: slice | Rows) -> pa.Table:
         """Return the rows at these positions, without the raw line of a clear extraction."""
         data: dict[str, Any] = {}
         # One call for all columns of the same rows: each call may release the GIL.
@@ -84,7 +84,7 @@ class Table:
         return pa.table({name: data[name] for name in self.columns})
 
     def _taken(
-        self, result: Reconciliation, rows: str, positions: Rows
+        self, result: Reconciliation, rows: str, positions: slice | Rows
     ) -> dict[str, pa.ChunkedArray]:
         """Return the stored columns with this field of row numbers, by name."""
         columns = {
@@ -97,7 +97,7 @@ class Table:
         return dict(zip(taken.column_names, taken.columns, strict=True))
 
 
-def _derived(column: Derived, result: Reconciliation, positions: Rows) -> pa.Array:
+def _derived(column: Derived, result: Reconciliation, positions: slice | Rows) -> pa.Array:
     codes = column.codes(result, positions)
     if column.labels:
         return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(column.labels))

@@ -1,26 +1,25 @@
 """Read both sources in parallel into two frames, masked and tokenised by the servers.
 
-Each side is one ``COPY (query) TO STDOUT`` streamed through a pipe into pyarrow's CSV reader, so
-the text of a large table is never in memory at once. If one side fails, the other is cancelled and
-the error names the failed side. Clear card numbers arrive only for a clear report.
+Each side is one streamed COPY (`lib.database.copy_stream`), so the text of a large table is never
+in memory at once. If one side fails, the other is cancelled and the error names the failed side.
+Clear card numbers arrive only for a clear report.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
-from lib.database import masking, sessions
+from lib.database import copy_stream, masking, sessions
 from lib.database.socket_timeout import Watchdog
 from lib.domain import column_arrays, memory, requests
 from lib.domain import columns as c
@@ -35,27 +34,7 @@ KEY: Final = secrets.token_bytes(32)
 """The token key, drawn at process start; never stored, shown, logged or exported."""
 
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
-_TYPES: Final = {
-    c.NUM_CPF: _TEXT,
-    c.NUM_CARTAO: _TEXT,
-    c.NUM_CARTAO_VIRTUAL: _TEXT,
-    c.DATA_TRANSA: pa.date32(),
-    c.HORA_TRANSA: pa.int32(),
-    c.VLR_TOTAL: pa.decimal128(18, 2),
-    c.DES_CNPJ_REDUZIDO: _TEXT,
-    c.DATA: pa.date32(),
-    c.HORA: pa.int32(),
-    c.COD_RESPOSTA: _TEXT,
-    c.DES_LOG: _TEXT,
-    c.DES_LINHA_RECEBIMENTO: pa.string(),
-    c.TOKEN_CARTAO: pa.string(),
-    c.TOKEN_VIRTUAL: pa.string(),
-    c.TOKEN_CPF: pa.string(),
-}
-_TIMES: Final = (c.HORA_TRANSA, c.HORA)
-_TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
-_BLOCK: Final = 4 << 20
-_PIPE: Final = 1 << 20
+_READ: Final = csv.ReadOptions(block_size=4 << 20)
 _CANCEL_AGAIN_SECONDS: Final = 0.5
 
 _CANCEL_SECONDS: Final = 2.0
@@ -64,12 +43,7 @@ SILENT: Final = (
     "{side}: o servidor ficou {seconds:.0f} s em silêncio, além do seu tempo limite, e a conexão "
     "foi encerrada; tente de novo em instantes e avise o administrador do banco."
 )
-
-
 CANCELLED: Final = "{side}: a leitura foi cancelada."
-WRONG_TYPE: Final = (
-    "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta."
-)
 MISSING_COLUMN: Final = "{side}: a consulta não devolve a coluna {name}; confira o query_file."
 
 
@@ -212,67 +186,23 @@ class _Read:
             self._process, self._watchdog = process, watchdog
 
     def _copy(self, cursor: Any, watchdog: Watchdog) -> pd.DataFrame:
-        """Stream COPY's output through a pipe into the CSV reader."""
         select = masked_select(cursor, self._settings, self.side, self._window, clear=self._clear)
-        command = b"COPY (" + select + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
-        receiving, sending = os.pipe()
-        # Open both ends before a thread blocks on one: opening fails when there is no memory for
-        # a buffer. With a buffer a read fills its whole block; without one, no row could be longer
-        # than the pipe's capacity.
-        with (
-            ThreadPoolExecutor(1, thread_name_prefix=f"copy-{self.side}") as pool,
-            os.fdopen(sending, "wb", buffering=_PIPE) as sink,
-            os.fdopen(receiving, "rb", buffering=_PIPE) as stream,
-        ):
-            pumped = pool.submit(pump, cursor, command, sink)
-            try:
-                table = self._parse(stream, watchdog)
-            except pa.ArrowInvalid as error:
-                pumped.result()
-                raise ContractError(WRONG_TYPE, side=self.side) from error
-            pumped.result()
-        return table
-
-    def _parse(self, stream: BinaryIO, watchdog: Watchdog) -> pd.DataFrame:
         batches = []
-        with stream:
-            reader = csv.open_csv(
-                stream,
-                read_options=csv.ReadOptions(block_size=_BLOCK),
-                parse_options=csv.ParseOptions(newlines_in_values=True),
-                convert_options=csv.ConvertOptions(
-                    column_types=_TYPES,
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
+        with copy_stream.opened(cursor, self.side, select, _TEXT, _READ) as reader:
             for batch in reader:
                 watchdog.reset()
                 memory.check(memory.CONTINUE_BYTES)
                 batches.append(batch)
                 self._progress(self.side, sum(map(len, batches)))
-            return _frame(pa.Table.from_batches(batches, reader.schema))
-
-
-def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
-    """Write COPY's output into the pipe.
-
-    A closed reading end is no error here: the reader reports its own failure.
-    """
-    with suppress(BrokenPipeError), sink:
-        cursor.copy_expert(command, sink)
+            table = pa.Table.from_batches(batches, reader.schema)
+        return _frame(table)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     """Convert the table to a frame: one chunk per column, times and tokens in their own types."""
     table = table.unify_dictionaries()
-    data = {}
-    for name in table.column_names:
-        values = table.column(name).combine_chunks()
-        if name in _TIMES:
-            values = values.view(pa.time32("s"))
-        elif name in _TOKENS:
-            values = column_arrays.tokens_from_hex(values)
-        data[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
-    return pd.DataFrame(data, copy=False)
+    columns = {
+        name: copy_stream.typed(name, table.column(name).combine_chunks())
+        for name in table.column_names
+    }
+    return column_arrays.frame_of(pa.table(columns))

@@ -246,10 +246,10 @@ def _produce(
 
     from lib.engines import runner  # slow to load, and not needed by runs in memory
 
-    places = runner.Places(path, retention.result_folder(settings, request, path))
-    steps = runner.Steps(add_outcome, operation.marks, operation.approve, place)
+    targets = runner.Targets(path, retention.result_folder(settings, request, path))
+    hooks = runner.Hooks(add_outcome, operation.marks, operation.approve, place)
     finished, books = runner.produce(
-        settings, request, kind, places, steps, clear=clear, progress=progress
+        settings, request, kind, targets, hooks, clear=clear, progress=progress
     )
     if all(book.path != path for book in books) and path.exists():
         # Workbooks of a day each replace the single one.

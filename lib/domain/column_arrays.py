@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
@@ -40,6 +40,12 @@ class Instants:
     known: Bools
     day: Ints
     sheet_order: Ints
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """The table as a frame of pyarrow-backed columns, without a copy."""
+    data = {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}
+    return pd.DataFrame(data, copy=False)
 
 
 def column(frame: pd.DataFrame, name: str) -> pa.Array:

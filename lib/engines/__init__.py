@@ -1,1 +1,1 @@
-"""The same matching over partitions on disk or on a Spark cluster. Knows no screen."""
+"""The same matching over partitions on a disk or on a Spark cluster; imports no screen."""

@@ -1,10 +1,10 @@
-"""A reconciliation as a folder of Parquet files, published whole and opened without loading.
+"""A reconciliation as a folder of Parquet files, read without loading it whole.
 
-    manifest.json                            what was asked, the books, every file and its rows
+    manifest.json                            the request, the books, every file and its rows
     <version>/<table>/dia=<date>/<n>.parquet in sheet order, undated rows last
 
-The manifest is written last and names the version, so that a reader never meets half a result.
-Reads; `lib.engines.result_files` writes. Knows no database and no screen.
+The manifest is written last and names the version, so a reader never sees an incomplete result.
+Only reads; `lib.engines.result_writer` writes. Knows no database and no screen.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pyarrow.compute import Expression
 
 FORMAT: Final = 1
+INCOMPLETE: Final = "A pasta {folder} não tem um resultado completo."
+UNREADABLE: Final = "O resultado em {folder} não pôde ser lido: gere-o de novo."
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,18 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Result:
-    """An opened result. ``days`` is `summary.balance_by_day`, ``codes`` `by_response_code`."""
+class Counts:
+    """The figures of a result: ``days`` and ``codes`` are frames of `lib.analysis.books`."""
+
+    books: Books
+    days: pd.DataFrame
+    codes: pd.DataFrame
+    motivos: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Result(Counts):
+    """An opened result."""
 
     folder: Path
     merchant: str
@@ -58,65 +70,63 @@ class Result:
     clear: bool
     extracted_at: datetime
     version: str
-    books: Books
-    days: pd.DataFrame
-    codes: pd.DataFrame
-    motivos: dict[str, int]
     pieces: dict[str, tuple[Piece, ...]]
 
     def rows(self, table: str) -> int:
-        """How many rows a table has."""
+        """The number of rows of a table."""
         return sum(piece.rows for piece in self.pieces[table])
 
     def page(self, table: str, start: int, count: int) -> pa.Table:
-        """So many rows from a position of the table, in sheet order, reading no other pages."""
-        found = []
+        """``count`` rows of the table in sheet order from ``start``, reading no other pages."""
+        parts = []
         for piece in self.pieces[table]:
             if start < piece.rows and count > 0:
-                found.append(_part(self.folder / piece.path, start, count))
-                count -= len(found[-1])
+                parts.append(_part(self.folder / piece.path, start, count))
+                count -= len(parts[-1])
             start = max(start - piece.rows, 0)
-        return pa.concat_tables(found) if found else self._no_rows(table)
+        return pa.concat_tables(parts) if parts else self._no_rows(table)
 
     def dataset(self, table: str) -> dataset.Dataset:
-        """The table for filters, counts and columns at a time (`pyarrow.dataset`)."""
+        """The table as a `pyarrow.dataset`, for filters, counts and single columns."""
         paths = [str(self.folder / piece.path) for piece in self.pieces[table]]
         return dataset.dataset(paths if paths else self._no_rows(table), format="parquet")
 
-    def counts(self, table: str, wanted: Expression) -> tuple[int, ...]:
-        """How many rows of each of a table's files are wanted, reading the columns asked about."""
+    def counts(self, table: str, condition: Expression) -> tuple[int, ...]:
+        """The rows of each of a table's files that meet the condition."""
         return tuple(
-            _file(self.folder, piece).count_rows(filter=wanted) for piece in self.pieces[table]
+            _file(self.folder, piece).count_rows(filter=condition) for piece in self.pieces[table]
         )
 
-    def found(
-        self, table: str, wanted: Expression, start: int, count: int, counts: Sequence[int]
+    def filtered(
+        self, table: str, condition: Expression, start: int, count: int, counts: Sequence[int]
     ) -> pa.Table:
-        """So many of the rows that are wanted, in sheet order, from a position among them.
+        """``count`` of the rows that meet the condition, in sheet order, from ``start`` on.
 
-        ``counts`` are those of the same question; files before and behind stay closed.
+        ``counts`` are those of the same condition; files without rows of the page stay closed.
         """
-        found = [self._no_rows(table)]
+        parts = [self._no_rows(table)]
         for piece, rows in zip(self.pieces[table], counts, strict=True):
             if start < rows and count > 0:
-                kept = _some(_file(self.folder, piece), wanted, start, count)
-                count -= len(kept)
-                found.append(kept)
+                part = _filtered_part(_file(self.folder, piece), condition, start, count)
+                count -= len(part)
+                parts.append(part)
             start = max(start - rows, 0)
-        return pa.concat_tables(found)
+        return pa.concat_tables(parts)
 
     def joins(self) -> dict[tuple[date | None, str], tuple[int, Decimal]]:
         """Consolidated purchases and their amount by day and `tipo_match`."""
-        found: dict[tuple[date | None, str], tuple[int, Decimal]] = {}
+        joins: dict[tuple[date | None, str], tuple[int, Decimal]] = {}
         for piece in self.pieces[result_tables.CONSOLIDATED]:
-            read = _file(self.folder, piece).to_table(columns=[c.TIPO_MATCH, c.VLR_TOTAL])
-            kinds = read.group_by(c.TIPO_MATCH).aggregate([([], "count_all"), (c.VLR_TOTAL, "sum")])
-            for row in kinds.to_pylist():
+            table = _file(self.folder, piece).to_table(columns=[c.TIPO_MATCH, c.VLR_TOTAL])
+            sums = table.group_by(c.TIPO_MATCH).aggregate([([], "count_all"), (c.VLR_TOTAL, "sum")])
+            for row in sums.to_pylist():
                 key = (piece.day, str(row[c.TIPO_MATCH]))
-                rows, amount = found.get(key, (0, Decimal(0)))
-                more = row[f"{c.VLR_TOTAL}_sum"] or 0
-                found[key] = (rows + row["count_all"], amount + more)
-        return found
+                rows, amount = joins.get(key, (0, Decimal(0)))
+                joins[key] = (
+                    rows + row["count_all"],
+                    amount + (row[f"{c.VLR_TOTAL}_sum"] or 0),
+                )
+        return joins
 
     def _no_rows(self, table: str) -> pa.Table:
         pieces = self.pieces[table]
@@ -127,61 +137,49 @@ class Result:
 
 
 def open_result(folder: Path, manifest: str = MANIFEST) -> Result:
-    """The result in this folder. Raises ReportError where there is none that can be read."""
+    """Open the result in this folder. Raises ReportError if there is no readable one."""
     try:
-        told = json.loads((folder / manifest).read_text(encoding="utf-8"))
-        if told["format"] != FORMAT:
+        content = json.loads((folder / manifest).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
             raise ValueError
-        return _opened(folder, told)
+        return _opened(folder, content)
     except FileNotFoundError as exc:
-        raise ReportError("A pasta {folder} não tem um resultado completo.", folder=folder) from exc
+        raise ReportError(INCOMPLETE, folder=folder) from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ReportError(
-            "O resultado em {folder} não pôde ser lido: gere-o de novo.", folder=folder
-        ) from exc
+        raise ReportError(UNREADABLE, folder=folder) from exc
 
 
-@dataclass(frozen=True)
-class Counts:
-    """The books and counts of a result or of a part of one."""
-
-    books: Books
-    days: pd.DataFrame
-    codes: pd.DataFrame
-    motivos: dict[str, int]
-
-
-def counts(told: dict[str, Any]) -> Counts:
-    """What `Totals.plain` said, read back from JSON."""
-    days = pd.DataFrame(told["days"])
-    days["day"] = pd.Series([_date(row["day"]) for row in told["days"]], dtype=object)
+def counts_from(content: dict[str, Any]) -> Counts:
+    """The counts that `Totals.plain` gave, read back from JSON."""
+    days = pd.DataFrame(content["days"])
+    days["day"] = pd.Series([_date(row["day"]) for row in content["days"]], dtype=object)
     for name in [n for n in days.columns if n.startswith("amount")]:
         days[name] = pd.Series([Decimal(value) for value in days[name]], dtype=object)
     books: dict[str, Any] = {
         name: Decimal(value) if name.startswith("amount") else value
-        for name, value in told["books"].items()
+        for name, value in content["books"].items()
     }
-    codes = pd.DataFrame(told["codes"], columns=["code", "matched", "divergences"])
-    return Counts(Books(**books), days, codes, told["motivos"])
+    codes = pd.DataFrame(content["codes"], columns=["code", "matched", "divergences"])
+    return Counts(Books(**books), days, codes, content["motivos"])
 
 
-def as_json(told: dict[str, Any]) -> str:
-    """Dates and decimals as text."""
-    return json.dumps(told, default=_plain)
+def as_json(content: dict[str, Any]) -> str:
+    """The content as JSON, dates and decimals as text."""
+    return json.dumps(content, default=_plain)
 
 
-def _opened(folder: Path, told: dict[str, Any]) -> Result:
+def _opened(folder: Path, content: dict[str, Any]) -> Result:
     return Result(
+        **vars(counts_from(content)),
+        **vars(requests.decode(content)),
         folder=folder,
-        **vars(requests.decode(told)),
-        merchant_name=told["merchant_name"],
-        clear=told["clear"],
-        extracted_at=datetime.fromisoformat(told["extracted_at"]),
-        version=told["version"],
-        **vars(counts(told)),
+        merchant_name=content["merchant_name"],
+        clear=content["clear"],
+        extracted_at=datetime.fromisoformat(content["extracted_at"]),
+        version=content["version"],
         pieces={
-            table: tuple(Piece(p["path"], _date(p["day"]), p["rows"]) for p in found)
-            for table, found in told["pieces"].items()
+            table: tuple(Piece(p["path"], _date(p["day"]), p["rows"]) for p in pieces)
+            for table, pieces in content["pieces"].items()
         },
     )
 
@@ -200,21 +198,23 @@ def _file(folder: Path, piece: Piece) -> dataset.Dataset:
     return dataset.dataset(str(folder / piece.path), format="parquet")
 
 
-def _some(file: dataset.Dataset, wanted: Expression, start: int, count: int) -> pa.Table:
-    """So many of a file's wanted rows from a position among them, no further than needed."""
-    found = []
-    for batch in file.to_batches(filter=wanted, batch_readahead=1):
-        kept = batch.slice(start, count)
+def _filtered_part(
+    file: dataset.Dataset, condition: Expression, start: int, count: int
+) -> pa.Table:
+    """``count`` of a file's rows that meet the condition from ``start`` on, read no further."""
+    parts = []
+    for batch in file.to_batches(filter=condition, batch_readahead=1):
+        part = batch.slice(start, count)
         start = max(start - len(batch), 0)
-        count -= len(kept)
-        found.append(kept)
+        count -= len(part)
+        parts.append(part)
         if count <= 0:
             break
-    return _in_seconds(pa.Table.from_batches(found))
+    return _in_seconds(pa.Table.from_batches(parts))
 
 
 def _part(path: Path, start: int, count: int) -> pa.Table:
-    """Rows of one file, from the row groups that hold them only."""
+    """Rows of one file, from their row groups only."""
     with parquet.ParquetFile(path) as file:
         before, groups, skipped = 0, [], 0
         for group in range(file.num_row_groups):

@@ -1,13 +1,12 @@
-"""What is done to one bucket: where its cards lead, who moves, and its matching.
+"""The work on one bucket: its virtual cards, moved transactions, matching, and one sorted slot.
 
-The matching is `lib.matching.reconcile`'s, unchanged. Runs in a worker process; reads and writes
+The matching itself is `lib.matching.reconcile`. Runs in a worker process; reads and writes
 staged files only.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lib.analysis import books as summary
+from lib.analysis import books
 from lib.domain import columns as c
-from lib.domain import outcomes
+from lib.domain.column_arrays import frame_of
+from lib.domain.outcomes import Books
 from lib.domain.reconciliation import Reconciliation
-from lib.engines import result_tables
-from lib.engines.partition_reader import FIRST, PAIR, Streams, as_frame
+from lib.engines import result_tables, result_writer
+from lib.engines.partition_reader import FIRST, PAIR, Streams, draft_folder
 from lib.engines.partitioning import Moves, Pairs, homes
 from lib.matching import reconcile
 
@@ -33,58 +33,66 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Matched:
-    """A bucket's books and counts, and which slots of each table its files have, with rows."""
+    """A bucket's books and counts, and for each table the slots of its batches, in file order."""
 
-    books: outcomes.Books
+    books: Books
     days: pd.DataFrame
     codes: pd.DataFrame
     motivos: dict[str, int]
-    slots: dict[str, list[tuple[int, int]]]
+    slots: dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """The batches (bucket, number) of a table that make up one file of the result."""
+
+    table: str
+    slot: int
+    batches: tuple[tuple[int, int], ...]
+    path: Path
 
 
 def pairs(job: Job, bucket: int) -> Pairs:
-    """The distinct pairs of the virtual cards whose tokens are of this bucket."""
-    card, home = _columns(job.pairs(bucket), PAIR.names)
-    (physical,) = _columns(job.transactions(bucket), [c.TOKEN_CARTAO])
+    """The distinct pairs of the virtual cards whose tokens are in this bucket."""
+    card, home = _tokens(job.pairs(bucket), PAIR.names)
+    (physical,) = _tokens(job.transactions(bucket), [c.TOKEN_CARTAO])
     return Pairs.distinct(card, home, np.unique(physical))
 
 
 def move(job: Job, bucket: int) -> None:
-    """Copy the transactions that belong to another bucket to where that one looks for them."""
-    moved = Moves.load(job.folder)
-    target = job.folder / "moved" / str(bucket)
-    draft = target.with_name(f"_{bucket}-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    streams = Streams(draft)
-    for path in job.transactions(bucket):
-        table = _read(path)
-        to = moved.of(homes(as_frame(table.combine_chunks())), job.buckets)
-        leaving = to != bucket
-        streams.add(table.filter(pa.array(leaving)), to[leaving])
-    streams.close()
-    shutil.rmtree(target, ignore_errors=True)
-    draft.rename(target)
+    """Copy the transactions that belong to other buckets to their ``moved`` files."""
+    moves = Moves.load(job.folder)
+    with draft_folder(job.folder / "moved" / str(bucket)) as draft:
+        streams = Streams(draft)
+        for path in job.transactions(bucket):
+            table = _read(path)
+            target = moves.of(homes(frame_of(table.combine_chunks())), job.buckets)
+            leaving = target != bucket
+            streams.add(table.filter(pa.array(leaving)), target[leaving])
+        streams.close()
 
 
-def match(job: Job, asked: tuple[int, int, int]) -> Matched:
-    """Match (bucket, newest instant of all, slots a day), and leave its rows of every table."""
-    bucket, newest, per_day = asked
-    transactions = _frame(job.transactions(bucket), c.TRANSACTIONS)
-    moved = Moves.load(job.folder)
-    if len(moved.home):
-        stays = moved.of(homes(transactions), job.buckets) == bucket
-        here = [transactions[stays], _frame(job.moved(bucket), c.TRANSACTIONS)]
-        transactions = as_frame(pa.concat_tables(map(_table, here)).combine_chunks())
+def match(job: Job, task: tuple[int, int, int]) -> Matched:
+    """Match a bucket and write its rows; the task is (bucket, newest instant, slots a day)."""
+    bucket, newest, per_day = task
+    transactions = _rows(job.transactions(bucket), c.TRANSACTIONS)
+    moves = Moves.load(job.folder)
+    if len(moves.home):
+        stays = moves.of(homes(frame_of(transactions)), job.buckets) == bucket
+        moved = _rows(job.moved(bucket), c.TRANSACTIONS)
+        transactions = transactions.filter(pa.array(stays))
+        transactions = pa.concat_tables([transactions, moved]).combine_chunks()
     logs = c.AUTH_LOGS_CLEAR if job.clear else c.AUTH_LOGS
-    auth_logs = _frame(job.auth_logs(bucket), (*logs, FIRST))
-    first = auth_logs.pop(FIRST).to_numpy(dtype=np.bool_)
-    result = reconcile.reconcile(transactions, auth_logs, job.period, job.rule, newest)
-    return keep(job, bucket, counted_once(result, first), per_day)
+    auth_logs = _rows(job.auth_logs(bucket), (*logs, FIRST))
+    first = np.asarray(auth_logs.column(FIRST).to_numpy(), dtype=np.bool_)
+    result = reconcile.reconcile(
+        frame_of(transactions), frame_of(auth_logs.select(logs)), job.period, job.rule, newest
+    )
+    return _write(job, bucket, counted_once(result, first), per_day)
 
 
 def counted_once(result: Reconciliation, first: NDArray[np.bool_]) -> Reconciliation:
-    """The result without the copies of logs that another bucket accounts for."""
+    """The result without the copies of logs that another bucket counts."""
     divergent = first[result.divergent_rows]
     return replace(
         result,
@@ -96,49 +104,57 @@ def counted_once(result: Reconciliation, first: NDArray[np.bool_]) -> Reconcilia
     )
 
 
-def keep(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Matched:
-    """Check the bucket's books and write its tables, each slot a batch of its own."""
-    books = summary.books(result)
-    target = job.matched(bucket, "").parent
-    draft = target.with_name(f"_{bucket}-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    slots = {}
-    for name in result_tables.NAMES:
-        table = _table(result_tables.rows_of(result, name))
-        slots[name] = _write(
-            draft / f"{name}.arrow", table, result_tables.slots(name, table, per_day)
-        )
-    shutil.rmtree(target, ignore_errors=True)
-    draft.rename(target)
+def by_slot(name: str, table: pa.Table, per_day: int) -> Iterator[tuple[int, pa.Table]]:
+    """Cut a table in sheet order into its slots."""
+    slots = result_tables.slots(name, table, per_day)
+    present, starts = np.unique(slots, return_index=True)
+    ends = np.append(starts, len(slots))[1:]
+    for slot, start, end in zip(present.tolist(), starts, ends, strict=True):
+        yield slot, table.slice(start, end - start)
+
+
+def gather(job: Job, gathering: Gathering) -> int:
+    """Sort one slot's rows of all buckets, write them as a file and return their number."""
+    parts = []
+    for bucket, number in gathering.batches:
+        with pa.OSFile(str(job.matched(bucket, gathering.table))) as file:
+            parts.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(number)]))
+    table = pa.concat_tables(parts).combine_chunks()
+    del parts
+    table = result_tables.sorted_rows(gathering.table, table)
+    result_writer.write_piece(gathering.path, table)
+    return len(table)
+
+
+def _write(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Matched:
+    """Check the bucket's books and write its tables, one batch per slot."""
+    checked = books.books(result)
+    slots: dict[str, list[int]] = {name: [] for name in result_tables.NAMES}
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with draft_folder(job.matched(bucket, "").parent) as draft:
+        for name in result_tables.NAMES:
+            table = result_tables.rows_of(result, name)
+            with (
+                pa.OSFile(str(draft / f"{name}.arrow"), "wb") as file,
+                pa.ipc.new_file(file, table.schema, options=options) as writer,
+            ):
+                for slot, part in by_slot(name, table, per_day):
+                    writer.write_batch(part.combine_chunks().to_batches()[0])
+                    slots[name].append(slot)
     return Matched(
-        books=books,
-        days=summary.balance_by_day(result),
-        codes=summary.by_response_code(result),
-        motivos=summary.by_motivo(result),
+        books=checked,
+        days=books.balance_by_day(result),
+        codes=books.by_response_code(result),
+        motivos=books.by_motivo(result),
         slots=slots,
     )
 
 
-def _write(path: Path, table: pa.Table, slots: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Write the rows, which are in the order of their slots; (slot, rows) of every batch."""
-    present, starts = np.unique(slots, return_index=True)
-    ends = np.append(starts, len(slots))[1:]
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with (
-        pa.OSFile(str(path), "wb") as file,
-        pa.ipc.new_file(file, table.schema, options=options) as writer,
-    ):
-        for start, end in zip(starts, ends, strict=True):
-            writer.write_batch(table.slice(start, end - start).combine_chunks().to_batches()[0])
-    return list(zip(present.tolist(), (ends - starts).tolist(), strict=True))
-
-
-def _frame(paths: list[Path], names: tuple[str, ...]) -> pd.DataFrame:
-    found = [_read(path) for path in paths]
-    if found:
-        return as_frame(pa.concat_tables(found).combine_chunks())
-    return as_frame(result_tables.empty(names))
+def _rows(paths: list[Path], names: tuple[str, ...]) -> pa.Table:
+    """These columns of all the streams, one chunk a column."""
+    if not paths:
+        return result_tables.empty(names)
+    return pa.concat_tables(map(_read, paths)).select(names).combine_chunks()
 
 
 def _read(path: Path) -> pa.Table:
@@ -146,13 +162,10 @@ def _read(path: Path) -> pa.Table:
         return pa.ipc.open_stream(file).read_all()
 
 
-def _columns(paths: list[Path], names: list[str]) -> list[NDArray[Any]]:
+def _tokens(paths: list[Path], names: list[str]) -> list[NDArray[Any]]:
     """These int64 columns of all the streams, without the rows where one is NULL."""
-    found = [_projected(path, names) for path in paths]
-    table = (
-        pa.concat_tables(found) if found else pa.table({n: pa.array([], "int64") for n in names})
-    )
-    table = table.drop_null()
+    empty = pa.table({name: pa.array([], pa.int64()) for name in names})
+    table = pa.concat_tables([empty, *(_projected(path, names) for path in paths)]).drop_null()
     return [table.column(name).to_numpy() for name in names]
 
 
@@ -161,8 +174,4 @@ def _projected(path: Path, names: list[str]) -> pa.Table:
         fields = pa.ipc.open_stream(file).schema.names
         file.seek(0)
         options = pa.ipc.IpcReadOptions(included_fields=[fields.index(name) for name in names])
-        return pa.ipc.open_stream(file, options=options).read_all()
-
-
-def _table(frame: pd.DataFrame) -> pa.Table:
-    return pa.table({name: pa.chunked_array(pa.array(frame[name])) for name in frame.columns})
+        return pa.ipc.open_stream(file, options=options).read_all().select(names)

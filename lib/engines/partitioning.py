@@ -1,9 +1,9 @@
-"""Which bucket a record belongs to, so that every bucket can be matched by itself.
+"""Assigns records to buckets, so that every bucket can be matched by itself.
 
-A transaction is at home where its purchase is, by its physical card; a log goes wherever a
-transaction has its card. Under rule `card` a log may be of use in several buckets and is copied
-to each; under rule `card_time` it serves one transaction only, so that cards which share a
-transaction must share a bucket: those are joined first. Pure: arrays in, arrays out.
+The home of a transaction is its purchase's physical card; a log goes to every bucket in which a
+transaction has its card. Under rule `card` a log is copied to each of those buckets. Under rule
+`card_time` it serves one transaction only, so cards that share a transaction must share a bucket:
+they are joined first. Works on arrays only; the results are saved as files for all workers.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def bucket_of(tokens: Ints, buckets: int) -> Buckets:
-    """The bucket of each token; tokens are evenly spread already."""
+    """The bucket of each token, which is a hash already."""
     return (tokens.view(np.uint64) % np.uint64(buckets)).astype(np.uint16)
 
 
 def homes(transactions: pd.DataFrame) -> Ints:
-    """Where each purchase is at home: equal for all copies of one.
+    """The home of each purchase, equal for all its copies.
 
-    Its physical card's token; where there is none, something made of the holder and the instant.
+    It is the token of the physical card, or else a hash of the holder and the instant.
     """
     card, present = column_arrays.token(transactions, c.TOKEN_CARTAO)
     if present.all():
@@ -48,7 +48,7 @@ def homes(transactions: pd.DataFrame) -> Ints:
 
 
 def log_homes(auth_logs: pd.DataFrame) -> tuple[Ints, Bools]:
-    """(token, present) of each log; one without a card, which matches nothing, lies anywhere."""
+    """(home, present) of each log; a log without a card, which matches nothing, is spread."""
     card, present = column_arrays.token(auth_logs, c.TOKEN_CARTAO)
     if present.all():
         return card, present
@@ -58,17 +58,17 @@ def log_homes(auth_logs: pd.DataFrame) -> tuple[Ints, Bools]:
 
 @dataclass(frozen=True)
 class Routes:
-    """Cards whose logs are not, or not only, needed in the bucket of their own token.
+    """Cards whose logs go to other buckets than the one of their own token, or to several.
 
-    ``token`` is sorted and names a card once for each of its buckets.
+    ``token`` is sorted and has a card once for each of its buckets.
     """
 
     token: Ints
     bucket: Buckets
 
     @classmethod
-    def together(cls, parts: Iterable[Routes]) -> Routes:
-        """The routes of all buckets, in order."""
+    def merged(cls, parts: Iterable[Routes]) -> Routes:
+        """The routes of all buckets, sorted."""
         tokens, buckets = zip(*((part.token, part.bucket) for part in parts), strict=True)
         token, bucket = np.concatenate(tokens), np.concatenate(buckets)
         order = np.lexsort((bucket, token))
@@ -77,27 +77,27 @@ class Routes:
     def of(self, tokens: Ints, present: Bools, buckets: int) -> tuple[Ints, Buckets, Bools]:
         """(row, bucket, first) of every copy of the rows; exactly one copy of each is the first."""
         left = np.searchsorted(self.token, tokens, side="left")
-        copies = np.zeros(len(tokens), dtype=np.int64)
+        routes = np.zeros(len(tokens), dtype=np.int64)
         if len(self.token):
-            found = self.token[np.minimum(left, len(self.token) - 1)] == tokens
-            found = np.flatnonzero(found & present)
-            copies[found] = np.searchsorted(self.token, tokens[found], side="right") - left[found]
-        own = copies == 0
-        times = np.where(own, 1, copies)
-        row = np.repeat(np.arange(len(tokens)), times)
-        nth = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
+            routed = self.token[np.minimum(left, len(self.token) - 1)] == tokens
+            routed = np.flatnonzero(routed & present)
+            routes[routed] = np.searchsorted(self.token, tokens[routed], side="right")
+            routes[routed] -= left[routed]
+        copies = np.maximum(routes, 1)
+        row = np.repeat(np.arange(len(tokens)), copies)
+        nth = np.arange(len(row)) - np.repeat(np.cumsum(copies) - copies, copies)
         bucket = bucket_of(tokens[row], buckets)
-        listed = ~own[row]
+        listed = routes[row] > 0
         bucket[listed] = self.bucket[left[row[listed]] + nth[listed]]
         return row, bucket, nth == 0
 
     def save(self, folder: Path) -> None:
-        """Leave them for all workers."""
+        """Write the routes for all workers."""
         _save(folder, "routes", self.token, self.bucket)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """What `save` left, read from the disk as it is needed."""
+        """Map the saved routes into memory."""
         return cls(*_loaded(folder, "routes"))
 
 
@@ -105,7 +105,7 @@ class Routes:
 class Pairs:
     """Distinct (virtual card, home) pairs of one bucket of virtual cards.
 
-    A virtual card that is some transaction's physical card too is at home in its own bucket also.
+    A virtual card that is also some transaction's physical card has itself as one more home.
     """
 
     card: Ints
@@ -113,49 +113,44 @@ class Pairs:
 
     @classmethod
     def distinct(cls, card: Ints, home: Ints, physical: Ints) -> Pairs:
-        """Of all pairs read and the physical cards of the same bucket."""
+        """The distinct ones of all pairs read, given the physical cards of the same bucket."""
         both = np.intersect1d(card, physical)
-        card, home = np.concatenate([card, both]), np.concatenate([home, both])
-        order = np.lexsort((home, card))
-        card, home = card[order], home[order]
-        fresh = np.ones(len(card), dtype=np.bool_)
-        fresh[1:] = (card[1:] != card[:-1]) | (home[1:] != home[:-1])
-        return cls(card[fresh], home[fresh])
+        return cls(*_distinct(np.concatenate([card, both]), np.concatenate([home, both])))
 
     @classmethod
-    def together(cls, parts: Iterable[Pairs]) -> Pairs:
+    def merged(cls, parts: Iterable[Pairs]) -> Pairs:
         """The pairs of all buckets."""
         cards, homes = zip(*((part.card, part.home) for part in parts), strict=True)
         return cls(np.concatenate(cards), np.concatenate(homes))
 
     def routes(self, buckets: int) -> Routes:
-        """Every bucket in which some transaction has the card."""
+        """The buckets in which some transaction has the card."""
         token, bucket = _distinct(self.card, bucket_of(self.home, buckets))
-        _, card, places = np.unique(token, return_inverse=True, return_counts=True)
-        useful = (bucket != bucket_of(token, buckets)) | (places[card] > 1)
-        return Routes(token[useful], bucket[useful])
+        _, card, counts = np.unique(token, return_inverse=True, return_counts=True)
+        needed = (bucket != bucket_of(token, buckets)) | (counts[card] > 1)
+        return Routes(token[needed], bucket[needed])
 
     def first(self) -> Pairs:
-        """One home for each card."""
-        card, at = np.unique(self.card, return_index=True)
-        return Pairs(card, self.home[at])
+        """The first home of each card."""
+        card, index = np.unique(self.card, return_index=True)
+        return Pairs(card, self.home[index])
 
     def links(self) -> tuple[Ints, Ints]:
-        """The homes that a card joins, as edges."""
+        """The homes that share a card, as edges."""
         same = np.flatnonzero(self.card[1:] == self.card[:-1])
         return self.home[same], self.home[same + 1]
 
 
 @dataclass(frozen=True)
 class Moves:
-    """Homes that lie in another bucket than their own token's; ``home`` is sorted."""
+    """Homes assigned to another bucket than their own token's; ``home`` is sorted."""
 
     home: Ints
     bucket: Buckets
 
     @classmethod
-    def nowhere(cls) -> Moves:
-        """None at all."""
+    def none(cls) -> Moves:
+        """No moves."""
         return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint16))
 
     def of(self, homes: Ints, buckets: int) -> Buckets:
@@ -163,44 +158,44 @@ class Moves:
         bucket = bucket_of(homes, buckets)
         if not len(self.home):
             return bucket
-        at = np.minimum(np.searchsorted(self.home, homes), len(self.home) - 1)
-        return np.where(self.home[at] == homes, self.bucket[at], bucket)
+        index = np.minimum(np.searchsorted(self.home, homes), len(self.home) - 1)
+        return np.where(self.home[index] == homes, self.bucket[index], bucket)
 
     def save(self, folder: Path) -> None:
-        """Leave them for all workers."""
+        """Write the moves for all workers."""
         _save(folder, "moves", self.home, self.bucket)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """What `save` left, read from the disk as it is needed."""
+        """Map the saved moves into memory."""
         return cls(*_loaded(folder, "moves"))
 
 
 def moves(links: Sequence[tuple[Ints, Ints]], buckets: int) -> Moves:
-    """Put all homes that these edges join into one bucket, that of the smallest."""
+    """Assign all homes that these edges connect to one bucket, that of the smallest."""
     left, right = (np.concatenate(ends) for ends in zip(*links, strict=True))
-    home, root = joined(left, right)
+    home, root = components(left, right)
     bucket = bucket_of(root, buckets)
     moved = bucket != bucket_of(home, buckets)
     return Moves(home[moved], bucket[moved])
 
 
-def joined(left: Ints, right: Ints) -> tuple[Ints, Ints]:
-    """Every home at an edge, sorted, and the smallest of all that hang together with it."""
+def components(left: Ints, right: Ints) -> tuple[Ints, Ints]:
+    """Connected components: every home at an edge, sorted, and the smallest of its component."""
     home, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
-    one, other = ends[: len(left)], ends[len(left) :]
+    from_, to = ends[: len(left)], ends[len(left) :]
     root = np.arange(len(home))
-    while (root[one] != root[other]).any():
-        low = np.minimum(root[one], root[other])
-        np.minimum.at(root, root[one], low)
-        np.minimum.at(root, root[other], low)
+    while (root[from_] != root[to]).any():
+        low = np.minimum(root[from_], root[to])
+        np.minimum.at(root, root[from_], low)
+        np.minimum.at(root, root[to], low)
         while (root[root] != root).any():
             root = root[root]
     return home, home[root]
 
 
 def joined_routes(pairs: Pairs, moved: Moves, buckets: int) -> Routes:
-    """The one bucket of every virtual card, and of every physical card that moved."""
+    """The single bucket of every virtual card, and of every physical card that moved."""
     token = np.concatenate([pairs.card, moved.home])
     bucket = np.concatenate([moved.of(pairs.home, buckets), moved.bucket])
     token, bucket = _distinct(token, bucket)
@@ -208,16 +203,18 @@ def joined_routes(pairs: Pairs, moved: Moves, buckets: int) -> Routes:
     return Routes(token[away], bucket[away])
 
 
-def _distinct(token: Ints, bucket: Buckets) -> tuple[Ints, Buckets]:
-    order = np.lexsort((bucket, token))
-    token, bucket = token[order], bucket[order]
-    fresh = np.ones(len(token), dtype=np.bool_)
-    fresh[1:] = (token[1:] != token[:-1]) | (bucket[1:] != bucket[:-1])
-    return token[fresh], bucket[fresh]
+def _distinct(token: Ints, value: NDArray[Any]) -> tuple[Ints, NDArray[Any]]:
+    """The distinct (token, value) pairs, sorted."""
+    order = np.lexsort((value, token))
+    token, value = token[order], value[order]
+    distinct = np.ones(len(token), dtype=np.bool_)
+    distinct[1:] = (token[1:] != token[:-1]) | (value[1:] != value[:-1])
+    return token[distinct], value[distinct]
 
 
-def _mixed(one: Ints, other: Ints) -> Ints:
-    mixed = (one.view(np.uint64) ^ (other.view(np.uint64) * _MIX)) * _MIX
+def _mixed(left: Ints, right: Ints) -> Ints:
+    """A hash of two numbers."""
+    mixed = (left.view(np.uint64) ^ (right.view(np.uint64) * _MIX)) * _MIX
     return (mixed ^ (mixed >> np.uint64(29))).view(np.int64)
 
 

@@ -1,7 +1,7 @@
-"""Worker processes that may die: what a dead one was doing is done again by a new one.
+"""Worker processes that may die: a new one repeats the task of a dead one.
 
-Every task can be repeated: it leaves nothing under a final name before it is complete. A worker
-ends by itself when its driver does. Knows neither databases nor rules.
+Every task can be repeated, as it writes nothing under a final name before it is complete. A
+worker exits when its parent exits. Knows neither databases nor rules.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from lib.domain.errors import AggregatorError
 from lib.security import redaction
 
 DEATHS: Final = 3
-_LOOK_SECONDS: Final = 5.0
+DIED: Final = (
+    "Os processos de trabalho morreram {deaths} vezes seguidas; confira se falta memória e diminua "
+    "workers ou aumente memory_limit em [aggregator.engine]."
+)
+_WAIT_SECONDS: Final = 5.0
 _RESERVE_KIB: Final = "65536"
 _FIRST_TASK: Final = 320 << 20
-"""What a worker's libraries take with its first task, most of it for threads; then they have it."""
+"""Memory that a worker's libraries reserve with its first task, most of it for threads."""
 _FORKS: Final = "forkserver" in multiprocessing.get_all_start_methods()
-_NEEDED: Final = (
-    "lib.engines.partition_reader",
-    "lib.engines.partition",
-    "lib.engines.partition_rows",
-)
+_PRELOADED: Final = ["lib.engines.partition"]
 
 _Job = TypeVar("_Job")
 _Task = TypeVar("_Task")
@@ -39,49 +39,51 @@ _Result = TypeVar("_Result")
 
 
 def prepare() -> None:
-    """Have what workers need loaded, once for all of them; returns at once.
+    """Start loading the workers' modules and return at once.
 
-    By a process that has no threads and no connections, and that the workers are copies of.
+    They are loaded by a process without threads and connections, which the workers are forked
+    from.
     """
     if _FORKS:
         import resource
         from multiprocessing import forkserver
 
         if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
-            # Arrow's allocator otherwise takes a GiB of it at once, and leaves too little for code.
+            # Arrow's allocator otherwise reserves a GiB at once and leaves too little for code.
             os.environ.setdefault("MIMALLOC_ARENA_RESERVE", _RESERVE_KIB)
-        forkserver.set_forkserver_preload(list(_NEEDED))
+        forkserver.set_forkserver_preload(_PRELOADED)
         forkserver.ensure_running()
 
 
 class WorkerError(AggregatorError):
-    """Workers died again and again, which mostly means that memory ran out."""
+    """Workers died repeatedly, mostly because memory ran out."""
 
 
 class Workers:
-    """So many processes, started at once, so that they are ready when there is work."""
+    """A fixed number of processes, started at once so that they are ready for the first task."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._deaths = 0
-        self._pool = self._made()
+        self._pool = self._started()
 
     def each(
         self, job: _Job, work: Callable[[_Job, _Task], _Result], tasks: Iterable[_Task]
     ) -> Iterator[tuple[_Task, _Result]]:
-        """Do all the tasks of a job, in any order; gives (task, result) as each is done.
+        """Do all the tasks of a job in any order and yield (task, result) as each is done.
 
-        Raises what a task raises, WorkerError when workers keep dying, or MemoryError.
+        Raises the error of a task, WorkerError when workers keep dying, or MemoryError.
         """
         waiting = list(reversed(list(tasks)))
         running: dict[Future[Any], _Task] = {}
         while waiting or running:
             try:
-                # No more than run: each task should find the memory of the one before it free.
+                # Submit no more than can run, so that a task starts after the previous one has
+                # freed its memory.
                 while waiting and len(running) < self._count:
-                    future = self._pool.submit(_with_room, work, job, waiting[-1])
+                    future = self._pool.submit(_checked, work, job, waiting[-1])
                     running[future] = waiting.pop()
-                done, _ = wait(running, _LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, _WAIT_SECONDS, return_when=FIRST_COMPLETED)
                 self._require_thread(running)
                 for future in done:
                     result = future.result()
@@ -92,12 +94,12 @@ class Workers:
                 self._replace()
 
     def close(self) -> None:
-        """End the processes, whatever they are doing."""
+        """Kill the processes."""
         _kill(self._pool)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _require_thread(self, running: Iterable[Future[Any]]) -> None:
-        """Raise MemoryError where the pool's thread died, and nothing would ever be done."""
+        """Raise MemoryError if the pool's thread has died: no task would ever be done."""
         thread: Any = self._pool._executor_manager_thread
         if not (thread and thread.is_alive()) and not any(future.done() for future in running):
             raise MemoryError
@@ -106,28 +108,24 @@ class Workers:
         self._deaths += 1
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._deaths > DEATHS:
-            raise WorkerError(
-                "Os processos de trabalho morreram {deaths} vezes seguidas; confira se falta "
-                "memória e diminua workers ou aumente memory_limit em [aggregator.engine].",
-                deaths=self._deaths,
-            )
-        self._pool = self._made()
+            raise WorkerError(DIED, deaths=self._deaths)
+        self._pool = self._started()
 
-    def _made(self) -> ProcessPoolExecutor:
+    def _started(self) -> ProcessPoolExecutor:
         prepare()
         context = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
         pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
         try:
             for _ in range(self._count):
                 pool.submit(os.getpid)
-        except BaseException as problem:
-            # Of a pool that did not get its thread nobody else ends the processes.
+        except BaseException as error:
+            # A pool that did not get its thread does not end its processes.
             for process in _kill(pool):
                 process.join()
             pool.shutdown(wait=False)
-            if isinstance(problem, (EOFError, ConnectionError)):
-                # The process that the workers are copies of did not get as far as to answer.
-                raise MemoryError from problem
+            if isinstance(error, (EOFError, ConnectionError)):
+                # The process that the workers are forked from ended before it could answer.
+                raise MemoryError from error
             raise
         return pool
 
@@ -150,27 +148,29 @@ def _kill(pool: ProcessPoolExecutor) -> list[Any]:
 
 
 def _begin() -> None:
+    """Set up a worker process."""
     import pyarrow as pa
 
     redaction.install()
-    # Otherwise every worker has as many threads as the machine has processors.
+    # Otherwise every worker starts a thread per processor of the machine.
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def _with_room(work: Callable[[_Job, _Task], _Result], job: _Job, task: _Task) -> _Result:
-    """Do the task, or raise MemoryError where libraries would end or hang for want of memory."""
-    _require_room()
+def _checked(work: Callable[[_Job, _Task], _Result], job: _Job, task: _Task) -> _Result:
+    """Do the task, or raise MemoryError where libraries would crash or hang without memory."""
+    _require_memory()
     return work(job, task)
 
 
-@cache
-def _require_room() -> None:
+@cache  # once per process
+def _require_memory() -> None:
     memory.check(_FIRST_TASK)
 
 
-def _end_with(sentinel: int) -> None:
+def _exit_with(sentinel: int) -> None:
+    """Exit when the parent exits."""
     wait_for([sentinel])
     os._exit(1)

@@ -1,6 +1,6 @@
-"""Which results there are: in the configured folder, or beside the configured workbook.
+"""Lists the results in the configured folder, or beside the configured workbook.
 
-Looks for manifests only; what is in them is `lib.engines.parquet_result`'s.
+Looks for manifests only; `lib.engines.parquet_result` reads them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _PLACEHOLDER: Final = re.compile(r"\{\w*\}")
 
 
 def folders(settings: Settings) -> list[Path]:
-    """The folders of complete results, the newest first and no more than a hundred.
+    """The folders of complete results, newest first, at most `MOST`.
 
-    Those of another ``--output`` are not among them.
+    Results of runs with another ``--output`` are not among them.
     """
     template = settings.engine.result_dir or retention.default_result_folder(settings.output_path)
     root, *parts = template.parts
     pattern = "/".join(_PLACEHOLDER.sub("*", _literal(part)) for part in (*parts, MANIFEST))
-    newest = sorted(Path(root).glob(pattern), key=_written, reverse=True)
+    newest = sorted(Path(root).glob(pattern), key=_modified, reverse=True)
     return [path.parent for path in newest[:MOST]]
 
 
@@ -35,8 +35,8 @@ def _literal(part: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", part)
 
 
-def _written(path: Path) -> float:
+def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # it goes this very moment
+    except OSError:  # removed since it was listed
         return 0.0

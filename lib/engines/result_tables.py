@@ -1,40 +1,62 @@
-"""The four tables of a result as a reader sees them, in sheet order, and cut by date.
+"""The four tables of a stored result: their columns, sheet order, and slots.
 
-A slot is a share of a day, so that all rows of one slot come before all of the next; rows without
-a date are in the last. Sorting a slot's rows gathered from all buckets gives the order in which
-one matching of everything would have put them. Pure.
+A slot is a share of a day: all rows of one slot come before all of the next, and rows without a
+date are in the last. Sorting each slot's rows gathered from all buckets gives the order of one
+matching of everything. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib.analysis import reasons
+from lib.analysis import table_schemas
+from lib.analysis.table_schemas import Stored
 from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.matching import duplicates, sorting
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from lib.domain.reconciliation import Reconciliation
 
     Ints = NDArray[np.int64]
 
-CONSOLIDATED: Final = "consolidated"
-DIVERGENCES: Final = "divergences"
-WITHOUT_LOG: Final = "without_log"
-DUPLICATES: Final = "duplicates"
+CONSOLIDATED: Final = table_schemas.CONSOLIDATED.name
+DIVERGENCES: Final = table_schemas.DIVERGENCES.name
+WITHOUT_LOG: Final = table_schemas.WITHOUT_LOG.name
+DUPLICATES: Final = table_schemas.DUPLICATES.name
 NAMES: Final = (DIVERGENCES, CONSOLIDATED, WITHOUT_LOG, DUPLICATES)
 
 UNDATED: Final = 2**31 - 1
 
+ON_SCREEN: Final[dict[str, dict[str, str]]] = {
+    WITHOUT_LOG: {c.MOTIVO: c.MOTIVO_SEM_LOG},
+    DUPLICATES: {c.SOBREVIVENTE_VIRTUAL: c.VIRTUAL_MANTIDO},
+}
+"""Stored columns that `lib.analysis.table_schemas` names otherwise."""
+
+_SCHEMAS: Final = {
+    CONSOLIDATED: table_schemas.CONSOLIDATED,
+    DIVERGENCES: replace(
+        table_schemas.DIVERGENCES_BY_TIME,
+        columns=table_schemas.DIVERGENCES_BY_TIME.columns
+        | {
+            c.DES_LINHA_RECEBIMENTO: Stored(
+                "auth_logs", c.DES_LINHA_RECEBIMENTO, table_schemas.DIVERGENCES.rows
+            )
+        },
+    ),
+    WITHOUT_LOG: table_schemas.WITHOUT_LOG,
+    DUPLICATES: table_schemas.DUPLICATES,
+}
 _EMPTY: Final = {
     c.DATA_TRANSA: pa.date32(),
     c.DATA: pa.date32(),
@@ -48,36 +70,6 @@ _EMPTY: Final = {
 }
 
 
-def rows_of(result: Reconciliation, name: str) -> pd.DataFrame:
-    """A table's rows in sheet order, with what explains each (`lib.analysis.reasons`)."""
-    if name == CONSOLIDATED:
-        return result.consolidated()
-    if name == DIVERGENCES:
-        return reasons.divergences(result)
-    if name == WITHOUT_LOG:
-        return reasons.without_log(result)
-    return reasons.duplicates(result)
-
-
-def slots(name: str, table: pa.Table, per_day: int) -> Ints:
-    """The slot of every row: days since 1970-01-01 times ``per_day``, and the share of the day."""
-    day, second = (table.column(n).cast(pa.int32()) for n in _clock(name))
-    seconds = pc.fill_null(second, column_arrays.DAY_SECONDS - 1).to_numpy().astype(np.int64)
-    days = pc.fill_null(day, 0).to_numpy().astype(np.int64)
-    slot = days * per_day + seconds * per_day // column_arrays.DAY_SECONDS
-    return np.where(day.is_null().to_numpy(), UNDATED, slot)
-
-
-def arranged(name: str, table: pa.Table) -> pa.Table:
-    """The rows in sheet order."""
-    data = {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}
-    frame = pd.DataFrame(data, copy=False)
-    order = sorting.arrange(
-        column_arrays.instants(frame, *_clock(name)).sheet_order, _ties(name, frame)
-    )
-    return table.take(pa.array(order))
-
-
 def columns(name: str, clear: bool) -> tuple[str, ...]:
     """A table's columns; a clear extraction has its raw line among the divergences."""
     if name == CONSOLIDATED:
@@ -89,13 +81,42 @@ def columns(name: str, clear: bool) -> tuple[str, ...]:
     return (*c.TRANSACTIONS_QUERY, c.SOBREVIVENTE_VIRTUAL, c.POR_QUE)
 
 
+def rows_of(result: Reconciliation, name: str) -> pa.Table:
+    """A table's rows, in sheet order."""
+    schema = _SCHEMAS[name]
+    names = columns(name, clear=c.DES_LINHA_RECEBIMENTO in result.auth_logs)
+    called = ON_SCREEN.get(name, {})
+    table = replace(schema, columns={n: schema.columns[called.get(n, n)] for n in names})
+    return table.page(result, slice(None))
+
+
+def slots(name: str, table: pa.Table, per_day: int) -> Ints:
+    """The slot of every row: days since 1970-01-01 times ``per_day``, and the share of the day."""
+    day, second = (table.column(n).cast(pa.int32()) for n in _clock(name))
+    seconds = pc.fill_null(second, column_arrays.DAY_SECONDS - 1).to_numpy().astype(np.int64)
+    days = pc.fill_null(day, 0).to_numpy().astype(np.int64)
+    slot = days * per_day + seconds * per_day // column_arrays.DAY_SECONDS
+    return np.where(day.is_null().to_numpy(), UNDATED, slot)
+
+
+def sorted_rows(name: str, table: pa.Table) -> pa.Table:
+    """The rows in sheet order."""
+    frame = column_arrays.frame_of(table)
+    order = sorting.arrange(
+        column_arrays.instants(frame, *_clock(name)).sheet_order, _ties(name, frame)
+    )
+    return table.take(pa.array(order))
+
+
 def empty(names: Sequence[str]) -> pa.Table:
     """No rows of these columns, as extracted."""
     return pa.table({name: pa.array([], _EMPTY.get(name, pa.string())) for name in names})
 
 
 def _clock(name: str) -> tuple[str, str]:
-    return (c.DATA, c.HORA) if name == DIVERGENCES else (c.DATA_TRANSA, c.HORA_TRANSA)
+    if _SCHEMAS[name].side == "auth_logs":
+        return c.DATA, c.HORA
+    return c.DATA_TRANSA, c.HORA_TRANSA
 
 
 def _ties(name: str, frame: pd.DataFrame) -> list[sorting.Key]:
@@ -107,8 +128,8 @@ def _ties(name: str, frame: pd.DataFrame) -> list[sorting.Key]:
             _whole(frame, c.DIF_SEGUNDOS),
         ]
     if name == DIVERGENCES:
-        seen = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in frame and n not in (c.DATA, c.HORA)]
-        return [*duplicates.texts(frame, *seen, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
+        logged = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in frame and n not in (c.DATA, c.HORA)]
+        return [*duplicates.texts(frame, *logged, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
     if name == WITHOUT_LOG:
         return [*duplicates.visible(frame), *duplicates.texts(frame, c.MOTIVO)]
     kept = duplicates.texts(frame, c.SOBREVIVENTE_VIRTUAL, c.POR_QUE)
@@ -116,6 +137,7 @@ def _ties(name: str, frame: pd.DataFrame) -> list[sorting.Key]:
 
 
 def _whole(frame: pd.DataFrame, name: str) -> sorting.Key:
+    """Order by a column of whole numbers, blanks last."""
     values = column_arrays.column(frame, name)
     known = pc.fill_null(values, column_arrays.MISSING).to_numpy(zero_copy_only=False)
-    return lambda at: known[at]
+    return lambda rows: known[rows]

@@ -1,7 +1,7 @@
-"""The workbooks of a result: the two-sheet one where its rows fit, else one for every day.
+"""The workbooks of a result: one if its rows fit the sheets, else one per day.
 
-Cells and covers are `lib.reports.publish`'s; each workbook is made of the rows of its own days,
-by a worker. Undated rows, where there are several workbooks, have one of their own.
+`lib.reports.publish` writes cells and properties. A worker writes each workbook from the rows of
+its own day; undated rows get a workbook of their own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 from lib import __version__
 from lib.domain import columns as c
+from lib.domain.column_arrays import frame_of
 from lib.domain.reconciliation import Period, Reconciliation
 from lib.engines import parquet_result, process_pool, result_tables
-from lib.engines.partition_reader import as_frame
 from lib.reports import publish, verification
 from lib.reports.publish import Written
 
@@ -39,19 +39,19 @@ class Workbook:
     day: date | None = None
 
 
-def wanted(
-    found: Result, target: Path, *, rows_per_sheet: int = publish.SHEET_ROWS
+def planned(
+    result: Result, target: Path, *, rows_per_sheet: int = publish.SHEET_ROWS
 ) -> list[Workbook]:
-    """The one under ``target``, or those beside it with the day in the name."""
-    if all(found.rows(name) <= rows_per_sheet for name in _SHEETS):
+    """The single workbook at ``target``, or one per day beside it with the day in the name."""
+    if all(result.rows(name) <= rows_per_sheet for name in _SHEETS):
         return [Workbook(target, whole=True)]
-    days = {piece.day for name in _SHEETS for piece in found.pieces[name]}
+    days = {piece.day for name in _SHEETS for piece in result.pieces[name]}
     ordered = sorted(days, key=lambda day: (day is None, day or date.min))
     return [Workbook(_named(target, day), whole=False, day=day) for day in ordered]
 
 
 def write(
-    found: Result,
+    result: Result,
     manifest: str,
     books: list[Workbook],
     folder: Path,
@@ -60,9 +60,9 @@ def write(
 ) -> list[Written]:
     """Write these workbooks of a result into a folder, ``count`` at a time. Raises ReportError.
 
-    What is returned has the path that each is to have at the end.
+    The returned paths are the final ones, to which the caller moves the files.
     """
-    task = Task(found.folder, manifest, folder, dict(marks))
+    task = Task(result.folder, manifest, folder, dict(marks))
     with process_pool.started(min(count, len(books))) as pool:
         written = dict(pool.each(task, write_one, books))
     return [replace(written[book], path=book.path) for book in books]
@@ -70,7 +70,7 @@ def write(
 
 @dataclass(frozen=True)
 class Task:
-    """What every worker is told: the result, where to write, and what else the covers say."""
+    """The result, the folder to write to, and further properties, the same for all workbooks."""
 
     result: Path
     manifest: str
@@ -78,76 +78,77 @@ class Task:
     marks: dict[str, str]
 
 
-def write_one(task: Task, wanted: Workbook) -> Written:
+def write_one(task: Task, book: Workbook) -> Written:
     """Write one workbook of the result."""
-    found = parquet_result.open_result(task.result, task.manifest)
+    result = parquet_result.open_result(task.result, task.manifest)
     cover = verification.Cover(
-        merchant=found.merchant,
-        merchant_name=found.merchant_name,
-        clear=found.clear,
-        extracted_at=found.extracted_at,
+        merchant=result.merchant,
+        merchant_name=result.merchant_name,
+        clear=result.clear,
+        extracted_at=result.extracted_at,
         version=__version__,
         marks=task.marks,
     )
-    return publish.write(reconciliation(found, wanted), cover, task.folder / wanted.path.name)
+    return publish.write(reconciliation(result, book), cover, task.folder / book.path.name)
 
 
-def reconciliation(found: Result, wanted: Workbook) -> Reconciliation:
+def reconciliation(result: Result, book: Workbook) -> Reconciliation:
     """The sheets' rows as `lib.reports.publish` takes them.
 
-    Of the records in no sheet only the counts are there, as row numbers that lead nowhere.
+    Records outside the sheets are only counted: as many row numbers, all zero.
     """
-    consolidated = _rows(found, wanted, result_tables.CONSOLIDATED)
-    divergent = _rows(found, wanted, result_tables.DIVERGENCES)
+    consolidated = _rows(result, book, result_tables.CONSOLIDATED)
+    divergent = _rows(result, book, result_tables.DIVERGENCES)
     pairs, logs = len(consolidated), len(divergent)
-    books = vars(found.books) if wanted.whole else _of_day(found, wanted.day)
-    period = found.period
-    if wanted.day is not None:
-        period = Period(wanted.day, wanted.day, period.today)
+    counts = vars(result.books) if book.whole else _of_day(result, book.day)
+    period = result.period
+    if book.day is not None:
+        period = Period(book.day, book.day, period.today)
     seconds = consolidated[c.DIF_SEGUNDOS].combine_chunks()
-    nothing = np.zeros(0, dtype=np.int64)
+    none = np.zeros(0, dtype=np.int64)
     return Reconciliation(
         period=period,
-        rule=replace(found.rule),
-        transactions=as_frame(consolidated.select(c.TRANSACTIONS_QUERY)),
-        auth_logs=as_frame(_logs(found, consolidated, divergent)),
-        transaction_rows=nothing,
-        log_rows=nothing,
+        rule=result.rule,
+        transactions=frame_of(consolidated.select(c.TRANSACTIONS_QUERY)),
+        auth_logs=frame_of(_logs(result, consolidated, divergent)),
+        transaction_rows=none,
+        log_rows=none,
         consolidated_rows=np.arange(pairs),
         pair_rows=np.arange(pairs),
         pair_virtual=_codes(consolidated[c.TIPO_MATCH], (c.FISICO, c.VIRTUAL)) == 1,
         pair_seconds=np.ma.array(
             seconds.fill_null(0).to_numpy(), mask=seconds.is_null().to_numpy(zero_copy_only=False)
         ),
-        matched_log_rows=np.zeros(books["logs_matched"], dtype=np.int64),
+        matched_log_rows=np.zeros(counts["logs_matched"], dtype=np.int64),
         divergent_rows=np.arange(pairs, pairs + logs),
         motivo=_codes(divergent[c.MOTIVO], c.MOTIVOS),
         nearest_rows=np.full(logs, -1, dtype=np.int64),
-        without_log_rows=np.zeros(books["without_log"], dtype=np.int64),
-        without_log_reason=np.zeros(books["without_log"], dtype=np.int8),
-        duplicate_rows=np.zeros(books["duplicates"], dtype=np.int64),
-        survivor_rows=np.zeros(books["duplicates"], dtype=np.int64),
+        without_log_rows=np.zeros(counts["without_log"], dtype=np.int64),
+        without_log_reason=np.zeros(counts["without_log"], dtype=np.int8),
+        duplicate_rows=np.zeros(counts["duplicates"], dtype=np.int64),
+        survivor_rows=np.zeros(counts["duplicates"], dtype=np.int64),
     )
 
 
-def _rows(found: Result, wanted: Workbook, name: str) -> pa.Table:
-    if wanted.whole:
-        return found.page(name, 0, found.rows(name)).combine_chunks()
-    pieces = {name: tuple(p for p in found.pieces[name] if p.day == wanted.day)}
-    part = replace(found, pieces=pieces)
+def _rows(result: Result, book: Workbook, name: str) -> pa.Table:
+    part = result
+    if not book.whole:
+        pieces = {name: tuple(p for p in result.pieces[name] if p.day == book.day)}
+        part = replace(result, pieces=pieces)
     return part.page(name, 0, part.rows(name)).combine_chunks()
 
 
-def _of_day(found: Result, day: date | None) -> dict[str, Any]:
-    for row in found.days.to_dict("records"):
+def _of_day(result: Result, day: date | None) -> dict[str, Any]:
+    """The counts of one day, zero where the day has no records."""
+    for row in result.days.to_dict("records"):
         if row["day"] == day:
             return {str(name): value for name, value in row.items()}
     return dict.fromkeys(("logs_matched", "without_log", "duplicates"), 0)
 
 
-def _logs(found: Result, consolidated: pa.Table, divergent: pa.Table) -> pa.Table:
-    """The logs of the pairs, of which a sheet shows code and text only, then the divergences."""
-    names = (c.AUTH_LOGS_CLEAR if found.clear else c.AUTH_LOGS)[:-1]
+def _logs(result: Result, consolidated: pa.Table, divergent: pa.Table) -> pa.Table:
+    """The logs of the pairs, with code and text only, then the divergences."""
+    names = (c.AUTH_LOGS_CLEAR if result.clear else c.AUTH_LOGS)[:-1]
     whole = divergent.select(names)
     shown = {
         name: consolidated[name]
@@ -160,8 +161,8 @@ def _logs(found: Result, consolidated: pa.Table, divergent: pa.Table) -> pa.Tabl
 
 
 def _codes(values: pa.ChunkedArray, labels: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.int8]]:
-    found = pc.index_in(values.cast(pa.string()), value_set=pa.array(labels, pa.string()))
-    return np.asarray(found.to_numpy(), dtype=np.int8)
+    codes = pc.index_in(values.cast(pa.string()), value_set=pa.array(labels, pa.string()))
+    return np.asarray(codes.to_numpy(), dtype=np.int8)
 
 
 def _named(target: Path, day: date | None) -> Path:

@@ -1,49 +1,68 @@
-"""How a matched reconciliation becomes a published result, whichever engine matched it."""
+"""Writes a matched reconciliation as a result that replaces the published one as a whole.
+
+Names beginning with ``_`` are unfinished; readers of Parquet folders skip them. A folder has one
+writer at a time. Knows no database and no screen.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lib.domain import outcomes, requests
-from lib.engines import parquet_result
-from lib.engines.result_files import Draft, drafted
+from pyarrow import parquet
+
+from lib.domain import requests
+from lib.domain.errors import ReportError
+from lib.domain.outcomes import Finished
+from lib.domain.reconciliation import EPOCH
+from lib.engines import parquet_result, result_tables
 from lib.engines.totals import Read, Totals, require_all
-from lib.reports.publish import write_error
+from lib.reports.publish import Written, flush_folder, write_error
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lib.config.settings import Settings
     from lib.domain.reconciliation import Period
     from lib.domain.requests import Progress, Request
 
+SEALED: Final = f"_{parquet_result.MANIFEST}"
+_UNDATED: Final = "sem-data"
+_GROUP_ROWS: Final = 65_536
 _SLOT_ROWS: Final = 400_000
+_VERSION: Final = re.compile("_?[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Matching:
     """A matched and balanced reconciliation; ``fill`` writes its files, so many slots a day.
 
-    It can be filled as long as the engine that gave it is open.
+    It can be filled while the engine that made it is open.
     """
 
     settings: Settings
-    asked: Request
+    request: Request
     clear: bool
     read: Read
     totals: Totals
     fill: Callable[[Draft, int], None]
 
-    def finished(self) -> outcomes.Finished:
-        """What is known of the run before anything is written."""
-        counts = parquet_result.counts(json.loads(parquet_result.as_json(self.totals.plain())))
-        return outcomes.Finished(
-            request=self.asked,
-            merchant_name=self.settings.merchants[self.asked.merchant],
+    def finished(self) -> Finished:
+        """The figures of the run, before anything is written."""
+        counts = parquet_result.counts_from(json.loads(parquet_result.as_json(self.totals.plain())))
+        return Finished(
+            request=self.request,
+            merchant_name=self.settings.merchants[self.request.merchant],
             clear=self.clear,
             extracted_at=datetime.fromisoformat(self.read.extracted_at),
             books=counts.books,
@@ -51,49 +70,159 @@ class Matching:
         )
 
 
+class Draft:
+    """A result being written: filled, sealed, then published in place of the old one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.version = secrets.token_hex(8)
+        self._draft = folder / f"_{self.version}"
+        self._draft.mkdir(parents=True, mode=0o700)
+        self._manifest = SEALED
+        self._pieces: dict[str, list[tuple[int, Path, int]]] = {n: [] for n in result_tables.NAMES}
+
+    def path(self, table: str, slot: int, per_day: int) -> Path:
+        """The file for the rows of this slot."""
+        undated = slot == result_tables.UNDATED
+        day = _UNDATED if undated else (EPOCH + timedelta(days=slot // per_day)).isoformat()
+        folder = self._draft / table / f"dia={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{0 if undated else slot % per_day:04}.parquet"
+
+    def add(self, table: str, slot: int, path: Path, rows: int) -> None:
+        """Register a written file."""
+        self._pieces[table].append((slot, path, rows))
+
+    @property
+    def sealed(self) -> parquet_result.Result:
+        """The complete result, before or after it is published."""
+        return parquet_result.open_result(self.folder, self._manifest)
+
+    def seal(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest under its unfinished name; only `publish` is left to do."""
+        for leftover in self._draft.rglob("_*"):  # of killed workers
+            leftover.unlink()
+        pieces = {
+            table: [self._entry(path, rows) for _, path, rows in sorted(files)]
+            for table, files in self._pieces.items()
+        }
+        content = {
+            "format": parquet_result.FORMAT,
+            "version": self.version,
+            **manifest,
+            "pieces": pieces,
+        }
+        for folder in (self._draft, *(entry for entry in self._draft.rglob("*") if entry.is_dir())):
+            flush_folder(folder)
+        if not manifest["clear"]:
+            self._draft.chmod(0o777 & ~_umask())
+        self._draft.rename(self.folder / self.version)
+        with (self.folder / SEALED).open("w", encoding="utf-8") as file:
+            file.write(parquet_result.as_json(content))
+            file.flush()
+            os.fsync(file.fileno())
+        flush_folder(self.folder)
+
+    def publish(self, approve: Callable[[Written], object] = lambda written: None) -> None:
+        """Replace the published result, whose files are removed when the draft ends.
+
+        An error that ``approve`` raises over the finished manifest prevents it.
+        """
+        content = (self.folder / SEALED).read_bytes()
+        rows = {table: sum(rows for _, _, rows in files) for table, files in self._pieces.items()}
+        target = self.folder / parquet_result.MANIFEST
+        approve(Written(target, rows, len(content), hashlib.sha256(content).hexdigest()))
+        (self.folder / SEALED).replace(target)
+        flush_folder(self.folder)
+        self._manifest = parquet_result.MANIFEST
+
+    def _entry(self, path: Path, rows: int) -> dict[str, Any]:
+        day = path.parent.name.removeprefix("dia=")
+        return {
+            "path": str(self.version / path.relative_to(self._draft)),
+            "day": None if day == _UNDATED else day,
+            "rows": rows,
+        }
+
+
 def balanced(
     settings: Settings,
-    asked: Request,
+    request: Request,
     clear: bool,
     read: Read,
     totals: Totals,
     fill: Callable[[Draft, int], None],
 ) -> Matching:
-    """The matching, once its books hold what was read. Raises BalanceError."""
+    """The matching, once its books hold all that was read. Raises BalanceError."""
     require_all(read, totals.books)
-    return Matching(settings, asked, clear, read, totals, fill)
+    return Matching(settings, request, clear, read, totals, fill)
 
 
 def slots_a_day(period: Period, read: Read) -> int:
-    """Into how many files to cut a day, so that each can be sorted in a worker's memory."""
+    """The files to cut a day into, so that a worker can sort each in memory."""
     days = (period.end - period.start).days + 1
     return -(-max(read.transactions, read.auth_logs, 1) // (days * _SLOT_ROWS))
 
 
 @contextmanager
-def sealed(found: Matching, target: Path, progress: Progress) -> Iterator[Draft]:
+def sealed(matching: Matching, target: Path, progress: Progress) -> Iterator[Draft]:
     """A complete result, which the block may read and publish. Raises ReportError."""
-    books, asked = found.totals.books, found.asked
+    books, request = matching.totals.books, matching.request
     progress("writing", books.consolidated + books.divergences)
     try:
         with drafted(target) as draft:
-            found.fill(draft, slots_a_day(asked.period, found.read))
+            matching.fill(draft, slots_a_day(request.period, matching.read))
             draft.seal(
                 {
-                    **requests.encode(asked),
-                    "merchant_name": found.settings.merchants[asked.merchant],
-                    "clear": found.clear,
-                    "extracted_at": found.read.extracted_at,
-                    **found.totals.plain(),
+                    **requests.encode(request),
+                    "merchant_name": matching.settings.merchants[request.merchant],
+                    "clear": matching.clear,
+                    "extracted_at": matching.read.extracted_at,
+                    **matching.totals.plain(),
                 }
             )
             yield draft
-    except OSError as problem:
-        raise write_error(problem, target) from problem
+    except OSError as error:
+        raise write_error(error, target) from error
 
 
-def publish(found: Matching, target: Path, progress: Progress) -> parquet_result.Result:
-    """Publish the result alone, without a workbook. Raises ReportError."""
-    with sealed(found, target, progress) as draft:
-        draft.publish()
-    return parquet_result.open_result(target)
+@contextmanager
+def drafted(folder: Path) -> Iterator[Draft]:
+    """A draft in this folder; at both ends everything unpublished in the folder is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    try:
+        yield Draft(folder)
+    finally:
+        _sweep(folder)
+
+
+def write_piece(path: Path, table: pa.Table) -> None:
+    """Write one file, which gets its name only when it is complete."""
+    temporary = path.with_name(f"_{path.name}-{os.getpid()}")
+    parquet.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
+    with temporary.open("r+b") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove drafts of killed runs and replaced versions."""
+    version = None
+    if (folder / parquet_result.MANIFEST).exists():
+        try:
+            version = parquet_result.open_result(folder).version
+        except ReportError:
+            return  # it may be readable later
+    for entry in folder.iterdir():
+        if entry.name == SEALED:
+            entry.unlink()
+        elif _VERSION.fullmatch(entry.name) and entry.name != version:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _umask() -> int:
+    # It can only be read by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

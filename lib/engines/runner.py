@@ -1,6 +1,6 @@
 """A run by an engine, from the request to the published result and its workbooks.
 
-Everything is written aside, and takes its place together once it is complete.
+All files are written aside and replace the previous ones together, once they are complete.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from lib.domain import memory
 from lib.domain.errors import ExtractionError
-from lib.engines import result_files, result_workbooks, result_writer, sizing
+from lib.engines import result_workbooks, result_writer, sizing
 from lib.reports import temp_folder
 from lib.reports.file_lock import exclusive_lock
 
@@ -27,28 +27,27 @@ if TYPE_CHECKING:
     from lib.engines.sizing import Kind
     from lib.reports.publish import Written
 
-
-_NO_MEMORY: Final = (
+NO_MEMORY: Final = (
     "A memória deste computador não basta para os processos de trabalho: diminua workers em "
     "[aggregator.engine], ou dê mais memória à execução."
 )
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the workbook and the result go; several workbooks stand beside the one's place."""
+class Targets:
+    """The paths of the workbook and of the result; several workbooks get names beside it."""
 
     workbook: Path
     result: Path
 
 
 @dataclass(frozen=True)
-class Steps:
-    """What is to be done on the way.
+class Hooks:
+    """Functions that a run calls on its way; an error that one raises ends the run.
 
-    ``learn`` is told the balanced books before anything is written. ``marks`` go into every
-    workbook's properties. ``approve`` sees the finished manifest, and ``place`` puts a finished
-    workbook from a path where it belongs; what either raises ends the run.
+    ``learn`` gets the balanced figures before anything is written. ``marks`` go into every
+    workbook's properties. ``approve`` gets the finished manifest. ``place`` moves a finished
+    workbook from a path to its target.
     """
 
     learn: Callable[[Finished], object] = lambda finished: None
@@ -57,74 +56,80 @@ class Steps:
     place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
 
 
-@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(NO_MEMORY))
 def rehearse(
-    settings: Settings, asked: Request, kind: Kind, *, clear: bool, progress: Progress
+    settings: Settings, request: Request, kind: Kind, *, clear: bool, progress: Progress
 ) -> Finished:
-    """Read, match and balance the books, and write nothing. Raises AggregatorError."""
-    began = time.perf_counter()
-    with _matched(settings, asked, kind, clear, progress) as found:
-        finished = found.finished()
-    finished.seconds["reconcile"] = time.perf_counter() - began
+    """Read, match and balance the books without writing anything. Raises AggregatorError."""
+    started = time.perf_counter()
+    with matched(settings, request, kind, clear=clear, progress=progress) as matching:
+        finished = matching.finished()
+    finished.seconds["reconcile"] = time.perf_counter() - started
     return finished
 
 
-@memory.reraise_shortage(lambda: ExtractionError(_NO_MEMORY))
+@memory.reraise_shortage(lambda: ExtractionError(NO_MEMORY))
 def produce(
     settings: Settings,
-    asked: Request,
+    request: Request,
     kind: Kind,
-    places: Places,
-    steps: Steps | None = None,
+    targets: Targets,
+    hooks: Hooks | None = None,
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
 ) -> tuple[Finished, tuple[Written, ...]]:
-    """Run the engine of this kind (but not memory), and put the result and its workbooks in place.
+    """Run the engine of this kind (not memory), and publish the result and its workbooks.
 
-    Returns the workbooks in the order of their days. Raises AggregatorError; what was there before
-    then stays.
+    Returns the workbooks in the order of their days. Raises AggregatorError; the previous files
+    then stay.
     """
-    steps = steps or Steps()
-    began = time.perf_counter()
+    hooks = hooks or Hooks()
+    started = time.perf_counter()
     with ExitStack() as stack:
-        stack.enter_context(exclusive_lock(places.result))
-        with _matched(settings, asked, kind, clear, progress) as found:
-            finished = found.finished()
-            finished.seconds["reconcile"] = time.perf_counter() - began
-            steps.learn(finished)
-            began = time.perf_counter()
-            drafted = stack.enter_context(result_writer.sealed(found, places.result, progress))
-        # The engine has ended and what it staged is gone before workbooks need room.
-        books = result_workbooks.wanted(drafted.sealed, places.workbook)
-        aside = stack.enter_context(temp_folder.create(places.workbook))
+        stack.enter_context(exclusive_lock(targets.result))
+        with matched(settings, request, kind, clear=clear, progress=progress) as matching:
+            finished = matching.finished()
+            finished.seconds["reconcile"] = time.perf_counter() - started
+            hooks.learn(finished)
+            started = time.perf_counter()
+            draft = stack.enter_context(result_writer.sealed(matching, targets.result, progress))
+        # The engine has ended and its staged files are gone before workbooks need the space.
+        books = result_workbooks.planned(draft.sealed, targets.workbook)
+        aside = stack.enter_context(temp_folder.create(targets.workbook))
         written = result_workbooks.write(
-            drafted.sealed,
-            result_files.SEALED,
+            draft.sealed,
+            result_writer.SEALED,
             books,
             aside,
-            steps.marks,
+            hooks.marks,
             settings.engine.worker_count,
         )
-        drafted.publish(steps.approve)
+        draft.publish(hooks.approve)
         for book in written:
-            steps.place(aside / book.path.name, book)
-    finished.seconds["write"] = time.perf_counter() - began
+            hooks.place(aside / book.path.name, book)
+    finished.seconds["write"] = time.perf_counter() - started
     return finished, tuple(written)
 
 
 @contextmanager
-def _matched(
-    settings: Settings, asked: Request, kind: Kind, clear: bool, progress: Progress
+def matched(
+    settings: Settings,
+    request: Request,
+    kind: Kind,
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
 ) -> Iterator[Matching]:
+    """The matching of the engine of this kind, which is open until the block ends."""
     if kind == sizing.SPARK:
-        # Only who asks for it pays for loading it.
+        # Loaded only where it is used.
         from lib.engines import spark
 
-        matched = spark.matched
+        engine = spark.matched
     else:
         from lib.engines import chunked
 
-        matched = chunked.matched
-    with matched(settings, asked, clear=clear, progress=progress) as found:
-        yield found
+        engine = chunked.matched
+    with engine(settings, request, clear=clear, progress=progress) as matching:
+        yield matching

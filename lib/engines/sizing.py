@@ -1,4 +1,4 @@
-"""How large a reconciliation will be before it is read, by the servers' own estimates."""
+"""The size of a reconciliation before it is read, from the servers' row estimates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from lib.database import retry, sessions
-from lib.database.socket_timeout import Watchdog
 from lib.domain import requests
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ CHUNKED: Final = "chunked"
 SPARK: Final = "spark"
 
 IN_MEMORY_BYTES: Final = 600
-"""What a record takes at the peak of a reconciliation in one process, as measured."""
+"""Measured peak memory of a record in a reconciliation in one process."""
 _IN_BUCKET_BYTES: Final = 450
 _WORKER_BYTES: Final = 250_000_000
 _BUCKET_SHARE: Final = 0.6
@@ -33,14 +32,14 @@ _log: Final = logging.getLogger(__name__)
 
 
 def records(settings: Settings, window: Window) -> int:
-    """How many records both sides may have; twice the larger, as a server guesses what it cannot
-    know of a text's content. Reads none. Raises ExtractionError.
+    """Estimate the records of both sides: twice the larger, as a server can only guess how many
+    texts contain the merchant. Reads none. Raises ExtractionError.
     """
     return 2 * max(retry.call(partial(_rows, settings, s, window)) for s in requests.SIDES)
 
 
 def kind(settings: Settings, window: Window) -> Kind:
-    """The configured engine; where none is, chunked for what does not fit the memory limit.
+    """The configured engine, else the chunked one for a period beyond the memory limit.
 
     Raises ExtractionError where a server does not answer.
     """
@@ -54,28 +53,25 @@ def kind(settings: Settings, window: Window) -> Kind:
     return CHUNKED
 
 
-def _rows(settings: Settings, side: Side, window: Window) -> int:
-    sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q"
-    limit = sessions.silence_limit(settings, side)
-    with (
-        sessions.session(settings, side, window.user) as cursor,
-        Watchdog(cursor.connection.fileno(), limit),
-    ):
-        cursor.execute(sessions.render(cursor, side, sql, window.parameters))
-        (plan,) = cursor.fetchone()
-        return int(plan[0]["Plan"]["Plan Rows"])
-
-
-def shares(settings: Settings, count: int) -> int:
-    """In how many shares to read a side: few scans, but each within a server's time limit."""
+def share_count(settings: Settings, record_count: int) -> int:
+    """The shares to read a side in: few scans, each within the server's time limit."""
     workers = settings.engine.worker_count
-    return max(-(-count // (2 * _SHARE_RECORDS * workers)), 1) * workers
+    return max(-(-record_count // (2 * _SHARE_RECORDS * workers)), 1) * workers
 
 
-def buckets(settings: Settings, count: int) -> int:
-    """Into how many parts to cut so many records, few and as large as a worker's memory allows."""
+def bucket_count(settings: Settings, record_count: int) -> int:
+    """The buckets for this many records: as few and as large as a worker's memory allows."""
     engine = settings.engine
     share = engine.memory_bytes / engine.worker_count
     room = max(share - _WORKER_BYTES, share * _LEAST_SHARE) * _BUCKET_SHARE
-    rounds = -(-count * _IN_BUCKET_BYTES // int(room * engine.worker_count))
+    rounds = -(-record_count * _IN_BUCKET_BYTES // int(room * engine.worker_count))
     return int(min(max(rounds, 1) * engine.worker_count, _MOST_BUCKETS))
+
+
+def _rows(settings: Settings, side: Side, window: Window) -> int:
+    sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q"
+    limit = sessions.silence_limit(settings, side)
+    with sessions.session(settings, side, window.user, limit=limit) as cursor:
+        cursor.execute(sessions.render(cursor, side, sql, window.parameters))
+        (plan,) = cursor.fetchone()
+        return int(plan[0]["Plan"]["Plan Rows"])

@@ -1,6 +1,6 @@
-"""What a Spark worker does: reads shares, matches a bucket, writes a slot.
+"""The tasks of a Spark worker: read shares, match a bucket, write a slot.
 
-Times travel as seconds, for Spark has no time of day. Needs no Spark itself.
+Times travel as seconds, since Spark has no time of day. Imports no Spark.
 """
 
 from __future__ import annotations
@@ -21,12 +21,19 @@ from lib.analysis import books
 from lib.config import loader
 from lib.domain import column_arrays
 from lib.domain import columns as c
+from lib.domain.column_arrays import frame_of
 from lib.domain.errors import AggregatorError, ConfigError
 from lib.domain.reconciliation import Period, Rule
-from lib.engines import parquet_result, partition_reader, result_files, result_tables, staging
-from lib.engines.job import Job, Slice
-from lib.engines.partition import counted_once
-from lib.engines.partition_reader import FIRST, as_frame
+from lib.engines import (
+    parquet_result,
+    partition,
+    partition_reader,
+    result_tables,
+    result_writer,
+    staging,
+)
+from lib.engines.job import Job, Share
+from lib.engines.partition_reader import FIRST
 from lib.engines.partitioning import homes, log_homes
 from lib.engines.totals import totals_of
 from lib.matching import reconcile
@@ -44,19 +51,20 @@ BUCKET: Final = "bucket"
 
 _BODIES: Final = pa.schema({"tabela": pa.string(), "slot": pa.int64(), "corpo": pa.binary()})
 _TIMES: Final = (c.HORA_TRANSA, c.HORA)
-_OTHER_KEY: Final = "Uma máquina do cluster não tem em {name} a mesma chave; nada foi publicado."
-_OTHER_SETTINGS: Final = (
+OTHER_KEY: Final = "Uma máquina do cluster não tem em {name} a mesma chave; nada foi publicado."
+OTHER_SETTINGS: Final = (
     "Uma máquina do cluster tem outra versão do programa, ou em {name} outra configuração; nada "
     "foi publicado."
 )
-_THERE: Final = "Numa máquina do cluster: {sentence}"
+ON_WORKER: Final = "Numa máquina do cluster: {sentence}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What tasks are told: nothing secret.
+    """The description of the reconciliation that tasks get, without secrets.
 
-    ``mark`` tells whether a worker has the same key, ``reading`` whether it would read the same.
+    ``key_digest`` shows whether a worker has the same key, ``reading`` (`staging.reading`)
+    whether it would read the same records.
     """
 
     window: Window
@@ -65,44 +73,44 @@ class Plan:
     clear: bool
     snapshots: dict[Side, str]
     buckets: int
-    mark: str
+    key_digest: str
     reading: str
 
     def job(self) -> Job:
-        """In a worker: the job, with what its environment knows. Raises ConfigError."""
+        """The job with the key and configuration of this worker. Raises ConfigError."""
         try:
             key = bytes.fromhex(os.environ.get(KEY_VARIABLE, ""))
         except ValueError:
             key = b""
-        if mark_of(key) != self.mark:
-            raise ConfigError(_OTHER_KEY, name=KEY_VARIABLE)
+        if key_digest(key) != self.key_digest:
+            raise ConfigError(OTHER_KEY, name=KEY_VARIABLE)
         try:
             settings = loader.load()
-        except ConfigError as problem:
-            raise ConfigError(_THERE, sentence=problem) from None
+        except ConfigError as error:
+            raise ConfigError(ON_WORKER, sentence=error) from None
         if staging.reading(settings) != self.reading:
-            raise ConfigError(_OTHER_SETTINGS, name=loader.FILE_VARIABLE)
-        told = {k: v for k, v in vars(self).items() if k not in ("mark", "reading")}
-        return Job(settings=settings, folder=Path(), key=key, **told)
+            raise ConfigError(OTHER_SETTINGS, name=loader.FILE_VARIABLE)
+        shared = {k: v for k, v in vars(self).items() if k not in ("key_digest", "reading")}
+        return Job(settings=settings, folder=Path(), key=key, **shared)
 
 
-def mark_of(key: bytes) -> str:
-    """By what two keys can be told apart, and neither be found."""
+def key_digest(key: bytes) -> str:
+    """A digest that identifies the key without revealing it."""
     return hmac.digest(key, b"marketing-data-aggregator", "sha256").hex()
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """Let a failure reach the cluster's logs, and the driver, without the driver's own words.
+def _redacted() -> Iterator[None]:
+    """Redact the traceback of an error before Spark logs it and sends it to the driver.
 
-    A database's message may carry values; Spark writes down every trace of a task as it is.
+    A database's message may contain values.
     """
     try:
         yield
-    except AggregatorError as problem:
-        raise problem from None
-    except Exception as problem:  # noqa: BLE001 raised again, clean
-        trace = "".join(traceback.format_exception(problem))
+    except AggregatorError as error:
+        raise error from None
+    except Exception as error:  # noqa: BLE001 raised again, redacted
+        trace = "".join(traceback.format_exception(error))
         raise RuntimeError(redaction.scrub(trace)) from None
 
 
@@ -114,73 +122,73 @@ def columns(side: Side, clear: bool) -> tuple[str, ...]:
 
 
 def read(
-    plan: Plan, shares: list[Slice], batches: Iterator[pa.RecordBatch]
+    plan: Plan, shares: list[Share], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of the shares whose numbers come in, with where they belong and whether they
-    count."""
-    with _plainly():
+    """The rows of the shares whose numbers come in, with their homes and whether they count."""
+    with _redacted():
         job = plan.job()
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 share = shares[number]
-                with partition_reader.opened(job, share) as pieces:
-                    for table in pieces:
+                with partition_reader.opened(job, share) as tables:
+                    for table in tables:
                         yield from _marked(job, share.side, table).to_batches()
 
 
 def match(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table) -> pa.Table:
     """Match a bucket: its rows by table and slot as Arrow streams, and its counts as JSON."""
-    with _plainly():
+    with _redacted():
         return _matched(plan, newest, per_day, left, right)
 
 
-def gather(into: result_files.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
-    """Write one slot of one table; its name, slot, path and rows."""
-    with _plainly():
-        return _gathered(into, per_day, bodies)
+def gather(draft: result_writer.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
+    """Write one slot of one table and return its table name, slot, path and rows."""
+    with _redacted():
+        return _gathered(draft, per_day, bodies)
 
 
 def _matched(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table) -> pa.Table:
-    transactions = as_frame(_timed(left.select(c.TRANSACTIONS)))
+    transactions = frame_of(_timed(left.select(c.TRANSACTIONS)))
     names = columns("auth_logs", plan.clear)
-    auth_logs = as_frame(_timed(right.select(names)))
-    result_ = reconcile.reconcile(transactions, auth_logs, plan.period, plan.rule, newest)
+    auth_logs = frame_of(_timed(right.select(names)))
     first = np.asarray(right[FIRST].to_numpy(), dtype=np.bool_)
-    found = counted_once(result_, first)
-    counts = parquet_result.Counts(
-        books=books.books(found),
-        days=books.balance_by_day(found),
-        codes=books.by_response_code(found),
-        motivos=books.by_motivo(found),
+    result = partition.counted_once(
+        reconcile.reconcile(transactions, auth_logs, plan.period, plan.rule, newest), first
     )
-    told = parquet_result.as_json(totals_of([counts]).plain()).encode()
-    bodies: list[tuple[str, int, bytes]] = [("", 0, told)]
+    counts = parquet_result.Counts(
+        books=books.books(result),
+        days=books.balance_by_day(result),
+        codes=books.by_response_code(result),
+        motivos=books.by_motivo(result),
+    )
+    figures = parquet_result.as_json(totals_of([counts]).plain()).encode()
+    bodies: list[tuple[str, int, bytes]] = [("", 0, figures)]
     for name in result_tables.NAMES:
-        frame = result_tables.rows_of(found, name)
-        table = pa.table({n: pa.chunked_array(pa.array(frame[n])) for n in frame.columns})
-        bodies += [(name, slot, _written(part)) for slot, part in _cut(name, table, per_day)]
+        table = result_tables.rows_of(result, name)
+        slots = partition.by_slot(name, table, per_day)
+        bodies += [(name, slot, _serialized(part)) for slot, part in slots]
     return pa.table(list(map(list, zip(*bodies, strict=True))), schema=_BODIES)
 
 
-def _gathered(into: result_files.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
+def _gathered(draft: result_writer.Draft, per_day: int, bodies: pa.Table) -> pa.Table:
     name, slot = bodies["tabela"][0].as_py(), bodies["slot"][0].as_py()
     parts = [pa.ipc.open_stream(body.as_buffer()).read_all() for body in bodies["corpo"]]
-    table = result_tables.arranged(name, pa.concat_tables(parts).combine_chunks())
-    path = into.path(name, slot, per_day)
-    result_files.write_piece(path, table)
+    table = result_tables.sorted_rows(name, pa.concat_tables(parts).combine_chunks())
+    path = draft.path(name, slot, per_day)
+    result_writer.write_piece(path, table)
     return pa.table(
         {"tabela": [name], "slot": [slot], "caminho": [str(path)], "linhas": [len(table)]}
     )
 
 
 def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
-    """The rows with the columns that say where they belong and whether they count."""
-    frame = as_frame(table)
+    """The rows with their homes and whether they count."""
+    frame = frame_of(table)
     if side == "transactions":
         instants = column_arrays.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
         newest = reconcile.newest_instant(instants, job.period, job.rule)
-        known = None if newest == column_arrays.EARLIEST else newest
-        home, more = homes(frame), {NEWEST: pa.array([known] * len(table), pa.int64())}
+        value = None if newest == column_arrays.EARLIEST else newest
+        home, more = homes(frame), {NEWEST: pa.array([value] * len(table), pa.int64())}
     else:
         instants = column_arrays.instants(frame, c.DATA, c.HORA)
         home, present = log_homes(frame)
@@ -195,6 +203,7 @@ def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
 
 
 def _timed(table: pa.Table) -> pa.Table:
+    """The rows with their seconds as times again, one chunk a column."""
     data = {
         name: table[name].cast(pa.time32("s")) if name in _TIMES else table[name]
         for name in table.column_names
@@ -202,15 +211,7 @@ def _timed(table: pa.Table) -> pa.Table:
     return pa.table(data).combine_chunks()
 
 
-def _cut(name: str, table: pa.Table, per_day: int) -> Iterator[tuple[int, pa.Table]]:
-    slots = result_tables.slots(name, table, per_day)
-    present, starts = np.unique(slots, return_index=True)
-    ends = np.append(starts, len(slots))[1:]
-    for slot, start, end in zip(present.tolist(), starts, ends, strict=True):
-        yield slot, table.slice(start, end - start)
-
-
-def _written(table: pa.Table) -> bytes:
+def _serialized(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:

@@ -1,8 +1,8 @@
-"""The private folder of one reconciliation's pieces: made, taken up again, and swept.
+"""The private staging folder of one reconciliation: created, resumed and swept.
 
-A folder belongs to the process that holds its lock; what a dead one left is removed, unless both
-sides were staged completely and the same is asked again soon. The key of the tokens dies with its
-process, so that anything less is of no use. Knows the folder's life, not its contents.
+A folder belongs to the process that holds its lock. The folder of a dead process is removed,
+unless both sides are completely staged and the same request comes within six hours. Anything less
+is useless, since the key of the tokens dies with its process. Knows nothing of the contents.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.domain.requests import Request
 
+UNUSABLE: Final = (
+    "Não foi possível usar a pasta {folder} para os dados temporários: confira o espaço livre, a "
+    "permissão e staging_dir em [aggregator.engine]."
+)
 _PREFIX: Final = "mda-"
 _LOCK: Final = "lock"
 _STAGED: Final = "staged.json"
@@ -37,15 +41,16 @@ _USEFUL_SECONDS: Final = 6 * 3600.0
 
 @dataclass(frozen=True)
 class Staging:
-    """A folder held by this process; ``staged`` is what `complete` left, if it was taken up."""
+    """A folder locked by this process; ``staged`` holds the values that `complete` stored, if
+    the folder was resumed."""
 
     folder: Path
     fingerprint: str
     staged: dict[str, Any] | None
 
-    def complete(self, told: dict[str, Any]) -> None:
-        """Say that both sides are staged; another process may go on from here."""
-        text = json.dumps({"fingerprint": self.fingerprint, **told})
+    def complete(self, values: dict[str, Any]) -> None:
+        """Mark both sides as staged, so that another process can resume from here."""
+        text = json.dumps({"fingerprint": self.fingerprint, **values})
         temporary = self.folder / f"_{_STAGED}"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self.folder / _STAGED)
@@ -53,59 +58,58 @@ class Staging:
 
 @contextmanager
 def held(parent: Path, fingerprint: str) -> Iterator[Staging]:
-    """A folder for this fingerprint, removed at the end whatever happens. Raises ReportError."""
+    """Lock a folder for this fingerprint and remove it at the end. Raises ReportError."""
     with ExitStack() as locks:
         try:
             parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            staging = _taken_up(parent, fingerprint, locks) or _new(parent, fingerprint, locks)
+            staging = _resumed(parent, fingerprint, locks) or _new(parent, fingerprint, locks)
             try:
                 yield staging
             finally:
                 shutil.rmtree(staging.folder, ignore_errors=True)
         except OSError as exc:
-            raise ReportError(
-                "Não foi possível usar a pasta {folder} para os dados temporários: confira o "
-                "espaço livre, a permissão e staging_dir em [aggregator.engine].",
-                folder=parent,
-            ) from exc
+            raise ReportError(UNUSABLE, folder=parent) from exc
 
 
 def reading(settings: Settings) -> str:
-    """What decides which records are read and how they look, of all processes of one run."""
-    where = [
+    """Digest of all settings that decide which records are read and how they are masked."""
+    sources = [
         [s.host, s.port, s.database, s.user, sessions.query(settings, side)]
         for side in requests.SIDES
         for s in [sessions.source_of(settings, side)]
     ]
-    told = [__version__, settings.virtual_prefix_length, where]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return _digest([__version__, settings.virtual_prefix_length, sources])
 
 
-def fingerprint(settings: Settings, asked: Request, user: str | None, clear: bool) -> str:
-    """What must be the same for staged records to be of use to another process."""
-    told = [reading(settings), repr(asked), user, clear]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def fingerprint(settings: Settings, request: Request, clear: bool) -> str:
+    """Digest of everything that must be equal for another process to use staged records."""
+    return _digest([reading(settings), repr(request), clear])
 
 
-def _taken_up(parent: Path, fingerprint: str, locks: ExitStack) -> Staging | None:
-    found = None
+def _digest(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _resumed(parent: Path, fingerprint: str, locks: ExitStack) -> Staging | None:
+    """The first staged folder of this fingerprint; all other unlocked folders are removed."""
+    resumed = None
     for folder in sorted(parent.glob(f"{_PREFIX}*")):
         lock = _locked(folder)
         if lock is None:
             continue
-        staged = _staged(folder, fingerprint) if found is None else None
+        staged = _staged(folder, fingerprint) if resumed is None else None
         if staged is not None:
-            found = Staging(folder, fingerprint, staged)
+            resumed = Staging(folder, fingerprint, staged)
             locks.callback(lock.release)
         else:
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
-    return found
+    return resumed
 
 
 def _new(parent: Path, fingerprint: str, locks: ExitStack) -> Staging:
     folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
-    # Locked before it has the name that others sweep.
+    # Locked before it gets a name that other processes sweep.
     draft = folder.with_name(f"_{folder.name}")
     draft.mkdir(mode=0o700)
     lock = _locked(draft)
@@ -116,7 +120,7 @@ def _new(parent: Path, fingerprint: str, locks: ExitStack) -> Staging:
 
 
 def _locked(folder: Path) -> Any:
-    """The folder's lock, None where a living process has it."""
+    """Lock the folder; None where a living process holds the lock."""
     lock = fasteners.InterProcessLock(folder / _LOCK)
     if lock.acquire(blocking=False):
         return lock
@@ -129,7 +133,7 @@ def _staged(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     try:
         if time.time() - path.stat().st_mtime > _USEFUL_SECONDS:
             return None
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return told if told.get("fingerprint") == fingerprint else None
+    return values if values.get("fingerprint") == fingerprint else None

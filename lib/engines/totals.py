@@ -1,4 +1,4 @@
-"""Adds up what all parts counted, and holds it against what was read. Pure."""
+"""Adds up the counts of all buckets and compares them with what was read. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lib.domain import columns as c
 from lib.domain.errors import BalanceError
@@ -15,12 +15,16 @@ from lib.domain.outcomes import Books
 if TYPE_CHECKING:
     import pandas as pd
 
+UNBALANCED: Final = (
+    "{side}: a conta não fecha: lido {there}, conciliado {counted}; nada foi publicado."
+)
+
 
 @dataclass(frozen=True)
 class Read:
-    """What both sides held inside the period, counted while reading.
+    """Records and amount of both sides inside the period, counted while reading.
 
-    ``newest`` is `matching.newest_instant` of all transactions.
+    ``newest`` is `reconcile.newest_instant` of all transactions.
     """
 
     transactions: int
@@ -32,7 +36,7 @@ class Read:
 
 
 class Part(Protocol):
-    """The books and counts of one part (`summary`'s)."""
+    """The figures of one bucket, as `lib.analysis.books` computes them."""
 
     @property
     def books(self) -> Books: ...
@@ -46,7 +50,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Totals:
-    """The same of all parts; ``days`` and ``codes`` are rows of plain values."""
+    """The same figures of all buckets; ``days`` and ``codes`` are rows of plain values."""
 
     books: Books
     days: list[dict[str, Any]]
@@ -54,7 +58,7 @@ class Totals:
     motivos: dict[str, int]
 
     def plain(self) -> dict[str, Any]:
-        """For a manifest."""
+        """The totals as they stand in a manifest."""
         return {
             "books": asdict(self.books),
             "days": self.days,
@@ -64,13 +68,13 @@ class Totals:
 
 
 def totals_of(parts: Iterable[Part]) -> Totals:
-    """The sums; days in their order with the undated last, codes as `summary.by_response_code`."""
+    """Add up the parts, rows in the order of `lib.analysis.books`; the undated day comes last."""
     parts = list(parts)
     books = Books(
         **{f.name: sum(getattr(part.books, f.name) for part in parts) for f in fields(Books)}
     )
-    days = _added((part.days for part in parts), "day")
-    codes = _added((part.codes for part in parts), "code")
+    days = _summed((part.days for part in parts), "day")
+    codes = _summed((part.codes for part in parts), "code")
     return Totals(
         books=books,
         days=sorted(days, key=lambda row: (row["day"] is None, row["day"] or date.min)),
@@ -80,28 +84,23 @@ def totals_of(parts: Iterable[Part]) -> Totals:
 
 
 def require_all(read: Read, books: Books) -> None:
-    """Raise BalanceError unless every record read is in the books, once."""
+    """Raise BalanceError unless every record read is in the books exactly once."""
     for side, there, counted in (
         ("transactions", read.transactions, books.transactions),
         ("auth_logs", read.auth_logs, books.logs),
         ("transactions", Decimal(read.cents) / 100, books.amount),
     ):
         if there != counted:
-            raise BalanceError(
-                "{side}: a conta não fecha: lido {there}, conciliado {counted}; "
-                "nada foi publicado.",
-                side=side,
-                there=there,
-                counted=counted,
-            )
+            raise BalanceError(UNBALANCED, side=side, there=there, counted=counted)
 
 
-def _added(frames: Iterable[pd.DataFrame], key: str) -> list[dict[str, Any]]:
+def _summed(frames: Iterable[pd.DataFrame], key: str) -> list[dict[str, Any]]:
+    """Sum the other columns by ``key``, in order of first appearance."""
     sums: dict[Any, dict[str, Any]] = {}
     for frame in frames:
         for row in frame.to_dict("records"):
-            into = sums.setdefault(row[key], {key: row[key]})
+            total = sums.setdefault(row[key], {key: row[key]})
             for name, value in row.items():
                 if name != key:
-                    into[str(name)] = into.get(str(name), 0) + value
+                    total[str(name)] = total.get(str(name), 0) + value
     return list(sums.values())

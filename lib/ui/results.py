@@ -34,11 +34,6 @@ if TYPE_CHECKING:
     from lib.ui.guard import Admission
 
 _CHOSEN: Final = "resultado"
-# Columns that have another name on a screen than in the files.
-_NAMES: Final = {
-    result_tables.WITHOUT_LOG: {c.MOTIVO: c.MOTIVO_SEM_LOG},
-    result_tables.DUPLICATES: {c.SOBREVIVENTE_VIRTUAL: c.VIRTUAL_MANTIDO},
-}
 _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     result_tables.DIVERGENCES: {c.MOTIVO: c.MOTIVOS, c.COD_RESPOSTA: ()},
     result_tables.CONSOLIDATED: {c.TIPO_MATCH: (c.FISICO, c.VIRTUAL), c.COD_RESPOSTA: ()},
@@ -135,7 +130,7 @@ def _table(site: Site, result: Result, name: str) -> None:
     start, count = (number - 1) * tables.PAGE_ROWS, tables.PAGE_ROWS
     with _reading():
         if wanted:
-            page = result.found(name, _expression(wanted), start, count, counts)
+            page = result.filtered(name, _expression(wanted), start, count, counts)
         else:
             page = result.page(name, start, count)
     names = [_screen_name(name, column) for column in page.column_names]
@@ -168,7 +163,7 @@ def _filters(result: Result, name: str) -> _Words:
 
 
 def _screen_name(name: str, column: str) -> str:
-    return _NAMES.get(name, {}).get(column, column)
+    return result_tables.ON_SCREEN.get(name, {}).get(column, column)
 
 
 def _expression(wanted: _Words) -> Any:

@@ -17,7 +17,7 @@ from lib.config import loader
 from lib.config.settings import Settings
 from lib.dashboard.dataset_store import Key, Rights, Store
 from lib.dashboard.day_cache import RECENT, SETTLED, Days
-from lib.database import copy_reader
+from lib.database import copy_reader, copy_stream
 from lib.database.copy_reader import Extracted
 from lib.domain.outcomes import Outcome
 from lib.domain.reconciliation import Period, Rule
@@ -210,13 +210,13 @@ def test_twenty_sessions_that_ask_at_once_cost_each_server_one_statement(
     filled: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copies: list[bytes] = []
-    pump = copy_reader.pump
+    pump = copy_stream.pump
 
     def counted(cursor: Any, command: bytes, sink: Any) -> None:
         copies.append(command)
         pump(cursor, command, sink)
 
-    monkeypatch.setattr(copy_reader, "pump", counted)
+    monkeypatch.setattr(copy_stream, "pump", counted)
     store = Store()
     key = Key(Request(MERCHANT, Period(TODAY - 9 * DAY, TODAY, TODAY), Rule()), Rights())
     barrier, got = threading.Barrier(20), []

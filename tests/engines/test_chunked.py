@@ -1,4 +1,4 @@
-"""The chunked engine gives what one process in memory gives, to the last cell."""
+"""The chunked engine gives the same cells as a reconciliation in memory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from lib.domain.errors import BalanceError, ConfigError, TransientError
 from lib.domain.reconciliation import Period, Rule
 from lib.domain.requests import Window
 from lib.engines import chunked, partition, partition_reader, result_tables, sizing
-from lib.engines.job import Job, Slice, slices
-from lib.engines.totals import Read, require_all, totals_of
+from lib.engines.job import Job, Share, shares
+from lib.engines.totals import UNBALANCED, Read, require_all, totals_of
 from lib.matching.reconcile import reconcile
 from tests.matching.test_matching_property import LOGS, TRANSACTIONS
 from tests.support import engine_data
 from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.sentences import pattern
 
 if TYPE_CHECKING:
     from tests.support.servers import Databases
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 DAY = date(2026, 2, 15)
 
 
-class Here:
-    """Workers that are this process."""
+class InProcess:
+    """Runs the tasks of workers in this process."""
 
     def each(
         self, job: Job, work: Callable[[Job, Any], Any], tasks: Iterable[Any]
@@ -70,18 +71,18 @@ def test_any_number_of_buckets_gives_the_answer_of_one_matching(
 ) -> None:
     first = DAY - timedelta(days=rule == "card")
     period = Period(first, DAY + timedelta(days=1), DAY + timedelta(days=1 + age))
-    asked = Rule(rule, tolerance)
-    whole = reconcile(transactions_frame(transactions), logs_frame(logs), period, asked)
+    by = Rule(rule, tolerance)
+    whole = reconcile(transactions_frame(transactions), logs_frame(logs), period, by)
     shuffle.shuffle(transactions)
     shuffle.shuffle(logs)
     folder = Path(tempfile.mkdtemp())
     try:
-        found, read = in_buckets(folder, transactions, logs, period, asked, buckets)
+        bucketed, read = in_buckets(folder, transactions, logs, period, by, buckets)
         for name in result_tables.NAMES:
             parts = [matched(folder, part, name) for part in range(buckets)]
             rows = [row for part in parts for row in visible(part)]
             assert sorted(rows) == sorted(visible(engine_data.table_of(whole, name))), name
-        totals = totals_of(found)
+        totals = totals_of(bucketed)
         require_all(read, totals.books)
         assert totals.books == books.books(whole)
     finally:
@@ -96,7 +97,7 @@ def in_buckets(
     rule: Rule,
     buckets: int,
 ) -> tuple[list[partition.Matched], Read]:
-    """Everything the engine does between the databases and the result, in this process."""
+    """Stage, route and match in this process, without databases and without a result."""
     job = Job(
         settings=None,  # type: ignore[arg-type]
         window=Window(engine_data.MERCHANT, period.start, period.end),
@@ -110,17 +111,17 @@ def in_buckets(
     )
     staged, half = [], len(transactions) // 2
     for number, part in enumerate((transactions[:half], transactions[half:])):
-        share = Slice("transactions", number, None, None)
-        pieces = [as_read(transactions_frame(part, dictionary=False))] if part else []
-        staged.append(partition_reader.keep_transactions(job, share, pieces))
-    chunked.route(job, Here())
-    share = Slice("auth_logs", 0, None, None)
-    pieces = [as_read(logs_frame(logs, dictionary=False))] if logs else []
-    logged = partition_reader.keep_auth_logs(job, share, pieces)
+        share = Share("transactions", number, None, None)
+        tables = [as_read(transactions_frame(part, dictionary=False))] if part else []
+        staged.append(partition_reader.keep_transactions(job, share, tables))
+    chunked.route(job, InProcess())
+    share = Share("auth_logs", 0, None, None)
+    tables = [as_read(logs_frame(logs, dictionary=False))] if logs else []
+    logged = partition_reader.keep_auth_logs(job, share, tables)
     newest = max(s.newest for s in staged)
-    found = [partition.match(job, (number, newest, 1)) for number in range(buckets)]
+    bucketed = [partition.match(job, (number, newest, 1)) for number in range(buckets)]
     cents = sum(s.cents for s in staged)
-    return found, Read(sum(s.inside for s in staged), logged.inside, cents, newest, "", buckets)
+    return bucketed, Read(sum(s.inside for s in staged), logged.inside, cents, newest, "", buckets)
 
 
 def as_read(frame: pd.DataFrame) -> pa.Table:
@@ -133,7 +134,7 @@ def matched(folder: Path, part: int, name: str) -> pa.Table:
 
 
 def visible(table: pa.Table) -> list[str]:
-    """The rows as a sheet shows them: NULL and empty text look alike."""
+    """The rows as a sheet shows them: NULL and empty text are equal."""
     return [str([v if v != "" else None for v in row.values()]) for row in table.to_pylist()]
 
 
@@ -145,26 +146,27 @@ def test_the_chunked_engine_gives_every_cell_of_the_answer_in_memory(
     configured = engine_data.settings(
         databases, tmp_path / "staging", workers=2, memory_limit="40 MB"
     )
-    asked = engine_data.request(configured, rule)
+    request = engine_data.request(configured, rule)
 
-    found = chunked.run(configured, asked, tmp_path / "resultado")
+    result = engine_data.run(configured, request, tmp_path / "resultado")
 
-    whole = pipeline.run(configured, asked)
-    assert found.books == whole.books
-    assert found.books.duplicates > 0
-    assert found.books.divergences > 0
-    assert found.books.without_log > 0
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    whole = pipeline.run(configured, request)
+    assert result.books == whole.books
+    assert result.books.duplicates > 0
+    assert result.books.divergences > 0
+    assert result.books.without_log > 0
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
     for name in (result_tables.CONSOLIDATED, result_tables.DIVERGENCES):
+        ours = engine_data.table_of(result, name)
+        theirs = engine_data.table_of(whole.reconciliation, name)
         clock = slice(3, 5) if name == result_tables.CONSOLIDATED else slice(1, 3)
-        for column in engine_data.table_of(found, name).column_names[clock]:
-            ours = engine_data.table_of(found, name)[column]
-            assert ours.equals(engine_data.table_of(whole.reconciliation, name)[column])
-    pd.testing.assert_frame_equal(found.days, whole.by_day, check_dtype=False)
+        for column in ours.column_names[clock]:
+            assert ours[column].equals(theirs[column])
+    pd.testing.assert_frame_equal(result.days, whole.by_day, check_dtype=False)
     pd.testing.assert_frame_equal(
-        found.codes, books.by_response_code(whole.reconciliation), check_dtype=False
+        result.codes, books.by_response_code(whole.reconciliation), check_dtype=False
     )
-    assert found.motivos == books.by_motivo(whole.reconciliation)
+    assert result.motivos == books.by_motivo(whole.reconciliation)
     assert list((tmp_path / "staging").iterdir()) == []
 
 
@@ -173,19 +175,19 @@ def test_records_that_arrive_while_it_reads_are_in_no_table(
 ) -> None:
     engine_data.fill(databases, 1_000)
     configured = engine_data.settings(databases, tmp_path / "staging")
-    asked = engine_data.request(configured, "card")
-    before = engine_data.digest(pipeline.run(configured, asked).reconciliation)
+    request = engine_data.request(configured, "card")
+    before = engine_data.digest(pipeline.run(configured, request).reconciliation)
 
     def arrive(stage: str, rows: int) -> None:
         if stage in ("transactions", "auth_logs"):
             engine_data.fill(databases, 200)
 
-    found = chunked.run(configured, asked, tmp_path / "resultado", progress=arrive)
+    result = engine_data.run(configured, request, tmp_path / "resultado", progress=arrive)
 
-    assert engine_data.digest(found) == before
+    assert engine_data.digest(result) == before
 
 
-def test_the_moment_is_held_where_the_server_ends_idle_transactions(
+def test_the_snapshot_survives_a_server_that_ends_idle_transactions(
     databases: Databases, tmp_path: Path
 ) -> None:
     engine_data.fill(databases, 500)
@@ -195,49 +197,60 @@ def test_the_moment_is_held_where_the_server_ends_idle_transactions(
         limit = "idle_in_transaction_session_timeout = '200ms'"
         databases.execute(side, f"ALTER DATABASE {name} SET {limit}")
 
-    def dawdle(stage: str, rows: int) -> None:
+    def pause(stage: str, rows: int) -> None:
         if stage == "auth_logs" and not rows:
             time.sleep(1)
 
-    asked = engine_data.request(configured, "card")
-    found = chunked.run(configured, asked, tmp_path / "resultado", progress=dawdle)
+    request = engine_data.request(configured, "card")
+    result = engine_data.run(configured, request, tmp_path / "resultado", progress=pause)
 
-    assert found.books.transactions > 0
+    assert result.books.transactions > 0
 
 
-def test_a_snapshot_that_is_gone_is_told_and_may_be_asked_for_again(
-    databases: Databases, tmp_path: Path
-) -> None:
+def test_a_lost_snapshot_is_a_transient_error(databases: Databases, tmp_path: Path) -> None:
     configured = engine_data.settings(databases, tmp_path / "staging")
     with snapshots.export(configured, None) as names:
-        gone = names["transactions"]
+        lost = names["transactions"]
 
     with (
-        pytest.raises(TransientError, match="o instante guardado da leitura se perdeu"),
-        sessions.session(configured, "transactions", snapshot=gone),
+        pytest.raises(TransientError, match=pattern(sessions.LOST_SNAPSHOT)),
+        sessions.session(configured, "transactions", snapshot=lost),
     ):
         pass
+
+
+def test_the_draft_of_a_killed_worker_is_not_read(tmp_path: Path) -> None:
+    logs = [Log("1", DAY, None)]
+    period = Period(DAY, DAY, DAY)
+    for name in ("transactions", "pairs", "moved", "auth_logs"):
+        draft = tmp_path / name / "_0-1"
+        draft.mkdir(parents=True)
+        (draft / "0.arrow").write_bytes(b"half a stream")
+
+    (matching,), _ = in_buckets(tmp_path, [], logs, period, Rule(), 1)
+
+    assert matching.books.logs == 1
 
 
 def test_a_single_day_is_read_in_shares_of_hours(databases: Databases, tmp_path: Path) -> None:
     engine_data.fill(databases, 2_000)
     configured = engine_data.settings(databases, tmp_path / "staging")
-    asked = defaults.request(configured, engine_data.END, start=DAY, end=DAY)
-    shares = slices("transactions", requests.window_of(asked), 4)
-    assert [share.until for share in shares] == [
+    request = defaults.request(configured, engine_data.END, start=DAY, end=DAY)
+    parts = shares("transactions", requests.window_of(request), 4)
+    assert [share.until for share in parts] == [
         (DAY, 6 * 3600 - 1),
         (DAY, 12 * 3600 - 1),
         (DAY, 18 * 3600 - 1),
         None,
     ]
 
-    found = chunked.run(configured, asked, tmp_path / "resultado")
+    result = engine_data.run(configured, request, tmp_path / "resultado")
 
-    whole = pipeline.run(configured, asked)
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    whole = pipeline.run(configured, request)
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
 
 
-def test_a_query_that_gives_undated_records_has_each_once(
+def test_undated_records_of_a_query_are_in_the_result_once(
     databases: Databases, tmp_path: Path
 ) -> None:
     engine_data.fill(databases, 500)
@@ -251,14 +264,14 @@ def test_a_query_that_gives_undated_records_has_each_once(
         " WHERE transaction_date BETWEEN :start AND :end OR transaction_date IS NULL"
     )
     configured = engine_data.settings(databases, tmp_path / "staging", transactions_query=query)
-    asked = engine_data.request(configured, "card")
+    request = engine_data.request(configured, "card")
 
-    found = chunked.run(configured, asked, tmp_path / "resultado")
+    result = engine_data.run(configured, request, tmp_path / "resultado")
 
-    whole = pipeline.run(configured, asked)
-    assert found.books == whole.books
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
-    assert found.pieces[result_tables.WITHOUT_LOG][-1].day is None
+    whole = pipeline.run(configured, request)
+    assert result.books == whole.books
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
+    assert result.pieces[result_tables.WITHOUT_LOG][-1].day is None
 
 
 def test_a_clear_result_has_the_raw_line_of_every_divergence(
@@ -266,13 +279,13 @@ def test_a_clear_result_has_the_raw_line_of_every_divergence(
 ) -> None:
     engine_data.fill(databases, 500)
     configured = engine_data.settings(databases, tmp_path / "staging")
-    asked = engine_data.request(configured, "card")
+    request = engine_data.request(configured, "card")
 
-    found = chunked.run(configured, asked, tmp_path / "resultado", clear=True)
+    result = engine_data.run(configured, request, tmp_path / "resultado", clear=True)
 
-    whole = pipeline.run(configured, asked, clear=True)
-    assert found.clear
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    whole = pipeline.run(configured, request, clear=True)
+    assert result.clear
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
 
 
 def test_a_period_without_records_has_tables_without_rows(
@@ -280,42 +293,42 @@ def test_a_period_without_records_has_tables_without_rows(
 ) -> None:
     configured = engine_data.settings(databases, tmp_path / "staging")
 
-    found = chunked.run(configured, engine_data.request(configured, "card"), tmp_path / "resultado")
+    result = engine_data.run(
+        configured, engine_data.request(configured, "card"), tmp_path / "resultado"
+    )
 
-    assert found.books.transactions == 0
+    assert result.books.transactions == 0
     whole = pipeline.run(configured, engine_data.request(configured, "card"))
     for name in result_tables.NAMES:
-        page = found.page(name, 0, 50)
+        page = result.page(name, 0, 50)
         assert len(page) == 0
-        assert page.column_names == list(result_tables.rows_of(whole.reconciliation, name).columns)
+        assert page.column_names == result_tables.rows_of(whole.reconciliation, name).column_names
 
 
-def test_books_that_do_not_hold_what_was_read_are_refused(
-    databases: Databases, tmp_path: Path
-) -> None:
+def test_books_that_lack_a_record_are_refused(databases: Databases, tmp_path: Path) -> None:
     configured = engine_data.settings(databases, tmp_path / "staging")
     outcome = pipeline.run(configured, engine_data.request(configured, "card"))
 
-    with pytest.raises(BalanceError, match="lido 1, conciliado 0"):
+    with pytest.raises(
+        BalanceError, match=UNBALANCED.format(side="transactions", there=1, counted=0)
+    ):
         require_all(Read(1, 0, 0, 0, "", 1), outcome.books)
 
 
-def test_what_does_not_fit_the_memory_limit_is_chunked(
-    databases: Databases, tmp_path: Path
-) -> None:
+def test_a_period_beyond_the_memory_limit_is_chunked(databases: Databases, tmp_path: Path) -> None:
     engine_data.fill(databases, 20_000)
     databases.execute("transactions", "ANALYZE")
     databases.execute("auth_logs", "ANALYZE")
     small = engine_data.settings(databases, tmp_path, memory_limit="1 MB")
     large = engine_data.settings(databases, tmp_path, memory_limit="4 GB")
-    told = engine_data.settings(databases, tmp_path, memory_limit="1 MB", kind="memory")
+    fixed = engine_data.settings(databases, tmp_path, memory_limit="1 MB", kind="memory")
     window = requests.window_of(engine_data.request(small, "card"))
 
     assert sizing.kind(small, window) == "chunked"
     assert sizing.kind(large, window) == "memory"
-    assert sizing.kind(told, window) == "memory"
-    assert sizing.buckets(large, 16_000_000) == 4
-    assert sizing.buckets(large, 10) == 1
+    assert sizing.kind(fixed, window) == "memory"
+    assert sizing.bucket_count(large, 16_000_000) == 4
+    assert sizing.bucket_count(large, 10) == 1
 
 
 @pytest.mark.parametrize("limit", ["4", 4, "4 TB", "0 GB", "-1 GB"])

@@ -1,4 +1,4 @@
-"""The command line by an engine: the same files, records and sentences as in memory."""
+"""Runs by an engine on the command line: the same files, records and output as in memory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib.cli import main
+from lib.cli import main, progress
+from lib.cli import run as scheduled
+from lib.database import error_translation
 from lib.delivery import history
-from lib.engines import chunked, result_workbooks
-from lib.engines import parquet_result as results
+from lib.domain import columns as c
+from lib.engines import chunked, parquet_result, result_workbooks
+from lib.engines.totals import UNBALANCED
+from lib.reports import publish
 from lib.reports.verification import AUDITORIA, verify
 from tests.support import engine_data
 from tests.support.command import PREVIOUS, Command, with_source
+from tests.support.sentences import says
 from tests.support.servers import MERCHANTS, Databases
 
+SHEETS = (c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED)
 PERIOD = ("--start", f"{engine_data.START}", "--end", f"{engine_data.END}")
 
 
@@ -32,11 +38,11 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def engine(command: Command, **keys: Any) -> dict[str, Any]:
-    """The keys of a configuration with an engine, and records of what it does."""
+    """Configuration keys of an engine, its history and its audit trail."""
     staging = command.folder.parent / "staging"
-    told = {"workers": 1, "memory_limit": "200 MB", "staging_dir": str(staging), **keys}
+    keys = {"workers": 1, "memory_limit": "200 MB", "staging_dir": str(staging)} | keys
     return {
-        "engine": told,
+        "engine": keys,
         "history": {"path": str(command.folder.parent / "history.sqlite")},
         "audit": {"path": str(command.folder.parent / "audit.jsonl")},
     }
@@ -53,19 +59,17 @@ def audited(command: Command) -> list[dict[str, Any]]:
 
 def test_a_run_by_an_engine_says_and_writes_what_one_in_memory_does(command: Command) -> None:
     by_memory = command.run(*PERIOD, **engine(command, kind="memory"))
-    expected = {name: pd.read_excel(command.target, sheet_name=name) for name in workbooks_of()}
+    expected = {name: pd.read_excel(command.target, sheet_name=name) for name in SHEETS}
 
     by_engine = command.run(*PERIOD, **engine(command, kind="chunked"))
 
     assert (by_engine.code, by_engine.out) == (main.DONE, by_memory.out)
-    assert by_engine.out.splitlines()[-1] == (
-        f"Planilha '{command.target.name}' gerada com sucesso."
-    )
-    for stage in ("Lendo transações", "Lendo logs", "Conciliando", "Gravando a planilha"):
+    assert by_engine.out.splitlines()[-1] == scheduled.WRITTEN.format(name=command.target.name)
+    for stage in progress.STAGES.values():
         assert stage in by_engine.err
     for name, frame in expected.items():
         pd.testing.assert_frame_equal(pd.read_excel(command.target, sheet_name=name), frame)
-    assert results.open_result(command.target.with_suffix("")).books.transactions > 0
+    assert parquet_result.open_result(command.target.with_suffix("")).books.transactions > 0
     assert list((command.folder.parent / "staging").iterdir()) == []
     assert {p.name for p in command.folder.iterdir()} == {
         *("aggregator.toml", command.target.name, command.target.stem)
@@ -77,27 +81,23 @@ def test_a_run_by_an_engine_says_and_writes_what_one_in_memory_does(command: Com
     done = [line for line in audited(command) if line["outcome"] == "done"]
     assert done[-1]["file"] == str(command.target)
     assert done[-1]["rows"] == done[0]["rows"]
-    assert done[-2]["file"] == str(command.target.with_suffix("") / results.MANIFEST)
+    assert done[-2]["file"] == str(command.target.with_suffix("") / parquet_result.MANIFEST)
     started = [line for line in audited(command) if line["outcome"] == "started"]
     anchor = verify(command.target).properties[AUDITORIA]
     assert anchor == f"{started[-1]['seq']}:{started[-1]['seal']}"
 
 
-def workbooks_of() -> tuple[str, str]:
-    return ("Divergentes", "Transacoes Consolidadas")
-
-
-def test_what_does_not_fit_the_memory_limit_is_run_by_the_engine(command: Command) -> None:
+def test_a_period_beyond_the_memory_limit_is_run_by_the_engine(command: Command) -> None:
     for side in ("transactions", "auth_logs"):
         command.databases.execute(side, "ANALYZE")
 
-    small = command.reported(*PERIOD, **engine(command, memory_limit="1 MB"))
+    sheets = command.reported(*PERIOD, **engine(command, memory_limit="1 MB"))
 
-    assert (command.target.with_suffix("") / results.MANIFEST).exists()
-    assert len(small.consolidated) == recorded(command)[0].books["consolidated"]
+    assert (command.target.with_suffix("") / parquet_result.MANIFEST).exists()
+    assert len(sheets.consolidated) == recorded(command)[0].books["consolidated"]
 
 
-def test_what_fits_leaves_no_result(command: Command) -> None:
+def test_a_run_in_memory_writes_no_result(command: Command) -> None:
     command.reported(*PERIOD, **engine(command))
 
     assert not command.target.with_suffix("").exists()
@@ -106,10 +106,10 @@ def test_what_fits_leaves_no_result(command: Command) -> None:
 def test_a_rehearsal_by_an_engine_writes_nothing(command: Command) -> None:
     by_memory = command.run(*PERIOD, "--dry-run", **engine(command, kind="memory"))
 
-    said = command.run(*PERIOD, "--dry-run", **engine(command, kind="chunked"))
+    run = command.run(*PERIOD, "--dry-run", **engine(command, kind="chunked"))
 
-    assert (said.code, said.out) == (main.DONE, by_memory.out)
-    assert said.out.splitlines()[-1] == "Ensaio concluído; nenhuma planilha foi gravada."
+    assert (run.code, run.out) == (main.DONE, by_memory.out)
+    assert run.out.splitlines()[-1] == scheduled.REHEARSED
     assert command.target.read_bytes() == PREVIOUS
     assert not command.target.with_suffix("").exists()
     assert recorded(command) == []
@@ -118,11 +118,11 @@ def test_a_rehearsal_by_an_engine_writes_nothing(command: Command) -> None:
 def test_a_clear_report_by_an_engine_has_the_raw_line(command: Command) -> None:
     keys = engine(command, kind="chunked") | {"privacy": {"report": "clear"}}
 
-    found = command.reported(*PERIOD, **keys)
+    sheets = command.reported(*PERIOD, **keys)
 
-    assert len(found.divergences[0]) == 7
-    assert found.divergences[0][6].endswith(engine_data.MERCHANT)
-    assert results.open_result(command.target.with_suffix("")).clear
+    assert len(sheets.divergences[0]) == 7
+    assert sheets.divergences[0][6].endswith(engine_data.MERCHANT)
+    assert parquet_result.open_result(command.target.with_suffix("")).clear
     assert recorded(command)[0].clear
 
 
@@ -132,19 +132,19 @@ def test_books_that_do_not_balance_leave_everything_as_it_was(
     keys = engine(command, kind="chunked")
     command.reported(*PERIOD, **keys)
     command.target.write_bytes(PREVIOUS)
-    before = results.open_result(command.target.with_suffix(""))
+    before = parquet_result.open_result(command.target.with_suffix(""))
     staged = chunked._staged
 
-    def lose_one(*words: Any) -> Any:
-        read = staged(*words)
+    def count_one_more(*arguments: Any) -> Any:
+        read = staged(*arguments)
         return type(read)(**vars(read) | {"auth_logs": read.auth_logs + 1})
 
-    monkeypatch.setattr(chunked, "_staged", lose_one)
+    monkeypatch.setattr(chunked, "_staged", count_one_more)
 
     sentence = command.refused(*PERIOD, **keys)
 
-    assert sentence.startswith("auth_logs: a conta não fecha: lido ")
-    assert results.open_result(command.target.with_suffix("")).version == before.version
+    assert says(sentence, UNBALANCED)
+    assert parquet_result.open_result(command.target.with_suffix("")).version == before.version
     assert recorded(command)[0].outcome == history.FAILED
 
 
@@ -154,31 +154,31 @@ def test_a_workbook_that_cannot_be_written_keeps_the_older_result(
     keys = engine(command, kind="chunked")
     command.reported(*PERIOD, **keys)
     command.target.write_bytes(PREVIOUS)
-    before = results.open_result(command.target.with_suffix(""))
+    before = parquet_result.open_result(command.target.with_suffix(""))
 
-    def refuse(*words: Any) -> Any:
+    def refuse(*arguments: Any) -> Any:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(result_workbooks, "write", refuse)
 
-    assert "espaço em disco" in command.refused(*PERIOD, **keys)
+    assert says(command.refused(*PERIOD, **keys), publish.NO_SPACE)
     names = {entry.name for entry in before.folder.iterdir()}
-    assert names == {results.MANIFEST, before.version}
+    assert names == {parquet_result.MANIFEST, before.version}
 
 
 def test_a_workbook_a_day_takes_the_place_of_the_one_before(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = partial(result_workbooks.wanted, rows_per_sheet=1_000)
-    monkeypatch.setattr(result_workbooks, "wanted", few)
+    small_sheets = partial(result_workbooks.planned, rows_per_sheet=1_000)
+    monkeypatch.setattr(result_workbooks, "planned", small_sheets)
     keys = engine(command, kind="chunked")
 
-    said = command.run(*PERIOD, **keys)
+    run = command.run(*PERIOD, **keys)
     again = command.run(*PERIOD, keep=1, **keys)
 
     days = [engine_data.START + timedelta(days=number) for number in range(7)]
     names = [f"{command.target.stem}_{day}.xlsx" for day in days]
-    assert said.out.splitlines()[-7:] == [f"Planilha '{n}' gerada com sucesso." for n in names]
+    assert run.out.splitlines()[-7:] == [scheduled.WRITTEN.format(name=name) for name in names]
     assert again.code == main.DONE, again.err
     assert not command.target.exists()
     reports = list(command.folder.glob("*.xlsx"))
@@ -194,28 +194,28 @@ def test_several_merchants_do_not_share_one_result_folder(command: Command) -> N
     keys["output_path"] = str(command.folder / "r_{merchant}.xlsx")
     output = ("--output", keys["output_path"])
 
-    said = command.run(*PERIOD, *output, "--all-merchants", **keys)
+    run = command.run(*PERIOD, *output, "--all-merchants", **keys)
 
-    assert said.code == main.FAILED
-    assert "result_dir de [aggregator.engine] precisa de {merchant}" in said.err
+    assert run.code == main.FAILED
+    assert run.sentence == scheduled.NO_MERCHANT_IN_RESULT_DIR.format()
 
 
 def test_each_merchant_has_its_own_result(command: Command) -> None:
     keys = engine(command, kind="chunked", result_dir=str(command.folder / "{merchant}"))
     output = ("--output", str(command.folder / "r_{merchant}.xlsx"))
 
-    said = command.run(*PERIOD, *output, "--all-merchants", **keys)
+    run = command.run(*PERIOD, *output, "--all-merchants", **keys)
 
-    assert said.code == main.DONE, said.err
-    opened = [results.open_result(command.folder / cnpj) for cnpj in MERCHANTS]
-    assert [found.merchant for found in opened] == list(MERCHANTS)
+    assert run.code == main.DONE, run.err
+    opened = [parquet_result.open_result(command.folder / cnpj) for cnpj in MERCHANTS]
+    assert [result.merchant for result in opened] == list(MERCHANTS)
 
 
-def test_a_server_that_is_not_there_is_told_as_ever(
+def test_an_unreachable_server_is_named_in_one_sentence(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lib.database.retry.FIRST_WAIT_SECONDS", 0.01)
-    told = with_source(command.databases.values, "auth_logs", host="127.0.0.1", port=1)
-    keys = engine(command) | told
+    source = with_source(command.databases.values, "auth_logs", host="127.0.0.1", port=1)
+    keys = engine(command) | source
 
-    assert "auth_logs: não foi possível conectar a 127.0.0.1" in command.refused(*PERIOD, **keys)
+    assert says(command.refused(*PERIOD, **keys), error_translation.NOT_CONNECTED)

@@ -1,4 +1,4 @@
-"""Killed workers and drivers: the answer is the same, and nothing is left behind."""
+"""Killed workers and drivers: the result is the same, and no files stay behind."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lib import pipeline
 from lib.cli import main
 from lib.config.settings import ROOT
 from lib.domain.errors import ReportError
-from lib.engines import chunked, process_pool
-from lib.engines import parquet_result as results
+from lib.engines import chunked, parquet_result, process_pool, runner, staging
 from lib.engines.process_pool import WorkerError
 from tests.support import engine_data
 from tests.support.command import PREVIOUS, Command
-from tests.support.engine_driver import Driver, left_behind
+from tests.support.engine_driver import Driver, leftovers
+from tests.support.sentences import pattern
 
 if TYPE_CHECKING:
     from lib.engines.job import Job
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.fault
 
 
 class Killer:
-    """Kills one worker each time a stage begins."""
+    """Kills one worker at the start of each stage."""
 
     def __init__(self) -> None:
         self.killed: list[str] = []
@@ -62,15 +62,15 @@ def test_a_worker_killed_in_each_phase_changes_nothing(
     settings = engine_data.settings(
         databases, tmp_path / "staging", workers=2, memory_limit="40 MB"
     )
-    asked = engine_data.request(settings, "card")
+    request = engine_data.request(settings, "card")
     killer = Killer()
 
-    found = chunked.run(settings, asked, tmp_path / "resultado", progress=killer)
+    result = engine_data.run(settings, request, tmp_path / "resultado", progress=killer)
 
     assert killer.killed == ["transactions", "auth_logs", "matching", "writing"]
-    whole = pipeline.run(settings, asked)
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
-    assert left_behind(tmp_path, found) == []
+    whole = pipeline.run(settings, request)
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
+    assert leftovers(tmp_path, result) == []
 
 
 def test_workers_that_keep_dying_end_the_run_in_one_sentence(
@@ -80,8 +80,8 @@ def test_workers_that_keep_dying_end_the_run_in_one_sentence(
     engine_data.fill(databases, 2_000)
     settings = engine_data.settings(databases, tmp_path / "staging")
 
-    with pytest.raises(WorkerError, match="morreram 1 vezes.*memory_limit"):
-        chunked.run(
+    with pytest.raises(WorkerError, match=process_pool.DIED.format(deaths=1).replace("[", r"\[")):
+        engine_data.run(
             settings,
             engine_data.request(settings, "card"),
             tmp_path / "resultado",
@@ -90,16 +90,16 @@ def test_workers_that_keep_dying_end_the_run_in_one_sentence(
 
     assert list((tmp_path / "staging").iterdir()) == []
     with pytest.raises(ReportError):
-        results.open_result(tmp_path / "resultado")
+        parquet_result.open_result(tmp_path / "resultado")
 
 
 @pytest.fixture
 def driver(databases: Databases, tmp_path: Path) -> Iterator[Driver]:
-    """A run in a process of its own, on 5,000 records."""
+    """A run in a process of its own, on 5,000 records a side."""
     engine_data.fill(databases, 5_000)
-    found = Driver(databases, tmp_path, "chunked")
-    yield found
-    found.kill()
+    driver = Driver(databases, tmp_path, "chunked")
+    yield driver
+    driver.kill()
 
 
 def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(
@@ -117,7 +117,7 @@ def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(
 
     assert driver.digest() == engine_data.digest(whole)
     assert first == "matching\n"
-    assert left_behind(tmp_path, results.open_result(driver.target)) == []
+    assert leftovers(tmp_path, parquet_result.open_result(driver.target)) == []
 
 
 @pytest.mark.parametrize("stage", ["transactions", "auth_logs", "writing"])
@@ -128,13 +128,13 @@ def test_a_run_killed_elsewhere_is_swept_and_done_anew(
     driver.start()
     driver.until(stage)
     driver.kill()
-    assert not (driver.target / results.MANIFEST).exists()
+    assert not (driver.target / parquet_result.MANIFEST).exists()
 
     driver.start()
 
     whole = pipeline.run(settings, engine_data.request(settings, "card")).reconciliation
     assert driver.digest() == engine_data.digest(whole)
-    assert left_behind(tmp_path, results.open_result(driver.target)) == []
+    assert leftovers(tmp_path, parquet_result.open_result(driver.target)) == []
 
 
 def test_what_another_request_staged_is_swept_and_never_used(
@@ -146,12 +146,12 @@ def test_what_another_request_staged_is_swept_and_never_used(
     (staged,) = (tmp_path / "staging").iterdir()
     assert staged.stat().st_mode & 0o777 == 0o700
     settings = engine_data.settings(databases, tmp_path / "staging")
-    asked = engine_data.request(settings, "card_time")
+    request = engine_data.request(settings, "card_time")
 
-    found = chunked.run(settings, asked, tmp_path / "outro")
+    result = engine_data.run(settings, request, tmp_path / "outro")
 
-    whole = pipeline.run(settings, asked)
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    whole = pipeline.run(settings, request)
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
     assert list((tmp_path / "staging").iterdir()) == []
 
 
@@ -162,7 +162,7 @@ def test_the_folder_of_a_living_run_is_left_alone(
     driver.until("auth_logs")
     settings = engine_data.settings(databases, tmp_path / "staging")
 
-    chunked.run(settings, engine_data.request(settings, "card"), tmp_path / "outro")
+    engine_data.run(settings, engine_data.request(settings, "card"), tmp_path / "outro")
 
     assert len(list((tmp_path / "staging").iterdir())) == 1
     driver.until("done")
@@ -178,14 +178,14 @@ def test_a_full_disk_under_the_staged_records_is_one_sentence(
 
     monkeypatch.setattr(chunked, "_staged", fill_up)
 
-    with pytest.raises(ReportError, match="staging.* confira o espaço livre"):
-        chunked.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+    with pytest.raises(ReportError, match=pattern(staging.UNUSABLE)):
+        engine_data.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
 
     assert list((tmp_path / "staging").iterdir()) == []
 
 
 class Twice:
-    """Workers whose process dies just after each task is done, so that it is done again."""
+    """Repeats each task in this process, as after a worker that dies just after a task."""
 
     def each(
         self, job: Job, work: Callable[[Job, Any], Any], tasks: Iterable[Any]
@@ -204,15 +204,15 @@ def test_every_task_can_be_done_again(
     settings = engine_data.settings(
         databases, tmp_path / "staging", workers=2, memory_limit="40 MB"
     )
-    asked = engine_data.request(settings, rule)
+    request = engine_data.request(settings, rule)
 
-    found = chunked.run(settings, asked, tmp_path / "resultado")
+    result = engine_data.run(settings, request, tmp_path / "resultado")
 
-    whole = pipeline.run(settings, asked)
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    whole = pipeline.run(settings, request)
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
 
 
-# As where there is no memory for the stack of the pool's own thread.
+# As without memory for the stack of the pool's own thread.
 _NO_THREAD = """
 import concurrent.futures.process as pools
 from lib.engines import process_pool
@@ -258,9 +258,9 @@ def test_workers_without_enough_memory_are_one_sentence(
     command = Command(databases, tmp_path, capsys)
     engine = {"kind": "chunked", "workers": 1, "staging_dir": str(tmp_path / "staging")}
 
-    said = command.run(*words, engine=engine)
+    run = command.run(*words, engine=engine)
 
-    assert said.code == main.FAILED
-    assert said.sentence.startswith("A memória deste computador não basta para os processos")
+    assert run.code == main.FAILED
+    assert run.sentence == runner.NO_MEMORY
     assert command.target.read_bytes() == PREVIOUS
     assert list((tmp_path / "staging").iterdir()) == []

@@ -1,9 +1,10 @@
-"""The Spark engine gives what one process in memory gives; skipped where Spark cannot run."""
+"""The Spark engine gives the same cells as a reconciliation in memory; skipped without Spark."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,21 +18,25 @@ import psutil
 import pytest
 
 from lib import pipeline
-from lib.cli import main
+from lib.cli import main, progress
+from lib.cli import run as scheduled
+from lib.config import loader
 from lib.config.settings import ROOT
-from lib.database import copy_reader
+from lib.database import copy_reader, error_translation
 from lib.demo import servers
 from lib.domain.errors import ConfigError, ContractError, ExtractionError
-from lib.engines import parquet_result as results
-from lib.engines import spark, spark_session
+from lib.engines import parquet_result, spark, spark_session, spark_tasks
 from lib.engines.spark_tasks import KEY_VARIABLE
 from tests.support import cluster as clusters
 from tests.support import engine_data
 from tests.support.cluster import Cluster
 from tests.support.command import soon
-from tests.support.engine_driver import Driver, left_behind
+from tests.support.engine_driver import Driver, leftovers
+from tests.support.sentences import pattern
 
 if TYPE_CHECKING:
+    from lib.config.settings import Settings
+    from lib.domain.requests import Progress
     from tests.support.servers import Databases
 
 pytestmark = [
@@ -51,10 +56,10 @@ TABLES = {"transactions": "transactions", "auth_logs": "authentication.transacti
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the configuration lies that workers load by themselves, each test's in its turn.
+def config_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of the configuration that workers load, which each test writes anew.
 
-    Beside it that of Spark, whose machines know each other by a secret.
+    Beside it is the configuration of Spark, with the secret that its machines share.
     """
     folder = tmp_path_factory.mktemp("spark")
     (folder / "spark-defaults.conf").write_text(DEFAULTS)
@@ -62,29 +67,40 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def config_file(place: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Path:
-    engine_data.write_config(databases, place)
-    for name, value in environment(place).items():
+def config_file(config_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Path:
+    engine_data.write_config(databases, config_path)
+    for name, value in environment(config_path).items():
         monkeypatch.setenv(name, value)
-    return place
+    return config_path
 
 
 @pytest.fixture(scope="module")
-def cluster(place: Path) -> Iterator[Cluster]:
-    with clusters.running(place.parent / "cluster", environment(place)) as found:
-        yield found
+def cluster(config_path: Path) -> Iterator[Cluster]:
+    with clusters.running(config_path.parent / "cluster", environment(config_path)) as running:
+        yield running
 
 
-def environment(place: Path) -> dict[str, str]:
-    """What the driver and every machine of a cluster have in theirs."""
+def environment(config_path: Path) -> dict[str, str]:
+    """The environment of the driver and of every machine of a cluster."""
     return {
-        "AGGREGATOR_CONFIG": str(place),
-        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # starts in half the time
-        "SPARK_CONF_DIR": str(place.parent),
+        "AGGREGATOR_CONFIG": str(config_path),
+        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # halves the start
+        "SPARK_CONF_DIR": str(config_path.parent),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         KEY_VARIABLE: copy_reader.KEY.hex(),
     }
+
+
+def run(
+    settings: Settings,
+    folder: Path,
+    rule: str = "card",
+    progress: Progress = lambda stage, rows: None,
+) -> parquet_result.Result:
+    """Publish a result of the whole period by Spark."""
+    request = engine_data.request(settings, rule)
+    return engine_data.run(settings, request, folder / "resultado", "spark", progress=progress)
 
 
 @pytest.mark.parametrize("rule", ["card", "card_time"])
@@ -95,15 +111,15 @@ def test_spark_gives_every_cell_of_the_answer_in_memory(
     settings = engine_data.settings(
         databases, tmp_path / "staging", workers=WORKERS, memory_limit="200 MB", master="local[4]"
     )
-    asked = engine_data.request(settings, rule)
+    request = engine_data.request(settings, rule)
 
-    with connections(databases) as most:
-        found = spark.run(settings, asked, tmp_path / "resultado")
+    with connections(databases) as counts:
+        result = run(settings, tmp_path, rule)
 
-    whole = pipeline.run(settings, asked)
-    assert found.books == whole.books
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
-    assert 1 < max(most) <= WORKERS + 1, "readers, and who holds the snapshot"
+    whole = pipeline.run(settings, request)
+    assert result.books == whole.books
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
+    assert 1 < max(counts) <= WORKERS + 1, "readers, and the session that holds the snapshot"
     assert list((tmp_path / "staging").iterdir()) == []
 
 
@@ -115,7 +131,7 @@ def test_executors_killed_in_each_phase_change_nothing(
     settings = engine_data.settings(
         databases, tmp_path / "staging", workers=WORKERS, master=cluster.address
     )
-    asked = engine_data.request(settings, rule)
+    request = engine_data.request(settings, rule)
     killed: list[str] = []
 
     def kill(stage: str, rows: int) -> None:
@@ -124,12 +140,12 @@ def test_executors_killed_in_each_phase_change_nothing(
             executors[0].kill()
             killed.append(stage)
 
-    found = spark.run(settings, asked, tmp_path / "resultado", progress=kill)
+    result = run(settings, tmp_path, rule, progress=kill)
 
     assert killed == ["transactions", "auth_logs", "matching", "writing"]
-    whole = pipeline.run(settings, asked)
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
-    assert left_behind(tmp_path / "resultado", found) == []
+    whole = pipeline.run(settings, request)
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
+    assert leftovers(tmp_path / "resultado", result) == []
     cluster.wait_until_idle()
 
 
@@ -145,17 +161,17 @@ def test_a_killed_driver_leaves_nothing_that_the_next_run_does_not_sweep(
         driver.start()
         driver.until(stage)
         driver.kill()
-        assert not (driver.target / results.MANIFEST).exists()
+        assert not (driver.target / parquet_result.MANIFEST).exists()
         cluster.wait_until_idle()
     driver.start()
 
     assert driver.digest() == engine_data.digest(whole)
-    assert left_behind(driver.target, results.open_result(driver.target)) == []
+    assert leftovers(driver.target, parquet_result.open_result(driver.target)) == []
     assert list((tmp_path / "staging").iterdir()) == []
     cluster.wait_until_idle()
 
 
-def test_neither_the_key_nor_a_password_is_in_what_spark_is_told_or_writes_down(
+def test_spark_is_given_and_writes_neither_the_key_nor_a_password(
     databases: Databases,
     tmp_path: Path,
     config_file: Path,
@@ -168,8 +184,8 @@ def test_neither_the_key_nor_a_password_is_in_what_spark_is_told_or_writes_down(
     engine_data.write_config(databases, config_file)
     for name in ("conf", "events"):
         (tmp_path / name).mkdir()
-    kept = f"spark.eventLog.enabled true\nspark.eventLog.dir {tmp_path / 'events'}\n"
-    (tmp_path / "conf" / "spark-defaults.conf").write_text(DEFAULTS + kept)
+    event_log = f"spark.eventLog.enabled true\nspark.eventLog.dir {tmp_path / 'events'}\n"
+    (tmp_path / "conf" / "spark-defaults.conf").write_text(DEFAULTS + event_log)
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path / "conf"))
     settings = engine_data.settings(databases, tmp_path / "staging", master=cluster.address)
     commands: set[str] = set()
@@ -177,21 +193,19 @@ def test_neither_the_key_nor_a_password_is_in_what_spark_is_told_or_writes_down(
     def look(stage: str, rows: int) -> None:
         commands.update(" ".join(process.cmdline()) for process in cluster.executors())
 
-    spark.run(
-        settings, engine_data.request(settings, "card"), tmp_path / "resultado", progress=look
-    )
+    run(settings, tmp_path, progress=look)
 
     folders = (tmp_path / "events", cluster.folder)
     written = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    said = "\n".join([*commands, *(path.read_bytes().decode("latin-1") for path in written)])
+    text = "\n".join([*commands, *(path.read_bytes().decode("latin-1") for path in written)])
     assert commands
-    assert "SparkListenerApplicationEnd" in said
-    assert copy_reader.KEY.hex() not in said
-    assert "nunca-mostrada" not in said
-    assert SECRET not in said
+    assert "SparkListenerApplicationEnd" in text
+    assert copy_reader.KEY.hex() not in text
+    assert "nunca-mostrada" not in text
+    assert SECRET not in text
 
 
-def test_what_a_worker_cannot_read_is_told_as_ever(
+def test_an_unreadable_value_is_the_same_error_as_in_memory(
     databases: Databases, tmp_path: Path, config_file: Path, cluster: Cluster
 ) -> None:
     engine_data.fill(databases, 500)
@@ -207,8 +221,9 @@ def test_what_a_worker_cannot_read_is_told_as_ever(
     engine_data.write_config(databases, config_file)
     settings = engine_data.settings(databases, tmp_path / "staging", master=cluster.address)
 
-    with pytest.raises(ContractError, match="transactions: um valor não tem o tipo do contrato"):
-        spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+    template = error_translation.CONTRACT_STATES["22"].replace("{side}", "transactions")
+    with pytest.raises(ContractError, match=pattern(template)):
+        run(settings, tmp_path)
 
     cluster.wait_until_idle()
 
@@ -219,8 +234,8 @@ def test_a_machine_with_another_key_is_refused(
     monkeypatch.setenv(KEY_VARIABLE, "ab" * 32)
     settings = engine_data.settings(databases, tmp_path / "staging", master=cluster.address)
 
-    with pytest.raises(ConfigError, match=f"não tem em {KEY_VARIABLE} a mesma chave"):
-        spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+    with pytest.raises(ConfigError, match=spark_tasks.OTHER_KEY.format(name=KEY_VARIABLE)):
+        run(settings, tmp_path)
 
 
 @pytest.mark.parametrize("sides", [(), ("transactions",), ("auth_logs",)])
@@ -232,13 +247,13 @@ def test_a_side_without_records_is_a_result_too(
         if side not in sides:
             databases.execute(side, f"TRUNCATE {table}")
     settings = engine_data.settings(databases, tmp_path / "staging", master="local[1]")
-    asked = engine_data.request(settings, "card_time")
+    request = engine_data.request(settings, "card_time")
 
-    found = spark.run(settings, asked, tmp_path / "resultado")
+    result = run(settings, tmp_path, "card_time")
 
-    whole = pipeline.run(settings, asked)
-    assert found.books == whole.books
-    assert engine_data.digest(found) == engine_data.digest(whole.reconciliation)
+    whole = pipeline.run(settings, request)
+    assert result.books == whole.books
+    assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
 
 
 def test_machines_with_another_configuration_are_refused(
@@ -248,8 +263,10 @@ def test_machines_with_another_configuration_are_refused(
     settings = engine_data.settings(databases, tmp_path / "staging", master="local[1]")
     config_file.write_text("[aggregator]\nvirtual_prefix_length = 0\n" + config_file.read_text())
 
-    with pytest.raises(ConfigError, match="em AGGREGATOR_CONFIG outra configuração"):
-        spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+    with pytest.raises(
+        ConfigError, match=spark_tasks.OTHER_SETTINGS.format(name=loader.FILE_VARIABLE)
+    ):
+        run(settings, tmp_path)
 
 
 def test_the_command_line_gives_its_configuration_to_the_workers(
@@ -261,7 +278,7 @@ def test_the_command_line_gives_its_configuration_to_the_workers(
     out, err = process.communicate(timeout=280)
 
     assert process.returncode == main.DONE, err
-    assert out.endswith("Planilha 'r.xlsx' gerada com sucesso.\n")
+    assert out.splitlines()[-1] == scheduled.WRITTEN.format(name="r.xlsx")
     assert "WARN" not in err
 
 
@@ -275,7 +292,7 @@ def test_an_interruption_is_one_sentence_and_leaves_no_process(
     assert soon(lambda: any("java" in child.name() for child in itself.children(recursive=True)))
     if moment == "reading":
         assert process.stderr is not None
-        while "Lendo" not in process.stderr.readline():
+        while progress.STAGES["transactions"] not in process.stderr.readline():
             pass
     family = itself.children(recursive=True)
 
@@ -283,8 +300,9 @@ def test_an_interruption_is_one_sentence_and_leaves_no_process(
     _, err = process.communicate(timeout=60)
 
     assert process.returncode == main.INTERRUPTED
-    assert [line for line in err.splitlines() if not line.startswith(("Lendo", "Atenção"))] == [
-        "Interrompido; a planilha anterior continua intacta."
+    stages = (*progress.STAGES.values(), "Atenção")
+    assert [line for line in err.splitlines() if not line.startswith(stages)] == [
+        main.INTERRUPTED_SENTENCE
     ]
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
@@ -298,12 +316,12 @@ def commanded(config_file: Path, folder: Path) -> subprocess.Popen[str]:
         "[aggregator.engine]",
         *(f"{key} = {json.dumps(value)}" for key, value in engine.items()),
     ]
-    place = folder / "outra.toml"
-    place.write_text("\n".join([config_file.read_text(), *lines]))
+    copy = folder / "outra.toml"
+    copy.write_text("\n".join([config_file.read_text(), *lines]))
     environment = {k: v for k, v in os.environ.items() if k != "AGGREGATOR_CONFIG"}
     period = ["--start", engine_data.START.isoformat(), "--end", engine_data.END.isoformat()]
     return subprocess.Popen(
-        [sys.executable, "aggregator.py", "--config", str(place), *period]
+        [sys.executable, "aggregator.py", "--config", str(copy), *period]
         + ["--output", str(folder / "r.xlsx")],
         cwd=ROOT,
         env=environment,
@@ -319,8 +337,8 @@ def test_a_cluster_without_machines_is_one_sentence(
     monkeypatch.setattr(spark_session, "_WORKERS_SECONDS", 1.0)
     with clusters.running(tmp_path / "cluster", environment(config_file), workers=0) as lonely:
         settings = engine_data.settings(databases, tmp_path / "staging", master=lonely.address)
-        with pytest.raises(ConfigError, match="não deu nenhum processo de trabalho em 1 segundos"):
-            spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+        with pytest.raises(ConfigError, match=pattern(spark_session.NO_WORKERS)):
+            run(settings, tmp_path)
 
 
 def test_a_cluster_without_the_key_is_refused_before_anything_is_read(
@@ -329,17 +347,17 @@ def test_a_cluster_without_the_key_is_refused_before_anything_is_read(
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     settings = engine_data.settings(databases, tmp_path, master="spark://127.0.0.1:1")
 
-    with pytest.raises(ConfigError, match=KEY_VARIABLE):
-        spark.run(settings, engine_data.request(settings, "card"), tmp_path / "resultado")
+    with pytest.raises(ConfigError, match=pattern(spark.NO_KEY)):
+        run(settings, tmp_path)
 
 
-def test_a_machine_without_java_is_told_what_spark_needs(
+def test_a_machine_without_java_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
 
     with (
-        pytest.raises(ConfigError, match=r"precisa de pyspark e de Java 17"),
+        pytest.raises(ConfigError, match=pattern(spark_session.NOT_INSTALLED)),
         spark_session.opened("local[1]", tmp_path),
     ):
         pass
@@ -350,12 +368,10 @@ def test_a_master_that_does_not_answer_is_one_sentence(tmp_path: Path, address: 
     master = f"spark://{address.format(port=clusters.free_port())}"
 
     with (
-        pytest.raises(ConfigError, match="não atendeu; confira master") as refused,
+        pytest.raises(ConfigError, match=re.escape(spark_session.NO_MASTER.format(master=master))),
         spark_session.opened(master, tmp_path),
     ):
         pass
-
-    assert str(refused.value).startswith(f"O Spark em {master} ")
 
 
 def test_a_java_machine_that_dies_is_one_sentence(
@@ -368,10 +384,8 @@ def test_a_java_machine_that_dies_is_one_sentence(
     def kill(stage: str, rows: int) -> None:
         SparkContext._gateway.proc.kill()
 
-    with pytest.raises(ExtractionError, match="não concluiu o trabalho e nada foi publicado"):
-        spark.run(
-            settings, engine_data.request(settings, "card"), tmp_path / "resultado", progress=kill
-        )
+    with pytest.raises(ExtractionError, match=pattern(spark_session.LOST)):
+        run(settings, tmp_path, progress=kill)
 
     assert capfd.readouterr() == ("", "")
     assert list((tmp_path / "staging").iterdir()) == []
@@ -379,11 +393,11 @@ def test_a_java_machine_that_dies_is_one_sentence(
 
 @contextmanager
 def connections(databases: Databases) -> Iterator[list[int]]:
-    """How many sessions the transactions' database had, looked at again and again."""
+    """The numbers of sessions on the transactions' database, sampled during the block."""
     over = threading.Event()
-    most: list[int] = []
+    counts: list[int] = []
 
-    def look() -> None:
+    def sample() -> None:
         source = databases.values["transactions"]
         with closing(servers.connect(source)) as connection, connection.cursor() as cursor:
             connection.autocommit = True
@@ -392,12 +406,12 @@ def connections(databases: Databases) -> Iterator[list[int]]:
                     "SELECT count(*) FROM pg_stat_activity WHERE datname = %s",
                     (source["database"],),
                 )
-                most.append(cursor.fetchone()[0])
+                counts.append(cursor.fetchone()[0])
 
-    watching = threading.Thread(target=look)
-    watching.start()
+    sampler = threading.Thread(target=sample)
+    sampler.start()
     try:
-        yield most
+        yield counts
     finally:
         over.set()
-        watching.join()
+        sampler.join()

@@ -1,5 +1,4 @@
-"""A run under a limit of address space: it fits its budget, or says in one sentence that it does
-not."""
+"""A run under a limit of address space fits its budget or fails with one sentence."""
 
 from __future__ import annotations
 
@@ -13,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lib import pipeline
 from lib.config.settings import ROOT
 from lib.database.socket_timeout import Watchdog
-from lib.engines import process_pool
+from lib.engines import process_pool, runner
 from tests.support.command import configured, sheets
 from tests.support.servers import Databases
 
@@ -25,21 +25,13 @@ resource = pytest.importorskip("resource", reason="this system has no limits of 
 
 ROWS = 100_000
 BUDGET_MB = 1_800
-SENTENCE = (
-    "A memória deste computador não basta para o período pedido: reduza o período, ou use "
-    'kind = "chunked" em [aggregator.engine].'
-)
-BY_WORKERS = (
-    "A memória deste computador não basta para os processos de trabalho: diminua workers em "
-    "[aggregator.engine], ou dê mais memória à execução."
-)
 _CARD = "'400000' || lpad((n % 20000)::text, 10, '0')"
 _AT = "date '2026-06-01' + n % 5, time '10:00' + (n % 3600) * interval '1 second'"
 
 
 @pytest.fixture
 def configuration(databases: Databases, tmp_path: Path) -> Path:
-    """A hundred thousand records a side."""
+    """A configuration for one hundred thousand records a side."""
     numbers = f"FROM generate_series(1, {ROWS}) AS n"
     databases.execute(
         "transactions",
@@ -55,14 +47,14 @@ def configuration(databases: Databases, tmp_path: Path) -> Path:
 
 
 def limited(configuration: Path, target: Path, megabytes: int) -> subprocess.CompletedProcess[str]:
-    """The command line in so much address space."""
+    """Run the command line within this much address space."""
     command = f'ulimit -v {megabytes * 1024}; exec "$@"'
-    words = ["--start", "2026-06-01", "--end", "2026-06-05", "--output", str(target)]
+    options = ["--start", "2026-06-01", "--end", "2026-06-05", "--output", str(target)]
     return subprocess.run(
         ["sh", "-c", command, "sh", sys.executable, "aggregator.py", "--config"]
-        + [str(configuration), *words],
+        + [str(configuration), *options],
         cwd=ROOT,
-        # Otherwise every processor of the machine takes its share of the address space.
+        # Otherwise each processor of the machine takes a share of the address space.
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -78,42 +70,42 @@ def test_a_hundred_thousand_records_fit_their_budget(configuration: Path, tmp_pa
 
 
 @pytest.mark.parametrize("megabytes", [600, 800, 1_000])
-def test_what_does_not_fit_is_one_sentence_and_no_crash(
+def test_a_run_that_does_not_fit_ends_with_one_sentence(
     configuration: Path, tmp_path: Path, megabytes: int
 ) -> None:
     target = tmp_path / "report.xlsx"
     target.write_bytes(b"the previous report")
     run = limited(configuration, target, megabytes)
     assert (run.returncode, run.stdout) == (2, ""), run.stderr
-    assert run.stderr.splitlines()[-1] == SENTENCE
+    assert run.stderr.splitlines()[-1] == pipeline.NO_MEMORY
     assert "Traceback" not in run.stderr
     assert target.read_bytes() == b"the previous report"
 
 
 @pytest.fixture
 def chunked(configuration: Path, databases: Databases, tmp_path: Path) -> Path:
-    """The same records, for the engine of worker processes."""
+    """The same records with the chunked engine."""
     staging = str(tmp_path / "staging")
     engine = {"kind": "chunked", "workers": 2, "staging_dir": staging}
     return configured(tmp_path, databases.values, engine=engine)
 
 
 @pytest.mark.parametrize("megabytes", [600, 720])
-def test_workers_that_do_not_fit_are_one_sentence_and_no_traceback(
+def test_workers_that_do_not_fit_end_the_run_with_one_sentence(
     chunked: Path, tmp_path: Path, megabytes: int
 ) -> None:
     target = tmp_path / "report.xlsx"
     target.write_bytes(b"the previous report")
     run = limited(chunked, target, megabytes)
     assert (run.returncode, run.stdout) == (2, ""), run.stderr
-    # Above it are the warning about the merchant's number and the stages there were.
-    assert run.stderr.splitlines()[-1] == BY_WORKERS
+    # The lines before are a warning about the merchant's CNPJ and the stages.
+    assert run.stderr.splitlines()[-1] == runner.NO_MEMORY
     assert "Traceback" not in run.stderr
     assert "panicked" not in run.stderr
     assert target.read_bytes() == b"the previous report"
 
 
-def test_workers_fit_where_their_allocator_would_take_most_of_it_at_once(
+def test_workers_fit_although_their_allocator_reserves_memory_at_once(
     chunked: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "report.xlsx"
@@ -122,18 +114,18 @@ def test_workers_fit_where_their_allocator_would_take_most_of_it_at_once(
     assert len(sheets(target).consolidated) == ROWS
 
 
-def test_workers_whose_forerunner_ends_for_want_of_memory_are_told_as_that(
+def test_a_fork_server_that_ends_is_a_shortage_of_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nobody_answers(*_: object) -> None:
+    def no_answer(*_: object) -> None:
         raise EOFError
 
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", nobody_answers)
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", no_answer)
     with pytest.raises(MemoryError), process_pool.started(1):
         pass
 
 
-def test_a_watch_that_gets_no_thread_keeps_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watchdog_without_a_thread_closes_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -144,4 +136,4 @@ def test_a_watch_that_gets_no_thread_keeps_no_socket(monkeypatch: pytest.MonkeyP
             pass
         ours.close()
         other.settimeout(5)
-        assert other.recv(1) == b"", "the other end sees that nobody has it any more"
+        assert other.recv(1) == b""

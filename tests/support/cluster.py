@@ -1,6 +1,6 @@
-"""A Spark cluster on this machine: a standalone master and two workers, each a process.
+"""A Spark cluster on this machine: a standalone master and its workers, each a process.
 
-Importing it skips the tests that do where there is no Spark.
+Importing this module skips the importing tests where Spark is not installed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STARTS = Path(pyspark.__file__).parent / "bin" / "spark-class"
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running master's address, and the folder of everything its workers write."""
+    """The address of a running master, and the folder that its workers write to."""
 
     address: str
     folder: Path
@@ -38,14 +38,14 @@ class Cluster:
         return [p for p in psutil.process_iter(["cmdline"]) if self._started(p)]
 
     def wait_until_idle(self, seconds: float = 60) -> None:
-        """Until all executors have ended, and what they spilled is gone."""
-        until = time.monotonic() + seconds
+        """Wait until all executors have ended and their spilled files are gone."""
+        deadline = time.monotonic() + seconds
         while self.executors() or self.spilled():
-            assert time.monotonic() < until, (self.executors(), self.spilled())
+            assert time.monotonic() < deadline, (self.executors(), self.spilled())
             time.sleep(0.2)
 
     def spilled(self) -> list[Path]:
-        """Files in the folders where executors put what they do not keep in memory."""
+        """The files that executors have spilled."""
         return [path for path in (self.folder / "local").rglob("*") if path.is_file()]
 
     def _started(self, process: psutil.Process) -> bool:
@@ -60,10 +60,10 @@ class Cluster:
 
 @contextmanager
 def running(folder: Path, environment: Mapping[str, str], *, workers: int = 2) -> Iterator[Cluster]:
-    """A cluster whose machines have this in their environment too, ended with the block."""
+    """A cluster whose processes get this environment; it ends with the block."""
     folder.mkdir()
     cluster = Cluster(f"spark://127.0.0.1:{free_port()}", folder)
-    place = (
+    variables = (
         os.environ
         | environment
         | {
@@ -80,7 +80,7 @@ def running(folder: Path, environment: Mapping[str, str], *, workers: int = 2) -
         for number, command in enumerate(commands):
             log = stack.enter_context((folder / f"{number}.log").open("w"))
             process = stack.enter_context(
-                subprocess.Popen([str(_STARTS), *command], env=place, stdout=log, stderr=log)
+                subprocess.Popen([str(_STARTS), *command], env=variables, stdout=log, stderr=log)
             )
             stack.callback(process.terminate)
             _wait_for(int(port))
@@ -88,7 +88,7 @@ def running(folder: Path, environment: Mapping[str, str], *, workers: int = 2) -
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """A port without a listener."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -96,11 +96,11 @@ def free_port() -> int:
 
 
 def _wait_for(port: int) -> None:
-    until = time.monotonic() + 60
+    deadline = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
         except OSError:
-            assert time.monotonic() < until, "the master does not listen"
+            assert time.monotonic() < deadline, "the master does not listen"
             time.sleep(0.2)

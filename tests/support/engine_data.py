@@ -1,4 +1,4 @@
-"""What the tests of the engines share: made-up purchases in a database, and results compared."""
+"""Synthetic purchases for tests of the engines, runs of an engine, and digests of results."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import pyarrow as pa
 from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.domain.reconciliation import Reconciliation
-from lib.engines import result_tables
+from lib.engines import parquet_result, result_tables, result_writer, runner
 from lib.engines.parquet_result import Result
 
 if TYPE_CHECKING:
-    from lib.domain.requests import Request
+    from lib.domain.requests import Progress, Request
+    from lib.engines.sizing import Kind
     from tests.support.servers import Databases
 
 MERCHANT = "12345678000190"
 START, END = date(2026, 2, 10), date(2026, 2, 16)
 
-# Card numbers come from small ranges, so that there are hot cards, ties in one second, copies of
-# purchases, virtual cards shared by two physical ones and virtual cards that are physical too.
+# Card numbers come from small ranges, which gives hot cards, ties in one second, copies of
+# purchases, virtual cards shared by two physical ones and virtual cards that are also physical.
 _TRANSACTIONS = """
 INSERT INTO transactions
 SELECT CASE WHEN i % 997 = 0 THEN NULL WHEN i % 3 = 0 THEN '400000' || lpad((i % 50)::text, 8, '0')
@@ -61,7 +62,7 @@ FROM generate_series(1::bigint, {rows}) AS i
 
 
 def fill(databases: Databases, rows: int) -> None:
-    """So many purchases and so many logs."""
+    """Insert this many purchases and this many logs."""
     values = {"rows": rows, "cards": max(rows // 5, 60), "merchant": MERCHANT}
     databases.execute("transactions", _CARDS.format(**values))
     databases.execute("transactions", _TRANSACTIONS.format(**values))
@@ -71,26 +72,43 @@ def fill(databases: Databases, rows: int) -> None:
 def settings(
     databases: Databases, folder: Path, transactions_query: Path | None = None, **engine: Any
 ) -> Settings:
-    """The configuration of an engine that stages in this folder."""
+    """A configuration with an engine that stages in this folder."""
     engine = {"workers": 1, "memory_limit": "200 MB", "staging_dir": str(folder)} | engine
-    found = {**databases.values, "engine": engine}
+    values = {**databases.values, "engine": engine}
     if transactions_query is not None:
-        found["transactions"] = found["transactions"] | {"query_file": str(transactions_query)}
-    return loader.from_values(found, "teste", {})
+        values["transactions"] = values["transactions"] | {"query_file": str(transactions_query)}
+    return loader.from_values(values, "teste", {})
 
 
-def request(found: Settings, rule: str, *, today: date = END) -> Request:
-    """The whole period, by this rule."""
-    return defaults.request(found, today, start=START, end=END, rule=rule)
+def request(configured: Settings, rule: str, *, today: date = END) -> Request:
+    """A request for the whole period by this rule."""
+    return defaults.request(configured, today, start=START, end=END, rule=rule)
 
 
-def table_of(found: Reconciliation | Result, name: str) -> pa.Table:
-    """A table in sheet order, texts as plain texts."""
-    if isinstance(found, Result):
-        table = found.page(name, 0, found.rows(name))
+def run(
+    configured: Settings,
+    request: Request,
+    target: Path,
+    kind: Kind = "chunked",
+    *,
+    clear: bool = False,
+    progress: Progress = lambda stage, rows: None,
+) -> Result:
+    """Publish a result without workbooks."""
+    with (
+        runner.matched(configured, request, kind, clear=clear, progress=progress) as matching,
+        result_writer.sealed(matching, target, progress) as draft,
+    ):
+        draft.publish()
+    return parquet_result.open_result(target)
+
+
+def table_of(result: Reconciliation | Result, name: str) -> pa.Table:
+    """A table in sheet order, dictionaries as plain texts."""
+    if isinstance(result, Result):
+        table = result.page(name, 0, result.rows(name))
     else:
-        frame = result_tables.rows_of(found, name)
-        table = pa.table({n: pa.chunked_array(pa.array(frame[n])) for n in frame.columns})
+        table = result_tables.rows_of(result, name)
     plain = {
         n: table[n].cast(pa.string()) if pa.types.is_dictionary(table[n].type) else table[n]
         for n in table.column_names
@@ -98,18 +116,18 @@ def table_of(found: Reconciliation | Result, name: str) -> pa.Table:
     return pa.table(plain).combine_chunks()
 
 
-def digest(found: Reconciliation | Result) -> dict[str, str]:
-    """Every cell of every table, whatever the order of the rows."""
+def digest(result: Reconciliation | Result) -> dict[str, str]:
+    """A digest of all cells of each table, independent of the order of rows."""
     return {
         name: hashlib.sha256(
-            "\n".join(sorted(map(repr, table_of(found, name).to_pylist()))).encode()
+            "\n".join(sorted(map(repr, table_of(result, name).to_pylist()))).encode()
         ).hexdigest()
         for name in result_tables.NAMES
     }
 
 
 def write_config(databases: Databases, path: Path) -> None:
-    """The databases as a configuration file, for processes that load it by themselves."""
+    """Write the databases to a configuration file, for processes that load it themselves."""
     lines = ["[aggregator.merchants]", f'{MERCHANT} = "Loja Exemplo"']
     for side in ("transactions", "auth_logs"):
         source: dict[str, Any] = databases.values[side]

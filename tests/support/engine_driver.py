@@ -1,4 +1,4 @@
-"""A run of an engine in a process of its own, which stands at every stage and can be killed."""
+"""A run of an engine in a process of its own, which waits at every stage and can be killed."""
 
 from __future__ import annotations
 
@@ -6,56 +6,54 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from lib.config.settings import ROOT
-from lib.engines import parquet_result as results
+from lib.engines import parquet_result
 
 if TYPE_CHECKING:
+    from lib.engines.parquet_result import Result
+    from lib.engines.sizing import Kind
     from tests.support.servers import Databases
 
-# Says each stage it reaches, and waits there for a line before it goes on.
+# Prints each stage it reaches and waits for a line before it continues.
 _DRIVER = """
 import json, sys
-from importlib import import_module
 from pathlib import Path
 from lib.config import loader
 from tests.support import engine_data
 
-def tell(stage, rows):
+def wait(stage, rows):
     print(stage, flush=True)
     sys.stdin.readline()
 
 if __name__ == "__main__":
-    name, values, target = sys.argv[1:]
+    kind, values, target = sys.argv[1:]
     settings = loader.from_values(json.loads(values), "teste", {})
-    engine = import_module(f"lib.engines.{name}")
-    found = engine.run(
-        settings, engine_data.request(settings, "card"), Path(target), progress=tell
-    )
-    print("done", json.dumps(engine_data.digest(found)), flush=True)
+    request = engine_data.request(settings, "card")
+    result = engine_data.run(settings, request, Path(target), kind, progress=wait)
+    print("done", json.dumps(engine_data.digest(result)), flush=True)
 """
 
 
 class Driver:
-    """Another process that runs the engine of this name, stage by stage."""
+    """A process that runs the engine of this kind, stage by stage."""
 
-    def __init__(self, databases: Databases, folder: Path, name: str, **engine: Any) -> None:
+    def __init__(self, databases: Databases, folder: Path, kind: Kind, **engine: Any) -> None:
         staging = {"workers": 2, "memory_limit": "40 MB", "staging_dir": str(folder / "staging")}
         self.target = folder / "resultado"
-        self._told = [name, json.dumps(databases.values | {"engine": staging | engine})]
+        self._arguments = [kind, json.dumps(databases.values | {"engine": staging | engine})]
         self._process: subprocess.Popen[str] | None = None
-        self._standing = False
+        self._waiting = False
 
     def start(self) -> None:
-        """Begin; the run stands at its first stage."""
-        self._standing = False
+        """Start the run, which waits at its first stage."""
+        self._waiting = False
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", _DRIVER, *self._told, str(self.target)],
+            [sys.executable, "-W", "error", "-c", _DRIVER, *self._arguments, str(self.target)],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -64,28 +62,28 @@ class Driver:
         )
 
     def until(self, stage: str) -> str:
-        """Let it go on to this stage and return what it says there."""
+        """Continue to this stage and return the line printed there."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
         while True:
-            if self._standing:
+            if self._waiting:
                 process.stdin.write("\n")
                 process.stdin.flush()
-            said = process.stdout.readline()
-            assert said, f"ended before {stage}"
-            self._standing = not said.startswith("done")
-            if said.split()[0] == stage:
-                return said
+            line = process.stdout.readline()
+            assert line, f"ended before {stage}"
+            self._waiting = not line.startswith("done")
+            if line.split()[0] == stage:
+                return line
 
     def digest(self) -> dict[str, str]:
-        """Let it go on to its end: what it published."""
-        found: dict[str, str] = json.loads(self.until("done").removeprefix("done "))
-        return found
+        """Continue to the end and return the digest of the published result."""
+        digest: dict[str, str] = json.loads(self.until("done").removeprefix("done "))
+        return digest
 
     def kill(self) -> None:
-        """End it with -9, and wait until the processes it started have noticed."""
+        """Kill it with SIGKILL and wait until the processes it started have exited."""
         if self._process is None:
             return
         with self._process as process:
@@ -97,9 +95,8 @@ class Driver:
         self._process = None
 
 
-def left_behind(folder: Path, found: results.Result) -> list[Any]:
-    """Everything that is there and does not belong to the finished result."""
-    time.sleep(0.1)
-    expected = {found.folder / piece.path for all_ in found.pieces.values() for piece in all_}
-    expected.add(found.folder / results.MANIFEST)
+def leftovers(folder: Path, result: Result) -> list[Path]:
+    """The files in the folder that do not belong to the published result."""
+    expected = {result.folder / piece.path for table in result.pieces.values() for piece in table}
+    expected.add(result.folder / parquet_result.MANIFEST)
     return [path for path in folder.rglob("*") if path.is_file() and path not in expected]

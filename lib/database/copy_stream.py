@@ -1,0 +1,100 @@
+"""Streams the answer of a query out of PostgreSQL, as Arrow record batches in bounded memory.
+
+The server's ``COPY (query) TO STDOUT`` goes through a pipe into pyarrow's CSV reader. Owns the
+column types of the contract; knows neither the sources nor their masks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import pyarrow as pa
+from pyarrow import csv
+
+from lib.domain import column_arrays
+from lib.domain import columns as c
+from lib.domain.errors import ContractError
+
+if TYPE_CHECKING:
+    from lib.domain.requests import Side
+
+WRONG_TYPE: Final = (
+    "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta."
+)
+_TIMES: Final = (c.HORA_TRANSA, c.HORA)
+_TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
+_EXACT: Final = {
+    c.DATA_TRANSA: pa.date32(),
+    c.DATA: pa.date32(),
+    c.VLR_TOTAL: pa.decimal128(18, 2),
+    c.DES_LINHA_RECEBIMENTO: pa.string(),
+    **dict.fromkeys(_TIMES, pa.int32()),
+    **dict.fromkeys(_TOKENS, pa.string()),
+}
+_PIPE: Final = 1 << 20
+
+
+@contextmanager
+def opened(
+    cursor: Any, side: Side, query: bytes, text: pa.DataType, read: csv.ReadOptions
+) -> Iterator[csv.CSVStreamingReader]:
+    """Read the query's rows as batches, its texts as this type.
+
+    Times arrive as seconds and tokens as hexadecimal digits (`typed`). Raises ContractError for a
+    value of another type, and what the driver raises.
+    """
+    command = b"COPY (" + query + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
+    texts = dict.fromkeys((*c.TRANSACTIONS, *c.AUTH_LOGS_CLEAR), text)
+    receiving, sending = os.pipe()
+    # Open both ends before a thread blocks on one: opening fails when there is no memory for a
+    # buffer. With a buffer a read fills its whole block; without one, no row could be longer than
+    # the pipe's capacity.
+    with (
+        os.fdopen(sending, "wb", buffering=_PIPE) as sink,
+        os.fdopen(receiving, "rb", buffering=_PIPE) as stream,
+        ThreadPoolExecutor(1, thread_name_prefix=f"copy-{side}") as pool,
+    ):
+        pumped = pool.submit(pump, cursor, command, sink)
+        try:
+            # Closed before the pool waits for the pump, which ends on a closed pipe.
+            with (
+                stream,
+                closing(
+                    csv.open_csv(
+                        stream,
+                        read_options=read,
+                        parse_options=csv.ParseOptions(newlines_in_values=True),
+                        convert_options=csv.ConvertOptions(
+                            column_types=texts | _EXACT,
+                            null_values=[""],
+                            strings_can_be_null=True,
+                            quoted_strings_can_be_null=False,
+                        ),
+                    )
+                ) as reader,
+            ):
+                yield reader
+        except pa.ArrowInvalid as error:
+            pumped.result()
+            raise ContractError(WRONG_TYPE, side=side) from error
+        pumped.result()
+
+
+def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
+    """Write COPY's output into the pipe.
+
+    A closed reading end is no error here: the reader reports its own failure.
+    """
+    with suppress(BrokenPipeError), sink:
+        cursor.copy_expert(command, sink)
+
+
+def typed(name: str, values: pa.Array) -> pa.Array:
+    """A column's values as read, in the type of the contract."""
+    if name in _TIMES:
+        return values.view(pa.time32("s"))
+    return column_arrays.tokens_from_hex(values) if name in _TOKENS else values
