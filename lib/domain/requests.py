@@ -30,7 +30,7 @@ class Request:
 
 
 def encode(request: Request) -> dict[str, Any]:
-    """The request as values that JSON holds; `decode` reverses it."""
+    """Encode the request as JSON values; `decode` reverses it."""
     return {
         "merchant": request.merchant,
         "period": {name: day.isoformat() for name, day in vars(request.period).items()},
@@ -39,9 +39,9 @@ def encode(request: Request) -> dict[str, Any]:
 
 
 def decode(values: Mapping[str, Any]) -> Request:
-    """The request that `encode` made these values of; other keys are ignored.
+    """Decode the values of `encode`; other keys are ignored.
 
-    Raises KeyError, TypeError or ValueError where the values are no request's.
+    Raises KeyError, TypeError or ValueError where the values encode no request.
     """
     period = {name: date.fromisoformat(day) for name, day in values["period"].items()}
     rule = values["rule"] | {"approved_codes": tuple(values["rule"]["approved_codes"])}

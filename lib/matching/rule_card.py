@@ -7,7 +7,7 @@ binary searches per card, however many records the card has; no list of pairs is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -57,8 +57,7 @@ def pair(
     )
 
 
-@dataclass(frozen=True)
-class Candidates:
+class Candidates(NamedTuple):
     """The best log of each transaction by one of its cards; ``log`` is -1 where there is none.
 
     ``distance`` is in seconds, `MAX_DISTANCE` where a time is missing; ``moment`` orders logs in
@@ -90,15 +89,9 @@ def _better(physical: Candidates, virtual: Candidates) -> tuple[Candidates, Bool
         wins |= undecided & (of_virtual < of_physical)
         undecided &= of_virtual == of_physical
     wins |= virtual.exists & ~physical.exists
-    return (
-        Candidates(
-            log=np.where(wins, virtual.log, physical.log),
-            declined=np.where(wins, virtual.declined, physical.declined),
-            distance=np.where(wins, virtual.distance, physical.distance),
-            moment=np.where(wins, virtual.moment, physical.moment),
-        ),
-        wins,
-    )
+    fields = zip(physical, virtual, strict=True)
+    better = (np.where(wins, of_virtual, of_physical) for of_physical, of_virtual in fields)
+    return Candidates(*better), wins
 
 
 def _survivors(

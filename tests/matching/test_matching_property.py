@@ -80,11 +80,7 @@ def test_rule_card_gives_what_a_naive_quadratic_matcher_gives(
         Rule(),
     )
 
-    assert blank(consolidated_rows(result)) == blank(expected.consolidated)
-    assert blank(divergence_rows(result)) == blank(expected.divergences)
-    assert blank(transaction_rows(result, result.without_log_rows)) == blank(expected.without_log)
-    assert blank(transaction_rows(result, result.duplicate_rows)) == blank(expected.duplicates)
-    books.books(result)
+    check_rows(result, expected)
 
 
 @given(
@@ -171,10 +167,7 @@ def check_card_time(
         Rule("card_time", tolerance),
     )
 
-    assert blank(consolidated_rows(result)) == blank(expected.consolidated)
-    assert blank(divergence_rows(result)) == blank(expected.divergences)
-    assert blank(transaction_rows(result, result.without_log_rows)) == blank(expected.without_log)
-    assert blank(transaction_rows(result, result.duplicate_rows)) == blank(expected.duplicates)
+    check_rows(result, expected)
     reasons = [
         (*row, c.WITHOUT_LOG_REASONS[code])
         for row, code in zip(
@@ -191,6 +184,13 @@ def check_card_time(
         )
     ]
     assert sorted(map(str, blank(distances))) == sorted(map(str, blank(expected.distances)))
+
+
+def check_rows(result: Reconciliation, expected: naive.Expected) -> None:
+    assert blank(consolidated_rows(result)) == blank(expected.consolidated)
+    assert blank(divergence_rows(result)) == blank(expected.divergences)
+    assert blank(transaction_rows(result, result.without_log_rows)) == blank(expected.without_log)
+    assert blank(transaction_rows(result, result.duplicate_rows)) == blank(expected.duplicates)
     books.books(result)
 
 
