@@ -171,5 +171,5 @@ DUPLICATES: Final = Table(
 
 
 def divergences(rule: Rule) -> Table:
-    """Return the table of this rule's divergences; `card_time` adds the nearest transaction."""
+    """Return the table of this rule's divergences; `card_time` adds the distance."""
     return DIVERGENCES_BY_TIME if rule.name == CARD_TIME else DIVERGENCES
