@@ -1,1 +1,1 @@
-"""One run brought to its file and its record: history, anomalies and diagnosis. Knows no screen."""
+"""Delivery of one run to its file and its record, with anomalies and diagnosis. Knows no screen."""

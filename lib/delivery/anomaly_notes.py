@@ -29,7 +29,7 @@ UNUSUAL: Final = {
     "{weekday} ({usual}, mediana de {runs} execuções; escore z robusto {score}).",
 }
 _A_DAY: Final = timedelta(days=1)
-_WEEKDAYS: Final = (
+WEEKDAYS: Final = (
     *("segundas-feiras", "terças-feiras", "quartas-feiras", "quintas-feiras", "sextas-feiras"),
     *("sábados", "domingos"),
 )
@@ -59,7 +59,7 @@ def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Not
             {
                 "value": _formatted(finding.figure, finding.value),
                 "usual": _formatted(finding.figure, finding.usual),
-                "weekday": _WEEKDAYS[today.weekday()],
+                "weekday": WEEKDAYS[today.weekday()],
                 "runs": finding.runs,
                 "score": f"{finding.score:+.1f}".replace(".", ","),
             },

@@ -6,7 +6,6 @@ Holds counts and sums, never a source's records. Decides nothing about a run and
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ import sqlalchemy as sa
 
 from lib.config.settings import ROOT
 from lib.domain.errors import HistoryError
+from lib.security.audit_events import account
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -121,7 +121,7 @@ class History:
         process = psutil.Process()
         row = {
             "began_at": _now(),
-            "who": _login(),
+            "who": account().name,
             "process": process.pid,
             "process_born": process.create_time(),
             "outcome": RUNNING,
@@ -196,13 +196,6 @@ def history_of_demo() -> dict[str, Any]:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
 
 
 def _run(row: Any) -> Run:

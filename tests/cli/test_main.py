@@ -1,4 +1,4 @@
-"""The command line as it is typed: its words, its exit codes, and which stream says what."""
+"""The command line: its arguments, its exit codes and its two output streams."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lib.cli import main
+from lib.cli import main, progress, run
+from lib.config import loader
+from lib.config.settings import BAD_DIGITS
+from lib.database.error_translation import BY_STATE
 from lib.demo import servers
 from lib.domain.errors import AggregatorError
-from lib.reports import verification
+from lib.reports import publish, verification
 from tests.support.command import PREVIOUS, Command, configured, finish, start
+from tests.support.sentences import says
 from tests.support.servers import MERCHANTS, Databases
 
 DAY = date(2026, 11, 20)
 WORDS = ("--start", f"{DAY}", "--end", f"{DAY}")
 FIRST, SECOND = MERCHANTS
-HELP = "veja python aggregator.py --help."
 CARD = "400000123456123"
-EMPTY_SIDE = "Atenção: O banco de "
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.fixture
 def filled(command: Command) -> Command:
-    """1,203 purchases of the first merchant, two of them copies, three without log."""
+    """1,205 purchases of the first merchant, two of them copies, three without log."""
     seconds = [f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}" for n in range(1_200)]
     command.databases.fill(
         [
@@ -53,48 +55,44 @@ def filled(command: Command) -> Command:
 def test_standard_output_is_the_result_and_ends_with_the_sentence_of_success(
     filled: Command,
 ) -> None:
-    said = filled.run(*WORDS)
-    assert said.code == main.DONE
-    assert said.out.splitlines() == [
+    result = filled.run(*WORDS)
+    assert result.code == main.DONE
+    assert result.out.splitlines() == [
         f"Estabelecimento: Loja Exemplo ({FIRST})",
         "Período: 20/11/2026 a 20/11/2026",
         "Transações: 1.205 = 1.200 consolidadas + 3 sem log + 2 duplicadas removidas",
         "Logs: 9 = 7 conciliados + 2 divergentes",
         f"Arquivo: {filled.target}",
-        "Planilha 'resultado_transacoes.xlsx' gerada com sucesso.",
+        run.WRITTEN.format(name="resultado_transacoes.xlsx"),
     ]
 
 
 def test_standard_error_is_the_warnings_and_a_plain_line_a_stage(filled: Command) -> None:
     first, *stages = filled.run(*WORDS).err.splitlines()
-    assert first == (
-        f"Atenção: O CNPJ {FIRST} tem dígitos verificadores errados; confira a digitação."
+    assert first == f"Atenção: {BAD_DIGITS.format(cnpj=FIRST)}"
+    lines = [re.sub(r"[\d,]+ s$", "S s", line) for line in stages if not line.startswith("Atenção")]
+    counts = {"transactions": "1.205", "auth_logs": "9", "matching": "1.214", "writing": "1.202"}
+    assert sorted(lines) == sorted(
+        f"{progress.STAGES[stage]}: {count} registros em S s" for stage, count in counts.items()
     )
-    told = [re.sub(r"[\d,]+ s$", "S s", line) for line in stages if not line.startswith("Atenção")]
-    assert sorted(told) == [
-        "Conciliando: 1.214 registros em S s",
-        "Gravando a planilha: 1.202 registros em S s",
-        "Lendo logs de autenticação: 9 registros em S s",
-        "Lendo transações: 1.205 registros em S s",
-    ]
 
 
 @pytest.mark.parametrize("words", [("run",), ()])
 def test_run_is_the_default_command(filled: Command, words: tuple[str, ...]) -> None:
     file = configured(filled.folder, filled.databases.values)
-    said = filled.say(*words, "--config", str(file), "--output", str(filled.target), *WORDS)
-    assert said.out.splitlines()[-1] == "Planilha 'resultado_transacoes.xlsx' gerada com sucesso."
+    result = filled.say(*words, "--config", str(file), "--output", str(filled.target), *WORDS)
+    assert result.out.splitlines()[-1] == run.WRITTEN.format(name="resultado_transacoes.xlsx")
 
 
-def test_the_words_go_over_the_configuration(filled: Command) -> None:
+def test_arguments_override_the_configuration(filled: Command) -> None:
     keys: dict[str, Any] = {"match_rule": "card_time", "tolerance_minutes": 1, "window_days": 3}
     filled.run("--merchant", SECOND, "--rule", "card", *WORDS, **keys)
-    said = verification.verify(filled.target).properties
-    assert said["estabelecimento"] == f"{SECOND} (Café do Porto)"
-    assert said["regra"] == "card"
+    properties = verification.verify(filled.target).properties
+    assert properties["estabelecimento"] == f"{SECOND} (Café do Porto)"
+    assert properties["regra"] == "card"
     filled.run("--tolerance-minutes", "0", *WORDS, **keys)
-    said = verification.verify(filled.target).properties
-    assert (said["regra"], said["tolerância"]) == ("card_time", "0 min")
+    properties = verification.verify(filled.target).properties
+    assert (properties["regra"], properties["tolerância"]) == ("card_time", "0 min")
 
 
 @pytest.mark.parametrize(("words", "back"), [((), 3), (("--days", "0"), 0), (("--days", "40"), 40)])
@@ -118,10 +116,10 @@ def test_a_relative_output_is_the_working_directorys_and_a_configured_one_the_pr
     assert command.target.read_bytes() != PREVIOUS
 
 
-def test_the_environment_goes_over_the_file_and_over_the_demo(
+def test_the_environment_overrides_the_file_and_the_demo(
     filled: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Starting the demonstration itself is for its own tests; its values are what matters here.
+    # The start of the demonstration has its own tests; only its values matter here.
     monkeypatch.setattr(servers, "start", lambda: filled.databases.values)
     monkeypatch.setenv("AGGREGATOR__MATCH_RULE", "card_time")
     for words in (
@@ -132,30 +130,34 @@ def test_the_environment_goes_over_the_file_and_over_the_demo(
         assert verification.verify(filled.target).properties["regra"] == "card_time"
 
 
-DATE = "--start deve ser uma data como 2026-01-31 (ano-mês-dia)."
+def usage(template: str, **values: str) -> str:
+    return main.SEE_HELP.format(sentence=template.format(**values))
+
+
+SIMILAR = {"similar": "--days"}
+BAD_DAYS = usage(main.BAD_VALUE, parameter="--days")
+BAD_START = main.BAD_DATE.format(option="--start")
+UNKNOWN_COMMAND = usage(main.UNKNOWN_COMMAND)
 USAGE = [
-    (("--dias", "3"), f"A opção --dias não existe; a mais parecida é --days; {HELP}"),
-    (("--day", "3"), f"A opção --day não existe; a mais parecida é --days; {HELP}"),
-    (("--xyzzy",), f"A opção --xyzzy não existe ou está incompleta; {HELP}"),
-    (("--start",), f"A opção --start não existe ou está incompleta; {HELP}"),
-    (("--days", "dez"), f"Falta --days, ou o seu valor não é válido; {HELP}"),
-    (("--days", "-1"), f"Falta --days, ou o seu valor não é válido; {HELP}"),
-    (("--days", "1.5"), f"Falta --days, ou o seu valor não é válido; {HELP}"),
-    (
-        ("--tolerance-minutes", "-5"),
-        f"Falta --tolerance-minutes, ou o seu valor não é válido; {HELP}",
-    ),
-    (("verify",), f"Falta file, ou o seu valor não é válido; {HELP}"),
-    (("verify", "a", "b"), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
-    (("verifica",), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
-    (("--start", "20261101", "--end", "20261102", "--demo"), DATE),
-    (("--start", "2026-W47-1", "--end", "2026-11-20", "--demo"), DATE),
-    (("--demo", "--config", "x.toml"), "Use --config ou --demo, mas não os dois."),
-    (("audit",), f"Falta dizer o que audit deve fazer: verify; {HELP}"),
-    (("audit", "x"), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
-    (("--demo", "--output", ""), "--output deve ser o caminho de um arquivo."),
-    (("--demo", "--dry-run", "--output="), "--output deve ser o caminho de um arquivo."),
-    (("run", "extra"), f"O comando pedido não existe ou tem argumentos demais; {HELP}"),
+    (("--dias", "3"), usage(main.SIMILAR_OPTION, option="--dias", **SIMILAR)),
+    (("--day", "3"), usage(main.SIMILAR_OPTION, option="--day", **SIMILAR)),
+    (("--xyzzy",), usage(main.UNKNOWN_OPTION, option="--xyzzy")),
+    (("--start",), usage(main.UNKNOWN_OPTION, option="--start")),
+    (("--days", "dez"), BAD_DAYS),
+    (("--days", "-1"), BAD_DAYS),
+    (("--days", "1.5"), BAD_DAYS),
+    (("--tolerance-minutes", "-5"), usage(main.BAD_VALUE, parameter="--tolerance-minutes")),
+    (("verify",), usage(main.BAD_VALUE, parameter="file")),
+    (("verify", "a", "b"), UNKNOWN_COMMAND),
+    (("verifica",), UNKNOWN_COMMAND),
+    (("--start", "20261101", "--end", "20261102", "--demo"), BAD_START),
+    (("--start", "2026-W47-1", "--end", "2026-11-20", "--demo"), BAD_START),
+    (("--demo", "--config", "x.toml"), main.CONFIG_OR_DEMO),
+    (("audit",), usage(main.NO_SUBCOMMAND, group="audit", commands="verify")),
+    (("audit", "x"), UNKNOWN_COMMAND),
+    (("--demo", "--output", ""), main.BAD_OUTPUT),
+    (("--demo", "--dry-run", "--output="), main.BAD_OUTPUT),
+    (("run", "extra"), UNKNOWN_COMMAND),
 ]
 
 
@@ -164,8 +166,8 @@ def test_wrong_usage_is_one_sentence_and_exit_2(
     words: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(list(words)) == main.FAILED
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", sentence + "\n")
+    result = capsys.readouterr()
+    assert (result.out, result.err) == ("", sentence + "\n")
 
 
 @pytest.mark.parametrize("word", ["run", "verify", "check", ""])
@@ -173,19 +175,19 @@ def test_every_command_has_help_and_it_is_english(
     word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main([*filter(None, [word]), "--help"]) == main.DONE
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert f"Usage: aggregator.py {word}".strip() in said.out
-    assert not re.search(r"[ãçéíóú]", said.out)
-    options = re.findall(r"^  (--\S+)(.*)$", said.out, re.MULTILINE)
+    result = capsys.readouterr()
+    assert result.err == ""
+    assert f"Usage: aggregator.py {word}".strip() in result.out
+    assert not re.search(r"[ãçéíóú]", result.out)
+    options = re.findall(r"^  (--\S+)(.*)$", result.out, re.MULTILINE)
     assert all(text.strip() for _, text in options)
 
 
 def test_verify_re_reads_a_report_and_agrees(filled: Command) -> None:
     filled.run(*WORDS)
-    said = filled.say("verify", str(filled.target))
-    assert (said.code, said.err) == (main.DONE, "")
-    assert said.out.splitlines() == [
+    result = filled.say("verify", str(filled.target))
+    assert (result.code, result.err) == (main.DONE, "")
+    assert result.out.splitlines() == [
         "Aba 'Divergentes': 2 linhas",
         "Aba 'Transacoes Consolidadas': 1.200 linhas",
         "Datas das transações: 20/11/2026 a 20/11/2026",
@@ -195,73 +197,71 @@ def test_verify_re_reads_a_report_and_agrees(filled: Command) -> None:
 
 
 def test_verify_of_what_is_no_report_is_one_sentence(command: Command) -> None:
-    said = command.say("verify", str(command.target))
-    assert (said.code, said.out) == (main.FAILED, "")
-    assert said.err == (
-        f"{command.target} não é uma planilha íntegra deste programa: gere o relatório de novo.\n"
-    )
+    result = command.say("verify", str(command.target))
+    assert (result.code, result.out) == (main.FAILED, "")
+    assert result.err == verification.DAMAGED.format(path=command.target) + "\n"
 
 
 def test_check_names_both_sides_and_writes_no_report(filled: Command) -> None:
     file = configured(filled.folder, filled.databases.values)
-    said = filled.say("check", "--config", str(file))
-    assert said.code == main.DONE
+    result = filled.say("check", "--config", str(file))
+    assert result.code == main.DONE
     for side in ("transactions", "auth_logs"):
-        assert f"{side}: PostgreSQL " in said.out
+        assert f"{side}: PostgreSQL " in result.out
     assert filled.target.read_bytes() == PREVIOUS
 
 
 def test_check_fails_as_a_run_would(command: Command) -> None:
     command.databases.execute("auth_logs", "DROP TABLE authentication.transaction_logs")
     file = configured(command.folder, command.databases.values)
-    assert command.kept(command.say("check", "--config", str(file))).startswith(
-        "auth_logs: a tabela authentication.transaction_logs não existe no banco"
-    )
+    sentence = command.kept(command.say("check", "--config", str(file)))
+    table = "authentication.transaction_logs"
+    assert sentence == BY_STATE["42P01"].format(side="auth_logs", name=table)
 
 
-def test_the_entry_hands_over_words_exit_code_and_both_streams(filled: Command) -> None:
+def test_the_entry_point_passes_on_arguments_exit_code_and_both_streams(filled: Command) -> None:
     file = str(configured(filled.folder, filled.databases.values))
     done = finish(start("--config", file, "--output", "a.xlsx", *WORDS, cwd=filled.folder))
     assert done.code == main.DONE
-    assert done.out.splitlines()[-1] == "Planilha 'a.xlsx' gerada com sucesso."
+    assert done.out.splitlines()[-1] == run.WRITTEN.format(name="a.xlsx")
     assert verification.verify(filled.folder / "a.xlsx").problems == ()
     failed = finish(start("--config", file, "--days", "dez", cwd=filled.folder))
     assert (failed.code, failed.out) == (main.FAILED, "")
-    assert failed.err == f"Falta --days, ou o seu valor não é válido; {HELP}\n"
+    assert failed.err == f"{BAD_DAYS}\n"
 
 
 @pytest.mark.parametrize(
     ("streams", "code"),
     [("2>&-", main.DONE), (">&- 2>&-", main.DONE), (">/dev/full", main.FAILED)],
 )
-def test_a_report_is_written_even_where_nobody_listens(
+def test_a_report_is_written_even_if_its_output_cannot_be(
     filled: Command, streams: str, code: int
 ) -> None:
     file = str(configured(filled.folder, filled.databases.values))
     shell = ("sh", "-c", f'exec "$@" {streams}', "sh")
     words = ("--config", file, "--output", "a.xlsx", *WORDS)
-    said = finish(start(*words, cwd=filled.folder, prefix=shell))
-    assert said.code == code
-    assert "Traceback" not in said.err
+    result = finish(start(*words, cwd=filled.folder, prefix=shell))
+    assert result.code == code
+    assert "Traceback" not in result.err
     assert verification.verify(filled.folder / "a.xlsx").problems == ()
 
 
-def test_an_empty_merchant_is_none_of_the_configured_ones(filled: Command) -> None:
-    assert filled.refused("--merchant", "", *WORDS)
+def test_an_empty_merchant_is_not_a_configured_one(filled: Command) -> None:
+    assert says(filled.refused("--merchant", "", *WORDS), loader.NOT_CONFIGURED)
 
 
-def test_what_can_be_no_workbook_is_refused_before_anything_is_read(filled: Command) -> None:
+def test_an_output_that_is_no_workbook_is_refused_before_anything_is_read(filled: Command) -> None:
     file = configured(filled.folder, filled.databases.values)
     words = ("--config", str(file), *WORDS, "--output")
     before = file.read_bytes()
-    assert filled.kept(filled.say(*words, str(file))).endswith("escolha um que termine em .xlsx.")
-    assert filled.kept(filled.say(*words, str(filled.folder))).endswith(
-        "já existe e não é um arquivo: escolha outro."
-    )
+    sentence = filled.kept(filled.say(*words, str(file)))
+    assert sentence == publish.WRONG_SUFFIX.format(target=file)
+    sentence = filled.kept(filled.say(*words, str(filled.folder)))
+    assert sentence == publish.NOT_A_FILE.format(target=filled.folder)
     assert file.read_bytes() == before
 
 
-def test_what_nobody_expects_is_no_tidy_sentence(
+def test_an_unexpected_error_is_not_turned_into_a_sentence(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The files that schedule the report: each is well formed, and what it starts really runs."""
+"""The files that schedule the report: each is well formed, and the command it starts runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unit(name: str) -> configparser.ConfigParser:
 
 
 def here(command: Command, line: str) -> str:
-    """A line of the files with the paths of this machine, for a period that has data."""
+    """A line of the files with this machine's paths, for a period that has data."""
     folder = command.folder
     config = configured(folder, command.databases.values, output_path=str(command.target))
     paths = {
@@ -48,9 +48,9 @@ def here(command: Command, line: str) -> str:
         "/etc/marketing-data-aggregator/aggregator.toml": f"{config} {' '.join(PERIOD)}",
         "/var/log/marketing-data-aggregator": str(folder),
     }
-    for there, path in paths.items():
-        assert there in line
-        line = line.replace(there, path)
+    for documented_path, path in paths.items():
+        assert documented_path in line
+        line = line.replace(documented_path, path)
     return line
 
 
@@ -72,10 +72,10 @@ def shell(line: str, environment: Mapping[str, str]) -> subprocess.CompletedProc
     )
 
 
-def test_the_cron_line_writes_the_report_and_says_nothing(command: Command) -> None:
+def test_the_cron_line_writes_the_report_and_prints_nothing(command: Command) -> None:
     minute, hour, *days, user, line = cron().split(" ", 6)
     assert (minute, hour, days, user) == ("0", "6", ["*", "*", "*"], "aggregator")
-    assert "%" not in line  # to cron a percent sign is the end of the line
+    assert "%" not in line  # cron ends the line at a percent sign
     state = {"HOME": str(command.folder), "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
     done = shell(here(command, line), state)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -84,19 +84,21 @@ def test_the_cron_line_writes_the_report_and_says_nothing(command: Command) -> N
     assert (command.folder / ".local/state/marketing-data-aggregator/history.sqlite").exists()
 
 
-def test_the_cron_line_speaks_where_the_run_fails(command: Command) -> None:
+def test_the_cron_line_prints_the_failure_of_a_run(command: Command) -> None:
     command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
-    done = shell(here(command, cron().split(" ", 6)[6]), {"HOME": str(command.folder)})
-    assert done.stdout.startswith("O relatório das 06:00 falhou")
+    line = here(command, cron().split(" ", 6)[6])
+    done = shell(line, {"HOME": str(command.folder)})
+    [sentence] = re.findall(r'echo "(.*)"', line)
+    assert done.stdout == f"{sentence}\n"
     assert "falha: auth_logs: " in (command.folder / "runs.log").read_text(encoding="utf-8")
     assert "auth_logs: " in (command.folder / "errors.log").read_text(encoding="utf-8")
 
 
-def documented(language: str, holding: str) -> str:
-    """The block of the deployment's document in this language that has this text."""
+def documented(language: str, content: str) -> str:
+    """The block of docs/deployment.md in this language that contains this text."""
     text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     blocks = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    [block] = [block for block in blocks if holding in block]
+    [block] = [block for block in blocks if content in block]
     return str(block)
 
 
@@ -112,24 +114,24 @@ def test_the_dashboards_unit_and_the_scheduled_one_write_where_the_configuration
     ]
     for service in (dashboard["Service"], scheduled["Service"]):
         assert service["User"] == "aggregator"
-        open_to_it = [Path(path) for path in service["ReadWritePaths"].split()]
+        writable = [Path(path) for path in service["ReadWritePaths"].split()]
         for path in map(Path, written):
-            assert any(path.is_relative_to(folder) for folder in open_to_it), path
+            assert any(path.is_relative_to(folder) for folder in writable), path
 
 
 def test_the_paths_of_both_documents_are_the_same_and_exist_in_the_checkout() -> None:
     documents = [ROOT / "docs" / "deployment.md", *FILES.iterdir()]
     text = "\n".join(file.read_text(encoding="utf-8") for file in documents)
     for parent in ("opt", "etc", "var/lib"):
-        found = set(re.findall(rf"/{parent}/([\w-]*aggregator[\w-]*)", text))
-        assert found == {"marketing-data-aggregator"}, parent
+        names = set(re.findall(rf"/{parent}/([\w-]*aggregator[\w-]*)", text))
+        assert names == {"marketing-data-aggregator"}, parent
     commands = documented("sh", "useradd")
     [example] = re.findall(r"\S*secrets\.example\.toml", commands)
     assert (ROOT / example).is_file()
     assert commands.index("cd /opt/") < commands.index(example)
 
 
-def test_what_the_service_starts_writes_the_report(command: Command) -> None:
+def test_the_command_of_the_service_writes_the_report(command: Command) -> None:
     service = unit("marketing-data-aggregator.service")["Service"]
     name, _, _ = service["Environment"].partition("=")
     state = {name: str(command.folder / "state")}
@@ -145,16 +147,16 @@ def test_the_units_are_well_formed_and_the_timer_is_at_six_in_sao_paulo(tmp_path
     timer = unit("marketing-data-aggregator.timer")["Timer"]
     assert timer["Persistent"] == "true"
     when = ["systemd-analyze", "calendar", timer["OnCalendar"]]
-    said = subprocess.run(when, capture_output=True, text=True, check=True).stdout
-    assert "06:00:00 America/Sao_Paulo" in said
+    next_runs = subprocess.run(when, capture_output=True, text=True, check=True).stdout
+    assert "06:00:00 America/Sao_Paulo" in next_runs
     for suffix in ("service", "timer"):
         text = (FILES / f"marketing-data-aggregator.{suffix}").read_text(encoding="utf-8")
         text = text.replace("/opt/marketing-data-aggregator/.venv/bin/python", sys.executable)
         (tmp_path / f"marketing-data-aggregator.{suffix}").write_text(text, encoding="utf-8")
     verify = ["systemd-analyze", "verify", str(tmp_path / "marketing-data-aggregator.timer")]
     done = subprocess.run(verify, capture_output=True, text=True)
-    ours = [line for line in done.stderr.splitlines() if "marketing-data-aggregator" in line]
-    assert (done.returncode, ours) == (0, [])
+    problems = [line for line in done.stderr.splitlines() if "marketing-data-aggregator" in line]
+    assert (done.returncode, problems) == (0, [])
 
 
 def test_the_windows_task_starts_the_command_line_daily_at_six_and_never_twice() -> None:

@@ -1,4 +1,4 @@
-"""How a run reaches its file: the name, the older reports, several merchants, the log."""
+"""Delivery of a run: the file's name, the older reports, several merchants, the log."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from typing import Any
 
 import pytest
 
-from lib.cli import main, run_log
+from lib.cli import main, run, run_log
 from lib.config import defaults, loader
-from lib.delivery import history
+from lib.delivery import delivery, history
 from lib.domain import requests
 from lib.domain.errors import ConfigError
-from lib.matching import reconcile as matching
+from lib.matching import reconcile
 from lib.reports import retention
 from lib.security import redaction
 from tests.support.command import PREVIOUS, Command, configured, sheets
 from tests.support.faults import DAY, MERCHANT, PERIOD, fill
+from tests.support.sentences import pattern
 from tests.support.servers import MERCHANTS, Databases
 
 OTHER = [cnpj for cnpj in MERCHANTS if cnpj != MERCHANT][0]
@@ -36,7 +37,7 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
     return Command(databases, tmp_path, capsys)
 
 
-def asked(databases: Databases) -> requests.Request:
+def request(databases: Databases) -> requests.Request:
     settings = loader.from_values(databases.values, "teste", {})
     return defaults.request(
         settings, date(2026, 11, 23), start=date(2026, 11, 1), end=date(2026, 11, 20)
@@ -54,24 +55,22 @@ def asked(databases: Databases) -> requests.Request:
 def test_the_name_of_the_report_takes_its_values_from_the_request(
     databases: Databases, template: str, name: str
 ) -> None:
-    assert retention.target(Path(template), asked(databases)) == Path(name)
+    assert retention.target(Path(template), request(databases)) == Path(name)
 
 
 def test_a_placeholder_that_does_not_exist_is_named(databases: Databases) -> None:
     with pytest.raises(ConfigError) as caught:
-        retention.target(Path("{data}.xlsx"), asked(databases))
-    assert str(caught.value) == (
-        "O nome do arquivo de saída usa {data}, que não existe; há {date}, {start}, {end} e "
-        "{merchant}."
-    )
+        retention.target(Path("{data}.xlsx"), request(databases))
+    assert caught.value.values == {"name": "data"}
+    assert "{data}" in str(caught.value)
 
 
 def test_output_path_may_hold_placeholders(command: Command) -> None:
     path = command.folder / "relatorio_{merchant}_{end}.xlsx"
     file = configured(command.folder, command.databases.values, output_path=str(path))
-    said = command.say("--config", str(file), *PERIOD)
+    result = command.say("--config", str(file), *PERIOD)
     name = f"relatorio_{MERCHANT}_{DAY}.xlsx"
-    assert said.out.splitlines()[-1] == f"Planilha '{name}' gerada com sucesso."
+    assert result.out.splitlines()[-1] == run.WRITTEN.format(name=name)
     assert len(sheets(command.folder / name).consolidated) == 5
 
 
@@ -85,22 +84,22 @@ def test_without_keep_a_report_takes_the_place_of_the_one_before(command: Comman
 
 
 def test_older_reports_are_kept_under_the_moment_they_were_written(command: Command) -> None:
-    record = {"path": str(command.folder / "history.sqlite")}
+    where = {"path": str(command.folder / "history.sqlite")}
     os.utime(command.target, (1_780_000_000,) * 2)
     for minute in range(4):
-        command.reported(*PERIOD, keep=2, history=record)
+        command.reported(*PERIOD, keep=2, history=where)
         os.utime(command.target, (1_790_000_000 + minute * 60,) * 2)
     names = reports(command.folder)
     assert len(names) == 3
     assert all(re.fullmatch(r"resultado_transacoes(_\d{8}-\d{6})?\.xlsx", name) for name in names)
-    # The file that was there before the first run is the oldest, and gone.
+    # The file from before the first run is the oldest and has been removed.
     assert all((command.folder / name).read_bytes() != PREVIOUS for name in names)
-    files = [run.file for run in history.History(Path(record["path"])).runs()]
+    files = [record.file for record in history.History(Path(where["path"])).runs()]
     assert files[0] == command.target
     assert [path.name for path in files[1:3] if path] == sorted(names[1:], reverse=True)
 
 
-def test_of_dated_reports_only_the_same_merchants_are_cleared_away(command: Command) -> None:
+def test_of_dated_reports_only_those_of_the_same_merchant_are_removed(command: Command) -> None:
     for day in range(1, 6):
         for cnpj in (MERCHANT, OTHER):
             old = command.folder / f"r_{cnpj}_2026-10-0{day}.xlsx"
@@ -110,8 +109,8 @@ def test_of_dated_reports_only_the_same_merchants_are_cleared_away(command: Comm
     path = str(command.folder / "r_{merchant}_{end}.xlsx")
     file = configured(command.folder, command.databases.values, output_path=path, keep=2)
     assert command.say("--config", str(file), *PERIOD).code == main.DONE
-    left = [name for name in reports(command.folder) if MERCHANT in name]
-    assert left == [
+    remaining = [name for name in reports(command.folder) if MERCHANT in name]
+    assert remaining == [
         f"r_{MERCHANT}_2026-10-04.xlsx",
         f"r_{MERCHANT}_2026-10-05.xlsx",
         f"r_{MERCHANT}_{DAY}.xlsx",
@@ -120,7 +119,7 @@ def test_of_dated_reports_only_the_same_merchants_are_cleared_away(command: Comm
     assert len([name for name in reports(command.folder) if OTHER in name]) == 5
 
 
-def test_a_run_that_fails_clears_nothing_away_and_puts_nothing_aside(command: Command) -> None:
+def test_a_failed_run_removes_and_renames_no_report(command: Command) -> None:
     command.databases.execute("auth_logs", "DROP SCHEMA authentication CASCADE")
     command.refused(*PERIOD, keep=1)
     assert reports(command.folder) == [command.target.name]
@@ -129,9 +128,9 @@ def test_a_run_that_fails_clears_nothing_away_and_puts_nothing_aside(command: Co
 def test_all_merchants_get_a_report_each(command: Command) -> None:
     path = str(command.folder / "r_{merchant}.xlsx")
     file = configured(command.folder, command.databases.values, output_path=path)
-    said = command.say("--config", str(file), "--all-merchants", *PERIOD)
-    assert said.code == main.DONE
-    assert said.out.count("gerada com sucesso.") == 2
+    result = command.say("--config", str(file), "--all-merchants", *PERIOD)
+    assert result.code == main.DONE
+    assert len(re.findall(pattern(run.WRITTEN), result.out)) == 2
     for cnpj, rows in ((MERCHANT, 5), (OTHER, 0)):
         assert len(sheets(command.folder / f"r_{cnpj}.xlsx").consolidated) == rows
 
@@ -140,82 +139,79 @@ def test_one_merchant_that_fails_does_not_stop_the_others(command: Command) -> N
     (command.folder / f"r_{MERCHANT}.xlsx").mkdir()
     path = str(command.folder / "r_{merchant}.xlsx")
     file = configured(command.folder, command.databases.values, output_path=path)
-    said = command.say("--config", str(file), "--all-merchants", *PERIOD)
-    assert (said.code, said.sentence) == (
-        main.FAILED,
-        "1 de 2 estabelecimentos falhou (Loja Exemplo); o outro foi concluído.",
-    )
-    assert f"Loja Exemplo ({MERCHANT}): " in said.err
+    result = command.say("--config", str(file), "--all-merchants", *PERIOD)
+    sentence = run.FAILED_MERCHANTS[True, 1].format(names="Loja Exemplo")
+    assert (result.code, result.sentence) == (main.FAILED, sentence)
+    assert f"Loja Exemplo ({MERCHANT}): " in result.err
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
 
 
 @pytest.mark.parametrize(
-    ("total", "failing", "sentence"),
+    ("total", "failed", "form"),
     [
-        (2, 2, "Os 2 estabelecimentos falharam (Loja 0, Loja 1)."),
-        (3, 3, "Os 3 estabelecimentos falharam (Loja 0, Loja 1, Loja 2)."),
-        (3, 2, "2 de 3 estabelecimentos falharam (Loja 0, Loja 1); o outro foi concluído."),
-        (3, 1, "1 de 3 estabelecimentos falhou (Loja 0); os outros foram concluídos."),
-        (4, 2, "2 de 4 estabelecimentos falharam (Loja 0, Loja 1); os outros foram concluídos."),
+        (2, 2, (False, 0)),
+        (3, 3, (False, 0)),
+        (3, 2, (False, 1)),
+        (3, 1, (True, 2)),
+        (4, 2, (False, 2)),
     ],
 )
-def test_the_sentence_of_several_that_failed_knows_how_many_did_not(
-    command: Command, total: int, failing: int, sentence: str
+def test_the_sentence_about_failed_merchants_agrees_with_their_number(
+    command: Command, total: int, failed: int, form: tuple[bool, int]
 ) -> None:
     merchants = {f"{n:012}00": f"Loja {n}" for n in range(total)}
-    for cnpj in list(merchants)[:failing]:
+    for cnpj in list(merchants)[:failed]:
         (command.folder / f"r_{cnpj}.xlsx").mkdir()
     path = str(command.folder / "r_{merchant}.xlsx")
     values = {**command.databases.values, "merchants": merchants}
     file = configured(command.folder, values, output_path=path)
-    said = command.say("--config", str(file), "--all-merchants", *PERIOD)
-    assert (said.code, said.sentence) == (main.FAILED, sentence)
+    result = command.say("--config", str(file), "--all-merchants", *PERIOD)
+    names = ", ".join(f"Loja {n}" for n in range(failed))
+    sentence = run.FAILED_MERCHANTS[form].format(failed=failed, total=total, names=names)
+    assert (result.code, result.sentence) == (main.FAILED, sentence)
 
 
 @pytest.mark.usefixtures("scrubbed")
-def test_a_bug_that_one_merchant_meets_does_not_stop_the_others(
+def test_a_bug_in_one_merchants_run_does_not_stop_the_others(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    met = []
-    reconcile = matching.reconcile
+    calls = []
+    original = reconcile.reconcile
 
     def broken(*words: Any, **keys: Any) -> Any:
-        met.append(words)
-        if len(met) == 1:
+        calls.append(words)
+        if len(calls) == 1:
             raise RuntimeError("password=segredo")
-        return reconcile(*words, **keys)
+        return original(*words, **keys)
 
-    monkeypatch.setattr(matching, "reconcile", broken)
+    monkeypatch.setattr(reconcile, "reconcile", broken)
     path, log = str(command.folder / "r_{merchant}.xlsx"), command.folder / "execucoes.log"
     file = configured(command.folder, command.databases.values, output_path=path)
-    said = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
-    assert (said.code, said.sentence) == (
-        main.FAILED,
-        "1 de 2 estabelecimentos falhou (Loja Exemplo); o outro foi concluído.",
-    )
-    assert f"Loja Exemplo ({MERCHANT}): erro inesperado (RuntimeError)" in said.err
+    result = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
+    sentence = run.FAILED_MERCHANTS[True, 1].format(names="Loja Exemplo")
+    assert (result.code, result.sentence) == (main.FAILED, sentence)
+    unexpected = delivery.UNEXPECTED.format(kind="RuntimeError")
+    assert f"Loja Exemplo ({MERCHANT}): {unexpected}" in result.err
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
     logged = log.read_text(encoding="utf-8")
     assert "Traceback" in logged
-    assert "segredo" not in logged + said.err
+    assert "segredo" not in logged + result.err
 
 
-def test_all_merchants_need_names_of_their_own(command: Command) -> None:
-    assert command.refused("--all-merchants", *PERIOD) == (
-        "Com --all-merchants o nome do arquivo precisa de {merchant}, como em "
-        "resultado_transacoes_{merchant}.xlsx: ajuste output_path ou --output."
-    )
-    assert command.refused("--all-merchants", "--merchant", MERCHANT, *PERIOD) == (
-        "Use --merchant ou --all-merchants, mas não os dois."
-    )
+def test_all_merchants_need_separate_files(command: Command) -> None:
+    example = "resultado_transacoes_{merchant}.xlsx"
+    sentence = run.NO_MERCHANT_IN_NAME.format(example=example)
+    assert command.refused("--all-merchants", *PERIOD) == sentence
+    sentence = command.refused("--all-merchants", "--merchant", MERCHANT, *PERIOD)
+    assert sentence == main.MERCHANT_OR_ALL
 
 
 def test_a_dry_run_prints_the_counts_and_writes_nothing(command: Command) -> None:
     record = command.folder / "history.sqlite"
-    said = command.run("--dry-run", *PERIOD, history={"path": str(record)})
-    assert said.code == main.DONE
-    assert "Transações: 5 = 5 consolidadas + 0 sem log + 0 duplicadas removidas" in said.out
-    assert said.out.splitlines()[-1] == "Ensaio concluído; nenhuma planilha foi gravada."
+    result = command.run("--dry-run", *PERIOD, history={"path": str(record)})
+    assert result.code == main.DONE
+    assert "Transações: 5 = 5 consolidadas + 0 sem log + 0 duplicadas removidas" in result.out
+    assert result.out.splitlines()[-1] == run.REHEARSED
     assert command.target.read_bytes() == PREVIOUS
     assert not record.exists()
 
@@ -223,10 +219,10 @@ def test_a_dry_run_prints_the_counts_and_writes_nothing(command: Command) -> Non
 def test_the_log_writes_counts_as_the_command_line_does(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "lib.cli.run_log")
     for rows in (1, 1_234_567):
-        with run_log.stages(lambda stage, rows: None) as told:
-            told("writing", rows)
-    said = [record.getMessage().split(" em ")[0] for record in caplog.records]
-    assert said == ["writing: 1 registro", "writing: 1.234.567 registros"]
+        with run_log.stages(lambda stage, rows: None) as report:
+            report("writing", rows)
+    messages = [record.getMessage().split(" em ")[0] for record in caplog.records]
+    assert messages == ["writing: 1 registro", "writing: 1.234.567 registros"]
 
 
 def test_the_log_has_a_line_a_stage_with_records_and_seconds(command: Command) -> None:
@@ -243,8 +239,8 @@ def test_the_log_has_a_line_a_stage_with_records_and_seconds(command: Command) -
 def test_the_log_names_a_merchant_whose_cnpj_could_be_a_card_number(command: Command) -> None:
     cnpj = next(f"{n:014}" for n in range(10**13, 10**13 + 10) if redaction.luhn(f"{n:014}"))
     log = command.folder / "execucoes.log"
-    said = command.run("--log-file", str(log), *PERIOD, merchants={cnpj: "Loja do Acaso"})
-    assert said.code == main.DONE
+    result = command.run("--log-file", str(log), *PERIOD, merchants={cnpj: "Loja do Acaso"})
+    assert result.code == main.DONE
     first = log.read_text(encoding="utf-8").splitlines()[0]
     assert "início: Loja do Acaso (******), 2026-11-20 a 2026-11-20, regra card" in first
 
@@ -259,8 +255,8 @@ def test_a_failure_is_the_last_line_of_the_log(command: Command) -> None:
 def test_json_lines_go_to_the_file_or_else_to_standard_error(command: Command) -> None:
     log = command.folder / "execucoes.jsonl"
     command.reported("--log-file", str(log), "--json-log", *PERIOD)
-    said = command.run("--json-log", *PERIOD)
-    for text in (log.read_text(encoding="utf-8"), said.err.partition("\n")[2]):
+    result = command.run("--json-log", *PERIOD)
+    for text in (log.read_text(encoding="utf-8"), result.err.partition("\n")[2]):
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         stages = {line["stage"]: line["rows"] for line in lines if "stage" in line}
         assert stages == {"transactions": 5, "auth_logs": 5, "matching": 10, "writing": 5}
@@ -280,7 +276,7 @@ def test_the_log_is_rotated(command: Command, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def scrubbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process as the command's own, whose log and tracebacks are scrubbed."""
+    """This process with redaction installed, as in the command's own process."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     before = logging.getLogRecordFactory()
@@ -298,7 +294,7 @@ def test_an_unexpected_failure_is_a_scrubbed_traceback_in_the_log_and_after_it(
     def broken(*_: Any) -> None:
         raise RuntimeError("password=segredo")
 
-    monkeypatch.setattr(matching, "reconcile", broken)
+    monkeypatch.setattr(reconcile, "reconcile", broken)
     log = command.folder / "execucoes.jsonl"
     with pytest.raises(RuntimeError):
         command.run("--log-file", str(log), "--json-log", *PERIOD)
@@ -306,13 +302,13 @@ def test_an_unexpected_failure_is_a_scrubbed_traceback_in_the_log_and_after_it(
     assert "RuntimeError" in last["traceback"]
     assert "segredo" not in log.read_text(encoding="utf-8")
     assert sys.excepthook is hook
-    [run] = history.of(loader.from_values(command.databases.values, "teste", {})).runs()
-    assert (run.outcome, run.message) == (history.FAILED, "erro inesperado (RuntimeError)")
+    [recorded] = history.of(loader.from_values(command.databases.values, "teste", {})).runs()
+    message = delivery.UNEXPECTED.format(kind="RuntimeError")
+    assert (recorded.outcome, recorded.message) == (history.FAILED, message)
     assert command.target.read_bytes() == PREVIOUS
 
 
-def test_a_log_that_cannot_be_written_is_said_before_anything_is_read(command: Command) -> None:
+def test_a_log_that_cannot_be_written_is_reported_before_anything_is_read(command: Command) -> None:
     log = command.folder / "nada" / "execucoes.log"
-    assert command.refused("--log-file", str(log), *PERIOD) == (
-        f"Não foi possível gravar o log em {log}: confira se a pasta existe e a permissão da conta."
-    )
+    sentence = command.refused("--log-file", str(log), *PERIOD)
+    assert sentence == run_log.NOT_WRITABLE.format(file=log)

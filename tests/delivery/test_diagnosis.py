@@ -1,4 +1,4 @@
-"""What `check` says of two databases that answer, but not as they should."""
+"""Diagnosis of two databases that answer, but not as they should."""
 
 from __future__ import annotations
 
@@ -24,69 +24,69 @@ MERCHANT, OTHER = MERCHANTS
 CARD = "4000001234561234"
 
 
-def asked(databases: Databases) -> list[Notice]:
+def notices(databases: Databases) -> list[Notice]:
     settings = loader.from_values(databases.values, "teste", {})
     return diagnosis.check_sources(settings, defaults.request(settings, DAY, days=0))
 
 
-def serious(found: list[Notice]) -> list[str]:
-    return [str(notice) for notice in found if notice.serious]
+def serious(notices: list[Notice]) -> list[Notice]:
+    return [notice for notice in notices if notice.serious]
 
 
-def test_databases_in_order_are_told_of_and_nothing_else(databases: Databases) -> None:
+def test_databases_in_order_are_reported_and_nothing_else(databases: Databases) -> None:
     databases.fill(
         [(CARD, DAY, "10:00", MERCHANT, None, "1.00")],
         auth_logs=[(CARD, DAY, "10:00", "00", "", "0" + MERCHANT)],
     )
-    found = asked(databases)
-    assert [str(notice).split(":")[0] for notice in found] == list(requests.SIDES)
-    assert all("; registros no período: 1;" in str(notice) for notice in found)
-    assert serious(found) == []
+    results = notices(databases)
+    assert [notice.template for notice in results] == [diagnosis.CONNECTED] * 2
+    assert [notice.values["side"] for notice in results] == list(requests.SIDES)
+    assert [notice.values["rows"] for notice in results] == [1, 1]
+    assert serious(results) == []
 
 
-def test_times_that_are_the_end_of_a_day_are_told_of(databases: Databases) -> None:
+def test_times_that_are_the_end_of_a_day_are_reported(databases: Databases) -> None:
     databases.fill(
         [(CARD, DAY, "10:00", MERCHANT, None, "1.00")],
         auth_logs=[(CARD, DAY, at, "00", "", "0" + MERCHANT) for at in ("24:00", "00:00", None)],
     )
-    [sentence] = serious(asked(databases))
-    assert sentence.startswith("auth_logs: horários 24:00:00, que o relatório mostra")
-    assert sentence.endswith(": 1 de 3.")
+    assert serious(notices(databases)) == [
+        Notice(diagnosis.END_OF_DAY, {"side": "auth_logs", "odd": 1, "rows": 3})
+    ]
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(59, False), (61, True), (-7200, True)])
-def test_clocks_that_are_apart_by_more_than_a_minute_are_told_of(
-    databases: Databases, monkeypatch: pytest.MonkeyPatch, seconds: int, told: bool
+@pytest.mark.parametrize(("seconds", "reported"), [(59, False), (61, True), (-7200, True)])
+def test_clocks_that_differ_by_more_than_a_minute_are_reported(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, seconds: int, reported: bool
 ) -> None:
-    # Both servers have this machine's clock, so one of their answers is moved.
-    look = source_checks.survey
+    # Both servers have this machine's clock, so one of their answers is shifted.
+    survey = source_checks.survey
 
-    def moved(settings: Settings, side: requests.Side, window: Window) -> Survey:
-        found = look(settings, side, window)
-        return replace(found, server_time=found.server_time + seconds * (side == "auth_logs"))
+    def shifted(settings: Settings, side: requests.Side, window: Window) -> Survey:
+        answer = survey(settings, side, window)
+        return replace(answer, server_time=answer.server_time + seconds * (side == "auth_logs"))
 
-    monkeypatch.setattr(source_checks, "survey", moved)
-    sentences = serious(asked(databases))
-    assert any(s.startswith("Os relógios dos dois servidores diferem") for s in sentences) == told
+    monkeypatch.setattr(source_checks, "survey", shifted)
+    templates = [notice.template for notice in serious(notices(databases))]
+    assert (diagnosis.CLOCKS in templates) == reported
 
 
-def test_a_clock_that_is_a_little_behind_is_not_behind_by_nothing(
+def test_a_clock_slightly_behind_is_not_shown_as_minus_zero(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = source_checks.survey
+    survey = source_checks.survey
 
-    def moved(settings: Settings, side: requests.Side, window: Window) -> Survey:
-        return replace(look(settings, side, window), server_time=time.time() - 0.2)
+    def shifted(settings: Settings, side: requests.Side, window: Window) -> Survey:
+        return replace(survey(settings, side, window), server_time=time.time() - 0.2)
 
-    monkeypatch.setattr(source_checks, "survey", moved)
-    assert ["relógio +0 s" in str(notice) for notice in asked(databases)[:2]] == [True, True]
+    monkeypatch.setattr(source_checks, "survey", shifted)
+    assert [" +0 s " in str(notice) for notice in notices(databases)[:2]] == [True, True]
 
 
 def test_numbers_in_a_notice_are_written_as_the_reader_writes_them() -> None:
     assert formatting.sentence(Notice("{rows} registros", {"rows": 4943})) == r"4\.943 registros"
 
 
-def test_lines_that_never_hold_the_merchant_are_told_of(databases: Databases) -> None:
+def test_logs_without_the_merchant_are_reported(databases: Databases) -> None:
     databases.fill(auth_logs=[(CARD, DAY, "10:00", "00", "", "0" + OTHER)])
-    [sentence] = serious(asked(databases))
-    assert f"nenhuma linha recebida contém o CNPJ {MERCHANT}" in sentence
+    assert serious(notices(databases)) == [Notice(diagnosis.NO_MERCHANT, {"merchant": MERCHANT})]

@@ -1,4 +1,4 @@
-"""The record of the runs: what is kept of each, and that it never stands in a run's way."""
+"""The history of runs: contents of its records; it never stops a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import platformdirs
 import pytest
 
 from lib import pipeline
-from lib.cli import main
+from lib.cli import history_format, main
 from lib.config import defaults, loader
 from lib.config.settings import ROOT
 from lib.delivery import anomaly_notes, delivery, history
@@ -29,6 +29,7 @@ from lib.delivery.history import History
 from lib.domain.errors import HistoryError
 from tests.support.command import Command, sheets
 from tests.support.faults import PERIOD, fill
+from tests.support.sentences import pattern
 from tests.support.servers import Databases
 
 FIELDS: dict[str, Any] = {
@@ -73,7 +74,7 @@ def test_a_run_is_there_from_its_beginning_and_complete_at_its_end(record: Histo
     assert ended.period == (date(2026, 11, 13), date(2026, 11, 23))
 
 
-def test_a_history_that_nobody_wrote_yet_is_empty_and_stays_unmade(record: History) -> None:
+def test_a_history_not_written_yet_is_empty_and_is_not_created(record: History) -> None:
     assert record.runs() == []
     assert not record.path.exists()
 
@@ -100,17 +101,17 @@ def test_many_writers_at_once_lose_no_run(record: History) -> None:
 def test_a_damaged_history_is_one_sentence(record: History) -> None:
     record.path.parent.mkdir()
     record.path.write_bytes(b"isto nao e um banco" * 100)
-    with pytest.raises(HistoryError, match="Não foi possível usar o histórico"):
+    with pytest.raises(HistoryError, match=pattern(history.UNUSABLE)):
         record.runs()
 
 
 def test_by_default_it_lives_in_the_users_state_folder(databases: Databases) -> None:
     settings = loader.from_values(databases.values, "teste", {})
-    place = history.of(settings).path
-    assert place.parent == platformdirs.user_state_path("marketing-data-aggregator")
+    path = history.of(settings).path
+    assert path.parent == platformdirs.user_state_path("marketing-data-aggregator")
 
 
-def test_a_run_of_the_command_line_is_recorded_with_all_there_is_to_know(command: Command) -> None:
+def test_a_run_of_the_command_line_is_recorded_with_all_its_figures(command: Command) -> None:
     fill(command.databases, 10)
     command.databases.execute("transactions", "DELETE FROM transactions WHERE amount > 0.05")
     path = command.folder / "history.sqlite"
@@ -138,9 +139,10 @@ def test_a_failed_run_is_recorded_with_its_sentence(command: Command) -> None:
 
 def test_a_history_that_cannot_be_written_costs_a_warning_and_no_report(command: Command) -> None:
     fill(command.databases, 5)
-    said = command.run(*PERIOD, history={"path": "/proc/nowhere/history.sqlite"})
-    assert said.code == main.DONE
-    assert "Não foi possível usar o histórico de execuções em /proc/nowhere" in said.err
+    path = "/proc/nowhere/history.sqlite"
+    result = command.run(*PERIOD, history={"path": path})
+    assert result.code == main.DONE
+    assert history.UNUSABLE.format(path=path) in result.err
     assert len(sheets(command.target).consolidated) == 5
 
 
@@ -150,10 +152,11 @@ def test_the_command_shows_the_runs_in_words_and_in_json(command: Command) -> No
     command.reported(*PERIOD, history={"path": str(path)})
     config_file = str(command.folder / "aggregator.toml")
     [line] = command.say("history", "--config", config_file).out.splitlines()
-    for part in ("agendada", "Loja Exemplo", "20/11/2026 a 20/11/2026", "concluída", "5 logs"):
+    origin = history_format.ORIGINS[history.SCHEDULED]
+    for part in (origin, "Loja Exemplo", "20/11/2026 a 20/11/2026", history.DONE, "5 logs"):
         assert part in line
-    said = command.say("history", "--config", config_file, "--json", "--limit", "1")
-    assert json.loads(said.out)["sha256"] == History(path).runs()[0].sha256
+    result = command.say("history", "--config", config_file, "--json", "--limit", "1")
+    assert json.loads(result.out)["sha256"] == History(path).runs()[0].sha256
 
 
 def test_a_run_far_from_those_of_the_same_weekday_is_noted_and_published(command: Command) -> None:
@@ -169,15 +172,16 @@ def test_a_run_far_from_those_of_the_same_weekday_is_noted_and_published(command
         moment = datetime(day.year, day.month, day.day, 15)  # noqa: DTZ001
         number = record.begin(**fields, began_at=moment)
         record.end(number, history.DONE, books=books)
-    said = command.run(*PERIOD, history={"path": str(path)})
-    assert said.code == main.DONE
-    [note] = [line for line in said.err.splitlines() if "longe do comum" in line]
-    assert "As transações desta execução (100)" in note
-    assert "mediana de 8 execuções; escore z robusto -18" in note
-    assert note.endswith(record.runs()[0].note or "?")
+    result = command.run(*PERIOD, history={"path": str(path)})
+    assert result.code == main.DONE
+    weekday = anomaly_notes.WEEKDAYS[today.weekday()]
+    values = {"value": "100", "usual": "1.004", "weekday": weekday, "runs": 8, "score": "-18,0"}
+    note = anomaly_notes.UNUSUAL["transactions"].format(**values)
+    assert len([line for line in result.err.splitlines() if line.endswith(note)]) == 1
+    assert record.runs()[0].note == note
 
 
-def test_an_export_of_the_page_is_recorded_with_who_asked(databases: Databases) -> None:
+def test_an_export_of_the_page_is_recorded_with_its_person(databases: Databases) -> None:
     fill(databases, 5)
     settings = loader.from_values(databases.values, "teste", {})
     day = date(2026, 11, 20)
@@ -192,34 +196,34 @@ def test_an_export_of_the_page_is_recorded_with_who_asked(databases: Databases) 
     assert (run.books or {})["consolidated"] == 5
 
 
-def test_the_last_scheduled_run_is_worried_about_where_it_failed_is_old_or_unusual(
+def test_the_last_scheduled_run_is_a_concern_if_it_failed_is_old_or_unusual(
     record: History,
 ) -> None:
     now = datetime.now(UTC)
 
-    def worries() -> list[str]:
+    def concerns() -> list[str]:
         return [run.outcome for run in anomaly_notes.concerns(record.runs(), now)]
 
     def finished(outcome: str, hours: float) -> None:
         moment = (now - timedelta(hours=hours)).replace(tzinfo=None)
         record.end(record.begin(**FIELDS, began_at=moment), outcome)
 
-    assert worries() == []
+    assert concerns() == []
     finished(history.DONE, 30)
-    assert worries() == [history.DONE]
+    assert concerns() == [history.DONE]
     finished(history.DONE, 2)
-    assert worries() == []
+    assert concerns() == []
     finished(history.FAILED, 1)
-    assert worries() == [history.FAILED]
+    assert concerns() == [history.FAILED]
     record.begin(**FIELDS)
-    assert worries() == [history.FAILED]
+    assert concerns() == [history.FAILED]
     finished(history.DONE, 0)
-    assert worries() == []
-    record.end(record.begin(**FIELDS), history.DONE, note="longe do comum")
-    assert worries() == [history.DONE]
+    assert concerns() == []
+    record.end(record.begin(**FIELDS), history.DONE, note="a note")
+    assert concerns() == [history.DONE]
 
 
-def test_a_run_that_finds_its_report_being_written_is_no_failure_to_worry_about(
+def test_a_run_skipped_because_another_writes_its_report_is_no_concern(
     command: Command,
 ) -> None:
     record = History(command.folder / "history.sqlite")
@@ -235,22 +239,22 @@ def test_a_run_that_finds_its_report_being_written_is_no_failure_to_worry_about(
         sentence = command.refused(*PERIOD, history={"path": str(record.path)})
         other.communicate()
     record.end(first, history.DONE)
-    left, done = record.runs()
-    assert (left.outcome, left.message) == (history.SKIPPED, sentence)
+    skipped, done = record.runs()
+    assert (skipped.outcome, skipped.message) == (history.SKIPPED, sentence)
     assert done.outcome == history.DONE
-    assert anomaly_notes.concerns([left, done], datetime.now(UTC)) == []
+    assert anomaly_notes.concerns([skipped, done], datetime.now(UTC)) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of another account")
-def test_a_history_in_a_folder_that_may_not_be_entered_is_one_sentence() -> None:
-    with tempfile.TemporaryDirectory() as name:  # another account cannot reach pytest's own
+def test_a_history_in_a_folder_without_access_is_one_sentence() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
         Path(name).chmod(0o700)
-        kept = History(Path(name) / "history.sqlite")
-        kept.begin(**FIELDS)
+        private = History(Path(name) / "history.sqlite")
+        private.begin(**FIELDS)
         os.seteuid(65_534)
         try:
-            with pytest.raises(HistoryError, match="Não foi possível usar o histórico"):
-                kept.runs()
+            with pytest.raises(HistoryError, match=pattern(history.UNUSABLE)):
+                private.runs()
         finally:
             os.seteuid(0)
 

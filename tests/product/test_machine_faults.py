@@ -1,4 +1,4 @@
-"""What can happen to the machine that runs the report, made to happen, and what is left behind."""
+"""Faults of the machine that runs the report, and the files that they leave behind."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lib import pipeline
-from lib.cli import main
+from lib.cli import main, run, run_log
 from lib.config import defaults, loader
 from lib.config.settings import Settings
+from lib.database import error_translation
 from lib.delivery import history
-from lib.reports import verification
+from lib.reports import file_lock, publish, verification
 from tests.support import faults
 from tests.support.command import (
     PREVIOUS,
@@ -40,6 +41,7 @@ from tests.support.command import (
     with_source,
 )
 from tests.support.faults import PERIOD, Line, fill
+from tests.support.sentences import says
 from tests.support.servers import Databases
 
 pytestmark = pytest.mark.fault
@@ -53,13 +55,17 @@ def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def waiting(command: Command, **keys: Any) -> subprocess.Popen[str]:
-    """A run of its own process that is reading, and goes on doing so for a while."""
+    """A run in a separate process that is still reading."""
     query = slow_query("auth_logs")
     values = with_query(command.databases.values, "auth_logs", command.folder, query)
     file = configured(command.folder, values, **keys)
     process = start("--config", str(file), "--output", str(command.target), *PERIOD)
     assert soon(lambda: statements(command.databases, "auth_logs") == 1)
     return process
+
+
+def outcomes(record: history.History) -> list[str]:
+    return [run.outcome for run in record.runs()]
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -89,15 +95,18 @@ def test_a_run_killed_at_twenty_random_moments_leaves_a_whole_report_or_the_prev
     for turn in range(KILLS):
         kind = "masked" if turn % 4 else "clear"
         command.target.write_bytes(PREVIOUS)
+        begun = time.monotonic()
         with start(*words[kind], env=environment) as process:
-            time.sleep(moments.uniform(0.3, 1.0) * lasted)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0.3, 1.0) * lasted)
+                lasted = time.monotonic() - begun  # the machine has become faster
             process.kill()
             process.communicate()
         killed += process.returncode == -signal.SIGKILL
         if command.target.read_bytes() != PREVIOUS:
             assert verification.verify(command.target).problems == ()
             assert sheets(command.target) == expected[kind]
-        # What a clear run leaves is its owner's; a masked one, and the system's folder, have none.
+        # Only a killed clear run may leave clear values, in a folder closed to other accounts.
         folders = list(command.folder.glob(".relatorio-*"))
         assert all(stat.S_IMODE(folder.stat().st_mode) == 0o700 for folder in folders)
         if kind == "clear":
@@ -115,21 +124,18 @@ def test_a_killed_run_is_found_in_the_history_and_its_lock_is_free(command: Comm
     path = command.folder / "state" / "history.sqlite"
     process = waiting(command, history={"path": str(path)})
     record = history.History(path)
-    assert [run.outcome for run in record.runs()] == [history.RUNNING]
+    assert outcomes(record) == [history.RUNNING]
     process.kill()
     finish(process)
-    assert [run.outcome for run in record.runs()] == [history.VANISHED]
+    assert outcomes(record) == [history.VANISHED]
     fill(command.databases, 3)
     command.reported(*PERIOD, history={"path": str(path)})
-    assert [run.outcome for run in record.runs()] == [history.DONE, history.VANISHED]
+    assert outcomes(record) == [history.DONE, history.VANISHED]
 
 
-def test_a_second_run_of_the_same_report_says_so_and_leaves(command: Command) -> None:
+def test_a_second_run_of_the_same_report_is_refused(command: Command) -> None:
     process = waiting(command)
-    assert command.refused(*PERIOD) == (
-        f"Outra execução está gravando {command.target} neste momento: "
-        "espere ela terminar e rode de novo."
-    )
+    assert command.refused(*PERIOD) == file_lock.TAKEN.format(target=command.target)
     other = command.folder / "outro.xlsx"
     file = configured(command.folder, command.databases.values)
     assert command.say("--config", str(file), "--output", str(other), *PERIOD).code == main.DONE
@@ -139,34 +145,31 @@ def test_a_second_run_of_the_same_report_says_so_and_leaves(command: Command) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_told_to_stop_leaves_nothing_running_and_says_so(
+def test_a_stopped_run_leaves_nothing_running_and_reports_it(
     command: Command, number: signal.Signals
 ) -> None:
     path = command.folder / "state" / "history.sqlite"
     process = waiting(command, history={"path": str(path)})
     process.send_signal(number)
-    said = finish(process)
-    assert (said.code, said.sentence) == (
-        main.INTERRUPTED,
-        "Interrompido; a planilha anterior continua intacta.",
-    )
+    result = finish(process)
+    assert (result.code, result.sentence) == (main.INTERRUPTED, main.INTERRUPTED_SENTENCE)
     assert command.target.read_bytes() == PREVIOUS
     assert nothing_runs(command.databases)
-    assert [run.outcome for run in history.History(path).runs()] == [history.INTERRUPTED]
+    assert outcomes(history.History(path)) == [history.INTERRUPTED]
 
 
-def test_a_folder_that_is_gone_is_named_before_anything_is_read(command: Command) -> None:
+def test_a_missing_folder_is_named_before_anything_is_read(command: Command) -> None:
     gone = command.folder / "compartilhada" / "resultado.xlsx"
-    said = command.say(
+    result = command.say(
         "--config",
         str(configured(command.folder, command.databases.values)),
         "--output",
         str(gone),
         *PERIOD,
     )
-    assert (said.code, said.sentence) == (
+    assert (result.code, result.sentence) == (
         main.FAILED,
-        f"A pasta {gone.parent} não existe: crie-a ou escolha outra para a planilha.",
+        publish.NO_FOLDER.format(folder=gone.parent),
     )
 
 
@@ -189,9 +192,9 @@ def test_a_full_disk_keeps_the_previous_report_and_leaves_no_half_file(command: 
     with small_disk(command.folder / "cheio", 96) as disk:
         target = disk / "resultado.xlsx"
         target.write_bytes(PREVIOUS)
-        said = command.say("--config", str(file), "--output", str(target), *PERIOD)
-        assert (said.code, target.read_bytes()) == (main.FAILED, PREVIOUS)
-        assert said.sentence.startswith("Acabou o espaço em disco ao gravar a planilha")
+        result = command.say("--config", str(file), "--output", str(target), *PERIOD)
+        assert (result.code, target.read_bytes()) == (main.FAILED, PREVIOUS)
+        assert says(result.sentence, publish.NO_SPACE)
         assert os.listdir(disk) == ["resultado.xlsx"]
 
 
@@ -202,23 +205,22 @@ def test_a_full_disk_of_the_history_or_the_log_does_not_stop_the_report(command:
     with small_disk(command.folder / "cheio", 16) as disk:
         log = disk / "execucoes.log"
         log.touch()
-        with (disk / "lixo").open("wb", buffering=0) as rubbish, suppress(OSError):
+        with (disk / "lixo").open("wb", buffering=0) as filler, suppress(OSError):
             while True:
-                rubbish.write(b"." * 4096)
+                filler.write(b"." * 4096)
         keys = {"history": {"path": str(disk / "history.sqlite")}}
-        said = command.run(*PERIOD, "--log-file", str(log), **keys)
-    assert said.code == main.DONE
-    assert "Não foi possível usar o histórico de execuções" in said.err
-    assert "Não foi possível gravar o log" in said.err
+        result = command.run(*PERIOD, "--log-file", str(log), **keys)
+    assert result.code == main.DONE
+    assert says(result.err, history.UNUSABLE)
+    assert says(result.err, run_log.NOT_WRITABLE)
 
 
 @pytest.mark.system
 def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Command) -> None:
-    """The machine's end is in a network of its own, whose cable is pulled while it reads."""
+    """The run reads from a separate network whose link is cut meanwhile."""
     faults.as_root("ip")
     name, far, near = "mdafault", "10.213.7.1", "10.213.7.2"
-    run = subprocess.run
-    if run(["ip", "netns", "add", name], capture_output=True).returncode:
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
         pytest.skip("needs network namespaces")
     try:
         for words in (
@@ -228,7 +230,7 @@ def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Co
             f"-n {name} addr add {near}/30 dev {name}1",
             f"-n {name} link set {name}1 up",
         ):
-            run(["ip", *words.split()], check=True)
+            subprocess.run(["ip", *words.split()], check=True)
         query = slow_query("auth_logs")
         values = with_query(command.databases.values, "auth_logs", command.folder, query)
         with Line(values["auth_logs"], address=far) as line:
@@ -240,15 +242,15 @@ def test_a_network_that_swallows_everything_is_noticed_by_keepalives(command: Co
                 prefix=("ip", "netns", "exec", name),
             )
             assert soon(lambda: statements(command.databases, "auth_logs") == 1)
-            run(["ip", "-n", name, "link", "set", f"{name}1", "down"], check=True)
+            subprocess.run(["ip", "-n", name, "link", "set", f"{name}1", "down"], check=True)
             # The time limit of the statement, which has another sentence, is much longer.
-            said = finish(process)
-        assert said.code == main.FAILED
-        assert "a conexão com o servidor caiu durante a leitura" in said.err
-        assert said.sentence.startswith("auth_logs: não foi possível conectar")
+            result = finish(process)
+        assert result.code == main.FAILED
+        assert says(result.err, error_translation.BY_STATE["08"].rstrip("."))
+        assert says(result.sentence, error_translation.NOT_CONNECTED)
     finally:
-        run(["ip", "netns", "del", name], check=True)
-        run(["ip", "link", "del", name], capture_output=True)
+        subprocess.run(["ip", "netns", "del", name], check=True)
+        subprocess.run(["ip", "link", "del", name], capture_output=True)
 
 
 def settings_in(zone: str, databases: Databases) -> Settings:
@@ -260,7 +262,7 @@ def settings_in(zone: str, databases: Databases) -> Settings:
     [
         ("America/Sao_Paulo", "2026-11-23T02:59:59", date(2026, 11, 22)),
         ("America/Sao_Paulo", "2026-11-23T03:00:00", date(2026, 11, 23)),
-        # The clocks went from 23:59:59 to 01:00 and, in February, back from midnight to 23:00.
+        # Daylight saving time began at midnight (to 01:00) and ended at midnight (to 23:00).
         ("America/Sao_Paulo", "2018-11-04T02:59:59", date(2018, 11, 3)),
         ("America/Sao_Paulo", "2018-11-04T03:00:00", date(2018, 11, 4)),
         ("America/Sao_Paulo", "2019-02-17T02:30:00", date(2019, 2, 16)),
@@ -268,31 +270,25 @@ def settings_in(zone: str, databases: Databases) -> Settings:
         ("America/New_York", "2026-11-01T05:59:59", date(2026, 11, 1)),
     ],
 )
-def test_around_midnight_and_a_change_of_the_clocks_today_is_the_local_date(
+def test_today_is_the_local_date_around_midnight_and_changes_of_the_clocks(
     databases: Databases,
     monkeypatch: pytest.MonkeyPatch,
     zone: str,
     instant: str,
     today: date,
 ) -> None:
-    class Stopped(datetime):
+    class Frozen(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.fromisoformat(instant).replace(tzinfo=UTC).astimezone(tz)
 
-    monkeypatch.setattr(pipeline, "datetime", Stopped)
-    monkeypatch.setattr(defaults, "datetime", Stopped)
+    monkeypatch.setattr(pipeline, "datetime", Frozen)
+    monkeypatch.setattr(defaults, "datetime", Frozen)
     settings = settings_in(zone, databases)
-    asked = defaults.request(settings, defaults.local_today(settings), days=1)
-    assert (asked.period.end, (asked.period.end - asked.period.start).days) == (today, 1)
-    moment = pipeline.run(settings, asked).extracted_at
-    assert (
-        moment.utcoffset()
-        == datetime.fromisoformat(instant)
-        .replace(tzinfo=UTC)
-        .astimezone(ZoneInfo(zone))
-        .utcoffset()
-    )
+    request = defaults.request(settings, defaults.local_today(settings), days=1)
+    assert (request.period.end, (request.period.end - request.period.start).days) == (today, 1)
+    local = datetime.fromisoformat(instant).replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+    assert pipeline.run(settings, request).extracted_at.utcoffset() == local.utcoffset()
 
 
 def test_a_run_that_passes_midnight_keeps_the_period_it_began_with(
@@ -301,8 +297,8 @@ def test_a_run_that_passes_midnight_keeps_the_period_it_began_with(
     days = iter([date(2026, 11, 20)])
     monkeypatch.setattr(defaults, "local_today", lambda _: next(days))
     fill(command.databases, 5)
-    said = command.run("--days", "0", output_path=str(command.target))
-    assert (said.code, "Período: 20/11/2026 a 20/11/2026" in said.out) == (main.DONE, True)
+    result = command.run("--days", "0", output_path=str(command.target))
+    assert (result.code, "Período: 20/11/2026 a 20/11/2026" in result.out) == (main.DONE, True)
 
 
 @pytest.mark.parametrize("where", ["/", "home"])
@@ -325,6 +321,6 @@ def test_a_run_works_from_any_folder_without_a_terminal_and_with_an_empty_enviro
     )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (
         main.DONE,
-        "Planilha 'agendada.xlsx' gerada com sucesso.",
+        run.WRITTEN.format(name="agendada.xlsx"),
     ), done.stderr
     assert len(sheets(output).consolidated) == 5

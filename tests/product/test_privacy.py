@@ -1,4 +1,4 @@
-"""Nothing that a masked run says or leaves behind holds a card number or a CPF."""
+"""No output and no file of a masked run contains a card number or a CPF."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 
 from lib import pipeline
+from lib.cli import main
 from lib.config import defaults, loader
 from lib.config.settings import ROOT
 from lib.database import copy_reader
+from lib.database.error_translation import CONTRACT_STATES
 from lib.demo import servers
-from tests.support.command import Said, configured, finish, start, with_query
+from tests.support.command import Completed, configured, finish, start, with_query
+from tests.support.sentences import says
 from tests.support.servers import Databases, new_folder
 
 WORDS = ("--days", "30")
@@ -33,17 +36,16 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class Planted:
-    """A demonstration's databases, and what must never be seen outside them."""
+    """A demonstration's databases, and the numbers that must never appear outside them."""
 
     databases: Databases
     secrets: frozenset[str]
 
     def found_in(self, text: str) -> set[str]:
-        """Which of the secrets the text holds, also as part of a longer run of digits."""
-        runs = re.findall(r"\d{11,}", text)
+        """The secrets that the text contains, also as part of a longer run of digits."""
         pieces = {
             run[at : at + size]
-            for run in runs
+            for run in re.findall(r"\d{11,}", text)
             for size in {len(secret) for secret in self.secrets}
             for at in range(len(run) - size + 1)
         }
@@ -63,8 +65,8 @@ def planted() -> Iterator[Planted]:
     servers.stop(root)
 
 
-def run(planted: Planted, folder: Path, *words: str, **keys: Any) -> Said:
-    """A run that leaves all it leaves in the folder."""
+def run(planted: Planted, folder: Path, *words: str, **keys: Any) -> Completed:
+    """A run whose files are all below the folder."""
     folder.mkdir(exist_ok=True)
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -72,9 +74,9 @@ def run(planted: Planted, folder: Path, *words: str, **keys: Any) -> Said:
     file = configured(folder, planted.databases.values, audit=audit, **keys)
     output = ("--output", str(folder / "a.xlsx"), "--log-file", str(folder / "run.log"))
     environment = {"TMPDIR": str(temporary), "XDG_STATE_HOME": str(folder / "state")}
-    said = finish(start("--config", str(file), *output, *WORDS, *words, env=environment))
-    assert said.code == 0, said.err
-    return said
+    result = finish(start("--config", str(file), *output, *WORDS, *words, env=environment))
+    assert result.code == main.DONE, result.err
+    return result
 
 
 def everything_in(folder: Path) -> dict[str, str]:
@@ -91,42 +93,44 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("rule", ["card", "card_time"])
-def test_a_masked_run_says_writes_and_leaves_nothing_clear(
+def test_a_masked_run_prints_writes_and_leaves_nothing_clear(
     planted: Planted, tmp_path: Path, rule: str
 ) -> None:
-    said = run(planted, tmp_path, "--rule", rule)
-    left = everything_in(tmp_path)
-    assert {Path(name).suffix for name in left} >= {".log", ".xlsx", ".jsonl", ".xml"}
-    for name, text in {**left, "output": said.out, "errors": said.err}.items():
+    result = run(planted, tmp_path, "--rule", rule)
+    files = everything_in(tmp_path)
+    assert {Path(name).suffix for name in files} >= {".log", ".xlsx", ".jsonl", ".xml"}
+    for name, text in {**files, "output": result.out, "errors": result.err}.items():
         assert planted.found_in(text) == set(), name
-    assert "******" in "".join(left.values())
+    assert "******" in "".join(files.values())
 
 
-def test_a_clear_run_shows_them_in_the_workbook_and_nowhere_else(
+def test_a_clear_run_shows_card_numbers_in_the_workbook_and_nowhere_else(
     planted: Planted, tmp_path: Path
 ) -> None:
-    said = run(planted, tmp_path, privacy={"report": "clear"})
-    left = everything_in(tmp_path)
+    result = run(planted, tmp_path, privacy={"report": "clear"})
+    files = everything_in(tmp_path)
     shown = {
-        name for name, text in {**left, "": said.out + said.err}.items() if planted.found_in(text)
+        name
+        for name, text in {**files, "": result.out + result.err}.items()
+        if planted.found_in(text)
     }
     assert shown
     assert all("a.xlsx/xl/" in name for name in shown)
-    sheets = "".join(text for name, text in left.items() if name in shown)
+    sheets = "".join(text for name, text in files.items() if name in shown)
     assert len(planted.found_in(sheets)) > 300
 
 
 def test_the_frames_of_a_masked_run_hold_masks_and_tokens_only(planted: Planted) -> None:
     settings = loader.from_values(planted.databases.values, "teste", {})
-    asked = defaults.request(settings, defaults.local_today(settings), days=30)
-    masked = pipeline.run(settings, asked).reconciliation
+    request = defaults.request(settings, defaults.local_today(settings), days=30)
+    masked = pipeline.run(settings, request).reconciliation
     for frame in (masked.transactions, masked.auth_logs):
         assert planted.found_in(frame.to_csv()) == set()
-    clear = pipeline.run(settings, asked, clear=True).reconciliation
+    clear = pipeline.run(settings, request, clear=True).reconciliation
     assert planted.found_in(clear.transactions.to_csv())
 
 
-def test_a_server_that_objects_to_a_value_is_not_quoted(
+def test_a_servers_complaint_about_a_value_is_not_quoted(
     databases: Databases, tmp_path: Path
 ) -> None:
     card, side = "4000001234561234", "auth_logs"
@@ -136,13 +140,13 @@ def test_a_server_that_objects_to_a_value_is_not_quoted(
     values = with_query(databases.values, side, tmp_path, sql)
     file, log = configured(tmp_path, values), tmp_path / "run.log"
     words = ("--output", str(tmp_path / "a.xlsx"), "--log-file", str(log))
-    said = finish(start("--config", str(file), *words))
-    assert said.code == 2
-    assert said.sentence.startswith(f"{side}: um valor não tem o tipo do contrato")
-    assert card not in said.out + said.err + log.read_text()
+    result = finish(start("--config", str(file), *words))
+    assert result.code == main.FAILED
+    assert says(result.sentence, CONTRACT_STATES["22"])
+    assert card not in result.out + result.err + log.read_text()
 
 
-def test_each_process_makes_its_tokens_with_a_key_of_its_own() -> None:
+def test_each_process_makes_its_tokens_with_its_own_key() -> None:
     code = "from lib.database import copy_reader; print(copy_reader.KEY.hex())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert len(other.stdout.strip()) == len(copy_reader.KEY.hex()) == 64

@@ -1,7 +1,7 @@
-"""Five thousand transactions nobody here wrote, through two servers and the command line.
+"""Five thousand transactions of a public data set, through two servers and the command line.
 
-Every cell of both sheets is held against the naive matcher, which is asked about one group of
-connected cards at a time. What is derived from the data is in `tests.support.sparkov`.
+Every cell of both sheets is compared with the naive matcher, which runs on one group of connected
+cards at a time. `tests.support.sparkov` derives the records from the data set.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from lib.cli import main
+from lib.domain import columns as c
 from tests.support import naive
 from tests.support.command import Sheets, configured, finish, sheets, start
 from tests.support.frames import Log, Transaction, instant
@@ -27,7 +29,7 @@ TOLERANCE = 300
 
 
 class Shown(str):
-    """A value that compares and hashes as stored, and that a reader sees masked."""
+    """A value that compares and hashes as stored, and is written masked."""
 
     shown: str
 
@@ -55,7 +57,7 @@ def loaded(servers: Servers) -> Iterator[Loaded]:
 
 
 def groups(transactions: list[Transaction], logs: list[Log]) -> list[tuple[Any, Any]]:
-    """The records in groups that share no card; those without one are in the group of None."""
+    """The records in groups that share no card; those without a card are in one group."""
     leader: dict[str | None, str | None] = {}
 
     def find(card: str | None) -> str | None:
@@ -77,8 +79,8 @@ def groups(transactions: list[Transaction], logs: list[Log]) -> list[tuple[Any, 
 def expected(rule: str, rows: Rows, first: date) -> tuple[list[Any], list[Any]]:
     """(divergences, consolidated) in sheet order, by the naive matcher over each group.
 
-    The newest transaction of all goes along with each group, under no card, so that a log is
-    recent in its group where it is in the whole.
+    The newest transaction of all is added to each group, without a card, so that a log is recent
+    in its group exactly if it is recent in the whole.
     """
     low = datetime.combine(first, time.min) - timedelta(seconds=TOLERANCE)
     transactions, logs = rows.transactions, rows.logs
@@ -90,15 +92,20 @@ def expected(rule: str, rows: Rows, first: date) -> tuple[list[Any], list[Any]]:
     anchor = Transaction(None, None, None, newest.day, newest.time, None)
     divergences: list[Any] = []
     consolidated: list[Any] = []
-    for some, of_them in groups(transactions, logs):
+    for purchases, their_logs in groups(transactions, logs):
         if rule == "card":
-            found = naive.reconcile([*some, anchor], of_them, end=TODAY, today=TODAY)
+            result = naive.reconcile([*purchases, anchor], their_logs, end=TODAY, today=TODAY)
         else:
-            found = naive.reconcile_in_time(
-                [*some, anchor], of_them, start=first, end=TODAY, today=TODAY, tolerance=TOLERANCE
+            result = naive.reconcile_in_time(
+                [*purchases, anchor],
+                their_logs,
+                start=first,
+                end=TODAY,
+                today=TODAY,
+                tolerance=TOLERANCE,
             )
-        divergences += found.divergences
-        consolidated += found.consolidated
+        divergences += result.divergences
+        consolidated += result.consolidated
     return sorted(divergences, key=naive._log_key), sorted(consolidated, key=naive._sheet_key)
 
 
@@ -119,7 +126,7 @@ def masked(record: Transaction | Log) -> Transaction | Log:
 
 
 def cell(value: Any) -> Any:
-    """What a reader of the workbook finds where this value was written."""
+    """The value as openpyxl reads it back from its cell."""
     if isinstance(value, str):
         return str(value) or None
     if isinstance(value, Decimal):
@@ -130,8 +137,8 @@ def cell(value: Any) -> Any:
 def reported(loaded: Loaded, folder: Path, *words: str, **keys: Any) -> Sheets:
     target = folder / "a.xlsx"
     file = configured(folder, loaded.databases.values, **keys)
-    said = finish(start("--config", str(file), "--output", str(target), *words))
-    assert said.code == 0, said.err
+    result = finish(start("--config", str(file), "--output", str(target), *words))
+    assert result.code == main.DONE, result.err
     return sheets(target)
 
 
@@ -146,7 +153,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("rule", "privacy", "period"), RUNS)
-def test_every_cell_of_both_sheets_is_what_the_naive_matcher_says(
+def test_every_cell_of_both_sheets_equals_the_naive_matchers(
     loaded: Loaded, tmp_path: Path, rule: str, privacy: str, period: tuple[tuple[str, ...], date]
 ) -> None:
     words, first = period
@@ -159,14 +166,14 @@ def test_every_cell_of_both_sheets_is_what_the_naive_matcher_says(
         lines = {row[:5]: row[5] for row in logged if MERCHANT in row[5]}
         divergences = [(*row, lines[row[:5]]) for row in divergences]
 
-    found = reported(loaded, tmp_path, "--rule", rule, *words, privacy={"report": privacy})
-    assert len(found.consolidated) == len(consolidated) > 1_500
-    assert len(found.divergences) == len(divergences) > 150
+    report = reported(loaded, tmp_path, "--rule", rule, *words, privacy={"report": privacy})
+    assert len(report.consolidated) == len(consolidated) > 1_500
+    assert len(report.divergences) == len(divergences) > 150
     differing = [
         (at, theirs, ours)
         for sheet, rows_expected in (
-            (found.divergences, divergences),
-            (found.consolidated, consolidated),
+            (report.divergences, divergences),
+            (report.consolidated, consolidated),
         )
         for at, (theirs, row) in enumerate(zip(sheet, rows_expected, strict=True))
         if theirs != (ours := tuple(map(cell, row)))
@@ -176,12 +183,12 @@ def test_every_cell_of_both_sheets_is_what_the_naive_matcher_says(
 
 def test_the_derived_data_hold_every_kind_of_record(loaded: Loaded) -> None:
     for rule, kinds in (
-        ("card", {"negada", "recente", "aprovada sem transação"}),
-        ("card_time", {"negada", "recente", "fora da tolerância", "aprovada sem transação"}),
+        ("card", {c.NEGADA, c.RECENTE, c.APROVADA_SEM_TRANSACAO}),
+        ("card_time", set(c.MOTIVOS)),
     ):
         divergences, consolidated = expected(rule, loaded.rows, YESTERDAY)
         assert {row[-1] for row in divergences} == kinds
-        assert {row[-2] for row in consolidated} == {"físico", "virtual"}
+        assert {row[-2] for row in consolidated} == {c.FISICO, c.VIRTUAL}
         assert {row[7] for row in consolidated} >= {"00", "51", None}
         assert {row[0] is None for row in consolidated} == {True, False}
         assert {len(row[1]) for row in consolidated} == {11, 12, 13, 14, 15, 16, 19}

@@ -1,4 +1,4 @@
-"""What the audit trail holds, that nobody changes it unseen, and what happens without it."""
+"""The audit trail: contents of its records, detection of tampering, and runs without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from lib.cli import main
+from lib.cli import audit, main
 from lib.config import loader
 from lib.config.settings import ROOT, Settings
 from lib.domain.errors import AuditError
@@ -28,6 +28,7 @@ from lib.reports import verification
 from lib.security import audit_events, audit_trail
 from lib.security.audit_events import Actor
 from tests.support.command import PREVIOUS, Command, start
+from tests.support.sentences import pattern, says
 from tests.support.servers import Databases
 
 ANA = Actor("ana@example.com", "10.1.2.3")
@@ -65,7 +66,7 @@ def add(trail: Path, *texts: str) -> audit_trail.Anchor:
     return anchor
 
 
-def checked(trail: Path, *anchors: audit_trail.Anchor) -> audit_trail.Verification:
+def verified(trail: Path, *anchors: audit_trail.Anchor) -> audit_trail.Verification:
     return audit_trail.verify(trail, key(trail), [("planilha", a) for a in anchors])
 
 
@@ -77,45 +78,50 @@ def test_the_trail_and_its_key_are_their_owners_only(trail: Path) -> None:
     add(trail, "a", "b")
     for file in (trail, key(trail)):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert checked(trail) == audit_trail.Verification(2, "", "", ())
+    assert verified(trail) == audit_trail.Verification(2, "", "", ())
 
 
 LINES = [f"record {number}" for number in range(8)]
 TAMPERING: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "edit": (
         lambda x: [*x[:3], x[3].replace(b"record 3", b"record 9"), *x[4:]],
-        "A linha 4 foi alterada, ou foi escrita sem a chave.",
+        audit_trail.ALTERED_LINE.format(line=4),
     ),
     "edit that keeps the meaning": (
         lambda x: [*x[:3], x[3].replace(b'","', b'", "', 1), *x[4:]],
-        "A linha 4 foi alterada, ou foi escrita sem a chave.",
+        audit_trail.ALTERED_LINE.format(line=4),
     ),
     "edit of the last": (
         lambda x: [*x[:7], x[7].replace(b"record 7", b"record 9")],
-        "A linha 8 foi alterada, ou foi escrita sem a chave.",
+        audit_trail.ALTERED_LINE.format(line=8),
     ),
-    "deletion": (lambda x: [*x[:3], *x[4:]], "Antes da linha 4 faltam registros: do 4 ao 4."),
-    "deletion of the first": (lambda x: x[2:], "Antes da linha 1 faltam registros: do 1 ao 2."),
+    "deletion": (
+        lambda x: [*x[:3], *x[4:]],
+        audit_trail.MISSING_RECORDS.format(line=4, first=4, last=4),
+    ),
+    "deletion of the first": (
+        lambda x: x[2:],
+        audit_trail.MISSING_RECORDS.format(line=1, first=1, last=2),
+    ),
     "swap": (
         lambda x: [*x[:3], x[4], x[3], *x[5:]],
-        "Antes da linha 4 faltam registros: do 4 ao 4.",
+        audit_trail.MISSING_RECORDS.format(line=4, first=4, last=4),
     ),
     "repetition": (
         lambda x: [*x, x[7]],
-        "A linha 9 está fora da ordem, ou repetida: tem o registro 8.",
+        audit_trail.OUT_OF_ORDER.format(line=9, sequence=8),
     ),
     "truncation": (
         lambda x: x[:6],
-        "planilha aponta o registro 8, que não está na auditoria como era.",
+        audit_trail.WRONG_ANCHOR.format(origin="planilha", sequence=8),
     ),
     "insertion": (
         lambda x: [*x[:3], b'{"seq":4}\n', *x[3:]],
-        "A linha 4 foi alterada, ou foi escrita sem a chave.",
+        audit_trail.ALTERED_LINE.format(line=4),
     ),
     "cut within the last": (
         lambda x: [*x[:7], x[7][:20]],
-        "A linha 8, a última, não chegou ao fim: quem a gravava foi interrompido (o próximo "
-        "registro o anota e ela deixa de ser problema), ou o fim foi cortado.",
+        audit_trail.UNFINISHED_LINE.format(line=8),
     ),
 }
 
@@ -123,10 +129,10 @@ TAMPERING: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
 @pytest.mark.parametrize("attack", TAMPERING)
 def test_tampering_is_found(trail: Path, attack: str) -> None:
     anchor = add(trail, *LINES)
-    assert checked(trail, anchor).problems == ()
+    assert verified(trail, anchor).problems == ()
     change, problem = TAMPERING[attack]
     trail.write_bytes(b"".join(change(trail.read_bytes().splitlines(keepends=True))))
-    assert checked(trail, anchor).problems[0] == problem
+    assert verified(trail, anchor).problems[0] == problem
 
 
 @effort(max_examples=60)
@@ -140,7 +146,7 @@ def test_no_single_byte_can_be_changed_unseen(
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
     trail.write_bytes(bytes(content))
-    assert checked(trail, anchor).problems
+    assert verified(trail, anchor).problems
 
 
 def test_a_trail_rewritten_with_another_key_is_found(trail: Path) -> None:
@@ -149,15 +155,15 @@ def test_a_trail_rewritten_with_another_key_is_found(trail: Path) -> None:
     for file in (trail, key(trail)):
         file.unlink()
     add(trail, *LINES)
-    assert checked(trail, anchor).problems, "the anchor is of the other key"
+    assert verified(trail, anchor).problems, "the anchor is of the other key"
     key(trail).write_text(kept)
-    assert len(checked(trail).problems) == len(LINES)
+    assert len(verified(trail).problems) == len(LINES)
 
 
 def test_nothing_is_added_to_a_trail_whose_end_was_changed(trail: Path) -> None:
     add(trail, "a", "b")
     trail.write_bytes(trail.read_bytes().replace(b'"b"', b'"x"'))
-    with pytest.raises(AuditError, match="O último registro da auditoria .* foi alterado"):
+    with pytest.raises(AuditError, match=pattern(audit_trail.BROKEN)):
         add(trail, "c")
 
 
@@ -166,9 +172,9 @@ def test_a_record_that_a_killed_process_left_unfinished_is_no_tampering(trail: P
     with trail.open("ab") as file:
         file.write(b'{"half":"of a li')
     anchor = add(trail, "c", "d")
-    assert checked(trail, anchor) == audit_trail.Verification(4, "", "", ())
+    assert verified(trail, anchor) == audit_trail.Verification(4, "", "", ())
     trail.write_bytes(trail.read_bytes().replace(b"half", b"hidden"))
-    assert checked(trail).problems, "its length is sealed"
+    assert verified(trail).problems, "its length is sealed"
 
 
 def _write_many(arguments: tuple[Path, int]) -> None:
@@ -180,7 +186,7 @@ def test_four_processes_at_once_leave_one_intact_chain(trail: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(4) as pool:
         pool.map(_write_many, [(trail, writer) for writer in range(4)])
-    assert checked(trail).problems == ()
+    assert verified(trail).problems == ()
     assert sorted(record["what"] for record in records(trail)) == sorted(
         f"{writer}-{number}" for writer in range(4) for number in range(50)
     )
@@ -189,14 +195,14 @@ def test_four_processes_at_once_leave_one_intact_chain(trail: Path) -> None:
 def test_a_trail_or_key_that_is_open_to_others_is_refused(trail: Path) -> None:
     add(trail, "a")
     trail.chmod(0o666)
-    with pytest.raises(AuditError, match="podem alterar a auditoria"):
+    with pytest.raises(AuditError, match=pattern(audit_trail.OPEN_TO_OTHERS)):
         add(trail, "b")
     trail.chmod(0o600)
     key(trail).chmod(0o644)
-    with pytest.raises(AuditError, match="A chave da auditoria .* não serve"):
+    with pytest.raises(AuditError, match=pattern(audit_trail.BAD_KEY)):
         add(trail, "b")
     key(trail).unlink()
-    with pytest.raises(AuditError, match="recupere-a da cópia de segurança"):
+    with pytest.raises(AuditError, match=pattern(audit_trail.NO_KEY)):
         add(trail, "b")
     assert len(records(trail)) == 1
 
@@ -204,7 +210,7 @@ def test_a_trail_or_key_that_is_open_to_others_is_refused(trail: Path) -> None:
 def test_a_trail_that_is_a_link_is_not_followed(trail: Path, tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("")
     trail.symlink_to(tmp_path / "victim")
-    with pytest.raises(AuditError, match="não pôde ser gravada"):
+    with pytest.raises(AuditError, match=pattern(audit_trail.NOT_WRITABLE)):
         add(trail, "a")
     assert (tmp_path / "victim").read_text() == ""
 
@@ -219,7 +225,7 @@ def test_a_full_disk_leaves_the_trail_as_it_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(AuditError, match="por isso nada foi feito"):
+    with pytest.raises(AuditError, match=pattern(audit_trail.NOT_WRITABLE)):
         add(trail, "b")
     assert trail.read_bytes() == before
 
@@ -233,9 +239,9 @@ def test_a_disk_that_fills_up_while_the_key_is_made_leaves_no_part_of_one(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(AuditError, match="por isso nada foi feito"):
+        with pytest.raises(AuditError, match=pattern(audit_trail.NOT_WRITABLE)):
             add(trail, "a")
-    assert checked(trail, add(trail, "a")).problems == ()
+    assert verified(trail, add(trail, "a")).problems == ()
 
 
 HOLDER = """
@@ -258,12 +264,12 @@ def test_a_lock_that_somebody_else_holds_is_waited_for_no_longer_than_its_limit(
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(AuditError, match=r"está ocupada .* nada foi feito: .*\.lock"):
+        with pytest.raises(AuditError, match=pattern(audit_trail.BUSY)):
             add(trail, "b")
-    with audit_trail._THREAD_LOCK, pytest.raises(AuditError, match="está ocupada"):
+    with audit_trail._THREAD_LOCK, pytest.raises(AuditError, match=pattern(audit_trail.BUSY)):
         add(trail, "b")
     assert len(records(trail)) == 1
-    assert checked(trail, add(trail, "b")).problems == ()
+    assert verified(trail, add(trail, "b")).problems == ()
 
 
 def test_other_accounts_cannot_open_the_lock_and_so_cannot_hold_it(trail: Path) -> None:
@@ -273,10 +279,10 @@ def test_other_accounts_cannot_open_the_lock_and_so_cannot_hold_it(trail: Path) 
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
-def test_a_record_says_who_from_where_what_and_with_which_configuration(trail: Path) -> None:
-    made = settings(trail)
-    audit_events.record(made, "view", ANA, page="overview")
-    audit_events.record(made, "refusal", ANA, message="papel")
+def test_a_record_holds_person_origin_event_and_configuration(trail: Path) -> None:
+    configuration = settings(trail)
+    audit_events.record(configuration, "view", ANA, page="overview")
+    audit_events.record(configuration, "refusal", ANA, message="papel")
     first, second, third = records(trail)
     assert first["kind"] == "configuration"
     assert first["settings"]["transactions"]["host"] == "/nowhere"
@@ -302,7 +308,7 @@ def test_a_changed_configuration_is_a_record_of_its_own(trail: Path) -> None:
     assert records(trail)[2]["settings"]["window_days"] == 3
 
 
-def test_what_a_person_types_is_scrubbed_and_bounded(trail: Path) -> None:
+def test_typed_text_is_scrubbed_and_bounded(trail: Path) -> None:
     typed = f"cliente {CPF}, cartão {CARD} " + "x" * 5_000
     audit_events.record(settings(trail), "export", ANA, reason=typed, search=CARD)
     text = trail.read_text()
@@ -312,10 +318,10 @@ def test_what_a_person_types_is_scrubbed_and_bounded(trail: Path) -> None:
 
 
 def test_without_a_trail_nothing_is_recorded_and_nothing_clear_is_exported(tmp_path: Path) -> None:
-    made = settings(Path(), audit={"path": ""})
-    assert audit_events.record(made, "view", ANA) is None
-    with pytest.raises(AuditError, match="só é feita com auditoria"):
-        audit_events.record(made, "export", ANA, clear=True)
+    configuration = settings(Path(), audit={"path": ""})
+    assert audit_events.record(configuration, "view", ANA) is None
+    with pytest.raises(AuditError, match=pattern(audit_events.NO_AUDIT)):
+        audit_events.record(configuration, "export", ANA, clear=True)
 
 
 def test_a_scheduled_run_is_recorded_before_and_after_and_its_workbook_has_the_anchor(
@@ -329,10 +335,10 @@ def test_a_scheduled_run_is_recorded_before_and_after_and_its_workbook_has_the_a
     assert date.fromisoformat(began["start"]) <= date.fromisoformat(began["end"])
     assert began["clear"] is False
     assert ended["rows"] == dict.fromkeys(began and ended["rows"], 0)
-    said = verification.properties(command.target)
-    assert said[verification.AUDITORIA] == f"{began['seq']}:{began['seal']}"
-    verified = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
-    assert (verified.code, verified.out.splitlines()[-1]) == (0, "A auditoria está íntegra.")
+    properties = verification.properties(command.target)
+    assert properties[verification.AUDITORIA] == f"{began['seq']}:{began['seal']}"
+    result = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
+    assert (result.code, result.out.splitlines()[-1]) == (main.DONE, audit.INTACT)
 
 
 def test_verify_finds_the_truncation_that_a_workbook_gives_away(
@@ -341,14 +347,12 @@ def test_verify_finds_the_truncation_that_a_workbook_gives_away(
     command.reported()
     trail = Path(databases.values["audit"]["path"])
     trail.write_bytes(trail.read_bytes().splitlines(keepends=True)[0])
-    plain = command.say("audit", "verify", str(trail))
-    assert plain.code == main.DONE, "nothing in the file itself shows it"
-    found = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
-    assert found.code == main.FAILED
-    assert found.sentence == (
-        f"A auditoria {trail} não está íntegra: {command.target} aponta o registro 2, que não "
-        "está na auditoria como era."
-    )
+    alone = command.say("audit", "verify", str(trail))
+    assert alone.code == main.DONE, "the file alone does not show it"
+    result = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
+    assert result.code == main.FAILED
+    problem = audit_trail.WRONG_ANCHOR.format(origin=command.target, sequence=2)
+    assert result.sentence == audit.DAMAGED.format(file=trail, problem=problem)
 
 
 def test_verify_finds_a_workbook_that_was_edited_and_kept_its_anchor(
@@ -360,12 +364,10 @@ def test_verify_finds_a_workbook_that_was_edited_and_kept_its_anchor(
     workbook.worksheets[0]["A2"] = "outro valor"
     workbook.save(command.target)
     assert verification.properties(command.target)[verification.AUDITORIA]
-    found = command.say("audit", "verify", trail, "--workbook", str(command.target))
-    assert found.code == main.FAILED
-    assert found.sentence == (
-        f"A auditoria {trail} não está íntegra: {command.target} não é, byte a byte, uma planilha "
-        "que a auditoria registrou."
-    )
+    result = command.say("audit", "verify", trail, "--workbook", str(command.target))
+    assert result.code == main.FAILED
+    problem = audit.EDITED.format(file=command.target)
+    assert result.sentence == audit.DAMAGED.format(file=trail, problem=problem)
 
 
 def test_a_finished_report_that_cannot_take_its_place_is_recorded_as_failed(
@@ -407,7 +409,7 @@ with audit_events.operation(settings, "export", rui, asked, clear=False):
 """
 
 
-def test_what_a_killed_process_left_without_an_end_is_told_apart_and_is_no_damage(
+def test_an_operation_killed_with_its_process_is_counted_apart_and_is_no_damage(
     command: Command, databases: Databases, tmp_path: Path
 ) -> None:
     command.reported()
@@ -423,11 +425,10 @@ def test_what_a_killed_process_left_without_an_end_is_told_apart_and_is_no_damag
     command.reported()
     trail = Path(databases.values["audit"]["path"])
     began = [r for r in records(trail) if r.get("outcome") == "started"]
-    said = command.say("audit", "verify", str(trail))
-    assert said.code == main.DONE
-    assert [line for line in said.out.splitlines() if line.startswith("Sem fim registrado")] == [
-        "Sem fim registrado: 1 (em curso, interrompidos com o processo, ou não entregues); o "
-        f"último começa no registro {began[1]['seq']}."
+    result = command.say("audit", "verify", str(trail))
+    assert result.code == main.DONE
+    assert [line for line in result.out.splitlines() if says(line, audit.UNENDED)] == [
+        audit.UNENDED.format(count=1, last=began[1]["seq"])
     ]
 
 
@@ -447,9 +448,8 @@ def test_where_the_audit_cannot_be_written_no_report_is(
 ) -> None:
     (tmp_path / "file").touch()
     nowhere = tmp_path / "file" / "audit.jsonl"
-    assert command.refused(audit={"path": str(nowhere)}).startswith(
-        f"A auditoria não pôde ser gravada em {nowhere}"
-    )
+    sentence = command.refused(audit={"path": str(nowhere)})
+    assert sentence == audit_trail.NOT_WRITABLE.format(path=nowhere)
 
 
 def test_where_the_audit_fails_at_the_end_the_previous_report_stays(
@@ -468,13 +468,13 @@ def test_where_the_audit_fails_at_the_end_the_previous_report_stays(
 
 
 @pytest.mark.parametrize("words", [["--anchor", "x"], ["/gone"], ["--workbook", "/gone"]])
-def test_what_verify_cannot_read_is_one_sentence(
+def test_a_file_that_verify_cannot_read_is_one_sentence(
     words: list[str], trail: Path, command: Command
 ) -> None:
     add(trail, "a")
-    said = command.say("audit", "verify", *([str(trail)] if words[0] != "/gone" else []), *words)
-    assert said.code == main.FAILED
-    assert said.err.count("\n") == 1
+    result = command.say("audit", "verify", *([str(trail)] if words[0] != "/gone" else []), *words)
+    assert result.code == main.FAILED
+    assert result.err.count("\n") == 1
 
 
 def test_verify_needs_no_configuration(trail: Path) -> None:

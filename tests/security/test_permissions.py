@@ -1,4 +1,4 @@
-"""What the grants of people and groups add up to."""
+"""Permissions: the sum of a person's grants by e-mail and by group."""
 
 from __future__ import annotations
 
@@ -45,13 +45,15 @@ PEOPLE: list[tuple[Person, Permission]] = [
 
 
 @pytest.mark.parametrize(("person", "expected"), PEOPLE, ids=str)
-def test_a_person_may_what_the_grants_say_and_no_more(person: Person, expected: Permission) -> None:
-    found = resolve(ACCESS, EVERY, person)
-    assert found == expected
-    assert found.grants_access == bool(expected.merchants or expected.auditor)
+def test_a_person_has_the_access_of_the_grants_and_no_more(
+    person: Person, expected: Permission
+) -> None:
+    permission = resolve(ACCESS, EVERY, person)
+    assert permission == expected
+    assert permission.grants_access == bool(expected.merchants or expected.auditor)
 
 
-def test_without_grants_nobody_may_anything() -> None:
+def test_without_grants_nobody_has_access() -> None:
     assert not resolve(Access(), EVERY, Person("ana@example.com", ("Marketing",))).grants_access
 
 

@@ -1,4 +1,4 @@
-"""Drives the command line as a person does, on a configuration file, and reads what it wrote."""
+"""Drive the command line with a configuration file, and read its output and its reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from lib.cli import main
+from lib.cli import main, run
 from lib.config.settings import ROOT
 from lib.demo import servers
 from lib.domain import columns as c
@@ -30,8 +30,8 @@ _GATE = 7
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command ended with and wrote."""
+class Completed:
+    """A finished command's exit code and output."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Said:
 
     @property
     def sentence(self) -> str:
-        """The last thing said on standard error, below warnings and progress."""
+        """The last line on standard error, below warnings and progress."""
         return self.err.splitlines()[-1] if self.err else ""
 
 
@@ -58,51 +58,49 @@ class Command:
     def target(self) -> Path:
         return self.folder / "resultado_transacoes.xlsx"
 
-    def run(self, *words: str, values: Mapping[str, Any] | None = None, **keys: Any) -> Said:
-        """A run in this process; ``keys`` of `[aggregator]` go over the databases' values."""
+    def run(self, *words: str, values: Mapping[str, Any] | None = None, **keys: Any) -> Completed:
+        """Run in this process; ``keys`` of `[aggregator]` override the databases' values."""
         file = configured(self.folder, values or self.databases.values, **keys)
         return self.say("--config", str(file), "--output", str(self.target), *words)
 
-    def say(self, *words: str) -> Said:
-        """These words as they are, in this process."""
+    def say(self, *words: str) -> Completed:
+        """Run a command with exactly these arguments, in this process."""
         self.capsys.readouterr()
         code = main.main(list(words))
-        said = self.capsys.readouterr()
-        return Said(code, said.out, said.err)
+        output = self.capsys.readouterr()
+        return Completed(code, output.out, output.err)
 
     def refused(self, *words: str, values: Mapping[str, Any] | None = None, **keys: Any) -> str:
-        """The sentence of a run that fails as it should: exit 2, the previous report kept."""
+        """The sentence of a run that must fail: exit 2, the previous report kept."""
         return self.kept(self.run(*words, values=values, **keys))
 
-    def kept(self, said: Said) -> str:
-        """The sentence, once nothing else was said and the previous report is still there."""
-        assert said.code == main.FAILED
-        assert said.out == ""
-        assert "Traceback" not in said.err
+    def kept(self, result: Completed) -> str:
+        """The sentence of a failed command, after checking that it left the previous report."""
+        assert result.code == main.FAILED
+        assert result.out == ""
+        assert "Traceback" not in result.err
         assert self.target.read_bytes() == PREVIOUS
         assert [path.suffix for path in self.folder.iterdir() if path.suffix == ".tmp"] == []
-        return said.sentence
+        return result.sentence
 
     def reported(self, *words: str, **keys: Any) -> Sheets:
-        """The sheets that a run wrote; it said so last, and nothing went wrong."""
-        said = self.run(*words, **keys)
-        assert (said.code, said.out.splitlines()[-1:]) == (
-            main.DONE,
-            [f"Planilha '{self.target.name}' gerada com sucesso."],
-        ), said.err
+        """The sheets that a successful run wrote."""
+        result = self.run(*words, **keys)
+        sentence = run.WRITTEN.format(name=self.target.name)
+        assert (result.code, result.out.splitlines()[-1:]) == (main.DONE, [sentence]), result.err
         return sheets(self.target)
 
 
 @dataclass(frozen=True)
 class Sheets:
-    """The rows below the headers, each as tuples of cell values."""
+    """The rows below the headers, as tuples of cell values."""
 
     divergences: list[tuple[Any, ...]]
     consolidated: list[tuple[Any, ...]]
 
 
 def sheets(path: Path) -> Sheets:
-    """Both sheets of a report, which has no others and the contract's columns."""
+    """Both sheets of a report, after checking its sheets and columns against the contract."""
     with closing(openpyxl.load_workbook(path, read_only=True)) as workbook:
         assert workbook.sheetnames == [c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED]
         tables = [list(workbook[name].iter_rows(values_only=True)) for name in workbook.sheetnames]
@@ -117,7 +115,7 @@ def configured(folder: Path, values: Mapping[str, Any], **keys: Any) -> Path:
     file = folder / "aggregator.toml"
     merged = {**values, **keys}
     file.write_text("\n".join(_toml("aggregator", merged)), encoding="utf-8")
-    file.chmod(0o600)  # it may have passwords
+    file.chmod(0o600)  # it may contain passwords
     return file
 
 
@@ -127,7 +125,7 @@ def with_source(values: Mapping[str, Any], side: str, **keys: Any) -> dict[str, 
 
 
 def with_query(values: Mapping[str, Any], side: str, folder: Path, sql: str) -> dict[str, Any]:
-    """The values with one side reading by this SQL."""
+    """The values with this SQL as one side's query file."""
     file = folder / f"{side}.sql"
     file.write_text(sql, encoding="utf-8")
     return with_source(values, side, query_file=str(file))
@@ -162,9 +160,9 @@ def _default(side: str) -> str:
 
 
 def start(*words: str, prefix: Sequence[str] = (), **options: Any) -> subprocess.Popen[str]:
-    """The command line as a process of its own, without anything this one's environment says.
+    """Start the command line as a process, without this environment's `AGGREGATOR` variables.
 
-    ``prefix`` is another command that is to run it.
+    ``prefix`` is a command that runs it.
     """
     environment = {k: v for k, v in os.environ.items() if not k.upper().startswith("AGGREGATOR")}
     return subprocess.Popen(
@@ -178,19 +176,19 @@ def start(*words: str, prefix: Sequence[str] = (), **options: Any) -> subprocess
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 240) -> Said:
-    """What the process said until its end, which comes within so many seconds."""
+def finish(process: subprocess.Popen[str], seconds: float = 240) -> Completed:
+    """Wait for the process and return its output; raise TimeoutExpired after so many seconds."""
     with process:
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-    return Said(process.returncode, out, err)
+    return Completed(process.returncode, out, err)
 
 
 def statements(databases: Databases, side: str) -> int:
-    """How many of the product's statements this side's server is working on."""
+    """The number of the product's statements under way on this side's server."""
     [(number,)] = databases.execute(
         side,
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -200,12 +198,12 @@ def statements(databases: Databases, side: str) -> int:
 
 
 def nothing_runs(databases: Databases) -> bool:
-    """Tell whether both servers end every statement of ours, long before `slow_query` ends."""
+    """True if the product's statements end on both servers, long before `slow_query` would."""
     return all(soon(lambda s=side.name: statements(databases, s) == 0) for side in servers.SIDES)
 
 
 def soon(holds: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> bool:
-    """Whether it holds before so many seconds are over."""
+    """True if the condition holds within so many seconds."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

@@ -52,9 +52,20 @@ def of_errors() -> set[str]:
     return found
 
 
+def of_command_line() -> set[str]:
+    """The public constants of the command line and the audit, which no screen translates."""
+    found: set[str] = set()
+    for file in [*ROOT.glob("lib/cli/*.py"), *ROOT.glob("lib/security/audit_*.py")]:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.AnnAssign) and node.value and _is_public(node.target):
+                found |= {text for text in _texts(node.value, {}, set()) if " " in text}
+    return found
+
+
 def in_sources() -> set[str]:
     """The lines of the golden file: a message each, singular and plural on one line."""
-    return {_FORMS.join(forms) for forms in on_screen()} | of_values() | of_errors()
+    on_screens = {_FORMS.join(forms) for forms in on_screen()}
+    return on_screens | of_values() | of_errors() | of_command_line()
 
 
 def in_golden_file() -> set[str]:
@@ -78,6 +89,10 @@ _ERRORS = (
 
 # A name that an error's kind is chosen into.
 _CHOSEN = "kind"
+
+
+def _is_public(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and target.id.isupper() and target.id[0] != "_"
 
 
 def _is_error(node: ast.AST) -> TypeGuard[ast.Call]:

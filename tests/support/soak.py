@@ -1,8 +1,7 @@
-"""Two hundred runs of the command line, each with a fault drawn at random: `python -m
-tests.support.soak`.
+"""Two hundred runs of the command line, each with a random fault: `python -m tests.support.soak`.
 
-Every run must end in one of the ways that are accounted for, and whatever lies under the report's
-name must be a whole report of the data of a run that said so, or what was there before.
+Every run must end in one of the expected ways. The file under the report's name must then be a
+whole report of the current data, or what it was before.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from typing import Any
 from lib.cli import main as cli
 from lib.delivery import history
 from lib.domain.columns import SHEET_CONSOLIDATED
-from lib.reports import verification
+from lib.reports import file_lock, verification
 from tests.support import command, faults
 from tests.support.command import (
-    Said,
+    Completed,
     configured,
     gated_query,
     slow_query,
@@ -37,6 +36,7 @@ from tests.support.command import (
     with_source,
 )
 from tests.support.faults import PERIOD, Line
+from tests.support.sentences import says
 from tests.support.servers import NEEDS_PASSWORD, Databases, Servers
 
 ROWS = 500
@@ -49,7 +49,7 @@ KILLED = -signal.SIGKILL
 
 @dataclass
 class Bench:
-    """The servers, the folder with the report, and how many purchases the databases hold."""
+    """The servers, the folder of the report, and the number of purchases in the databases."""
 
     servers: Servers
     databases: Databases
@@ -69,7 +69,7 @@ class Bench:
         return values
 
     def grow(self) -> None:
-        """One more purchase, so that an old report cannot pass for a new one."""
+        """Add a purchase, so that an old report cannot pass for a new one."""
         self.rows += 1
         number = f"lpad('{self.rows}', 12, '0')"
         day = faults.DAY
@@ -85,16 +85,16 @@ class Bench:
         )
 
     def start(self, values: dict[str, Any]) -> subprocess.Popen[str]:
-        # A folder of its own: two runs at once have two configurations.
+        # Two runs at once need separate configuration files.
         file = configured(Path(tempfile.mkdtemp(dir=self.folder.parent)), values)
         return command.start("--config", str(file), "--output", str(self.target), *PERIOD)
 
     def wait_until_reading(self, process: subprocess.Popen[str]) -> None:
-        """Wait until this run reads; AssertionError, with what it said, where it never does."""
+        """Wait until this run reads; raise AssertionError, with its output, if it never does."""
         reads = soon(lambda: command.statements(self.databases, "auth_logs") == 1, PATIENCE_SECONDS)
         if not reads:
             process.kill()
-        assert reads, ("the run never came to read", _finish(process))
+        assert reads, ("the run never began to read", _finish(process))
 
     def slow(self, seconds: int) -> dict[str, Any]:
         return self._by(slow_query("auth_logs", seconds))
@@ -106,57 +106,57 @@ class Bench:
         return with_query(self.values(), "auth_logs", self.folder.parent, query)
 
 
-Fault = Callable[[Bench], Said]
+Fault = Callable[[Bench], Completed]
 
 
-def none(bench: Bench) -> Said:
+def none(bench: Bench) -> Completed:
     return _finish(bench.start(bench.values()))
 
 
-def refused(bench: Bench) -> Said:
+def refused(bench: Bench) -> Completed:
     with Line(bench.databases.values["auth_logs"]) as gone:
         source = gone.source
     return _finish(bench.start(with_source(bench.values(), "auth_logs", **source)))
 
 
-def silent(bench: Bench) -> Said:
+def silent(bench: Bench) -> Completed:
     return _over_a_line(bench, limits=[0], silent=True)
 
 
-def cut_once(bench: Bench) -> Said:
+def cut_once(bench: Bench) -> Completed:
     return _over_a_line(bench, limits=[bench.random.randrange(300, 60_000)])
 
 
-def cut_always(bench: Bench) -> Said:
+def cut_always(bench: Bench) -> Completed:
     return _over_a_line(bench, limits=[bench.random.randrange(300, 30_000) for _ in range(9)])
 
 
-def terminated(bench: Bench) -> Said:
+def terminated(bench: Bench) -> Completed:
     def strike(pid: int) -> None:
         bench.databases.execute("auth_logs", f"SELECT pg_terminate_backend({pid})")
 
     return _while_reading(bench, strike)
 
 
-def stopped(bench: Bench) -> Said:
+def stopped(bench: Bench) -> Completed:
     values = with_source(bench.gated(), "auth_logs", statement_timeout=6)
     return _while_reading(bench, lambda pid: os.kill(pid, signal.SIGSTOP), values)
 
 
-def crashed(bench: Bench) -> Said:
+def crashed(bench: Bench) -> Completed:
     return _while_reading(
         bench, lambda _: faults.restart_at_once(bench.servers, bench.databases, "auth_logs")
     )
 
 
-def wrong_password(bench: Bench) -> Said:
+def wrong_password(bench: Bench) -> Completed:
     login = {"user": NEEDS_PASSWORD, "password": "errada"}
     with Line(bench.databases.values["auth_logs"]) as line:
         values = with_source(bench.values(), "auth_logs", **line.source, **login)
         return _finish(bench.start(values))
 
 
-def no_permission(bench: Bench) -> Said:
+def no_permission(bench: Bench) -> Completed:
     table = "authentication.transaction_logs"
     with _changed(
         bench,
@@ -166,13 +166,13 @@ def no_permission(bench: Bench) -> Said:
         return none(bench)
 
 
-def renamed_column(bench: Bench) -> Said:
+def renamed_column(bench: Bench) -> Completed:
     table = "ALTER TABLE authentication.transaction_logs RENAME "
     with _changed(bench, f"{table} log_date TO dia", f"{table} dia TO log_date"):
         return none(bench)
 
 
-def folder_gone(bench: Bench) -> Said:
+def folder_gone(bench: Bench) -> Completed:
     away = bench.folder.with_name("away")
     bench.folder.rename(away)
     try:
@@ -181,22 +181,22 @@ def folder_gone(bench: Bench) -> Said:
         away.rename(bench.folder)
 
 
-def killed(bench: Bench) -> Said:
+def killed(bench: Bench) -> Completed:
     with bench.start(bench.values()) as process:
         time.sleep(bench.random.uniform(0.2, 2.5))
         process.kill()
         out, err = process.communicate()
-    return Said(process.returncode, out, err)
+    return Completed(process.returncode, out, err)
 
 
-def told_to_stop(bench: Bench) -> Said:
+def told_to_stop(bench: Bench) -> Completed:
     process = bench.start(bench.slow(HELD_SECONDS))
     bench.wait_until_reading(process)
     process.send_signal(bench.random.choice([signal.SIGTERM, signal.SIGINT]))
     return _finish(process)
 
 
-def two_at_once(bench: Bench) -> Said:
+def two_at_once(bench: Bench) -> Completed:
     first = bench.start(bench.slow(HELD_SECONDS))
     bench.wait_until_reading(first)
     before = bench.target.read_bytes()
@@ -204,10 +204,10 @@ def two_at_once(bench: Bench) -> Said:
     held = first.poll() is None and command.statements(bench.databases, "auth_logs") == 1
     first.terminate()
     ended = _finish(first)
-    # Without this, a first run that had ended would pass for a lock that does not hold.
+    # If the first run had already ended, the second one could not have met its lock.
     assert held, ("the first run did not last as long as the second", ended, second)
     assert (second.code, bench.target.read_bytes()) == (cli.FAILED, before), (ended, second)
-    assert second.sentence.startswith("Outra execução está gravando"), second
+    assert says(second.sentence, file_lock.TAKEN), second
     return ended
 
 
@@ -224,29 +224,29 @@ EXPECTED: dict[Fault, set[int]] = {
 FAULTS: tuple[Fault, ...] = (*EXPECTED, killed)
 
 
-def judge(bench: Bench, fault: Fault, said: Said, before: bytes) -> str:
-    """What the run came to. Raises AssertionError where it is none of what is accounted for."""
-    assert said.code in EXPECTED[fault], (fault.__name__, said)
+def judge(bench: Bench, fault: Fault, result: Completed, before: bytes) -> str:
+    """The outcome of the run. Raises AssertionError if it is not an expected one."""
+    assert result.code in EXPECTED[fault], (fault.__name__, result)
     now = bench.target.read_bytes()
-    if said.code == cli.DONE or now != before:
-        assert said.code in (cli.DONE, KILLED), said
-        found = verification.verify(bench.target)
-        assert found.problems == ()
-        assert found.rows[SHEET_CONSOLIDATED] == bench.rows, (found.rows, bench.rows)
-        return "right report" if said.code == cli.DONE else "killed, right report in place"
-    assert "Traceback" not in said.err, said
-    if said.code == KILLED:
+    if result.code == cli.DONE or now != before:
+        assert result.code in (cli.DONE, KILLED), result
+        report = verification.verify(bench.target)
+        assert report.problems == ()
+        assert report.rows[SHEET_CONSOLIDATED] == bench.rows, (report.rows, bench.rows)
+        return "right report" if result.code == cli.DONE else "killed, right report in place"
+    assert "Traceback" not in result.err, result
+    if result.code == KILLED:
         return "killed, previous report intact"
-    assert said.sentence, said
-    return {cli.FAILED: "told why, previous report intact", cli.INTERRUPTED: "stopped, intact"}[
-        said.code
+    assert result.sentence, result
+    return {cli.FAILED: "reported, previous report intact", cli.INTERRUPTED: "stopped, intact"}[
+        result.code
     ]
 
 
 def main(runs: int, seed: int) -> None:
-    """Draw, run and judge, and print what came of it as a table."""
+    """Draw faults, run, judge, and print the outcomes as a table."""
     outcomes: Counter[tuple[str, str]] = Counter()
-    # A shell has its background jobs ignore Ctrl-C, and so would every run.
+    # A shell makes background jobs ignore Ctrl-C, and every run would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
@@ -260,9 +260,9 @@ def main(runs: int, seed: int) -> None:
                 fault = bench.random.choice(FAULTS)
                 bench.grow()
                 before = bench.target.read_bytes()
-                said = fault(bench)
-                outcomes[fault.__name__, judge(bench, fault, said, before)] += 1
-                print(number, fault.__name__, said.code, file=sys.stderr, flush=True)
+                result = fault(bench)
+                outcomes[fault.__name__, judge(bench, fault, result, before)] += 1
+                print(number, fault.__name__, result.code, file=sys.stderr, flush=True)
             recorded = history.History(bench.folder.with_name("history.sqlite")).runs(10 * runs)
             locks = list(bench.folder.glob(".*.lock"))
         finally:
@@ -276,11 +276,11 @@ def main(runs: int, seed: int) -> None:
     print(f"Lock files left: {len(locks)}.")
 
 
-def _finish(process: subprocess.Popen[str]) -> Said:
+def _finish(process: subprocess.Popen[str]) -> Completed:
     return command.finish(process, LONGEST_RUN_SECONDS)
 
 
-def _over_a_line(bench: Bench, **how: Any) -> Said:
+def _over_a_line(bench: Bench, **how: Any) -> Completed:
     with Line(bench.databases.values["auth_logs"], **how) as line:
         values = with_source(bench.values(), "auth_logs", **line.source)
         return _finish(bench.start(values))
@@ -288,7 +288,7 @@ def _over_a_line(bench: Bench, **how: Any) -> Said:
 
 def _while_reading(
     bench: Bench, strike: Callable[[int], None], values: dict[str, Any] | None = None
-) -> Said:
+) -> Completed:
     with faults.while_reading(bench.databases, "auth_logs", strike):
         return _finish(bench.start(values or bench.gated()))
 
