@@ -99,7 +99,7 @@ def no_memory_for_workers(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
         raise MemoryError
 
     # tests/product/test_memory_limits.py has workers that really run short.
-    monkeypatch.setattr(runner, "_matched", exhausted)
+    monkeypatch.setattr(runner, "matched", exhausted)
     return command.refused(*PERIOD, engine={"kind": "chunked"})
 
 
