@@ -35,13 +35,11 @@ BY_STATE: Final = {
     "tente de novo em instantes.",
     "08": "{side}: a conexão com o servidor caiu durante a leitura; tente de novo em instantes.",
     "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
-}
-"""Templates by SQLSTATE: the whole code, its first three characters or its class."""
-CONTRACT_STATES: Final = {
     "22021": "{side}: há textos fora da codificação do banco; peça a quem o administra que acerte.",
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
     "confira os tipos das colunas.",
 }
+"""Templates by SQLSTATE: the whole code, its first three characters or its class."""
 OTHER_STATE: Final = "{side}: a leitura falhou no banco (código {code}); veja o log do servidor."
 NOT_CONNECTED: Final = (
     "{side}: não foi possível conectar a {host}, porta {port}; "
@@ -61,6 +59,7 @@ CLIENT_CERTIFICATE: Final = (
 TLS_REFUSED: Final = "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
 # The driver raises a bare DatabaseError for a connection that is cut while COPY runs.
 _LOST: Final = (psycopg2.OperationalError, psycopg2.DatabaseError, psycopg2.InterfaceError)
+_CONTRACT_STATES: Final = ("42P01", "42703", "22021", "22")
 _TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
 _CONNECTING: Final = (
     (r"password|senha|authentication|autentica|pg_hba|role .* does not exist", "28"),
@@ -91,13 +90,13 @@ def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
         return _not_connected(_QUOTED.sub('""', str(original)), side, source)
     for length in (5, 3, 2):
         prefix = code[:length]
-        if prefix in CONTRACT_STATES:
-            return ContractError(CONTRACT_STATES[prefix], side=side, code=code)
         if prefix in BY_STATE:
-            kind = ContractError if prefix in ("42P01", "42703") else ExtractionError
+            kind = ContractError if prefix in _CONTRACT_STATES else ExtractionError
             kind = TransientError if _TRANSIENT.fullmatch(code) else kind
-            name = _identifier(original)
-            return kind(BY_STATE[prefix], side=side, code=code, name=name)
+            template = BY_STATE[prefix]
+            # Only these driver messages quote an identifier; others may quote a row's value.
+            name = _identifier(original) if "{name}" in template else "?"
+            return kind(template, side=side, code=code, name=name)
     return ExtractionError(OTHER_STATE, side=side, code=code or "?")
 
 
