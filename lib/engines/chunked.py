@@ -132,7 +132,7 @@ def _matching(
         for gathering, rows in pool.each(job, partition.gather, gatherings):
             draft.add(gathering.table, gathering.slot, gathering.path, rows)
 
-    totals = totals_of(parts.values())
+    totals = totals_of(part.counts for part in parts.values())
     return result_writer.balanced(job.settings, request, job.clear, read, totals, fill)
 
 

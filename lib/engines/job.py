@@ -1,5 +1,4 @@
-"""The description of one reconciliation that every worker gets, and the names in its staging
-folder.
+"""A reconciliation as its workers get it, and the files in its staging folder.
 
 Knows no database, no process and no rule.
 """

@@ -28,6 +28,7 @@ from lib.domain.outcomes import Books
 from lib.domain.reconciliation import Period, Rule
 from lib.engines import result_tables
 from lib.engines.result_index import MANIFEST as MANIFEST
+from lib.engines.totals import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,16 +47,6 @@ class Piece:
     path: str
     day: date | None
     rows: int
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The figures of a result: ``days`` and ``codes`` are frames of `lib.analysis.books`."""
-
-    books: Books
-    days: pd.DataFrame
-    codes: pd.DataFrame
-    motivos: dict[str, int]
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from lib.analysis import books
 from lib.domain import columns as c
 from lib.domain.column_arrays import frame_of
-from lib.domain.outcomes import Books
 from lib.domain.reconciliation import Reconciliation
 from lib.engines import result_tables, result_writer
 from lib.engines.partition_reader import FIRST, PAIR, Streams, draft_folder
 from lib.engines.partitioning import Moves, Pairs, homes
+from lib.engines.totals import Counts
 from lib.matching import reconcile
 
 if TYPE_CHECKING:
@@ -33,12 +32,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Matched:
-    """A bucket's books and counts, and for each table the slots of its batches, in file order."""
+    """A bucket's figures, and for each table the slots of its batches in file order."""
 
-    books: Books
-    days: pd.DataFrame
-    codes: pd.DataFrame
-    motivos: dict[str, int]
+    counts: Counts
     slots: dict[str, list[int]]
 
 
@@ -104,6 +100,16 @@ def counted_once(result: Reconciliation, first: NDArray[np.bool_]) -> Reconcilia
     )
 
 
+def counts_of(result: Reconciliation) -> Counts:
+    """The figures of a bucket. Raises BalanceError."""
+    return Counts(
+        books=books.books(result),
+        days=books.balance_by_day(result),
+        codes=books.by_response_code(result),
+        motivos=books.by_motivo(result),
+    )
+
+
 def by_slot(name: str, table: pa.Table, per_day: int) -> Iterator[tuple[int, pa.Table]]:
     """Cut a table in sheet order into its slots."""
     slots = result_tables.slots(name, table, per_day)
@@ -128,7 +134,7 @@ def gather(job: Job, gathering: Gathering) -> int:
 
 def _write(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Matched:
     """Check the bucket's books and write its tables, one batch per slot."""
-    checked = books.books(result)
+    counts = counts_of(result)
     slots: dict[str, list[int]] = {name: [] for name in result_tables.NAMES}
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with draft_folder(job.matched(bucket, "").parent) as draft:
@@ -141,13 +147,7 @@ def _write(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Match
                 for slot, part in by_slot(name, table, per_day):
                     writer.write_batch(part.combine_chunks().to_batches()[0])
                     slots[name].append(slot)
-    return Matched(
-        books=checked,
-        days=books.balance_by_day(result),
-        codes=books.by_response_code(result),
-        motivos=books.by_motivo(result),
-        slots=slots,
-    )
+    return Matched(counts, slots)
 
 
 def _rows(paths: list[Path], names: tuple[str, ...]) -> pa.Table:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from lib.analysis import books
 from lib.config import loader
 from lib.domain import column_arrays
 from lib.domain import columns as c
@@ -155,13 +154,7 @@ def _matched(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Ta
     result = partition.counted_once(
         reconcile.reconcile(transactions, auth_logs, plan.period, plan.rule, newest), first
     )
-    counts = parquet_result.Counts(
-        books=books.books(result),
-        days=books.balance_by_day(result),
-        codes=books.by_response_code(result),
-        motivos=books.by_motivo(result),
-    )
-    figures = parquet_result.as_json(totals_of([counts]).plain()).encode()
+    figures = parquet_result.as_json(totals_of([partition.counts_of(result)]).plain()).encode()
     bodies: list[tuple[str, int, bytes]] = [("", 0, figures)]
     for name in result_tables.NAMES:
         table = result_tables.rows_of(result, name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from lib.domain import columns as c
 from lib.domain.errors import BalanceError
@@ -35,22 +35,19 @@ class Read:
     buckets: int
 
 
-class Part(Protocol):
-    """The figures of one bucket, as `lib.analysis.books` computes them."""
+@dataclass(frozen=True)
+class Counts:
+    """Figures of a result or of a bucket: ``days`` and ``codes`` as in `lib.analysis.books`."""
 
-    @property
-    def books(self) -> Books: ...
-    @property
-    def days(self) -> pd.DataFrame: ...
-    @property
-    def codes(self) -> pd.DataFrame: ...
-    @property
-    def motivos(self) -> dict[str, int]: ...
+    books: Books
+    days: pd.DataFrame
+    codes: pd.DataFrame
+    motivos: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The same figures of all buckets; ``days`` and ``codes`` are rows of plain values."""
+    """The sums over all buckets; ``days`` and ``codes`` are rows of plain values."""
 
     books: Books
     days: list[dict[str, Any]]
@@ -67,7 +64,7 @@ class Totals:
         }
 
 
-def totals_of(parts: Iterable[Part]) -> Totals:
+def totals_of(parts: Iterable[Counts]) -> Totals:
     """Add up the parts, rows in the order of `lib.analysis.books`; the undated day comes last."""
     parts = list(parts)
     books = Books(

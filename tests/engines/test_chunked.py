@@ -82,7 +82,7 @@ def test_any_number_of_buckets_gives_the_answer_of_one_matching(
             parts = [matched(folder, part, name) for part in range(buckets)]
             rows = [row for part in parts for row in visible(part)]
             assert sorted(rows) == sorted(visible(engine_data.table_of(whole, name))), name
-        totals = totals_of(bucketed)
+        totals = totals_of(part.counts for part in bucketed)
         require_all(read, totals.books)
         assert totals.books == books.books(whole)
     finally:
@@ -227,9 +227,9 @@ def test_the_draft_of_a_killed_worker_is_not_read(tmp_path: Path) -> None:
         draft.mkdir(parents=True)
         (draft / "0.arrow").write_bytes(b"half a stream")
 
-    (matching,), _ = in_buckets(tmp_path, [], logs, period, Rule(), 1)
+    (part,), _ = in_buckets(tmp_path, [], logs, period, Rule(), 1)
 
-    assert matching.books.logs == 1
+    assert part.counts.books.logs == 1
 
 
 def test_a_single_day_is_read_in_shares_of_hours(databases: Databases, tmp_path: Path) -> None:
