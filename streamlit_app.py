@@ -1,6 +1,6 @@
 """Entry of the dashboard: `streamlit run streamlit_app.py`.
 
-The server imports it once, for the addresses it adds to Streamlit's; every session runs it.
+The server imports it once for its own routes and middleware; every session runs it.
 """
 
 import streamlit as st

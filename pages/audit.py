@@ -1,4 +1,4 @@
-"""Auditoria: who signed in, saw, exported and ran what; for auditors only."""
+"""Auditoria: the record of sign-ins, views, exports and runs; for auditors only."""
 
 from lib.ui import audit, guard, page
 

@@ -1,4 +1,4 @@
-"""Gráficos: the period by day, weekday and hour, response code, join and distance in time."""
+"""Gráficos: the period by day, weekday and hour, response code, join and time difference."""
 
 import streamlit as st
 

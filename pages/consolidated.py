@@ -1,4 +1,4 @@
-"""Transações consolidadas: every matched purchase, and the pair behind each."""
+"""Transações consolidadas: every matched purchase, with its log."""
 
 from lib.analysis import table_schemas
 from lib.domain import columns as c

@@ -1,4 +1,4 @@
-"""Clientes: the marketing view of the consolidated purchases, beside the period before."""
+"""Clientes: the marketing view of the consolidated purchases, beside the preceding period."""
 
 import streamlit as st
 
@@ -9,13 +9,13 @@ from lib.ui import customers as marketing
 from lib.ui.i18n import t
 
 view = page.open_page("customers")
-now, place = view_cache.marketing_of(view.dataset), st.empty()
-# The figures are there at once; the period before may take as long as this one took.
-with place.container():
+now, placeholder = view_cache.marketing_of(view.dataset), st.empty()
+# The figures are shown at once; the preceding period may have to be extracted.
+with placeholder.container():
     marketing.metrics(now.figures, None)
 before = marketing.before(view)
 if before is not None:
-    with place.container():
+    with placeholder.container():
         marketing.metrics(now.figures, before.figures)
 
 language = chart_view.language()

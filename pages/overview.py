@@ -1,4 +1,4 @@
-"""Resumo, the landing page: the figures of the period, the books, and how far the data reach."""
+"""Resumo, the landing page: the period's figures, the books, and the latest instants read."""
 
 from lib.dashboard import view_cache
 from lib.ui import overview, page, source_check

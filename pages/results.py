@@ -1,4 +1,4 @@
-"""Resultados: what an engine left of a period too large for memory, straight from its files."""
+"""Resultados: an engine's result of a period too large for memory, read from its files."""
 
 from lib.engines import result_tables
 from lib.ui import page, results, tabs

@@ -1,4 +1,4 @@
-"""Execuções: every recorded run, their trend, and the reports that were kept."""
+"""Execuções: the recorded runs, their trend, and their kept reports."""
 
 import streamlit as st
 

@@ -1,7 +1,7 @@
-"""Where the dashboard's data come from: the configuration, or the demonstration without one.
+"""The dashboard's configuration, or the demonstration's without one, and its data sets.
 
-The data sets belong to it, so that none is ever shown for another configuration's.
-Read once a process and file; a failure is told and tried again at the next question.
+Data sets belong to one configuration, so that none is shown under another. The configuration is
+read once for each version of its file; after a failure, the next request reads it again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from lib.ui import session_user
 
 @dataclass(frozen=True)
 class Site:
-    """The settings in use, whether they are the demonstration's, whose data end at ``day``, and
-    the data sets read by them."""
+    """The settings in use with their data sets; the data of the demonstration end at ``day``."""
 
     settings: Settings
     demo: bool
@@ -33,21 +32,21 @@ class Site:
 
     @property
     def today(self) -> date:
-        """Today's date where the merchants are."""
+        """Today's date in the configured time zone."""
         return defaults.local_today(self.settings)
 
 
-class _Kept:
-    """The one site of this process, once it is read."""
+class _Current:
+    """The site of this process, once it is read."""
 
     lock: ClassVar = threading.Lock()
     site: ClassVar[Site | None] = None
 
 
 def find() -> Site | None:
-    """The site where it is ready; None where `prepare` has yet to run, the demo's day is over or
-    the configuration's file has changed: a role that was taken away is gone at once."""
-    site = _Kept.site
+    """The current site; None before `prepare`, after the demonstration's day, and once the
+    configuration's file has changed, so that a revoked role ends at once."""
+    site = _Current.site
     if site is None or (site.demo and site.day != site.today) or site.stamp != loader.stamp():
         return None
     return site
@@ -55,27 +54,27 @@ def find() -> Site | None:
 
 def prepare() -> Site:
     """Read the configuration or start the demonstration. Raises AggregatorError."""
-    with _Kept.lock:
+    with _Current.lock:
         site = find() or _read()
-        _Kept.site = site
+        _Current.site = site
         return site
 
 
 def forget() -> None:
-    """Read the configuration anew at the next question."""
-    with _Kept.lock:
-        _Kept.site = None
+    """Read the configuration again at the next request."""
+    with _Current.lock:
+        _Current.site = None
 
 
 def _read() -> Site:
     session_user.require_private_secrets()
     stamp = loader.stamp()
-    without = not loader.exists()
+    demo = not loader.exists()
     settings = (
         loader.from_values(servers.start() | history_of_demo(), "demonstração")
-        if without
+        if demo
         else loader.load()
     )
     row_level_security.prove(settings, defaults.window(settings))
     store = Store(budget_bytes=settings.dashboard.memory_budget)
-    return Site(settings, without, defaults.local_today(settings), store, stamp)
+    return Site(settings, demo, defaults.local_today(settings), store, stamp)

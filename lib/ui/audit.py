@@ -1,4 +1,4 @@
-"""What auditors see: the newest records, what the check of the whole trail found, the file."""
+"""The auditors' page: the newest records, and the check of the whole trail."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from lib.security.audit_trail import Fields
     from lib.ui.app_state import Site
 
-_SHOWN: Final = 500
+_MOST_RECORDS: Final = 500
 _COMMON: Final = ("seq", "at", "kind", "who", "from", "outcome", "merchant")
 _SEALS: Final = ("prev", "seal", "torn")
 
 
 def files(site: Site) -> tuple[Path, Path]:
-    """The trail and its key; stops the page where no audit is kept."""
+    """The paths of the trail and its key; stops the page where no audit is kept."""
     path, key = site.settings.audit.path, site.settings.audit.key
     if path is None or key is None:
         st.info(t("Esta configuração não guarda auditoria."))
@@ -35,32 +35,32 @@ def files(site: Site) -> tuple[Path, Path]:
 
 
 def check(path: Path, key: Path) -> None:
-    """The button that checks every seal, and what it found."""
+    """Draw the button that checks every seal, and the result."""
     if not st.button(t("Conferir a auditoria inteira"), type="primary"):
         return
     try:
-        found = audit_trail.verify(path, key)
+        verification = audit_trail.verify(path, key)
     except AggregatorError as problem:
         st.error(plain(extraction_status.explanation(problem)))
         return
-    for damage in found.problems[:_SHOWN]:
+    for damage in verification.problems[:_MOST_RECORDS]:
         st.error(plain(damage))
-    if not found.problems:
+    if not verification.problems:
         st.success(
             n(
                 "Íntegra: {count} registro. Só uma planilha mostra se o fim foi cortado "
                 "(aggregator.py audit verify --workbook).",
                 "Íntegra: {count} registros. Só uma planilha mostra se o fim foi cortado "
                 "(aggregator.py audit verify --workbook).",
-                found.records,
+                verification.records,
             )
         )
 
 
 def records(path: Path) -> None:
-    """The newest records as a table, the newest first."""
+    """Draw the newest records as a table, the newest first."""
     try:
-        found = audit_trail.read(path, _SHOWN)
+        newest = audit_trail.read(path, _MOST_RECORDS)
     except AggregatorError as problem:
         st.error(plain(extraction_status.explanation(problem)))
         return
@@ -68,13 +68,13 @@ def records(path: Path) -> None:
         n(
             "O registro mais novo; horários em UTC.",
             "Os {count} registros mais novos; horários em UTC.",
-            len(found),
+            len(newest),
         )
     )
     summary = audit_events.TrailSummary()
-    for record in reversed(found):
+    for record in reversed(newest):
         summary.add(record)
-    rows = [_row(record, str(record.get("seq")) in summary.unended) for record in found]
+    rows = [_row(record, str(record.get("seq")) in summary.unended) for record in newest]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 

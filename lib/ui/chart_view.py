@@ -1,6 +1,6 @@
-"""How pages show charts: the figure, the sentence with it, its numbers, and a click on a day.
+"""Charts on a page: the figure, its finding in a sentence, its numbers, and a click on a day.
 
-Owns the reader's `Language` for `lib.charts.period`. What a chart says is not decided here.
+Owns the reader's `Language` for `lib.charts`. Decides nothing about a chart's content.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from lib.charts.layout import Chart, Language
 from lib.ui import filters, formatting, i18n
 from lib.ui.i18n import n, t
 
-_ABREAST: Final = 2
-_NARROWEST: Final = 340
+_COLUMNS: Final = 2
+_COLUMN_WIDTH: Final = 340
 _NO_VALUE: Final = "–"
-# A chart selects what the pointer was last over, and a finger is over nothing before it taps.
+# A chart selects the point that the pointer was last over, and a finger hovers over none.
 _TAPS: Final = """<script>
 if (!window.chartsHearTaps) {
   window.chartsHearTaps = true;
@@ -35,7 +35,7 @@ if (!window.chartsHearTaps) {
 
 
 def language() -> Language:
-    """How this session's reader reads charts."""
+    """The words, marks and formats of charts for this session's reader."""
     locale = i18n.language()
     portuguese = locale == i18n.PORTUGUESE
     words = Locale.parse(locale).days["stand-alone"]
@@ -55,12 +55,12 @@ def language() -> Language:
 
 
 def show(charts: Mapping[str, Chart]) -> None:
-    """The charts by key, two abreast where the screen has room."""
-    grid = st.grid(_ABREAST, min_column_width=_NARROWEST)
-    for left, (key, chart) in zip(range(len(charts), 0, -1), charts.items(), strict=True):
-        alone = left == 1 and len(charts) % _ABREAST == 1
-        place = grid.cell(column_span="all") if alone else grid
-        with place.container(border=True, height="stretch"):
+    """Draw the charts by key, two in a row where the screen has room."""
+    grid = st.grid(_COLUMNS, min_column_width=_COLUMN_WIDTH)
+    for number, (key, chart) in enumerate(charts.items(), 1):
+        alone = number == len(charts) and number % _COLUMNS == 1
+        cell = grid.cell(column_span="all") if alone else grid
+        with cell.container(border=True, height="stretch"):
             _show(key, chart)
     if any(chart.days for chart in charts.values()):
         st.html(_TAPS, unsafe_allow_javascript=True)
@@ -83,7 +83,7 @@ def _show(key: str, chart: Chart) -> None:
 
 
 def _narrow(key: str, days: tuple[date, ...]) -> None:
-    # A point's own x is the middle of its bar, which beside another one is the day before.
+    # A point's own x is the middle of its bar, which beside another bar lies in the day before.
     points = st.session_state[key].selection.points
     if points:
         day = days[points[0]["point_index"]]

@@ -1,4 +1,4 @@
-"""The export in clear: for who has the role, with a written reason, once a reason."""
+"""Clear export: requires the role and a written reason."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
-_EVERY_SECONDS: Final = 0.5
+_INTERVAL_SECONDS: Final = 0.5
 _REASON: Final = "motivo_em_claro"
-# Of what, and the export this session began, or the problem that kept one from beginning.
-_ASKED: Final = "_clear_export"
-_REFUSED: Final = "_clear_export_refused"
+# The session's request with its export, and the one with the problem that kept it from beginning.
+_EXPORT: Final = "_clear_export"
+_REFUSAL: Final = "_clear_export_refused"
 
 
-def show(site: Site, admission: Admission, asked: Request) -> None:
-    """Draw the reason, the progress and the download, where this merchant's may be exported."""
-    if asked.merchant not in admission.clear:
+def show(site: Site, admission: Admission, request: Request) -> None:
+    """Draw the reason, the progress and the download, where the reader has the role."""
+    if request.merchant not in admission.clear:
         return
     with st.popover(t("Exportar em claro"), width="stretch"):
         st.caption(
@@ -38,59 +38,59 @@ def show(site: Site, admission: Admission, asked: Request) -> None:
             )
         )
         st.text_area(t("Motivo"), key=_REASON, max_chars=clear_export.LONGEST_REASON)
-        under_way = _under_way()
+        running = _running()
         st.button(
             t("Exportar em claro"),
             on_click=_start,
-            args=(site, asked),
+            args=(site, request),
             key="em_claro",
-            disabled=under_way is not None and under_way[0] == asked,
+            disabled=running is not None and running[0] == request,
         )
-        for key in (_REFUSED, _ASKED):
+        for key in (_REFUSAL, _EXPORT):
             state = st.session_state.get(key)
-            if state is not None and state[0] == asked:
-                _tell(state[1], asked)
+            if state is not None and state[0] == request:
+                _show_state(state[1], request)
 
 
-def _under_way() -> tuple[Request, ClearExport] | None:
-    """What this session has asked for and not been given yet."""
-    state: tuple[Request, ClearExport] | None = st.session_state.get(_ASKED)
+def _running() -> tuple[Request, ClearExport] | None:
+    """The session's unfinished export with its request."""
+    state: tuple[Request, ClearExport] | None = st.session_state.get(_EXPORT)
     return state if state is not None and not state[1].future.done() else None
 
 
-def _start(site: Site, asked: Request) -> None:
-    """Begin what is asked, in the place of what this session has under way."""
+def _start(site: Site, request: Request) -> None:
+    """Begin the export, in place of the session's running one."""
     admission = guard.admission()
-    if admission is None or asked.merchant not in admission.clear:
-        return  # the page says why
-    under_way = _under_way()
-    if under_way is not None and under_way[0] == asked:
+    if admission is None or request.merchant not in admission.clear:
+        return  # the rerun shows the reason
+    running = _running()
+    if running is not None and running[0] == request:
         return
-    st.session_state.pop(_REFUSED, None)
+    st.session_state.pop(_REFUSAL, None)
     reason = st.session_state.get(_REASON, "")
     try:
-        found = clear_export.start(site.settings, asked, admission.actor, reason)
+        export = clear_export.start(site.settings, request, admission.actor, reason)
     except AggregatorError as problem:
-        st.session_state[_REFUSED] = (asked, problem)
+        st.session_state[_REFUSAL] = (request, problem)
         return
-    if under_way is not None:
-        under_way[1].stop()
-    st.session_state[_ASKED] = (asked, found)
+    if running is not None:
+        running[1].stop()
+    st.session_state[_EXPORT] = (request, export)
 
 
-def _tell(found: ClearExport | AggregatorError, asked: Request) -> None:
-    if isinstance(found, AggregatorError):
-        st.error(plain(extraction_status.explanation(found)))
-    elif not found.future.done():
-        st.fragment(_progress, run_every=_EVERY_SECONDS)(found)
-    elif problem := found.future.exception():
+def _show_state(state: ClearExport | AggregatorError, request: Request) -> None:
+    if isinstance(state, AggregatorError):
+        st.error(plain(extraction_status.explanation(state)))
+    elif not state.future.done():
+        st.fragment(_progress, run_every=_INTERVAL_SECONDS)(state)
+    elif problem := state.future.exception():
         st.error(plain(extraction_status.explanation(problem)))
     else:
-        days = f"{asked.period.start:%Y%m%d}_{asked.period.end:%Y%m%d}"
+        days = f"{request.period.start:%Y%m%d}_{request.period.end:%Y%m%d}"
         st.download_button(
             t("Baixar a planilha em claro"),
-            data=found.future.result(),
-            file_name=f"em_claro_{asked.merchant}_{days}_{secrets.token_hex(16)}.xlsx",
+            data=state.future.result(),
+            file_name=f"em_claro_{request.merchant}_{days}_{secrets.token_hex(16)}.xlsx",
             mime=downloads.MIME,
             on_click=_forget,
         )
@@ -105,4 +105,4 @@ def _progress(export: ClearExport) -> None:
 
 
 def _forget() -> None:
-    st.session_state.pop(_ASKED, None)
+    st.session_state.pop(_EXPORT, None)

@@ -1,4 +1,4 @@
-"""The marketing view's figures beside those of the period before. Shows sums only, no one."""
+"""Figures of the marketing view beside those of the preceding period. Shows sums, no person."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from lib.analysis.customers import Figures, Marketing
     from lib.ui.page import View
 
-_ABREAST: Final = 4
+_COLUMNS: Final = 4
 _NO_VALUE: Final = "–"
 _VISIBLE: Final = 0.0005
 
 
 def before(view: View) -> Marketing | None:
-    """The period before of the same length, or None, and the page says why."""
+    """The preceding period of the same length; None, with a sentence on the page, without one."""
     period = customers.preceding_period(view.request.period)
     name = formatting.span(period.start, period.end)
-    found = view.beside(period.start, period.end)
-    if not isinstance(found, Dataset):
+    dataset = view.beside(period.start, period.end)
+    if not isinstance(dataset, Dataset):
         st.warning(
             t(
                 "Sem comparação: o período anterior ({period}) não pôde ser lido. {reason}",
                 period=name,
-                reason=i18n.sentence(found),
+                reason=i18n.sentence(dataset),
             )
         )
         return None
-    marketing = view_cache.marketing_of(found)
+    marketing = view_cache.marketing_of(dataset)
     if not marketing.figures.purchases:
         st.info(
             t(
@@ -52,7 +52,7 @@ def before(view: View) -> Marketing | None:
 
 
 def metrics(now: Figures, earlier: Figures | None) -> None:
-    """The figures, each with its change since the period before."""
+    """Draw the figures, each with its change since the preceding period."""
 
     def show(label: str, name: str, write: Callable[[Any], str], meaning: str) -> None:
         value, old = getattr(now, name), getattr(earlier, name, None)
@@ -70,7 +70,7 @@ def metrics(now: Figures, earlier: Figures | None) -> None:
             height="stretch",
         )
 
-    with st.grid(_ABREAST):
+    with st.grid(_COLUMNS):
         show(
             t("Clientes"),
             "customers",
@@ -122,14 +122,14 @@ def metrics(now: Figures, earlier: Figures | None) -> None:
 
 
 def _change(now: Any, old: Any, points: bool) -> float | None:
-    """The change since the old value: relative, or in points between two shares."""
+    """The relative change since the old value, or the difference of two shares."""
     if points:
         return float(now - old)
     return float((now - old) / old) if old else None
 
 
 def _written(change: float, points: bool) -> str:
-    """A change as st.metric reads it, a minus meaning down."""
+    """A change as st.metric reads it: a minus means down."""
     locale = i18n.language()
     if points:
         number = numbers.format_decimal(100 * change, "+#,##0.0;-#,##0.0", locale)

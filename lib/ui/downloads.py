@@ -1,8 +1,8 @@
-"""Hands a finished workbook to the browser whose session exported it, streamed from disk.
+"""Downloads: finished workbooks, streamed from disk to the browser whose session exported them.
 
-Owns the link: it lasts a minute, is signed with a key that only this process has, and serves one
-session, while it lasts, in the browser it was made for and under the same sign-in. A browser is
-told apart by a cookie that no script reads. Says nothing of a file to who has no such link.
+Owns the links. A link lasts a minute, is signed with a key of this process, and is valid for one
+live session, in the browser it was made for and under the same sign-in. Browsers are told apart by
+an HttpOnly cookie. A request without a valid link learns nothing about a file.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 
 _SIGN_IN: Final = "_streamlit_user"
 _KEY: Final = secrets.token_bytes(32)
-_PLACE: Final = "planilha"
-# Told outside of any session, so in the language of the report.
-_GONE: Final = "Este link não vale mais: volte ao painel e peça a planilha de novo."
+_PATH: Final = "planilha"
+# Shown outside of any session, so in the language of the report.
+GONE: Final = "Este link não vale mais: volte ao painel e peça a planilha de novo."
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # A workbook is compressed already; unsaid, the server would do it again.
+    # A workbook is compressed already; without this, the server would compress it again.
     "Content-Encoding": "identity",
 }
 
 
 def link(version: str, name: str) -> str:
-    """An address that gives this session the workbook of a data set, under this file name."""
+    """An address where this session downloads the workbook of a data set under this file name."""
     context = get_script_run_ctx()
     ticket = {
         "version": version,
@@ -63,16 +63,16 @@ def link(version: str, name: str) -> str:
         "until": time.time() + LIFE_SECONDS,
     }
     text = base64.urlsafe_b64encode(json.dumps(ticket).encode()).decode()
-    return f"{_base()}/{_PLACE}/{text}.{_signature(text, st.context.cookies.to_dict())}"
+    return f"{_base()}/{_PATH}/{text}.{_signature(text, st.context.cookies.to_dict())}"
 
 
 def routes() -> list[Route]:
-    """What the server adds to Streamlit's own addresses."""
-    return [Route(f"{_base()}/{_PLACE}/{{ticket}}", _serve, methods=["GET"])]
+    """The routes that the server adds to Streamlit's own."""
+    return [Route(f"{_base()}/{_PATH}/{{ticket}}", _serve, methods=["GET"])]
 
 
 def middleware() -> list[Middleware]:
-    """What the server puts around every answer."""
+    """The middleware around every response."""
     return [Middleware(_BrowserCookie)]
 
 
@@ -82,24 +82,24 @@ def _base() -> str:
 
 
 def _serve(request: Request) -> Response:
-    ticket = _checked(request.path_params["ticket"], request.cookies)
+    ticket = _valid_ticket(request.path_params["ticket"], request.cookies)
     export = EXPORTS.find(str(ticket["version"])) if ticket else None
     workbook = _finished(export) if export else None
     if ticket is None or workbook is None:
-        return PlainTextResponse(_GONE, status_code=403, headers={"Cache-Control": "no-store"})
+        return PlainTextResponse(GONE, status_code=403, headers={"Cache-Control": "no-store"})
     return FileResponse(workbook, media_type=MIME, filename=ticket["name"], headers=_HEADERS)
 
 
 def _finished(export: Export) -> Path | None:
-    """The export's file, if it is done and has not made way for later ones."""
+    """The export's file, if it is finished and still kept."""
     if not export.future.done() or export.future.exception():
         return None
     path = export.future.result().path
     return path if path.exists() else None
 
 
-def _checked(sent: str, cookies: Mapping[str, str]) -> dict[str, Any] | None:
-    """What the ticket says, if it is ours, of this browser, and still holds."""
+def _valid_ticket(sent: str, cookies: Mapping[str, str]) -> dict[str, Any] | None:
+    """The ticket's content, if its signature, browser, session and time are valid."""
     text, _, signature = sent.partition(".")
     if BROWSER not in cookies or not hmac.compare_digest(
         signature.encode(), _signature(text, cookies).encode()
@@ -114,14 +114,14 @@ def _checked(sent: str, cookies: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _signature(text: str, cookies: Mapping[str, str]) -> str:
-    # A long sign-in is spread over several cookies of one beginning.
+    # A long sign-in is split over several cookies with one prefix.
     signed_in = sorted((n, v) for n, v in cookies.items() if n.startswith(_SIGN_IN))
     bound = json.dumps([text, cookies.get(BROWSER), signed_in])
     return hmac.new(_KEY, bound.encode(), hashlib.sha256).hexdigest()
 
 
 class _BrowserCookie:
-    """Gives a browser that opens a page a cookie of its own, until it is closed."""
+    """Sets a session cookie of its own in a browser that opens a page without one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -131,8 +131,8 @@ class _BrowserCookie:
             await self._app(scope, receive, send)
             return
         secure = "; Secure" if scope["scheme"] == "https" else ""
-        # Lax: opened by a link of another site, a browser that has one is to send it, not be given
-        # another in whose place the links of its open pages end.
+        # Lax: a browser that follows a link of another site must send its cookie; a new one would
+        # invalidate the links of its open pages.
         cookie = f"{BROWSER}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax{secure}"
 
         async def with_cookie(message: Message) -> None:

@@ -1,6 +1,6 @@
-"""The export button: the workbook is written by a process of its own and handed over when done.
+"""The export button: a worker process writes the workbook, and the browser then downloads it.
 
-The finished file is downloaded without a second click; the download button that does it stays.
+The download begins without a second click; a button repeats it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from lib.dashboard.export_worker import Workbook
     from lib.ui.app_state import Site
 
-_EVERY_SECONDS: Final = 0.3
-# The data set this session exports, the name its file gets, and whether it was handed over.
-_ASKED: Final = "_export"
-# The link lasts a minute, so it is made for each download and followed at once.
+_INTERVAL_SECONDS: Final = 0.3
+# The session's export: version of the data set, name of the file, audit operation, whether it was
+# downloaded; or the problem that kept it from beginning.
+_EXPORT: Final = "_export"
+# A link lasts a minute, so each download follows a new one at once.
 _FETCH: Final = """<script>
 {
   const link = document.createElement("a");
@@ -42,9 +43,9 @@ _FETCH: Final = """<script>
 
 
 def show(site: Site, dataset: Dataset) -> None:
-    """Draw the button, then the progress, then the download, of what the page shows."""
-    asked: dict[str, Any] = st.session_state.get(_ASKED, {})
-    export = EXPORTS.find(dataset.version) if asked.get("version") == dataset.version else None
+    """Draw the button, then the progress, then the download, of the page's data set."""
+    state: dict[str, Any] = st.session_state.get(_EXPORT, {})
+    export = EXPORTS.find(dataset.version) if state.get("version") == dataset.version else None
     running = export is not None and not export.future.done()
     st.button(
         t("Exportar Excel"),
@@ -54,59 +55,61 @@ def show(site: Site, dataset: Dataset) -> None:
         on_click=_start,
         args=(site, dataset),
     )
-    if isinstance(asked.get("problem"), AggregatorError):
-        st.error(plain(extraction_status.explanation(asked["problem"])))
+    if isinstance(state.get("problem"), AggregatorError):
+        st.error(plain(extraction_status.explanation(state["problem"])))
     if export is None:
         return
     if running:
-        st.fragment(_progress, run_every=_EVERY_SECONDS)(export)
+        st.fragment(_progress, run_every=_INTERVAL_SECONDS)(export)
         return
-    problem = export.future.exception() or _end(asked, export)
+    problem = export.future.exception() or _approve(state, export)
     if problem is not None:
         st.error(plain(extraction_status.explanation(problem)))
         return
-    _hand_over(export.future.result(), asked)
+    _download(export.future.result(), state)
 
 
 def _start(site: Site, dataset: Dataset) -> None:
     admission = guard.admission()
     if admission is None:
-        return  # the page says why
-    asked: dict[str, object] = {"version": dataset.version, "name": file_name(dataset)}
-    st.session_state[_ASKED] = asked | {"handed": False}
-    question = audit_events.request_fields(dataset.key.request, clear=False)
+        return  # the rerun shows the reason
+    fields = audit_events.request_fields(dataset.key.request, clear=False)
     try:
-        operation = audit_events.Operation(site.settings, "export", admission.actor, question)
+        operation = audit_events.Operation(site.settings, "export", admission.actor, fields)
     except AggregatorError as problem:
-        st.session_state[_ASKED] = {"problem": problem}
+        st.session_state[_EXPORT] = {"problem": problem}
         return
     operation.add_rows(audit_events.row_counts(dataset.outcome))
-    st.session_state[_ASKED]["operation"] = operation
+    st.session_state[_EXPORT] = {
+        "version": dataset.version,
+        "name": file_name(dataset),
+        "operation": operation,
+        "downloaded": False,
+    }
     export = EXPORTS.start(dataset, operation.marks)
-    export.future.add_done_callback(partial(_note_failure, operation))
-    who = admission.actor.name
-    delivery.record_export(site.settings, dataset.outcome, who, export.future)
+    export.future.add_done_callback(partial(_record_failure, operation))
+    delivery.record_export(site.settings, dataset.outcome, admission.actor.name, export.future)
 
 
-def _note_failure(operation: audit_events.Operation, workbook: Future[Any]) -> None:
-    """Write down that nothing came of it, also where nobody looks at the page any more."""
+def _record_failure(operation: audit_events.Operation, workbook: Future[Any]) -> None:
+    """Record a failed export, also where no session shows the page any more."""
     problem = workbook.exception()
     if problem is not None:
         operation.fail(problem)
 
 
-def _end(asked: dict[str, Any], export: Export) -> AggregatorError | None:
-    """Write down the finished file, once, before anybody gets it; or say why that failed."""
-    operation = asked.get("operation")
+def _approve(state: dict[str, Any], export: Export) -> AggregatorError | None:
+    """Record the finished file, once, before its download; return the failure to do so."""
+    operation = state.get("operation")
     if operation is None:
         return None
     workbook = export.future.result()
-    name = Path(str(asked["name"]))
+    name = Path(str(state["name"]))
     try:
         operation.approve(Written(name, {}, workbook.size_bytes, workbook.sha256))
     except AggregatorError as problem:
         return problem
-    del asked["operation"]
+    del state["operation"]
     return None
 
 
@@ -129,19 +132,19 @@ def _stage(export: Export) -> str:
     return t("Preparando a planilha…")
 
 
-def _hand_over(workbook: Workbook, asked: dict[str, Any]) -> None:
+def _download(workbook: Workbook, state: dict[str, Any]) -> None:
     st.button(
         t("Baixar de novo ({size})", size=size(workbook.size_bytes)),
-        on_click=_hand_over_again,
-        args=(asked,),
+        on_click=_download_again,
+        args=(state,),
         width="stretch",
     )
-    if not asked["handed"]:
-        asked["handed"] = True
-        address = downloads.link(str(asked["version"]), str(asked["name"]))
+    if not state["downloaded"]:
+        state["downloaded"] = True
+        address = downloads.link(str(state["version"]), str(state["name"]))
         st.html(_FETCH.replace("ADDRESS", address), unsafe_allow_javascript=True)
 
 
-def _hand_over_again(asked: dict[str, Any]) -> None:
+def _download_again(state: dict[str, Any]) -> None:
     if guard.holds():
-        asked["handed"] = False
+        state["downloaded"] = False

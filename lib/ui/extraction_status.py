@@ -1,7 +1,7 @@
-"""Shows an extraction while it runs, and what to do where it failed.
+"""A running extraction on the screen, and the screen of a failure.
 
-Expected failures are one sentence and a button; anything else is a sentence here and a traceback
-in the server's log.
+An expected failure is one sentence and a button; any other is a general sentence here and a
+traceback in the server's log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import streamlit as st
 
 from lib.domain.errors import AggregatorError
-from lib.ui import app_state as sites
+from lib.domain.requests import SIDES
+from lib.ui import app_state
 from lib.ui.formatting import plain
 from lib.ui.i18n import n, sentence, t
 
@@ -23,34 +24,33 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
 
 _POLL_SECONDS: Final = 0.1
-_READING: Final = ("transactions", "auth_logs")
 
 
 def site() -> Site:
-    """The configuration or the demonstration, prepared in sight; stops the page on failure."""
-    found = sites.find()
-    if found is not None:
-        return found
-    place = st.empty()
+    """The site, prepared under a spinner where it is not ready; stops the page on failure."""
+    current = app_state.find()
+    if current is not None:
+        return current
+    placeholder = st.empty()
     try:
-        with place.container(), st.spinner(t("Preparando os dados…"), show_time=True):
-            return sites.prepare()
+        with placeholder.container(), st.spinner(t("Preparando os dados…"), show_time=True):
+            return app_state.prepare()
     except AggregatorError as problem:
         failure(problem)
     finally:
-        place.empty()
+        placeholder.empty()
 
 
 def watch(site: Site, key: Key) -> Dataset:
-    """Show the stages of an extraction until it is there; stops the page on failure."""
+    """Show the stages of an extraction until it ends; stops the page on failure."""
     loading = site.store.load(site.settings, key)
-    place = st.empty()
+    placeholder = st.empty()
     while not _done(loading.future):
-        # Left as a context, a status turns into a finished one.
-        status = place.status(t("Lendo os dados"), expanded=True)
+        # Not used as a context: its exit marks a status as complete.
+        status = placeholder.status(t("Lendo os dados"), expanded=True)
         for line in lines(loading):
             status.markdown(line)
-    place.empty()
+    placeholder.empty()
     problem = loading.future.exception()
     if problem is not None:
         failure(problem, site)
@@ -58,7 +58,7 @@ def watch(site: Site, key: Key) -> Dataset:
 
 
 def lines(loading: Loading) -> list[str]:
-    """The stages of a running extraction with their rows, a line each."""
+    """The stages of a running extraction with their rows, one per line."""
     rows = {stage.name: stage.rows for stage in loading.stages}
     names = {
         "transactions": t("Transações (banco A)"),
@@ -66,7 +66,7 @@ def lines(loading: Loading) -> list[str]:
     }
     reading = "matching" not in rows
     shown = []
-    for name in _READING:
+    for name in SIDES:
         if name not in rows:
             shown.append(t("{side}: conectando…", side=names[name]))
         elif reading:
@@ -97,7 +97,7 @@ def failure(problem: BaseException, site: Site | None = None) -> NoReturn:
     """The error screen: a sentence, and a button that tries again."""
     st.error(plain(explanation(problem)))
     # The demonstration's servers may be gone; they start with its site.
-    again = sites.forget if site and site.demo else None
+    again = app_state.forget if site and site.demo else None
     st.button(t("Tentar de novo"), type="primary", on_click=again)
     st.stop()
 

@@ -1,7 +1,7 @@
-"""The sidebar's question: merchant, period and rule, kept in the session and in the address.
+"""The sidebar's filters: merchant, period and rule, kept in the session and in the address.
 
-Owns the presets and what an unfinished choice of dates means (nothing changes). What the answers
-may be is `lib.pipeline.request`'s.
+Owns the presets; an unfinished choice of dates changes nothing. `lib.config.defaults.request`
+validates the values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PERIOD: Final = "periodo"
 _PRESET: Final = "atalho"
 _RULE: Final = "regra"
 _TOLERANCE: Final = "tolerancia"
-# The last complete choice of dates, and of minutes; the widgets may hold half of the next one.
+# The last complete choice of dates, and of minutes; a widget may hold half of the next one.
 _CHOSEN: Final = "periodo_escolhido"
 _MINUTES: Final = "tolerancia_escolhida"
 _FIRST_DAY: Final = date(2000, 1, 1)
@@ -37,7 +37,7 @@ _MOST_MINUTES: Final = 525_600
 
 
 def presets(today: date) -> dict[str, Span]:
-    """The periods with a name; N days are today - N to today, as on the command line."""
+    """The named periods; N days are today - N to today, as on the command line."""
     first = today.replace(day=1)
     last_month = first - timedelta(days=1)
     return {
@@ -51,12 +51,12 @@ def presets(today: date) -> dict[str, Span]:
 
 
 def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Request:
-    """Draw the filters of these merchants and return what they ask. Raises ConfigError."""
+    """Draw the filters of these merchants and return their request. Raises ConfigError."""
     _restore(settings, merchants, today)
     st.selectbox(
         t("Estabelecimento"),
         list(merchants),
-        format_func=lambda cnpj: _named(cnpj, merchants),
+        format_func=lambda cnpj: _label(cnpj, merchants),
         key=_MERCHANT,
         persist_state="session",
     )
@@ -88,12 +88,12 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
 
 
 def narrow(start: date, end: date) -> None:
-    """Ask for another period; for callbacks only, before the widgets of a run are drawn."""
+    """Choose another period; for callbacks only, before the widgets of a run are drawn."""
     st.session_state[_CHOSEN] = st.session_state[_PERIOD] = (start, end)
 
 
 def before(start: date, days: int) -> date:
-    """So many days before, or the first day that may be asked for."""
+    """So many days before, or the first day that may be chosen."""
     return max(start - timedelta(days=days), _FIRST_DAY)
 
 
@@ -128,7 +128,7 @@ def _period(today: date) -> Span:
     if len(picked) == 2:
         st.session_state[_CHOSEN] = picked
     chosen: Span = st.session_state.get(_CHOSEN) or spans["10d"]
-    # Of two names for one period, the one that was clicked stays.
+    # Where two presets are the same period, the clicked one stays marked.
     if spans.get(st.session_state.get(_PRESET, "")) != chosen:
         st.session_state[_PRESET] = next((n for n, span in spans.items() if span == chosen), None)
     st.pills(
@@ -153,7 +153,7 @@ def _period(today: date) -> Span:
 
 
 def _tolerance(settings: Settings) -> int:
-    """The minutes of the box; while it is empty, those that were there last."""
+    """Draw the box of minutes and return its value; while it is empty, the last one."""
     minutes: int | None = st.number_input(
         t("Tolerância (minutos)"),
         0,
@@ -185,7 +185,7 @@ def _publish(start: date, end: date, minutes: int | None) -> None:
     )
 
 
-def _named(cnpj: str, merchants: Mapping[str, str]) -> str:
+def _label(cnpj: str, merchants: Mapping[str, str]) -> str:
     """The merchant's name, with its CNPJ where it shares the name."""
     name = merchants[cnpj]
     alone = list(merchants.values()).count(name) == 1

@@ -1,7 +1,6 @@
-"""Numbers, money, dates and times as the reader's language writes them.
+"""Numbers, money, dates and times in the reader's language, or in ``locale`` where it is given.
 
-Local clock readings are shown as they are; nothing is converted between time zones. The language
-is the reader's, unless it is ``spoken``.
+Local clock readings are shown as they are; nothing is converted between time zones.
 """
 
 from __future__ import annotations
@@ -28,24 +27,24 @@ _DAY: Final = 86_400
 
 
 def plain(text: str) -> str:
-    """Text for a place that reads Markdown, so that it is read as text."""
+    """Text with its Markdown escaped, for widgets that render Markdown."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
-def whole(number: int, spoken: str | None = None) -> str:
+def whole(number: int, locale: str | None = None) -> str:
     """A whole number: 1.234.567."""
-    return f"{number:,}".translate(_marks(spoken or language()))
+    return f"{number:,}".translate(_marks(locale or language()))
 
 
-def money(amount: Decimal | float, spoken: str | None = None) -> str:
+def money(amount: Decimal | float, locale: str | None = None) -> str:
     """An amount in reais: R$ 1.234,56."""
-    spoken = spoken or language()
+    locale = locale or language()
     sign = "-" if amount < 0 else ""
-    return sign + _currency(spoken) + f"{abs(amount):,.2f}".translate(_marks(spoken))
+    return sign + _currency(locale) + f"{abs(amount):,.2f}".translate(_marks(locale))
 
 
 def large(amount: Decimal) -> str:
-    """An amount in reais for a place with little room: from a hundred million on without cents."""
+    """An amount in reais for a narrow widget: from a hundred million on without cents."""
     if abs(amount) < _LARGE:
         return money(amount)
     return money(round(amount))[: -len(",00")]
@@ -61,9 +60,9 @@ def tenths(number: float) -> str:
     return numbers.format_decimal(number, format="#,##0.0", locale=language())
 
 
-def day(value: date, spoken: str | None = None) -> str:
+def day(value: date, locale: str | None = None) -> str:
     """A date: 22/11/2026."""
-    return _day(value, spoken or language())
+    return _day(value, locale or language())
 
 
 def clock(value: time) -> str:
@@ -108,32 +107,32 @@ def size(size_bytes: int) -> str:
     return f"{numbers.format_decimal(size_bytes / 1e6, format='#,##0.0', locale=language())} MB"
 
 
-# A page of a table is hundreds of values; Babel takes 0.05 ms for each, so it is asked once only.
+# A page of a table has hundreds of values and Babel takes 0.05 ms for each, so these are cached.
 
 
 @lru_cache(maxsize=4)
-def _marks(spoken: str) -> dict[int, str]:
-    """From the marks that Python puts into numbers to the language's own."""
+def _marks(locale: str) -> dict[int, str]:
+    """Translation of Python's separators in numbers to those of the language."""
     return {
-        ord(","): numbers.get_group_symbol(spoken),
-        ord("."): numbers.get_decimal_symbol(spoken),
+        ord(","): numbers.get_group_symbol(locale),
+        ord("."): numbers.get_decimal_symbol(locale),
     }
 
 
 @lru_cache(maxsize=4)
-def _currency(spoken: str) -> str:
-    """What stands before an amount."""
-    return numbers.format_currency(0, _CURRENCY, locale=spoken).partition("0")[0]
+def _currency(locale: str) -> str:
+    """The currency symbol with its space."""
+    return numbers.format_currency(0, _CURRENCY, locale=locale).partition("0")[0]
 
 
 @lru_cache(maxsize=4096)
-def _day(value: date, spoken: str) -> str:
-    pattern = "dd/MM/yyyy" if spoken == PORTUGUESE else "medium"
-    return dates.format_date(value, format=pattern, locale=spoken)
+def _day(value: date, locale: str) -> str:
+    pattern = "dd/MM/yyyy" if locale == PORTUGUESE else "medium"
+    return dates.format_date(value, format=pattern, locale=locale)
 
 
 def sentence(notice: Notice) -> str:
-    """What the notice says, in the reader's language."""
+    """The notice in the reader's language, as Markdown."""
     values = {
         name: whole(value) if isinstance(value, int) else value
         for name, value in notice.values.items()

@@ -1,7 +1,7 @@
-"""Collects garbage beside the sessions instead of after each of their runs.
+"""Garbage collection in a thread of its own instead of after each run of a session.
 
-Streamlit's own collection after every run is off (`runner.postScriptGC`): it costs each rerun up
-to 90 ms. What is loaded at the start is frozen out of it, so that a collection here is cheap.
+Streamlit's collection after every run is off (`runner.postScriptGC`), as it costs each rerun up
+to 90 ms. Objects loaded at the start are frozen, so that a collection is cheap.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Final
 from lib.dashboard import temp_folders
 from lib.security import redaction
 
-_EVERY_SECONDS: Final = 1.0
+_INTERVAL_SECONDS: Final = 1.0
 
 
 @lru_cache(maxsize=1)
 def start() -> threading.Thread:
-    """Begin collecting, and have the logs scrubbed and old exports removed, once a process."""
+    """Start the thread, redact the logs and remove old exports; once a process."""
     redaction.install()
     temp_folders.sweep()
     thread = threading.Thread(target=_collect, name="upkeep", daemon=True)
@@ -32,5 +32,5 @@ def _collect() -> None:
     gc.collect()
     gc.freeze()
     while True:
-        time.sleep(_EVERY_SECONDS)
+        time.sleep(_INTERVAL_SECONDS)
         gc.collect()

@@ -1,7 +1,7 @@
-"""Who may see what: asked by the frame on every run of every page, before anything is computed.
+"""Access control of the pages, on every run of every page, before any data are read.
 
-Nothing of the data is read for who is turned away. `holds` asks again where no whole page runs:
-in fragments and callbacks. Sign-ins and refusals are written down, once a session and reason.
+`holds` and `recheck` repeat the decision where no whole page runs: in callbacks and fragments.
+Sign-ins, refusals and views are recorded in the audit, once per session and subject.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from lib.domain.requests import Request
 from lib.security import audit_events, permissions
 from lib.security.audit_events import Actor
 from lib.security.permissions import Permission
-from lib.ui import app_state as sites
-from lib.ui import session_user
+from lib.ui import app_state, session_user
 from lib.ui.formatting import plain
 from lib.ui.i18n import sentence, t
 
@@ -33,7 +32,7 @@ _ADMITTED: Final = "_admitted"
 _VIEWED: Final = "_viewed"
 _RESULT: Final = "_result"
 _SEARCHED: Final = "_searched_"
-_TOLD: Final = "_told"
+_RECORDED: Final = "_recorded"
 
 Reason = Literal["no_sign_in", "signed_out", "expired", "no_role"]
 
@@ -53,118 +52,106 @@ class Admission:
 
 
 def admit(site: Site) -> Admission:
-    """The reader's admission; stops the page for who has none."""
-    found = _decide(site)
-    if not isinstance(found, Admission):
-        st.session_state.pop(_ADMITTED, None)
-        _refuse(site, found)
-    st.session_state[_ADMITTED] = found
+    """The reader's admission; stops the page for anyone without one."""
+    decision = _decide(site)
+    if not isinstance(decision, Admission):
+        refuse(site, decision)
+    st.session_state[_ADMITTED] = decision
     if session_user.sign_in_configured():
-        _tell_once(site, "sign_in", found.actor, "")
+        _record_once(site, "sign_in", decision.actor, "")
         with st.sidebar:
-            st.caption(plain(found.actor.name))
-            st.button(t("Sair"), on_click=_leave, args=(site, found.actor), width="stretch")
-    return found
+            st.caption(plain(decision.actor.name))
+            st.button(t("Sair"), on_click=_leave, args=(site, decision.actor), width="stretch")
+    return decision
 
 
 def admit_to_data(site: Site) -> Admission:
-    """The admission of who may see some merchant's data; an auditor alone may not."""
-    found = admit(site)
-    if not found.merchants:
-        st.session_state.pop(_ADMITTED, None)
-        _refuse(site, "no_role")
-    return found
-
-
-def turn_away(site: Site) -> NoReturn:
-    """Stop a page that was asked for what its reader may not see."""
-    _refuse(site, "no_role")
+    """The admission of a reader of some merchant's data, which an auditor alone is not."""
+    admitted = admit(site)
+    if not admitted.merchants:
+        refuse(site)
+    return admitted
 
 
 def admit_auditor(site: Site) -> Admission:
-    """The admission of who may read the audit; stops the page for others."""
-    found = admit(site)
-    if not found.auditor:
-        _tell_once(site, "refusal", found.actor, "auditor")
+    """The admission of an auditor; stops the page for others."""
+    admitted = admit(site)
+    if not admitted.auditor:
+        _record_once(site, "refusal", admitted.actor, "auditor")
         st.error(t("Esta página é só para quem tem o papel de auditor."))
         st.stop()
-    return found
+    return admitted
 
 
 def holds() -> bool:
-    """Whether this session's admission is still what it was."""
-    site = sites.find()
+    """True while this session's admission is unchanged."""
+    site = app_state.find()
     return site is not None and _decide(site) == st.session_state.get(_ADMITTED)
 
 
 def admission() -> Admission | None:
-    """This session's admission, None where it holds no more; for callbacks."""
-    found = st.session_state.get(_ADMITTED)
-    return found if isinstance(found, Admission) and holds() else None
+    """This session's admission, None once it has changed; for callbacks."""
+    admitted = st.session_state.get(_ADMITTED)
+    return admitted if isinstance(admitted, Admission) and holds() else None
 
 
 def recheck() -> None:
-    """Run the whole page again, which says why, where the admission holds no more."""
+    """Run the whole page again, which shows the reason, once the admission has changed."""
     if not holds():
         st.rerun()
 
 
 def note_view(site: Site, page: str, dataset: Dataset) -> None:
-    """Write down what this person is about to see; the same thing once a session in a row."""
+    """Record the data set that this person is about to see, once for repeated views of it."""
     _note(site, _VIEWED, page, dataset, {})
 
 
 def note_search(table: str, dataset: Dataset, search: str, filters: str) -> None:
-    """Write down which of a table's rows this person picks out; likewise."""
-    site = sites.find()
+    """Record which rows of a table this person selects, once for repeated views of them."""
+    site = app_state.find()
     if site is not None:
         _note(site, f"{_SEARCHED}{table}", table, dataset, {"search": search, "filters": filters})
 
 
 def note_result(site: Site, result: Result, table: str, filters: str) -> None:
-    """Write down which rows of an engine's result this person is about to see; likewise."""
-    asked = {"page": "results", "search": table, "filters": filters}
+    """Record which rows of a stored result this person is about to see, once in a row."""
+    fields = {"page": "results", "search": table, "filters": filters}
     request = Request(result.merchant, result.period, result.rule)
-    _write(site, _RESULT, (result.version, *asked.values()), request, result, asked)
+    _record_view(site, _RESULT, result.version, request, result, fields)
 
 
-def _note(site: Site, kept: str, page: str, dataset: Dataset, asked: dict[str, str]) -> None:
-    shown = (page, dataset.version, *asked.values())
-    _write(site, kept, shown, dataset.key.request, dataset.outcome, {"page": page, **asked})
+def _note(site: Site, key: str, page: str, dataset: Dataset, fields: dict[str, str]) -> None:
+    request, outcome = dataset.key.request, dataset.outcome
+    _record_view(site, key, dataset.version, request, outcome, {"page": page, **fields})
 
 
-def _write(
-    site: Site,
-    kept: str,
-    shown: tuple[object, ...],
-    request: Request,
-    found: HasBooks,
-    asked: dict[str, str],
+def _record_view(
+    site: Site, key: str, version: str, request: Request, view: HasBooks, fields: dict[str, str]
 ) -> None:
-    reader = admission()
-    if reader is None or st.session_state.get(kept) == shown:
+    """Record a view unless it is the session's last one under this key; stop on failure."""
+    reader, shown = admission(), (version, *fields.values())
+    if reader is None or st.session_state.get(key) == shown:
         return
-    question = audit_events.request_fields(request, clear=False)
     try:
         audit_events.record(
             site.settings,
             "view",
             reader.actor,
-            rows=audit_events.row_counts(found),
-            **question,
-            **asked,
+            rows=audit_events.row_counts(view),
+            **audit_events.request_fields(request, clear=False),
+            **fields,
         )
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
-    st.session_state[kept] = shown
+    st.session_state[key] = shown
 
 
 def is_auditor() -> bool:
-    """Whether the navigation offers the audit."""
-    site = sites.find()
-    found = _decide(site) if site else None
-    return isinstance(found, Admission) and found.auditor
+    """True where the navigation offers the audit."""
+    site = app_state.find()
+    decision = _decide(site) if site else None
+    return isinstance(decision, Admission) and decision.auditor
 
 
 def _decide(site: Site) -> Admission | Reason:
@@ -178,23 +165,25 @@ def _decide(site: Site) -> Admission | Reason:
         return "signed_out"
     if session_user.expired():
         return "expired"
-    who = session_user.person(settings.access.groups_claim)
-    may = permissions.resolve(settings.access, settings.merchants, who)
-    if not may.grants_access:
+    person = session_user.person(settings.access.groups_claim)
+    permission = permissions.resolve(settings.access, settings.merchants, person)
+    if not permission.grants_access:
         return "no_role"
-    return _admission(site, session_user.name(), may)
+    return _admission(site, session_user.name(), permission)
 
 
-def _admission(site: Site, name: str, may: Permission) -> Admission:
+def _admission(site: Site, name: str, permission: Permission) -> Admission:
     settings = site.settings
-    merchants = {cnpj: settings.merchants[cnpj] for cnpj in may.merchants}
-    # Where the databases keep rows apart, no data set is anybody else's.
+    merchants = {cnpj: settings.merchants[cnpj] for cnpj in permission.merchants}
+    # With row-level security, a data set belongs to one reader.
     rights = Rights(name if settings.row_level_security else "")
     actor = Actor(name, session_user.address())
-    return Admission(rights, merchants, actor, may.clear, may.auditor)
+    return Admission(rights, merchants, actor, permission.clear, permission.auditor)
 
 
-def _refuse(site: Site, reason: Reason) -> NoReturn:
+def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:
+    """Stop the page with the reason of the refusal and record it."""
+    st.session_state.pop(_ADMITTED, None)
     if reason == "no_sign_in":
         st.error(
             t(
@@ -205,14 +194,14 @@ def _refuse(site: Site, reason: Reason) -> NoReturn:
         st.stop()
     if reason == "no_role":
         actor = Actor(session_user.name(), session_user.address())
-        _tell_once(site, "refusal", actor, reason)
+        _record_once(site, "refusal", actor, reason)
         st.error(
             plain(t("{name} não tem acesso a este painel; peça-o ao responsável.", name=actor.name))
         )
         st.button(t("Sair"), on_click=st.logout)
         st.stop()
     if reason == "expired":
-        _tell_once(site, "refusal", Actor(session_user.name(), session_user.address()), reason)
+        _record_once(site, "refusal", Actor(session_user.name(), session_user.address()), reason)
         st.warning(t("O seu acesso expirou; entre de novo."))
     else:
         st.info(t("Entre com a sua conta para ver o painel."))
@@ -228,13 +217,15 @@ def _leave(site: Site, actor: Actor) -> None:
         st.logout()
 
 
-def _tell_once(site: Site, kind: Literal["sign_in", "refusal"], actor: Actor, reason: str) -> None:
-    told: set[tuple[str, str, str]] = st.session_state.setdefault(_TOLD, set())
-    if (kind, actor.name, reason) in told:
+def _record_once(
+    site: Site, kind: Literal["sign_in", "refusal"], actor: Actor, reason: str
+) -> None:
+    recorded: set[tuple[str, str, str]] = st.session_state.setdefault(_RECORDED, set())
+    if (kind, actor.name, reason) in recorded:
         return
     try:
         audit_events.record(site.settings, kind, actor, why=reason or None)
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
-    told.add((kind, actor.name, reason))
+    recorded.add((kind, actor.name, reason))

@@ -1,7 +1,7 @@
 """The reader's language: Portuguese (pt-BR), or English where the browser prefers it.
 
-Owns the gettext catalogues: the message is the Portuguese text, `lib/ui/locale/en` the English. A
-catalogue is compiled in memory from its source at first use, so that it is never stale.
+Owns the gettext catalogues: a message's id is its Portuguese text, `lib/ui/locale/en` has the
+English. A catalogue is compiled in memory from its source at first use, so it is never stale.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def t(message: str, **values: object) -> str:
 
 
 def n(one: str, many: str, count: int, **values: object) -> str:
-    """The message for this number of things; ``{count}`` is the number as it is written."""
-    spoken = language()
-    text = catalogue(spoken).ngettext(one, many, count)
-    return text.format(count=_whole(count, spoken), **values)
+    """The message in its form for this count, with ``{count}`` as the language writes it."""
+    locale = language()
+    text = catalogue(locale).ngettext(one, many, count)
+    return text.format(count=_whole(count, locale), **values)
 
 
 def sentence(problem: AggregatorError) -> str:
@@ -48,8 +48,8 @@ def sentence(problem: AggregatorError) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _whole(number: int, spoken: str) -> str:
-    return numbers.format_decimal(number, format="#,##0", locale=spoken)
+def _whole(number: int, locale: str) -> str:
+    return numbers.format_decimal(number, format="#,##0", locale=locale)
 
 
 @lru_cache(maxsize=4)

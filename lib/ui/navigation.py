@@ -1,8 +1,8 @@
-"""The pages of the dashboard, their titles and addresses, and the one way to run them.
+"""The pages of the dashboard, their titles and addresses, and the run of the chosen one.
 
-Streamlit runs a page of the `pages` folder without the entry where its address is opened first,
-unless it was told before (`lib.ui.server_lifecycle` does so). A page finds that out by
-`ensure_entered`, which has the entry run instead.
+Where a page's address is opened first, Streamlit runs the file of the `pages` folder without the
+entry, unless `lib.ui.server_lifecycle` has switched that off. `ensure_entered` then runs the entry
+instead.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import streamlit as st
 
 from lib.config.settings import ROOT
 from lib.engines import result_index
-from lib.ui import app_state as sites
-from lib.ui import guard
+from lib.ui import app_state, guard
 from lib.ui.i18n import t
 
 NAME: Final = "Marketing Data Aggregator"
 ICON: Final = "💳"
-# Two cards that overlap; drawn here, as nothing is fetched. Its blue reads on light and on dark.
+# Two overlapping cards, inline as nothing is fetched; the blue suits light and dark themes.
 LOGO: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 286 32" height="32">'
     '<rect x="1" y="9" width="26" height="18" rx="3" fill="#E69F00"/>'
@@ -35,19 +34,19 @@ _SENT_BACK: Final = "_sent_back"
 
 
 def run() -> None:
-    """What the entry does: declare the pages and run the one that is asked for."""
+    """Declare the pages and run the requested one; the entry's whole work."""
     st.session_state[_ENTERED] = True
     st.session_state.pop(_SENT_BACK, None)
     page = _declare()
     if page.url_path == _LANDING:
-        # The page of that name is not among the offered ones, so that none would be marked.
-        asked = {name: st.query_params.get_all(name) for name in st.query_params}
-        st.switch_page(path(_LANDING), query_params=asked)
+        # The hidden page of that name has no entry in the menu to mark.
+        parameters = {name: st.query_params.get_all(name) for name in st.query_params}
+        st.switch_page(path(_LANDING), query_params=parameters)
     page.run()
 
 
 def ensure_entered() -> None:
-    """Have the entry run where it did not; once, as some test runners have no entry at all."""
+    """Run the entry where it did not run; once, as some test runners have no entry at all."""
     if st.session_state.pop(_ENTERED, False) or st.session_state.get(_SENT_BACK):
         return
     st.session_state[_SENT_BACK] = True
@@ -56,7 +55,7 @@ def ensure_entered() -> None:
 
 
 def titles() -> dict[str, str]:
-    """The title of each page by its file's name, the landing page first."""
+    """The title of each page by the name of its file, the landing page first."""
     return {
         "overview": t("Resumo"),
         "consolidated": t("Transações consolidadas"),
@@ -75,9 +74,9 @@ def path(name: str) -> str:
 
 
 def _visibility(name: str) -> Literal["visible", "hidden"]:
-    """The audit is only offered to auditors (the page itself turns others away), and results
-    where there are any."""
-    site = sites.find()
+    """Offer the audit to auditors only (the page itself refuses others), and results where there
+    are any."""
+    site = app_state.find()
     if name == "results" and not (site and result_index.folders(site.settings)):
         return "hidden"
     return "hidden" if name == "audit" and not guard.is_auditor() else "visible"
@@ -87,7 +86,7 @@ def _declare() -> st.Page:
     landing, *others = titles().items()
     return st.navigation(
         [
-            # At the root of the address, and for who types its name as well.
+            # At the root of the address; the hidden page below answers to its name.
             st.Page(path(landing[0]), title=landing[1], url_path="inicio", default=True),
             *(
                 st.Page(path(name), title=title, url_path=name, visibility=_visibility(name))

@@ -1,4 +1,4 @@
-"""The landing page's figures: metrics with a sparkline a day, the books, how far data reach."""
+"""The landing page: metrics with daily sparklines, the books, and the latest instants read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOTHING: Final = "–"
 
 
 def metrics(figures: Overview, books: Books) -> None:
-    """Transactions, consolidated, divergences and amount, each with its series by day."""
+    """Draw transactions, consolidated, divergences and amount, each with its series by day."""
     purchases = books.consolidated + books.without_log
     needing = figures.motivos[c.APROVADA_SEM_TRANSACAO]
     rate = percent(books.consolidated / purchases) if purchases else _NOTHING
@@ -65,7 +65,7 @@ def metrics(figures: Overview, books: Books) -> None:
 
 
 def balance(books: Books) -> None:
-    """The balance of the books in one line; it was proved before anything is shown."""
+    """Draw the balance of the books in one line; the matching has verified it."""
     transactions = n("{count} transação", "{count} transações", books.transactions)
     parts = (
         n("{count} consolidada", "{count} consolidadas", books.consolidated),
@@ -82,14 +82,14 @@ def balance(books: Books) -> None:
 
 
 def notices(result: Reconciliation) -> None:
-    """What is likely wrong, where the result itself gives it away."""
-    if len(result.transaction_rows) and len(result.log_rows):  # every page tells of an empty side
+    """Warn of likely errors that the result itself shows."""
+    if len(result.transaction_rows) and len(result.log_rows):  # every page warns of an empty side
         for notice in diagnosis.notices(result):
             st.warning(formatting.sentence(notice))
 
 
 def reach(figures: Overview) -> None:
-    """The latest instant read of each source, and the days of which it has nothing."""
+    """Draw the latest instant read from each source, and its days without records."""
     st.subheader(t("Até onde vão os dados"), anchor=False)
     sides = (
         (
@@ -106,15 +106,15 @@ def reach(figures: Overview) -> None:
         ),
     )
     with st.grid(len(sides)):
-        for label, latest, lacking, days in sides:
+        for label, latest, sentence, days in sides:
             with st.container(border=True, height="stretch"):
                 st.metric(label, formatting.instant(latest) if latest else _NOTHING)
                 if days:
-                    st.caption(lacking.format(days=_listed(days)))
+                    st.caption(sentence.format(days=_listed(days)))
 
 
 def by_day(days: pd.DataFrame, books: Books) -> None:
-    """The balance of the books day by day, and the period's below, by count and by amount."""
+    """Draw the books by day and of the period, by count and by amount."""
     st.subheader(t("Contas por dia"), anchor=False)
     counts = {
         "logs": t("Logs"),
@@ -132,12 +132,12 @@ def by_day(days: pd.DataFrame, books: Books) -> None:
         "amount_duplicates": t("Duplicatas"),
     }
     shown = ((t("Registros"), counts, whole), (t("Valores"), amounts, money))
-    places = st.tabs([title for title, _, _ in shown])
-    for place, (_, headings, write) in zip(places, shown, strict=True):
+    tabs = st.tabs([title for title, _, _ in shown])
+    for tab, (_, headings, write) in zip(tabs, shown, strict=True):
         rows = {t("Dia"): [*map(_day, days["day"]), t("Período")]}
         for name, heading in headings.items():
             rows[heading] = [write(n) for n in (*days[name], getattr(books, name))]
-        place.dataframe(
+        tab.dataframe(
             rows,
             hide_index=True,
             height=table_cells.height(min(len(days) + 1, _MOST_ROWS)),
@@ -147,7 +147,7 @@ def by_day(days: pd.DataFrame, books: Books) -> None:
 
 
 def attention(figures: Overview, result: Reconciliation) -> None:
-    """The newest divergences that need a person, and the way to all of them."""
+    """Draw the newest divergences that need a person, and a button that leads to all of them."""
     needing = figures.motivos[c.APROVADA_SEM_TRANSACAO]
     if not needing:
         return

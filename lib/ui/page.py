@@ -1,7 +1,8 @@
-"""What every page begins with: set-up, guard, filters, and the data set they ask for.
+"""The common beginning of every page: set-up, guard, filters, and the requested data set.
 
-A page calls `open_page` first and draws what it returns. Nothing is drawn, read or computed for
-who the guard turns away, and a failure or an empty period is told here, never in a page.
+A page calls `open_page` first and draws the view that it returns. Nothing is drawn, read or
+computed for a reader whom the guard refuses. Failures and empty periods are shown here, never in a
+page.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ Admit = Callable[["Site"], "Admission"]
 _WIDER_DAYS: Final = 30
 _STYLE: Final = """<style>
 .stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
-/* What it offers (search, CSV) would be about one page of fifty rows, not about the table. */
+/* Its search and CSV would cover one page of fifty rows, not the table. */
 [class*="_linhas"] [data-testid="stElementToolbar"] { display: none; }
 </style>"""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a page shows: the data set, and whose question it answers."""
+    """The data set that a page shows, with its site and the reader's rights."""
 
     dataset: Dataset
     site: Site
@@ -55,16 +56,16 @@ class View:
 
     @property
     def request(self) -> Request:
-        """What was asked."""
+        """The data set's request."""
         return self.dataset.key.request
 
     def beside(self, start: date, end: date) -> Dataset | AggregatorError:
-        """The same question of another period, read in sight, or why it could not be read."""
+        """The data set of another period, read under a spinner, or the failure to read it."""
         period = Period(start, end, self.request.period.today)
         key = Key(replace(self.request, period=period), self.rights)
-        found = self.site.store.find(key)
-        if found is not None:
-            return found
+        dataset = self.site.store.find(key)
+        if dataset is not None:
+            return dataset
         running = self.site.store.load(self.site.settings, key)
         with st.spinner(t("Lendo {period}…", period=formatting.span(start, end))):
             problem = running.future.exception()
@@ -74,7 +75,7 @@ class View:
 
 
 def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admission]:
-    """Set a page up that shows no data set; stops it for who the guard turns away."""
+    """Set up a page that shows no data set; stops it for a reader whom the guard refuses."""
     st.set_page_config(page_title=_title(name), page_icon=navigation.ICON, layout="wide")
     navigation.ensure_entered()
     query_params.arrive(name)
@@ -87,32 +88,32 @@ def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admissio
 
 
 def open_page(name: str) -> View:
-    """Set the page up and return what it shows; where there is nothing to show, stop it."""
+    """Set up the page and return its view; stops the page where there is nothing to show."""
     site, admission = enter(name)
     subtitle = st.empty()
     announce(site)
     runs.banner(site, admission)
     try:
         with st.sidebar:
-            asked = filters.show(site.settings, admission.merchants, site.today)
+            request = filters.show(site.settings, admission.merchants, site.today)
     except AggregatorError as problem:
         extraction_status.failure(problem)
-    if asked.merchant not in admission.merchants:
-        guard.turn_away(site)
-    subtitle.caption(_subject(admission.merchants[asked.merchant], asked))
-    key = Key(asked, admission.rights)
+    if request.merchant not in admission.merchants:
+        guard.refuse(site)
+    subtitle.caption(_subject(admission.merchants[request.merchant], request))
+    key = Key(request, admission.rights)
     dataset = site.store.find(key) or extraction_status.watch(site, key)
     with st.sidebar:
         refresh.show(site, dataset)
         export.show(site, dataset)
-        clear_export.show(site, admission, asked)
+        clear_export.show(site, admission, request)
     guard.note_view(site, name, dataset)
-    _tell_emptiness(dataset)
+    _report_emptiness(dataset)
     return View(dataset, site, admission.rights)
 
 
 def announce(site: Site) -> None:
-    """Say that the data are the demonstration's, or what the configuration is warned of."""
+    """Show the demonstration's banner, or the configuration's warnings."""
     if site.demo:
         st.info(
             t(
@@ -129,12 +130,12 @@ def _title(name: str) -> str:
     return f"{navigation.titles()[name]} · {navigation.NAME}"
 
 
-def _subject(merchant: str, asked: Request) -> str:
-    period = formatting.span(asked.period.start, asked.period.end)
-    return f"{formatting.plain(merchant)} · CNPJ {formatting.cnpj(asked.merchant)} · {period}"
+def _subject(merchant: str, request: Request) -> str:
+    period = formatting.span(request.period.start, request.period.end)
+    return f"{formatting.plain(merchant)} · CNPJ {formatting.cnpj(request.merchant)} · {period}"
 
 
-def _tell_emptiness(dataset: Dataset) -> None:
+def _report_emptiness(dataset: Dataset) -> None:
     books, period = dataset.outcome.books, dataset.key.request.period
     if books.transactions and books.logs:
         return

@@ -1,9 +1,9 @@
-"""The view in the address bar: what a copied link must bring back.
+"""The view in the address bar, so that a copied link restores it.
 
-A value lives in the session under the key of the widget that changes it; the address follows.
-It leads only where a session first meets a value, and where the reader goes back or forward.
-Streamlit's own binding is not used because it writes translated labels into the address and
-leaves out whatever equals the default, which for a period is another one tomorrow.
+A value lives in the session under the key of its widget, and the address follows it. The address
+decides only where a session has no value yet, and after the browser's back or forward. Streamlit's
+own binding is not used: it writes translated labels into the address and omits defaults, and the
+default period is another one tomorrow.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _ARRIVED: Final = "_arrived"
 
 
 def arrive(page: str) -> None:
-    """Begin a run of this page; every page does, before anything is restored."""
+    """Begin a run of this page; every page calls it before it restores a value."""
     st.session_state[_ARRIVED] = st.session_state.get(_PAGE) != page
     st.session_state[_PAGE] = page
 
 
 def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
-    """Bring the session's value up from the address; ``parse`` gives None for what is no value."""
+    """Set the session's value from the address; ``parse`` returns None for an invalid one."""
     if key in st.session_state and not _moved_in_history():
         if st.session_state[_ARRIVED]:
-            # A widget of the same key on the page before hands its value on only when this run
-            # is over; assigned, it is there at once.
+            # Streamlit hands on the value of the previous page's widget only after this run;
+            # an assignment makes it available at once.
             st.session_state[key] = st.session_state[key]
         return
     texts = st.query_params.get_all(name)
@@ -41,7 +41,7 @@ def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
 
 
 def publish(values: Mapping[str, str | list[str] | None]) -> None:
-    """Put these values into the address; None and empty ones leave it."""
+    """Put these values into the address; None and empty ones are removed from it."""
     before = {name: st.query_params.get_all(name) for name in st.query_params}
     after = {name: texts for name, texts in before.items() if name not in values}
     for name, value in values.items():

@@ -1,6 +1,6 @@
-"""What is known of one row: the pair side by side, the nearest transaction, the card's other logs.
+"""Details of one row: the pair side by side, the nearest transaction, the card's other logs.
 
-Values from the databases are put into the page as text, never as markup.
+Values from the databases are escaped: they are text, never markup.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_LOGS: Final = 50
 
 
 def pair(result: Reconciliation, at: int) -> None:
-    """A consolidated row: its transaction and its log, and the card's other logs."""
+    """Draw the transaction and the log of a consolidated row, and the card's other logs."""
     transaction, log = int(result.consolidated_rows[at]), int(result.pair_rows[at])
     join = c.VIRTUAL if result.pair_virtual[at] else c.FISICO
     st.text(
@@ -47,7 +47,7 @@ def pair(result: Reconciliation, at: int) -> None:
 
 
 def divergence(result: Reconciliation, at: int) -> None:
-    """A divergent log beside the transaction of its card that is nearest in time, if any."""
+    """Draw a divergent log beside its card's nearest transaction in time, if any."""
     log = int(result.divergent_rows[at])
     motivo = c.MOTIVOS[int(result.motivo[at])]
     st.text(f"{motivo}: {meaning(motivo)}")
@@ -71,7 +71,7 @@ def divergence(result: Reconciliation, at: int) -> None:
 
 
 def without_log(result: Reconciliation, at: int) -> None:
-    """A transaction without log, and whatever logs its cards have."""
+    """Draw a transaction without log, and the logs of its cards."""
     transaction = int(result.without_log_rows[at])
     reason = c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])]
     st.text(f"{t(reason)}: {_meaning_without_log(reason)}")
@@ -80,7 +80,7 @@ def without_log(result: Reconciliation, at: int) -> None:
 
 
 def duplicate(result: Reconciliation, at: int) -> None:
-    """A removed duplicate beside the transaction that stands for both."""
+    """Draw a removed duplicate beside the transaction that was kept."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
     [reason] = reasons.duplicate_reasons(result, np.array([at]))
     st.text(t("Por que a outra ficou: {reason}.", reason=t(c.DUPLICATE_REASONS[int(reason)])))
@@ -92,7 +92,7 @@ def duplicate(result: Reconciliation, at: int) -> None:
 
 
 def _record(title: str, frame: pd.DataFrame, names: tuple[str, ...], row: int) -> None:
-    """One record, a line a column."""
+    """Draw one record, one column per line."""
     taken = frame[list(names)].take(np.array([row]))
     lines = "".join(
         f"<dt>{escape(name)}</dt><dd>{_text(name, taken[name].array[0])}</dd>" for name in names
@@ -141,7 +141,7 @@ def _distance(seconds: int | None) -> Any:
 
 
 def meaning(motivo: str) -> str:
-    """What a divergence's motivo says, in a few words."""
+    """A divergence's motivo explained in a few words."""
     return {
         c.NEGADA: t("a compra foi recusada, por isso não há transação."),
         c.RECENTE: t("é mais novo que a última transação lida; ela ainda pode chegar."),
@@ -153,7 +153,7 @@ def meaning(motivo: str) -> str:
 
 
 def _meaning_without_log(reason: str) -> str:
-    """What a transaction's reason for having no log says, in a few words."""
+    """A transaction's reason for having no log explained in a few words."""
     return {
         c.SEM_LOG_DO_CARTAO: t("nenhum log lido usa este cartão, físico ou virtual."),
         c.FORA_DA_TOLERANCIA: t("os logs do cartão estão longe demais no tempo."),

@@ -1,6 +1,6 @@
-"""The moment of extraction, and "Atualizar": the old data stay in sight while new ones are read.
+"""The moment of extraction and the refresh button; old data stay on show while new are read.
 
-A period that reaches recent days is read again by itself after minutes; only those days are.
+A stale data set is read again by itself, which reads only its expired days.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset, Key
     from lib.ui.app_state import Site
 
-_EVERY_SECONDS: Final = 0.5
-# The refresh this session asked for, kept to tell of its failure.
-_ASKED: Final = "_refresh"
+_INTERVAL_SECONDS: Final = 0.5
+# The session's last refresh, kept to show its failure.
+_REFRESH: Final = "_refresh"
 
 
 @dataclass
-class _Asked:
-    """A refresh and how it failed, if it did; not what it read, which the store owns."""
+class _Refresh:
+    """A refresh and its failure, if any; the store owns the data set that it reads."""
 
     key: Key
     problem: BaseException | None = None
@@ -37,7 +37,7 @@ class _Asked:
 
 
 def show(site: Site, dataset: Dataset) -> None:
-    """Draw when the data set was read and the button that reads it anew."""
+    """Draw the moment of the extraction and the button that reads the data set again."""
     site.store.renew(site.settings, dataset)
     st.caption(t("Extraído em {instant}", instant=formatting.instant(dataset.outcome.extracted_at)))
     running = site.store.loading(dataset.key)
@@ -49,18 +49,18 @@ def show(site: Site, dataset: Dataset) -> None:
         args=(site, dataset),
     )
     if running is not None:
-        st.fragment(_progress, run_every=_EVERY_SECONDS)(site, dataset)
-    asked: _Asked | None = st.session_state.get(_ASKED)
-    if asked is not None and asked.key == dataset.key and asked.problem is not None:
-        st.error(plain(extraction_status.explanation(asked.problem)))
+        st.fragment(_progress, run_every=_INTERVAL_SECONDS)(site, dataset)
+    refresh: _Refresh | None = st.session_state.get(_REFRESH)
+    if refresh is not None and refresh.key == dataset.key and refresh.problem is not None:
+        st.error(plain(extraction_status.explanation(refresh.problem)))
 
 
 def _refresh(site: Site, dataset: Dataset) -> None:
     if not guard.holds():
-        return  # the page says why
-    asked = st.session_state[_ASKED] = _Asked(dataset.key)
+        return  # the rerun shows the reason
+    refresh = st.session_state[_REFRESH] = _Refresh(dataset.key)
     running = site.store.load(site.settings, dataset.key, anew=True)
-    running.future.add_done_callback(asked.end)
+    running.future.add_done_callback(refresh.end)
 
 
 def _progress(site: Site, dataset: Dataset) -> None:

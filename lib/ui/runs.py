@@ -1,6 +1,6 @@
-"""What screens show of the recorded runs: the banner, the trend, the table, one run's details.
+"""Recorded runs on the screen: the banner, the trend, the table, the details of one run.
 
-Only the runs of merchants that the reader may see. Records nothing.
+Shows only the runs of merchants that the reader may see. Records no run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
-_SHOWN: Final = 200
+_MOST_RUNS: Final = 200
 _SEARCHED: Final = 200
 _TREND: Final = 30
 _BANNER_SECONDS: Final = 60
@@ -39,7 +39,7 @@ _ENDED_BADLY, _OLD, _NOTED = "ended badly", "old", "noted"
 
 
 def banner(site: Site, admission: Admission) -> None:
-    """Say where the last scheduled run failed, is older than a day, or is unlike those before."""
+    """Warn where the last scheduled run failed, is older than a day, or has unusual figures."""
     zone = ZoneInfo(site.settings.timezone)
     for concern, run in _concerns(str(history.of(site.settings).path)):
         if run.merchant not in admission.merchants:
@@ -72,11 +72,11 @@ def banner(site: Site, admission: Admission) -> None:
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)
 def _concerns(path: str) -> list[tuple[str, Run]]:
-    """The scheduled runs to worry about; whom they are told to is decided outside."""
+    """The scheduled runs to warn of, of all merchants; the caller filters them by right."""
     try:
         runs = history.History(Path(path)).runs(_SEARCHED, origin=history.SCHEDULED)
     except HistoryError:
-        return []  # the page of the runs says so
+        return []  # the page of the runs shows the failure
     now = datetime.now(UTC)
     return [(_concern(run, now), run) for run in anomaly_notes.concerns(runs, now)]
 
@@ -88,17 +88,17 @@ def _concern(run: Run, now: datetime) -> str:
 
 
 def read(site: Site, admission: Admission) -> list[Run]:
-    """The latest runs of the reader's merchants, the newest first; stops where they are unread."""
+    """The latest runs of the reader's merchants, newest first; stops the page on failure."""
     try:
-        found = history.of(site.settings).runs(_SHOWN)
+        latest = history.of(site.settings).runs(_MOST_RUNS)
     except HistoryError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
-    return [run for run in found if run.merchant in admission.merchants]
+    return [run for run in latest if run.merchant in admission.merchants]
 
 
 def trend(runs: Sequence[Run]) -> None:
-    """Records, divergence rate and duration of the latest scheduled runs that were completed."""
+    """Draw records, divergence rate and duration of the latest completed scheduled runs."""
     done = [r for r in runs if r.outcome == history.DONE and r.origin == history.SCHEDULED]
     latest = list(reversed(done[:_TREND]))
     if not latest:
@@ -139,10 +139,10 @@ def table(runs: Sequence[Run], zone: tzinfo) -> Run | None:
 
 
 def detail(run: Run, site: Site, admission: Admission) -> None:
-    """The selected run's message, notes and stages, and its report where it was kept."""
-    for text, tell in ((run.message, st.error), (run.note, st.warning)):
+    """Draw the selected run's message, notes and stages, and its report where it is kept."""
+    for text, show in ((run.message, st.error), (run.note, st.warning)):
         if text:
-            tell(plain(text))
+            show(plain(text))
     st.caption(plain(t("Quem: {who} · Regra: {rule}", who=run.who, rule=run.rule)))
     if run.seconds:
         stages = " · ".join(_stage(name, seconds) for name, seconds in run.seconds.items())
@@ -157,23 +157,23 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
         return
     st.download_button(
         t("Baixar o relatório desta execução"),
-        data=partial(_hand_over, run.file, run, site, admission),
+        data=partial(_content, run.file, run, site, admission),
         file_name=run.file.name,
         mime=downloads.MIME,
         on_click="ignore",
     )
 
 
-def _hand_over(file: Path, run: Run, site: Site, admission: Admission) -> bytes:
-    """The report's bytes, once it is written down who takes them."""
-    taken = {"merchant": run.merchant, "file": str(file), "sha256": run.sha256, "clear": run.clear}
-    audit_events.record(site.settings, "export", admission.actor, **taken)
+def _content(file: Path, run: Run, site: Site, admission: Admission) -> bytes:
+    """The report's bytes, once the download is in the audit."""
+    fields = {"merchant": run.merchant, "file": str(file), "sha256": run.sha256, "clear": run.clear}
+    audit_events.record(site.settings, "export", admission.actor, **fields)
     return file.read_bytes()
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=100, show_spinner=False)
 def _is_kept(file: str, sha256: str) -> bool:
-    """Whether the file is there and still the one that the run wrote."""
+    """True where the file exists and is still the one that the run wrote."""
     try:
         with Path(file).open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest() == sha256
@@ -206,9 +206,9 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
 
 
 def _columns() -> dict[str, Any]:
-    """How the columns are shown, so that a screen of 1280 pixels has room for all of them.
+    """Headings and widths of the columns, which all fit on a screen of 1280 pixels.
 
-    Those without a width are as wide as the reader's language writes what is in them.
+    A column without a width is as wide as its text in the reader's language.
     """
     shown: tuple[tuple[str, str, int | None, bool], ...] = (
         (t("Início"), t("Início"), None, False),

@@ -1,7 +1,7 @@
-"""What the server does when it begins, and when it ends.
+"""Start and end of the server.
 
-No workbook stays behind, and no demonstration database: the interpreter's own way of tidying up
-is not taken by a server that is told to stop (SIGTERM).
+Removes the exported workbooks and stops the demonstration's databases at the end, as `atexit` does
+not run where the server is stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lib.ui.downloads import EXPORTS
 
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[None]:
-    """The server's life: what comes before it, and what after."""
-    # As the first `st.navigation` does. Until then an address of the `pages` folder would run its
-    # file without the entry, below a menu of the folder's files.
+    """Prepare the server, and clean up after it."""
+    # The first `st.navigation` does the same; before it, the address of a file of the `pages`
+    # folder would run it without the entry, under a menu of the folder's files.
     PagesManager.uses_pages_directory = False
     yield
     EXPORTS.close()
-    ready = app_state.find()
-    if ready and ready.demo:
+    site = app_state.find()
+    if site and site.demo:
         servers.stop()

@@ -1,4 +1,4 @@
-"""Asks both databases, when somebody wants to know, whether they are as they should be."""
+"""The button that checks both databases: connections, columns, clocks, card numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check(view: View) -> None:
-    """A button that has the databases of this view asked, and what they answer."""
+    """Draw the button that checks the databases of this view, and the result."""
     st.fragment(_check)(view)
 
 
@@ -28,11 +28,11 @@ def _check(view: View) -> None:
         return
     try:
         with st.spinner(t("Perguntando aos dois bancos…")):
-            found = diagnosis.check_sources(
+            notices = diagnosis.check_sources(
                 view.site.settings, view.request, view.rights.reader or None
             )
     except AggregatorError as problem:
         st.error(plain(extraction_status.explanation(problem)))
         return
-    for notice in found:
+    for notice in notices:
         (st.warning if notice.serious else st.success)(formatting.sentence(notice))

@@ -269,7 +269,7 @@ def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> str:
 
 def _rows(key: _Keys, dataset: Dataset, table: Table, query: Query, shown: Any) -> int | None:
     """Draw the page and return the selected row's position in it."""
-    # No selection outlives the rows it was made in.
+    # Other rows end the selection.
     rows_on_show = (dataset.version, query, int(shown[0]))
     if st.session_state.get(key["vista"]) != rows_on_show:
         st.session_state[key["vista"]] = rows_on_show

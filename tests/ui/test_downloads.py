@@ -34,7 +34,7 @@ def ticket() -> str:
 
 
 def test_a_link_says_which_file_to_the_browser_it_was_made_for(alive: set[str]) -> None:
-    held = downloads._checked(ticket(), MINE | {"other": "2"})
+    held = downloads._valid_ticket(ticket(), MINE | {"other": "2"})
     assert held is not None
     assert (held["version"], held["name"]) == ("version-1", "nome.xlsx")
 
@@ -51,33 +51,33 @@ def test_a_link_says_which_file_to_the_browser_it_was_made_for(alive: set[str]) 
     ids=["none", "another browser", "signed out", "another person", "another sign-in"],
 )
 def test_it_is_worth_nothing_elsewhere(alive: set[str], cookies: dict[str, str]) -> None:
-    assert downloads._checked(ticket(), cookies) is None
+    assert downloads._valid_ticket(ticket(), cookies) is None
 
 
 def test_a_browser_without_a_cookie_gets_no_file(
     alive: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Context, "cookies", SimpleNamespace(to_dict=dict))
-    assert downloads._checked(ticket(), {}) is None
+    assert downloads._valid_ticket(ticket(), {}) is None
 
 
 def test_it_lasts_a_minute(alive: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     made = ticket()
     now = downloads.time.time()
     monkeypatch.setattr(downloads.time, "time", lambda: now + downloads.LIFE_SECONDS - 1)
-    assert downloads._checked(made, MINE) is not None
+    assert downloads._valid_ticket(made, MINE) is not None
     monkeypatch.setattr(downloads.time, "time", lambda: now + downloads.LIFE_SECONDS + 1)
-    assert downloads._checked(made, MINE) is None
+    assert downloads._valid_ticket(made, MINE) is None
 
 
 def test_it_ends_with_its_session(alive: set[str]) -> None:
     made = ticket()
     alive.clear()
-    assert downloads._checked(made, MINE) is None
+    assert downloads._valid_ticket(made, MINE) is None
 
 
 def test_whatever_else_is_sent_is_refused(alive: set[str]) -> None:
     good = ticket()
     text, _, signature = good.partition(".")
     for sent in ("", ".", text, f"{text}.", f"{text}x.{signature}", f".{signature}", "é.é"):
-        assert downloads._checked(sent, MINE) is None
+        assert downloads._valid_ticket(sent, MINE) is None
