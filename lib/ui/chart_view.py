@@ -18,6 +18,8 @@ from lib.charts.layout import Chart, Language
 from lib.ui import filters, formatting, i18n
 from lib.ui.i18n import n, t
 
+CLICK_HINT: Final = "Clique em um dia de um gráfico para ver só esse dia, hora a hora."
+
 _COLUMNS: Final = 2
 _COLUMN_WIDTH: Final = 340
 _NO_VALUE: Final = "–"
@@ -56,13 +58,16 @@ def language() -> Language:
 
 def show(charts: Mapping[str, Chart]) -> None:
     """Draw the charts by key, two in a row where the screen has room."""
+    clickable = any(chart.days for chart in charts.values())
+    if clickable:
+        st.caption(t(CLICK_HINT))
     grid = st.grid(_COLUMNS, min_column_width=_COLUMN_WIDTH)
     for number, (key, chart) in enumerate(charts.items(), 1):
         alone = number == len(charts) and number % _COLUMNS == 1
         cell = grid.cell(column_span="all") if alone else grid
         with cell.container(border=True, height="stretch"):
             _show(key, chart)
-    if any(chart.days for chart in charts.values()):
+    if clickable:
         st.html(_TAPS, unsafe_allow_javascript=True)
 
 

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from lib.analysis.customers import Figures, Marketing
     from lib.ui.page import View
 
+COMPARED: Final = "Ao lado do período anterior, {period}."
+NOT_READ: Final = "Sem comparação: o período anterior ({period}) não pôde ser lido. {reason}"
+NO_PURCHASES: Final = (
+    "Sem comparação: o período anterior ({period}) não tem transações consolidadas."
+)
+
 _COLUMNS: Final = 4
 _NO_VALUE: Final = "–"
 _VISIBLE: Final = 0.0005
@@ -30,24 +36,13 @@ def before(view: View) -> Marketing | None:
     name = formatting.span(period.start, period.end)
     dataset = view.beside(period.start, period.end)
     if not isinstance(dataset, Dataset):
-        st.warning(
-            t(
-                "Sem comparação: o período anterior ({period}) não pôde ser lido. {reason}",
-                period=name,
-                reason=i18n.sentence(dataset),
-            )
-        )
+        st.warning(t(NOT_READ, period=name, reason=i18n.sentence(dataset)))
         return None
     marketing = view_cache.marketing_of(dataset)
     if not marketing.figures.purchases:
-        st.info(
-            t(
-                "Sem comparação: o período anterior ({period}) não tem transações consolidadas.",
-                period=name,
-            )
-        )
+        st.info(t(NO_PURCHASES, period=name))
         return None
-    st.caption(t("Ao lado do período anterior, {period}.", period=name))
+    st.caption(t(COMPARED, period=name))
     return marketing
 
 

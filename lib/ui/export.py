@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from lib.dashboard.export_worker import Workbook
     from lib.ui.app_state import Site
 
+START: Final = "exportar"
+REPEAT: Final = "baixar_de_novo"
+
 _INTERVAL_SECONDS: Final = 0.3
 # The session's export: version of the data set, name of the file, audit operation, whether it was
 # downloaded; or the problem that kept it from beginning.
@@ -49,6 +52,7 @@ def show(site: Site, dataset: Dataset) -> None:
     running = export is not None and not export.future.done()
     st.button(
         t("Exportar Excel"),
+        key=START,
         type="primary",
         width="stretch",
         disabled=running,
@@ -135,6 +139,7 @@ def _stage(export: Export) -> str:
 def _download(workbook: Workbook, state: dict[str, Any]) -> None:
     st.button(
         t("Baixar de novo ({size})", size=size(workbook.size_bytes)),
+        key=REPEAT,
         on_click=_download_again,
         args=(state,),
         width="stretch",

@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset, Key, Loading
     from lib.ui.app_state import Site
 
+RETRY: Final = "tentar_de_novo"
+TRANSACTIONS: Final = "Transações (banco A)"
+AUTH_LOGS: Final = "Logs de autenticação (banco B)"
+CONNECTING: Final = "{side}: conectando…"
+READ: Final = ("{side}: {count} lido", "{side}: {count} lidos")
+MATCHING: Final = ("Conciliando {count} registro…", "Conciliando {count} registros…")
+UNEXPECTED: Final = (
+    "Algo inesperado impediu a leitura dos dados; o registro do servidor diz o quê. "
+    "Tente de novo e, se persistir, avise o suporte."
+)
+
 _POLL_SECONDS: Final = 0.1
 
 
@@ -61,36 +72,33 @@ def lines(loading: Loading) -> list[str]:
     """The stages of a running extraction with their rows, one per line."""
     rows = {stage.name: stage.rows for stage in loading.stages}
     names = {
-        "transactions": t("Transações (banco A)"),
-        "auth_logs": t("Logs de autenticação (banco B)"),
+        "transactions": t(TRANSACTIONS),
+        "auth_logs": t(AUTH_LOGS),
     }
     reading = "matching" not in rows
     shown = []
     for name in SIDES:
         if name not in rows:
-            shown.append(t("{side}: conectando…", side=names[name]))
+            shown.append(t(CONNECTING, side=names[name]))
         elif reading:
             shown.append(_read(names[name], rows[name]))
         else:
             shown.append(f"{_read(names[name], rows[name])} ✓")
     if not reading:
         matched = rows["matching"]
-        shown.append(n("Conciliando {count} registro…", "Conciliando {count} registros…", matched))
+        shown.append(n(*MATCHING, matched))
     return shown
 
 
 def _read(side: str, rows: int) -> str:
-    return n("{side}: {count} lido", "{side}: {count} lidos", rows, side=side)
+    return n(*READ, rows, side=side)
 
 
 def explanation(problem: BaseException) -> str:
     """One sentence for any failure."""
     if isinstance(problem, AggregatorError):
         return sentence(problem)
-    return t(
-        "Algo inesperado impediu a leitura dos dados; o registro do servidor diz o quê. "
-        "Tente de novo e, se persistir, avise o suporte."
-    )
+    return t(UNEXPECTED)
 
 
 def failure(problem: BaseException, site: Site | None = None) -> NoReturn:
@@ -98,7 +106,7 @@ def failure(problem: BaseException, site: Site | None = None) -> NoReturn:
     st.error(plain(explanation(problem)))
     # The demonstration's servers may be gone; they start with its site.
     again = app_state.forget if site and site.demo else None
-    st.button(t("Tentar de novo"), type="primary", on_click=again)
+    st.button(t("Tentar de novo"), key=RETRY, type="primary", on_click=again)
     st.stop()
 
 

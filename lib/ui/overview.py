@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from lib.domain.outcomes import Books
     from lib.domain.reconciliation import Reconciliation
 
+SHOW_ALL: Final = "ver_aprovados_sem_transacao"
+NO_TRANSACTIONS_ON: Final = "Nenhuma transação em {days}"
+NO_LOGS_ON: Final = "Nenhum log em {days}"
+
 _NEWEST: Final = 5
 _MOST_DAYS: Final = 5
 _MOST_ROWS: Final = 14
@@ -95,13 +99,13 @@ def reach(figures: Overview) -> None:
         (
             t("Banco A: última transação"),
             figures.latest_transaction,
-            t("Nenhuma transação em {days}"),
+            t(NO_TRANSACTIONS_ON),
             figures.days_without_transactions,
         ),
         (
             t("Banco B: último log"),
             figures.latest_log,
-            t("Nenhum log em {days}"),
+            t(NO_LOGS_ON),
             figures.days_without_logs,
         ),
     )
@@ -160,7 +164,7 @@ def attention(figures: Overview, result: Reconciliation) -> None:
         "Ver os {count} logs aprovados sem transação",
         needing,
     )
-    if st.button(more):
+    if st.button(more, key=SHOW_ALL):
         tables.filter_next(table_schemas.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
         st.switch_page(navigation.path("divergences"))
 

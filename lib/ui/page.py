@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
+WIDEN: Final = "ver_periodo_maior"
+DEMONSTRATION: Final = (
+    "Demonstração: dados fictícios, gerados neste computador. Para usar os seus bancos, crie o "
+    "arquivo .streamlit/secrets.toml."
+)
+NO_LOGS: Final = "O banco B não tem nenhum log de autenticação deste período."
+NO_TRANSACTIONS: Final = "O banco A não tem nenhuma transação deste período."
+NO_RECORDS: Final = "Nenhuma transação e nenhum log de {merchant} em {period}."
+
 Admit = Callable[["Site"], "Admission"]
 _WIDER_DAYS: Final = 30
 _STYLE: Final = """<style>
@@ -115,12 +124,7 @@ def open_page(name: str) -> View:
 def announce(site: Site) -> None:
     """Show the demonstration's banner, or the configuration's warnings."""
     if site.demo:
-        st.info(
-            t(
-                "Demonstração: dados fictícios, gerados neste computador. Para usar os seus "
-                "bancos, crie o arquivo .streamlit/secrets.toml."
-            )
-        )
+        st.info(t(DEMONSTRATION))
         return
     for warning in site.settings.warnings():
         st.warning(formatting.sentence(warning))
@@ -140,20 +144,20 @@ def _report_emptiness(dataset: Dataset) -> None:
     if books.transactions and books.logs:
         return
     if books.transactions:
-        st.warning(t("O banco B não tem nenhum log de autenticação deste período."))
+        st.warning(t(NO_LOGS))
         return
     if books.logs:
-        st.warning(t("O banco A não tem nenhuma transação deste período."))
+        st.warning(t(NO_TRANSACTIONS))
         return
     wider = (filters.before(period.start, _WIDER_DAYS), period.end)
     st.info(
         t(
-            "Nenhuma transação e nenhum log de {merchant} em {period}.",
+            NO_RECORDS,
             merchant=formatting.plain(dataset.outcome.merchant_name),
             period=formatting.span(period.start, period.end),
         )
     )
     if wider[0] < period.start:
         label = t("Ver {period}", period=formatting.span(*wider))
-        st.button(label, on_click=filters.narrow, args=wider)
+        st.button(label, key=WIDEN, on_click=filters.narrow, args=wider)
     st.stop()

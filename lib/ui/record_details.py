@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
     from lib.domain.reconciliation import Reconciliation, Rows
 
+PAIR: Final = "Encontrados pelo cartão {join}; o log veio {distance}."
+NEAREST: Final = "O log veio {distance}."
+NO_TRANSACTION: Final = "Nenhuma transação lida usa este cartão, físico ou virtual."
+SURVIVOR: Final = "Por que a outra ficou: {reason}."
+LOGS: Final = ("{count} log do cartão", "{count} logs do cartão")
+OTHER_LOGS: Final = ("{count} outro log do cartão", "{count} outros logs do cartão")
+NO_OTHER_LOGS: Final = "O cartão não tem outros logs neste período."
+NO_TIME: Final = "sem hora para comparar"
+
 _LOG: Final = (c.NUM_CARTAO, c.DATA, c.HORA, c.COD_RESPOSTA, c.DES_LOG)
 _MOST_LOGS: Final = 50
 
@@ -33,7 +42,7 @@ def pair(result: Reconciliation, at: int) -> None:
     join = c.VIRTUAL if result.pair_virtual[at] else c.FISICO
     st.text(
         t(
-            "Encontrados pelo cartão {join}; o log veio {distance}.",
+            PAIR,
             join=join,
             distance=_distance(related_records.seconds_between(result, transaction, log)),
         )
@@ -57,13 +66,13 @@ def divergence(result: Reconciliation, at: int) -> None:
         _record(t("Log"), result.auth_logs, _LOG, log)
     with right:
         if nearest is None:
-            st.info(t("Nenhuma transação lida usa este cartão, físico ou virtual."))
+            st.info(t(NO_TRANSACTION))
         else:
             title = t("Transação mais próxima deste cartão")
             _record(title, result.transactions, c.TRANSACTIONS_QUERY, nearest)
             st.text(
                 t(
-                    "O log veio {distance}.",
+                    NEAREST,
                     distance=_distance(related_records.seconds_between(result, nearest, log)),
                 )
             )
@@ -83,7 +92,7 @@ def duplicate(result: Reconciliation, at: int) -> None:
     """Draw a removed duplicate beside the transaction that was kept."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
     [reason] = reasons.duplicate_reasons(result, np.array([at]))
-    st.text(t("Por que a outra ficou: {reason}.", reason=t(c.DUPLICATE_REASONS[int(reason)])))
+    st.text(t(SURVIVOR, reason=t(c.DUPLICATE_REASONS[int(reason)])))
     left, right = st.columns(2)
     with left:
         _record(t("Removida"), result.transactions, c.TRANSACTIONS_QUERY, removed)
@@ -116,13 +125,9 @@ def _text(name: str, value: Any) -> str:
 def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
     others = rows if shown is None else rows[rows != shown]
     if not len(others):
-        st.caption(t("O cartão não tem outros logs neste período."))
+        st.caption(t(NO_OTHER_LOGS))
         return
-    title = (
-        n("{count} log do cartão", "{count} logs do cartão", len(others))
-        if shown is None
-        else n("{count} outro log do cartão", "{count} outros logs do cartão", len(others))
-    )
+    title = n(*LOGS, len(others)) if shown is None else n(*OTHER_LOGS, len(others))
     st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4></div>")
     first = pa.array(others[:_MOST_LOGS])
     logs = {name: column_arrays.column(result.auth_logs, name).take(first) for name in _LOG}
@@ -133,7 +138,7 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
 
 def _distance(seconds: int | None) -> Any:
     if seconds is None:
-        return t("sem hora para comparar")
+        return t(NO_TIME)
     if seconds == 0:
         return t("no mesmo segundo")
     span = formatting.seconds(abs(seconds)).lstrip("+")

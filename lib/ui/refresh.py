@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset, Key
     from lib.ui.app_state import Site
 
+REFRESH: Final = "atualizar"
+
 _INTERVAL_SECONDS: Final = 0.5
 # The session's last refresh, kept to show its failure.
 _REFRESH: Final = "_refresh"
@@ -43,6 +45,7 @@ def show(site: Site, dataset: Dataset) -> None:
     running = site.store.loading(dataset.key)
     st.button(
         t("Atualizar"),
+        key=REFRESH,
         width="stretch",
         disabled=running is not None,
         on_click=_refresh,

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
+NO_RESULT: Final = "Nenhum resultado de execução grande para mostrar."
+REPLACED: Final = "Este resultado acaba de ser substituído; recarregue a página."
+UNREADABLE: Final = "Não foi possível ler os arquivos deste resultado; confira as permissões."
+
 _CHOSEN: Final = "resultado"
 _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     result_tables.DIVERGENCES: {c.MOTIVO: c.MOTIVOS, c.COD_RESPOSTA: ()},
@@ -48,7 +52,7 @@ def choose(site: Site, admission: Admission) -> Result:
     """The result that the reader picks of those they may see; stops the page without any."""
     results = {result.version: result for result in _readable(site, admission)}
     if not results:
-        st.info(t("Nenhum resultado de execução grande para mostrar."))
+        st.info(t(NO_RESULT))
         st.stop()
     query_params.restore(_CHOSEN, _CHOSEN, lambda texts: texts[0] if texts[0] in results else None)
     if st.session_state.get(_CHOSEN) not in results:
@@ -122,10 +126,10 @@ def _table(site: Site, result: Result, name: str) -> None:
     with _reading():
         counts = _counts(str(result.folder), result.version, name, wanted)
     rows = sum(counts)
-    total = n("{count} linha", "{count} linhas", rows)
+    total = n(*tables.ROWS, rows)
     number = tables.turn_pages(f"resultado_{name}_pagina", rows, total)
     if not rows:
-        st.info(t("Nenhuma linha com esta busca e estes filtros."))
+        st.info(t(tables.NO_MATCH))
         return
     start, count = (number - 1) * tables.PAGE_ROWS, tables.PAGE_ROWS
     with _reading():
@@ -143,10 +147,10 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        st.info(t("Este resultado acaba de ser substituído; recarregue a página."))
+        st.info(t(REPLACED))
         st.stop()
     except OSError:
-        st.error(t("Não foi possível ler os arquivos deste resultado; confira as permissões."))
+        st.error(t(UNREADABLE))
         st.stop()
 
 

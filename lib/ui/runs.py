@@ -30,12 +30,28 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
+NO_RUNS: Final = "Nenhuma execução registrada ainda."
+NOT_KEPT: Final = "O relatório desta execução não está mais guardado."
+RULE: Final = "Quem: {who} · Regra: {rule}"
+STAGE: Final = "{stage} {seconds} s"
+ENDED_BADLY: Final = (
+    "A última execução agendada de {merchant}, em {moment}, não terminou bem; a página Execuções "
+    "diz por quê."
+)
+OLD: Final = (
+    "A última execução agendada de {merchant} é de {moment}, há mais de um dia: confira o "
+    "agendador."
+)
+NOTED: Final = (
+    "A última execução agendada de {merchant}, em {moment}, tem números fora do comum; a página "
+    "Execuções diz quais."
+)
+
 _MOST_RUNS: Final = 200
 _SEARCHED: Final = 200
 _TREND: Final = 30
 _BANNER_SECONDS: Final = 60
 _NOTHING: Final = "–"
-_ENDED_BADLY, _OLD, _NOTED = "ended badly", "old", "noted"
 
 
 def banner(site: Site, admission: Admission) -> None:
@@ -49,25 +65,8 @@ def banner(site: Site, admission: Admission) -> None:
             "merchant": run.merchant_name,
             "moment": f"{formatting.day(began.date())} {began:%H:%M}",
         }
-        if concern == _ENDED_BADLY:
-            text = t(
-                "A última execução agendada de {merchant}, em {moment}, não terminou bem; a "
-                "página Execuções diz por quê.",
-                **values,
-            )
-        elif concern == _OLD:
-            text = t(
-                "A última execução agendada de {merchant} é de {moment}, há mais de um dia: "
-                "confira o agendador.",
-                **values,
-            )
-        else:
-            text = t(
-                "A última execução agendada de {merchant}, em {moment}, tem números fora do "
-                "comum; a página Execuções diz quais.",
-                **values,
-            )
-        st.warning(plain(text))
+        text = {ENDED_BADLY: t(ENDED_BADLY), OLD: t(OLD), NOTED: t(NOTED)}[concern]
+        st.warning(plain(text.format(**values)))
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)
@@ -83,18 +82,22 @@ def _concerns(path: str) -> list[tuple[str, Run]]:
 
 def _concern(run: Run, now: datetime) -> str:
     if run.outcome != history.DONE:
-        return _ENDED_BADLY
-    return _OLD if anomaly_notes.is_old(run, now) else _NOTED
+        return ENDED_BADLY
+    return OLD if anomaly_notes.is_old(run, now) else NOTED
 
 
 def read(site: Site, admission: Admission) -> list[Run]:
-    """The latest runs of the reader's merchants, newest first; stops the page on failure."""
+    """The latest runs of the reader's merchants, newest first; stops the page without any."""
     try:
         latest = history.of(site.settings).runs(_MOST_RUNS)
     except HistoryError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
-    return [run for run in latest if run.merchant in admission.merchants]
+    runs = [run for run in latest if run.merchant in admission.merchants]
+    if not runs:
+        st.info(t(NO_RUNS))
+        st.stop()
+    return runs
 
 
 def trend(runs: Sequence[Run]) -> None:
@@ -143,7 +146,7 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
     for text, show in ((run.message, st.error), (run.note, st.warning)):
         if text:
             show(plain(text))
-    st.caption(plain(t("Quem: {who} · Regra: {rule}", who=run.who, rule=run.rule)))
+    st.caption(plain(t(RULE, who=run.who, rule=run.rule)))
     if run.seconds:
         stages = " · ".join(_stage(name, seconds) for name, seconds in run.seconds.items())
         st.caption(plain(t("Duração por etapa: {stages}", stages=stages)))
@@ -153,7 +156,7 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
         st.caption(t("O relatório desta execução tem dados em claro, que o seu papel não vê."))
         return
     if run.file is None or not _is_kept(str(run.file), run.sha256 or ""):
-        st.caption(t("O relatório desta execução não está mais guardado."))
+        st.caption(t(NOT_KEPT))
         return
     st.download_button(
         t("Baixar o relatório desta execução"),
@@ -239,7 +242,7 @@ def _seconds(seconds: float) -> str:
 def _stage(name: str, seconds: float) -> str:
     names = {"extract": t("leitura"), "match": t("conciliação"), "write": t("gravação")}
     names["reconcile"] = t("leitura e conciliação")
-    return t("{stage} {seconds} s", stage=names.get(name, name), seconds=formatting.tenths(seconds))
+    return t(STAGE, stage=names.get(name, name), seconds=formatting.tenths(seconds))
 
 
 def _rows(run: Run) -> int:

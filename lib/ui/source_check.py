@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -11,6 +11,8 @@ from lib.domain.errors import AggregatorError
 from lib.ui import extraction_status, formatting, guard
 from lib.ui.formatting import plain
 from lib.ui.i18n import t
+
+CHECK: Final = "verificar_bancos"
 
 if TYPE_CHECKING:
     from lib.ui.page import View
@@ -24,7 +26,7 @@ def check(view: View) -> None:
 def _check(view: View) -> None:
     guard.recheck()
     explained = t("Conexões, colunas, relógios e números de cartão deste período.")
-    if not st.button(t("Verificar os bancos"), help=explained):
+    if not st.button(t("Verificar os bancos"), key=CHECK, help=explained):
         return
     try:
         with st.spinner(t("Perguntando aos dois bancos…")):

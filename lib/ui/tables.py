@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from lib.domain.reconciliation import Reconciliation
 
 PAGE_ROWS: Final = 50
+ROWS: Final = ("{count} linha", "{count} linhas")
+OF_ALL_ROWS: Final = "{count} de {of}"
+WITH_AMOUNT: Final = "{count} · total {amount}"
+NO_MATCH: Final = "Nenhuma linha com esta busca e estes filtros."
+
 _PAGINATION_WIDTH: Final = 340
 _MOST_VALUES: Final = 200
 
@@ -121,7 +126,7 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
     query_params.publish({key["pagina"]: str(number) if number > 1 else None})
     title, empty = _labels()[table.name]
     if not len(at):
-        st.info(t("Nenhuma linha com esta busca e estes filtros.") if _restricts(query) else empty)
+        st.info(t(NO_MATCH) if _restricts(query) else empty)
         return
     shown = at[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
     selected = _rows(key, dataset, table, query, shown)
@@ -255,15 +260,15 @@ def _order(query: Query) -> str:
 
 def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> str:
     result = dataset.outcome.reconciliation
-    count = n("{count} linha", "{count} linhas", len(at))
+    count = n(*ROWS, len(at))
     if _restricts(query):
         of = formatting.whole(len(table.row_numbers(result)))
-        count = t("{count} de {of}", count=count, of=of)
+        count = t(OF_ALL_ROWS, count=count, of=of)
     if table.side == "transactions":
         total = dataset.derived.get(
             ("amount", table.name, query), lambda: table_query.amount(result, table, at)
         )
-        count = t("{count} · total {amount}", count=count, amount=formatting.money(total))
+        count = t(WITH_AMOUNT, count=count, amount=formatting.money(total))
     return count
 
 

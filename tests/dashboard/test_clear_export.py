@@ -1,4 +1,4 @@
-"""What is left of a clear export whose server ends before it."""
+"""Clear exports: nothing stays behind, and few run at once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def temporary(tmp_path: Path) -> Path:
 def server(
     databases: Databases, tmp_path: Path, temporary: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with a clear export under way that reads for a while yet."""
+    """A process with a clear export that is still reading."""
     merchant = next(iter(databases.values["merchants"]))
     day = date.today() - timedelta(days=2)  # noqa: DTZ011  # any day of the default period
     databases.fill(transactions=[("4539578763621486", day, time(10), merchant, None, 10)])
@@ -95,7 +95,7 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
     export = clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 da auditoria")
     with pytest.raises(ReportError, match=pattern(clear_export.NO_THREAD)):
         export.future.result(timeout=1)
-    # What the end of the server waits for.
+    # The end of the server waits for these.
     assert clear_export._UNDER_WAY == {}
 
 

@@ -1,4 +1,4 @@
-"""The shared data sets: one extraction for all who ask, the oldest leaving when memory is full."""
+"""The shared data sets: one extraction for all sessions, eviction, staleness, failures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def outcome(asked: Key, records: int = 1) -> Outcome:
 
 
 class Source:
-    """Stands in for the extraction: counts, waits until it is let go, and may fail."""
+    """A stand-in for the extraction: records its keys, waits for ``go``, and may fail."""
 
     def __init__(self, records: int = 1) -> None:
         self.asked: list[Key] = []
@@ -78,7 +78,7 @@ def loaded(store: Store, asked: Key) -> Dataset:
     return store.load(ANY, asked).future.result(timeout=30)
 
 
-def test_twenty_who_ask_at_once_get_one_extraction(source: Source) -> None:
+def test_twenty_sessions_that_ask_at_once_share_one_extraction(source: Source) -> None:
     store = Store(source)
     barrier = threading.Barrier(20)
     got: list[Dataset] = []
@@ -112,7 +112,7 @@ def test_another_question_or_other_rights_are_another_data_set(source: Source, o
     assert loaded(store, other).version != mine.version
 
 
-def test_who_waits_sees_the_stages_as_they_are_reached(source: Source) -> None:
+def test_a_loading_shows_the_stages_that_it_has_reached(source: Source) -> None:
     store = Store(source)
     loading = store.load(ANY, key())
     wait_for(lambda: len(loading.stages) == 2 and loading.stages[0].rows == 12)
@@ -127,11 +127,11 @@ def test_who_waits_sees_the_stages_as_they_are_reached(source: Source) -> None:
     assert store.loading(key()) is None
 
 
-def test_a_failure_is_told_to_who_waits_and_not_kept(source: Source) -> None:
+def test_a_failure_reaches_the_waiting_session_and_is_not_kept(source: Source) -> None:
     store = Store(source)
-    source.failure = ExtractionError("{side}: não leu.", side="auth_logs")
+    source.failure = ExtractionError("{side}: template.", side="auth_logs")
     source.go.set()
-    with pytest.raises(AggregatorError, match="auth_logs: não leu"):
+    with pytest.raises(AggregatorError, match="auth_logs: template"):
         loaded(store, key())
     assert store.find(key()) is None
     assert store.loading(key()) is None
@@ -139,7 +139,7 @@ def test_a_failure_is_told_to_who_waits_and_not_kept(source: Source) -> None:
     assert loaded(store, key()).outcome.books.transactions == 1
 
 
-def test_an_unexpected_failure_reaches_who_waits_and_the_servers_log(
+def test_an_unexpected_failure_reaches_the_waiting_session_and_the_servers_log(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[object] = []
@@ -180,27 +180,27 @@ def test_the_least_recently_used_leaves_when_the_budget_is_full() -> None:
     assert store.size_bytes <= 2.5 * one
 
 
-def test_one_data_set_beyond_the_budget_is_served_all_the_same() -> None:
+def test_a_single_data_set_beyond_the_budget_is_served() -> None:
     source = Source(records=100)
     source.go.set()
     store = Store(source, budget_bytes=1)
     assert loaded(store, key()) is store.find(key())
 
 
-def test_derived_arrays_are_computed_once_and_leave_when_there_is_no_room() -> None:
+def test_derived_arrays_are_computed_once_and_evicted_beyond_the_budget() -> None:
     derived = Derived(budget_bytes=3 * 8_000)
-    made: list[str] = []
+    computed: list[str] = []
 
     def make(name: str) -> Callable[[], Any]:
         def compute() -> Any:
-            made.append(name)
+            computed.append(name)
             return np.zeros(1_000)
 
         return compute
 
     for name in ["a", "b", "a", "c", "d", "a", "b"]:
         derived.get(name, make(name))
-    assert made == ["a", "b", "c", "d", "b"]
+    assert computed == ["a", "b", "c", "d", "b"]
     assert derived.size_bytes == 3 * 8_000
 
 
@@ -261,7 +261,7 @@ def test_a_size_that_is_asked_for_while_values_come_and_go_is_answered() -> None
     derived, entered, leave = Derived(budget_bytes=10**9), threading.Event(), threading.Event()
 
     class Slow:
-        """Counted while another value arrives."""
+        """A value whose size takes time to count."""
 
         @property
         def nbytes(self) -> int:
@@ -281,7 +281,7 @@ def test_a_size_that_is_asked_for_while_values_come_and_go_is_answered() -> None
     assert len(answers) == 1
 
 
-def test_a_failure_to_keep_what_was_read_reaches_who_waits(
+def test_a_failure_to_keep_a_data_set_reaches_the_waiting_session(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[object] = []

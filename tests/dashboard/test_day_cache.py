@@ -1,4 +1,4 @@
-"""A period moved by a day reads only the days it lacks, and answers as a full read does."""
+"""The day cache: a moved period reads only its missing days and equals a full read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RULES = [Rule(), Rule("card_time", 300), Rule("card_time", 2 * 86_400)]
 
 
 class Counting:
-    """The real extraction, its windows and rows counted."""
+    """The real extraction; records its windows and counts its rows."""
 
     def __init__(self) -> None:
         self.windows: list[tuple[int, int]] = []
@@ -56,7 +56,7 @@ class Clock:
 
 @pytest.fixture
 def filled(databases: Databases) -> Settings:
-    """Thirty days of purchases with every kind of trouble, many around midnight."""
+    """Thirty days of purchases with every kind of irregularity, many around midnight."""
     dice = random.Random(7)
     bought, logged = [], []
     for number in range(1_500):
@@ -84,18 +84,18 @@ def run(settings: Settings, rule: Rule, start: int, end: int, days: Days | None)
 
 
 def cells(outcome: Outcome) -> list[Sequence[Any]]:
-    """Everything that is reported, cell by cell."""
+    """All reported cells."""
     result = outcome.reconciliation
     frames = [result.consolidated(), result.divergences()]
     frames += [result.transactions.take(result.without_log_rows)]
     frames += [result.transactions.take(result.duplicate_rows)]
     shown = [f[[n for n in f.columns if not n.startswith("token_")]] for f in frames]
     rows = [pa.Table.from_pandas(f, preserve_index=False).to_pylist() for f in shown]
-    return [*rows[:2], *(sorted(map(str, found)) for found in rows[2:]), [outcome.books]]
+    return [*rows[:2], *(sorted(map(str, table)) for table in rows[2:]), [outcome.books]]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=["card", "card_time", "card_time_wide"])
-def test_a_moved_period_reads_the_days_it_lacks_and_answers_as_a_full_read(
+def test_a_moved_period_reads_its_missing_days_and_equals_a_full_read(
     filled: Settings, rule: Rule
 ) -> None:
     counting = Counting()
@@ -158,7 +158,7 @@ def test_a_day_that_was_read_when_it_was_recent_is_read_again_when_it_is_settled
     assert cells(shown) == cells(run(filled, Rule(), 1, 0, None))
 
 
-def test_what_is_forgotten_is_read_anew_and_only_for_its_merchant(filled: Settings) -> None:
+def test_forgotten_days_are_read_anew_and_only_for_their_merchant(filled: Settings) -> None:
     counting = Counting()
     days = Days(10**9, counting, Clock(filled))
     run(filled, Rule(), 20, 10, days)

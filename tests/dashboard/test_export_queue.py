@@ -1,4 +1,4 @@
-"""Workbooks by a process of their own: what it is handed, what it gives back, what is left."""
+"""Exports by a worker process: the spooled outcome, the queue, the files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def dataset(purchases: int = 3) -> Dataset:
     return Dataset(Key(ASKED, Rights()), outcome(purchases))
 
 
-def test_what_is_handed_over_comes_back_as_it_was_but_for_the_matching_keys(
+def test_a_spooled_outcome_comes_back_unchanged_without_the_matching_keys(
     tmp_path: Path,
 ) -> None:
     before = outcome()
@@ -94,7 +94,7 @@ def test_what_is_handed_over_comes_back_as_it_was_but_for_the_matching_keys(
     assert "token_" not in json.dumps(job)
 
 
-def test_a_handover_that_lost_its_books_is_not_published(tmp_path: Path) -> None:
+def test_a_spooled_outcome_with_other_books_is_not_published(tmp_path: Path) -> None:
     job = export_worker.spool(outcome(), tmp_path, {})
     job["books"]["amount"] = "9.99"
     with pytest.raises(BalanceError, match=pattern(export_worker.OTHER_BOOKS)):
@@ -123,15 +123,15 @@ def test_files_are_private_and_gone_with_the_server() -> None:
 
 
 @pytest.mark.parametrize("prefix", [temp_folders.EXPORTS, temp_folders.CLEAR])
-def test_what_a_server_left_that_is_gone_is_removed(
+def test_folders_of_processes_that_are_gone_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    left, living = tmp_path / f"{prefix}{gone.pid}-x1", tmp_path / f"{prefix}{os.getppid()}-x2"
+    abandoned, living = tmp_path / f"{prefix}{gone.pid}-x1", tmp_path / f"{prefix}{os.getppid()}-x2"
     same_number = tmp_path / f"{prefix}{os.getpid()}-x3"
-    for folder in (left, living, same_number, tmp_path / "agregador-de-outro"):
+    for folder in (abandoned, living, same_number, tmp_path / "agregador-de-outro"):
         folder.mkdir()
         (folder / "a.xlsx").touch()
     own = temp_folders.make(prefix)
@@ -141,7 +141,7 @@ def test_what_a_server_left_that_is_gone_is_removed(
     temp_folders.remove(own)
 
 
-def test_a_finished_export_is_given_again_and_a_failed_one_begins_anew(
+def test_a_finished_export_is_reused_and_a_failed_one_begins_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     exports, shown = Exports(), dataset()
@@ -186,8 +186,8 @@ def test_exports_of_different_data_never_mix() -> None:
     try:
         begun = [exports.start(dataset(n)) for n in range(1, 5)]
         for number, export in enumerate(begun, 1):
-            found = sheets(export.future.result(timeout=120).path)
-            assert len(found.consolidated) == number
+            workbook = sheets(export.future.result(timeout=120).path)
+            assert len(workbook.consolidated) == number
     finally:
         exports.close()
 
@@ -212,7 +212,7 @@ def test_of_twenty_exports_at_once_two_run_and_the_waiting_know_their_place(
         wait_for(lambda: sorted(map(exports.place_in_line, begun)) == [0, 0, *range(1, 19)])
         go.set()
         for number, export in enumerate(begun, 1):
-            # One more is of a card that nobody has.
+            # Each outcome has one more transaction, without a card.
             assert export.future.result(timeout=60).path.read_text() == str(number + 1)
         assert most == 2
         assert [exports.place_in_line(export) for export in begun] == [0] * 20
@@ -222,7 +222,7 @@ def test_of_twenty_exports_at_once_two_run_and_the_waiting_know_their_place(
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Files of one byte, as soon as this is set."""
+    """Writes files of one byte once this event is set."""
     go = threading.Event()
 
     def run(export: Export, folder: Path, job: object, environment: object) -> Workbook:
@@ -267,7 +267,7 @@ def test_an_export_that_failed_keeps_no_data_set(
         export = exports.start(shown)
         assert isinstance(export.future.exception(timeout=60), ReportError)
         del shown
-        # Here the test itself has it; an OSError is told as another failure.
+        # The test itself keeps the OSError, whose traceback holds the outcome.
         if isinstance(problem, OSError):
             problem.__traceback__ = None
         wait_for(lambda: gc.collect() >= 0 and outcome() is None)
@@ -275,12 +275,12 @@ def test_an_export_that_failed_keeps_no_data_set(
         exports.close()
 
 
-def test_who_joins_a_waiting_export_leaves_the_line_as_it_is(written: threading.Event) -> None:
+def test_joining_a_waiting_export_does_not_change_the_line(written: threading.Event) -> None:
     exports, shown = Exports(), [dataset() for _ in range(6)]
     try:
         begun = []
-        for one in shown:
-            begun.append(exports.start(one))
+        for data in shown:
+            begun.append(exports.start(data))
             wait_for(lambda: sum(e.stage != "queued" for e in begun) == min(2, len(begun)))
         assert [exports.place_in_line(export) for export in begun] == [0, 0, 1, 2, 3, 4]
         assert exports.start(shown[2]) is begun[2]

@@ -21,7 +21,7 @@ def dashboard(
 ) -> Iterator[Dashboard]:
     """A dashboard over empty databases."""
     monkeypatch.setenv(loader.FILE_VARIABLE, str(scenario.site(tmp_path, databases.values)))
-    # Nothing is served here, so there is no address to look at.
+    # There is no server here, so the session has no address.
     monkeypatch.setattr(session_user, "at_this_machine", lambda: True)
     app_state.forget()
     yield Dashboard(databases)
@@ -37,7 +37,7 @@ def morning(dashboard: Dashboard) -> Dashboard:
 
 @pytest.fixture(autouse=True)
 def main_module() -> Iterator[None]:
-    """A page that runs takes the place of the main module, which worker processes load."""
+    """Restores the main module, which a page replaces and worker processes load."""
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main

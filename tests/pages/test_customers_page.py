@@ -1,4 +1,4 @@
-"""Clientes, opened over real databases."""
+"""The page Clientes over real databases."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
+from lib.ui import customers
 from tests.support.dashboard import Dashboard, texts
 from tests.support.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
+from tests.support.sentences import says
 from tests.support.servers import Servers
 
 TITLES = [
@@ -38,12 +40,12 @@ def traces(at: AppTest) -> list[list[str]]:
 
 
 def span(first: int, last: int) -> list[str]:
-    """The dates so many days before today, as in the address."""
+    """The two dates so many days before today, as in the address."""
     return [(today() - timedelta(days=n)).isoformat() for n in (first, last)]
 
 
 def fill_the_day_before(dashboard: Dashboard) -> None:
-    """Two days ago, one purchase of the customer who buys three times the day after."""
+    """Add one purchase two days ago, of the customer with three purchases on the day after."""
     day = today() - timedelta(days=2)
     dashboard.databases.fill(
         transactions=[(TWICE, day, "10:00", MERCHANT, None, Decimal("100.00"))],
@@ -57,41 +59,41 @@ def test_the_figures_count_customers_by_cpf_and_purchases_without_one_apart(
     at = morning.open("customers")
 
     assert not at.exception
-    found = metrics(at)
-    assert found["Clientes"] == "1"
-    assert found["Compras por cliente"] == "3,00"
-    assert found["Físico por cliente"] == "2,00"
-    assert found["Virtual por cliente"] == "1,00"
-    assert found["Com 2 ou mais compras"] == "100,0%"
-    assert found["Sem CPF"] == str(BULK)
-    assert found["Tíquete médio"].replace("\xa0", " ") == "R$ 68,90"
+    shown = metrics(at)
+    assert shown["Clientes"] == "1"
+    assert shown["Compras por cliente"] == "3,00"
+    assert shown["Físico por cliente"] == "2,00"
+    assert shown["Virtual por cliente"] == "1,00"
+    assert shown["Com 2 ou mais compras"] == "100,0%"
+    assert shown["Sem CPF"] == str(BULK)
+    assert shown["Tíquete médio"].replace("\xa0", " ") == "R$ 68,90"
     assert [figure["layout"]["title"]["text"] for figure in figures(at)] == TITLES
     assert len(at.dataframe) == len(TITLES)
 
 
-def test_the_period_before_stands_beside_where_it_was_read(morning: Dashboard) -> None:
+def test_the_preceding_period_stands_beside_the_figures(morning: Dashboard) -> None:
     fill_the_day_before(morning)
 
     at = morning.open("customers", periodo=span(1, 1))
 
     assert not at.exception
     before = f"{today() - timedelta(days=2):%d/%m/%Y}"
-    assert f"Ao lado do período anterior, {before}." in texts(at)
+    assert customers.COMPARED.format(period=before) in texts(at)
     assert metrics(at)["Compras por cliente"] == "3,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
     assert changes(at)["Com 2 ou mais compras"] == "+100,0 p.p."
     assert all(names == ["Este período", "Período anterior"] for names in traces(at))
 
 
-def test_a_period_before_without_purchases_is_called_empty(morning: Dashboard) -> None:
+def test_a_preceding_period_without_purchases_is_called_empty(morning: Dashboard) -> None:
     at = morning.open("customers")
 
-    assert "não tem transações consolidadas" in texts(at)
+    assert says(texts(at), customers.NO_PURCHASES)
     assert not any(changes(at).values())
     assert all(names == ["Este período"] for names in traces(at))
 
 
-def test_a_period_before_that_cannot_be_read_is_no_empty_one(
+def test_an_unreadable_preceding_period_is_not_called_empty(
     morning: Dashboard, servers: Servers
 ) -> None:
     fill_the_day_before(morning)
@@ -101,12 +103,12 @@ def test_a_period_before_that_cannot_be_read_is_no_empty_one(
     at = morning.open("customers", periodo=span(1, 1))
 
     assert not at.exception
-    assert "não pôde ser lido" in texts(at)
+    assert says(texts(at), customers.NOT_READ)
     assert metrics(at)["Clientes"] == "1"
     assert len(figures(at)) == len(TITLES)
 
 
-def test_no_card_and_no_customer_can_be_told_from_the_page(morning: Dashboard) -> None:
+def test_no_card_and_no_customer_can_be_identified_on_the_page(morning: Dashboard) -> None:
     at = morning.open("customers")
 
     everything = texts(at) + "".join(

@@ -1,4 +1,4 @@
-"""The export button: its workbook is the command line's, and other sessions are not disturbed."""
+"""The export button: its workbook is the command line's, and sessions share one worker."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.support.scenario import BULK, MERCHANT, today
 
 
 def press_export(at: AppTest) -> None:
-    next(b for b in at.button if b.label in ("Exportar Excel", "Export Excel")).click().run()
+    at.button(key=export.START).click().run()
 
 
 def exported(at: AppTest, target: Path) -> Sheets:
-    """The sheets of the file this session is given."""
+    """The sheets of the workbook that this session exports."""
     press_export(at)
     deadline = time.monotonic() + 60
     while not finished(at) and time.monotonic() < deadline:
@@ -35,19 +35,20 @@ def exported(at: AppTest, target: Path) -> Sheets:
         at.run()
     assert not at.exception
     assert not at.error, texts(at)
-    [export] = [e for e in EXPORTS._exports.values() if e.version == version(at)]
-    target.write_bytes(export.future.result().path.read_bytes())
+    shared = EXPORTS.find(version(at))
+    assert shared is not None
+    target.write_bytes(shared.future.result().path.read_bytes())
     return sheets(target)
 
 
 def finished(at: AppTest) -> bool:
-    return any(button.label.startswith("Baixar de novo") for button in at.button)
+    return export.REPEAT in [button.key for button in at.button]
 
 
 def read(
     dashboard: Dashboard, name: str, columns: tuple[str, ...], address: dict[str, Any]
 ) -> list[tuple[str, ...]]:
-    """The sheet's columns of all pages of a table, one after the other, as the reader sees them."""
+    """The sheet's columns in all pages of a table, as they are shown."""
     at = dashboard.open(name, **address)
     rows: list[tuple[str, ...]] = []
     for number in range(1, 99):
@@ -108,7 +109,7 @@ def test_the_progress_stands_in_the_page_until_the_file_does(morning: Dashboard)
     at = morning.open()
     press_export(at)
     assert at.get("progress")
-    assert next(b for b in at.button if b.label == "Exportar Excel").disabled
+    assert at.button(key=export.START).disabled
 
 
 def test_a_failed_export_is_one_sentence_and_may_be_tried_again(
@@ -148,7 +149,8 @@ def test_sessions_that_ask_at_once_share_one_worker(
         press_export(at)
     versions = {version(at) for at in sessions}
     assert len(versions) == 1
-    [shared] = [e for e in export.EXPORTS._exports.values() if e.version in versions]
+    shared = EXPORTS.find(versions.pop())
+    assert shared is not None
     shared.future.result(timeout=60)
     assert len(begun) == 1
 

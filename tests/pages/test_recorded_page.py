@@ -1,4 +1,4 @@
-"""What the audit keeps of a reader's questions: views, searches, filters, exports that failed."""
+"""The audit of the pages: views, searches, filters, failed exports."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lib.config import defaults, loader
 from lib.dashboard import export_queue, export_worker
 from lib.domain.errors import AuditError
 from lib.security import audit_events, audit_trail
+from lib.ui import export
 from tests.support.dashboard import Dashboard, texts
 from tests.support.scenario import PHYSICAL, masked
 
@@ -25,7 +26,7 @@ def records(dashboard: Dashboard, kind: str) -> list[dict[str, Any]]:
 
 
 def asked(dashboard: Dashboard) -> list[tuple[str, str, str]]:
-    """Page, search and filters of each view in which rows were picked out."""
+    """Page, search and filters of each recorded view of selected rows."""
     views = records(dashboard, "view")
     return [(v["page"], v["search"], v["filters"]) for v in views if "search" in v]
 
@@ -38,10 +39,10 @@ def test_a_search_and_a_filter_are_recorded_once_each_and_without_a_card(
     at.text_input(key="consolidated_busca").set_value(PHYSICAL).run()
     at.run()
     at.multiselect(key="consolidated_tipo_match").set_value(["virtual", "físico"]).run()
-    found = masked(PHYSICAL)
+    card = masked(PHYSICAL)
     assert asked(morning) == [
-        ("consolidated", found, ""),
-        ("consolidated", found, "tipo_match = físico, virtual"),
+        ("consolidated", card, ""),
+        ("consolidated", card, "tipo_match = físico, virtual"),
     ]
     at.run()
     assert len(asked(morning)) == 2
@@ -56,7 +57,7 @@ def _auditors_table(trail: str) -> None:
     audit.records(Path(trail))
 
 
-def test_auditors_see_which_acts_have_no_end_on_record(morning: Dashboard) -> None:
+def test_auditors_see_which_operations_have_no_recorded_end(morning: Dashboard) -> None:
     settings = loader.from_values(morning.databases.values, "teste", {})
     asked = defaults.request(settings, defaults.local_today(settings))
     rui = audit_events.Actor("rui@example.com", "10.1.2.3")
@@ -80,20 +81,20 @@ def test_a_search_that_cannot_be_recorded_shows_no_row(
     at = morning.open("consolidated")
 
     def full(*_: object) -> None:
-        raise AuditError("A auditoria não pôde ser gravada.")
+        raise AuditError("full disk")
 
     monkeypatch.setattr(audit_trail, "append", full)
     at.text_input(key="consolidated_busca").set_value("simples").run()
-    assert "A auditoria não pôde ser gravada" in texts(at)
+    assert "full disk" in texts(at)
     assert not at.dataframe
 
 
-def test_an_export_that_fails_is_recorded_though_nobody_looks(
+def test_a_failed_export_is_recorded_though_no_session_shows_it(
     morning: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_worker, "ROOT", tmp_path)  # where there is no worker to run
     at = morning.open()
-    next(b for b in at.button if b.label == "Exportar Excel").click().run()
+    at.button(key=export.START).click().run()
     deadline = time.monotonic() + 30
     while len(records(morning, "export")) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The page of what engines left: figures, charts and pages of rows, straight from the files."""
+"""The page of stored results: figures, charts and pages of rows, read from the files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lib.config import loader
 from lib.config.settings import ROOT
 from lib.domain import columns as c
 from lib.engines import parquet_result as results
-from lib.ui import app_state
+from lib.ui import app_state, tables
 from lib.ui import results as screen
 from tests.support import engine_data, scenario
 from tests.support.dashboard import Dashboard, texts
@@ -38,9 +38,9 @@ def produced(dashboard: Dashboard, tmp_path: Path) -> Dashboard:
 def produce(dashboard: Dashboard, folder: Path, *words: str, **keys: Any) -> results.Result:
     engine = {"kind": "chunked", "workers": 1, "memory_limit": "200 MB"}
     engine |= {"staging_dir": str(folder / "staging"), "result_dir": str(folder / "{merchant}")}
-    told = {"engine": engine, "output_path": str(folder / "saida.xlsx"), **keys}
-    told |= {"audit": {"path": str(folder / "audit.jsonl")}}
-    file = scenario.site(folder, dashboard.databases.values, **told)
+    site_settings = {"engine": engine, "output_path": str(folder / "saida.xlsx"), **keys}
+    site_settings |= {"audit": {"path": str(folder / "audit.jsonl")}}
+    file = scenario.site(folder, dashboard.databases.values, **site_settings)
     app_state.forget()
     assert main.main(["--config", str(file), *PERIOD, *words]) == main.DONE
     return results.open_result(folder / engine_data.MERCHANT)
@@ -57,7 +57,7 @@ def offered(at: AppTest) -> bool:
 def test_without_a_result_the_page_says_so(dashboard: Dashboard) -> None:
     at = dashboard.open("results")
     assert not at.exception
-    assert "Nenhum resultado de execução grande para mostrar." in texts(at)
+    assert screen.NO_RESULT in texts(at)
 
 
 @pytest.mark.parametrize(("locale", "title"), [("pt-BR", "Resultados"), ("en-US", "Results")])
@@ -114,10 +114,10 @@ def test_every_table_shows_its_first_fifty_rows(
     assert len(shown.value) == min(50, rows)
     cards = found.page(name, 0, 50)[c.NUM_CARTAO].to_pylist()
     assert shown.value[c.NUM_CARTAO].tolist() == [card or "" for card in cards]
-    assert f"{rows:,} linhas".replace(",", ".") in texts(at)
+    assert tables.ROWS[1].format(count=f"{rows:,}".replace(",", ".")) in texts(at)
 
 
-def test_pages_follow_one_another_and_filters_pick_rows_out(
+def test_pages_follow_one_another_and_filters_select_rows(
     produced: Dashboard, tmp_path: Path
 ) -> None:
     found = opened(tmp_path)
@@ -132,7 +132,7 @@ def test_pages_follow_one_another_and_filters_pick_rows_out(
 
     motivos = found.page("divergences", 0, found.rows("divergences"))[c.MOTIVO].to_pylist()
     assert not at.exception
-    assert f"{motivos.count(c.NEGADA)} linhas" in texts(at)
+    assert tables.ROWS[1].format(count=motivos.count(c.NEGADA)) in texts(at)
     assert set(at.dataframe[0].value[c.MOTIVO]) == {c.NEGADA}
 
     at.multiselect(key="resultado_divergences_cod_resposta").set_value(["", "51"]).run()
@@ -140,10 +140,10 @@ def test_pages_follow_one_another_and_filters_pick_rows_out(
     assert not at.exception
     codes = found.page("divergences", 0, found.rows("divergences"))[c.COD_RESPOSTA].to_pylist()
     both = [m == c.NEGADA and code in (None, "51") for m, code in zip(motivos, codes, strict=True)]
-    assert f"{sum(both)} linhas" in texts(at)
+    assert tables.ROWS[1].format(count=sum(both)) in texts(at)
 
 
-def test_what_is_looked_at_is_in_the_audit(produced: Dashboard, tmp_path: Path) -> None:
+def test_views_of_a_result_are_in_the_audit(produced: Dashboard, tmp_path: Path) -> None:
     at = produced.open("results", parte="divergences")
     at.multiselect(key="resultado_divergences_motivo").set_value([c.NEGADA]).run()
     at.run()
@@ -161,7 +161,7 @@ def test_a_result_in_clear_is_not_shown(dashboard: Dashboard, tmp_path: Path) ->
     at = dashboard.open("results")
 
     assert not offered(at)
-    assert "Nenhum resultado" in texts(at)
+    assert screen.NO_RESULT in texts(at)
 
 
 def test_the_result_of_a_merchant_that_is_not_the_readers_is_not_shown(
@@ -170,20 +170,20 @@ def test_the_result_of_a_merchant_that_is_not_the_readers_is_not_shown(
     manifest = tmp_path / engine_data.MERCHANT / results.MANIFEST
     manifest.write_text(manifest.read_text().replace(engine_data.MERCHANT, "99999999999999"))
 
-    assert "Nenhum resultado" in texts(produced.open("results"))
+    assert screen.NO_RESULT in texts(produced.open("results"))
 
 
-def test_a_result_is_not_shown_where_the_databases_keep_rows_apart(
+def test_a_result_is_not_shown_under_row_level_security(
     produced: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lib.database.row_level_security.prove", lambda settings, window: None)
     monkeypatch.setenv("AGGREGATOR__ROW_LEVEL_SECURITY", "true")
     app_state.forget()
 
-    assert "Nenhum resultado" in texts(produced.open("results"))
+    assert screen.NO_RESULT in texts(produced.open("results"))
 
 
-def test_who_may_see_nothing_sees_no_result(
+def test_a_reader_without_access_sees_no_result(
     produced: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lib.ui.session_user.at_this_machine", lambda: False)
@@ -207,7 +207,7 @@ def test_the_page_has_its_guard_where_the_entry_did_not_run(
 
 
 @pytest.mark.parametrize("part", ["resumo", "divergences"])
-def test_a_result_that_is_replaced_meanwhile_is_said_to_be(
+def test_a_result_replaced_meanwhile_is_reported(
     produced: Dashboard, tmp_path: Path, part: str
 ) -> None:
     shutil.rmtree(opened(tmp_path).folder / opened(tmp_path).version)
@@ -215,13 +215,13 @@ def test_a_result_that_is_replaced_meanwhile_is_said_to_be(
     at = produced.open("results", parte=part)
 
     assert not at.exception
-    assert "acaba de ser substituído" in texts(at)
+    assert screen.REPLACED in texts(at)
 
 
-def test_a_result_that_cannot_be_read_is_passed_over(produced: Dashboard, tmp_path: Path) -> None:
+def test_an_unreadable_result_is_ignored(produced: Dashboard, tmp_path: Path) -> None:
     (tmp_path / engine_data.MERCHANT / results.MANIFEST).write_text("{")
 
-    assert "Nenhum resultado" in texts(produced.open("results"))
+    assert screen.NO_RESULT in texts(produced.open("results"))
 
 
 def test_the_figures_of_another_version_are_never_kept_as_this_ones(
@@ -235,7 +235,7 @@ def test_the_figures_of_another_version_are_never_kept_as_this_ones(
         screen._counts(folder, "0" * 16, "divergences", ())
 
 
-def test_files_that_may_not_be_read_are_not_said_to_be_replaced(
+def test_files_without_permission_are_not_reported_as_replaced(
     produced: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> Any:
@@ -246,4 +246,4 @@ def test_files_that_may_not_be_read_are_not_said_to_be_replaced(
     at = produced.open("results", parte="divergences")
 
     assert not at.exception
-    assert "confira as permissões" in " ".join(shown.value for shown in at.error)
+    assert [shown.value for shown in at.error] == [screen.UNREADABLE]

@@ -1,4 +1,4 @@
-"""The page of the runs, and the banner about scheduled ones that every page carries."""
+"""The page of the runs, and every page's banner about the scheduled ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ import streamlit as st
 from lib.config import loader
 from lib.delivery import history
 from lib.delivery.history import History
-from lib.ui import formatting
+from lib.security import audit_events
+from lib.ui import formatting, runs
 from lib.ui.i18n import ENGLISH
-from tests.support.dashboard import Dashboard, texts
+from tests.support.dashboard import Dashboard, texts, unescaped
 from tests.support.faults import MERCHANT
+from tests.support.sentences import says
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
+BANNERS = (runs.ENDED_BADLY, runs.OLD, runs.NOTED)
 BOOKS = {"transactions": 1200, "logs": 1000, "divergences": 50, "consolidated": 900}
 
 
@@ -49,14 +52,14 @@ def ran(record: History, outcome: str = history.DONE, hours: float = 1, **fields
 
 
 def banners(dashboard: Dashboard, page: str) -> list[str]:
-    said = [str(warning.value) for warning in dashboard.open(page).warning]
-    return [text for text in said if "execução agendada" in text]
+    warnings = [unescaped(warning.value) for warning in dashboard.open(page).warning]
+    return [text for text in warnings if any(says(text, banner) for banner in BANNERS)]
 
 
 def test_without_any_run_the_page_says_so(dashboard: Dashboard, record: History) -> None:
     at = dashboard.open("runs")
     assert not at.exception
-    assert "Nenhuma execução registrada ainda." in texts(at)
+    assert runs.NO_RUNS in texts(at)
     assert banners(dashboard, "overview") == []
 
 
@@ -78,22 +81,23 @@ def test_the_page_shows_the_runs_and_their_trend(dashboard: Dashboard, record: H
     }
 
 
-def test_a_selected_run_says_who_ran_it_by_which_rule(
+def test_a_selected_run_shows_its_account_and_its_rule(
     dashboard: Dashboard, record: History
 ) -> None:
     ran(record)
     at = dashboard.open("runs")
     at.session_state["execucoes"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
-    assert "Regra: card" in texts(at.run()).replace("\\", "")
+    account = audit_events.account().name
+    assert runs.RULE.format(who=account, rule="card") in texts(at.run())
 
 
 @pytest.mark.parametrize("page", ["runs", "overview"])
-def test_a_failed_last_run_is_told_on_every_page(
+def test_a_failed_last_run_is_a_banner_on_every_page(
     dashboard: Dashboard, record: History, page: str
 ) -> None:
     ran(record, history.FAILED, message="auth_logs: sem conexão.")
     [banner] = banners(dashboard, page)
-    assert "não terminou bem; a página Execuções diz por quê" in banner
+    assert says(banner, runs.ENDED_BADLY)
 
 
 def test_dates_and_durations_are_written_as_the_reader_writes_them(
@@ -104,22 +108,22 @@ def test_dates_and_durations_are_written_as_the_reader_writes_them(
     zone = ZoneInfo("America/Sao_Paulo")
     began = (NOW - timedelta(hours=49)).replace(tzinfo=UTC).astimezone(zone)
     written = formatting.day(began.date(), ENGLISH)
-    assert any(f"{written} {began:%H:%M}" in str(w.value).replace("\\", "") for w in at.warning)
+    assert any(f"{written} {began:%H:%M}" in unescaped(w.value) for w in at.warning)
     assert {m.label: m.value for m in at.metric}["Duration"] == "2.5 s"
 
 
-def test_a_last_run_older_than_a_day_is_told(dashboard: Dashboard, record: History) -> None:
+def test_a_last_run_older_than_a_day_is_a_banner(dashboard: Dashboard, record: History) -> None:
     ran(record, hours=25)
     [banner] = banners(dashboard, "overview")
-    assert "há mais de um dia" in banner
+    assert says(banner, runs.OLD)
 
 
-def test_a_last_run_with_figures_that_are_unusual_is_told_and_says_which(
+def test_a_last_run_with_unusual_figures_is_a_banner_until_the_next_run(
     dashboard: Dashboard, record: History
 ) -> None:
-    ran(record, note="As transações desta execução (5) estão longe do comum.")
+    ran(record, note="A note.")
     [banner] = banners(dashboard, "overview")
-    assert "tem números fora do comum; a página Execuções diz quais" in banner
+    assert says(banner, runs.NOTED)
     ran(record, hours=0.5)
     st.cache_data.clear()
     assert banners(dashboard, "overview") == []
@@ -130,7 +134,7 @@ def test_runs_of_merchants_that_are_not_the_readers_are_not_shown(
 ) -> None:
     ran(record, history.FAILED, merchant="99999999999999", merchant_name="Outra")
     at = dashboard.open("runs")
-    assert "Nenhuma execução registrada ainda." in texts(at)
+    assert runs.NO_RUNS in texts(at)
     assert "Outra" not in texts(at)
 
 
@@ -142,7 +146,7 @@ def test_a_kept_report_can_be_downloaded_and_a_changed_one_cannot(
         path.write_bytes(b"report")
     digest = hashlib.sha256(b"report").hexdigest()
     ran(record, file=str(changed), sha256=digest)
-    ran(record, file=str(kept), sha256=digest, hours=0.5, note="longe do comum")
+    ran(record, file=str(kept), sha256=digest, hours=0.5, note="A note.")
     changed.write_bytes(b"another")
     at = dashboard.open("runs")
 
@@ -152,14 +156,13 @@ def test_a_kept_report_can_be_downloaded_and_a_changed_one_cannot(
         at.run()
 
     select(0)
-    assert "leitura 2,5 s" in texts(at)
+    assert says(texts(at), runs.STAGE.replace("{seconds}", "2,5"))
     assert digest in texts(at)
-    [button] = at.get("download_button")
-    assert button.proto.label == "Baixar o relatório desta execução"
-    assert "longe do comum" in texts(at)
+    assert len(at.get("download_button")) == 1
+    assert "A note." in texts(at)
     select(1)
     assert at.get("download_button") == []
-    assert "não está mais guardado" in texts(at)
+    assert runs.NOT_KEPT in texts(at)
 
 
 def test_a_history_that_cannot_be_read_is_one_sentence(
@@ -169,4 +172,4 @@ def test_a_history_that_cannot_be_read_is_one_sentence(
     record.path.write_bytes(b"isto nao e um banco" * 100)
     at = dashboard.open("runs")
     assert not at.exception
-    assert "Não foi possível usar o histórico de execuções" in texts(at)
+    assert says(texts(at), history.UNUSABLE)

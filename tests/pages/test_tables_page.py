@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lib.domain import columns as c
+from lib.ui import record_details, tables
 from tests.support.dashboard import Dashboard, texts
 from tests.support.scenario import (
     BULK,
@@ -20,6 +22,7 @@ from tests.support.scenario import (
     masked,
     today,
 )
+from tests.support.sentences import says
 
 
 def rows(at: AppTest) -> Any:
@@ -27,20 +30,28 @@ def rows(at: AppTest) -> Any:
 
 
 def select(at: AppTest, table: str, row: int) -> AppTest:
-    """Mark a row the way the browser does."""
+    """Select a row as the browser does."""
     at.session_state[f"{table}_linhas"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
     return at.run()
 
 
 def total(at: AppTest) -> str:
-    return next(str(e.value) for e in at.text if "linha" in str(e.value))
+    """The line above the rows."""
+    return str(at.text[0].value)
+
+
+def counted(rows: int, of: int | None = None, amount: str | None = None) -> str:
+    """The line for these numbers."""
+    line = tables.ROWS[rows != 1].format(count=rows)
+    line = line if of is None else tables.OF_ALL_ROWS.format(count=line, of=of)
+    return line if amount is None else tables.WITH_AMOUNT.format(count=line, amount=amount)
 
 
 def test_a_page_has_fifty_rows_and_the_next_one_goes_on(morning: Dashboard) -> None:
     at = morning.open("consolidated")
     first = rows(at)
     assert len(first) == 50
-    assert total(at) == f"{BULK + 3} linhas · total R$\xa08.474,56"
+    assert total(at) == counted(BULK + 3, amount="R$\xa08.474,56")
     at.get("pagination")[0].set_value(3).run()
     assert at.query_params["consolidated_pagina"] == "3"
     assert len(rows(at)) == BULK + 3 - 100
@@ -68,7 +79,7 @@ def test_cells_are_written_as_the_reader_writes_them(morning: Dashboard) -> None
 @pytest.mark.parametrize(
     ("search", "found"),
     [
-        # A plain purchase's card has the same mask as the one that two purchases have.
+        # One plain purchase's card has the same mask as the card with two purchases.
         ("400000******0001", 3),
         ("4000001111110001", 3),
         ("0001", 3),
@@ -102,12 +113,12 @@ def test_a_whole_card_number_never_stays_in_the_search_or_the_address(morning: D
     assert linked.query_params["consolidated_busca"] == masked(PHYSICAL)
 
 
-def test_filters_keep_the_wanted_values_and_total_what_is_left(morning: Dashboard) -> None:
+def test_filters_keep_the_chosen_values_and_total_their_rows(morning: Dashboard) -> None:
     at = morning.open("consolidated")
     at.multiselect(key="consolidated_tipo_match").set_value(["virtual"]).run()
-    assert total(at) == f"1 linha de {BULK + 3} · total R$\xa010,00"
+    assert total(at) == counted(1, BULK + 3, "R$\xa010,00")
     at.multiselect(key="consolidated_tipo_match").set_value([]).run()
-    assert total(at).startswith(f"{BULK + 3} linhas · ")
+    assert total(at) == counted(BULK + 3, amount="R$\xa08.474,56")
 
 
 @pytest.mark.parametrize(
@@ -128,19 +139,19 @@ def test_every_filter_of_the_divergences_keeps_its_rows(
     assert not at.exception
     assert list(rows(at)["num_cartao"]) == [masked(card)]
     assert at.query_params[f"{table}_{column}"] == word
-    assert total(at).startswith("1 linha de ")
+    assert says(total(at), counted(1, of="{of}"))
 
 
 def test_the_response_code_filters_the_consolidated(morning: Dashboard) -> None:
     at = morning.open("consolidated")
     at.multiselect(key="consolidated_cod_resposta").set_value(["00"]).run()
-    assert total(at).startswith(f"{BULK + 3} linhas de {BULK + 3} · ")
+    assert total(at) == counted(BULK + 3, BULK + 3, "R$\xa08.474,56")
 
 
 def test_no_row_for_a_search_says_so(morning: Dashboard) -> None:
     at = morning.open("consolidated", consolidated_busca="nada disso")
     assert not at.dataframe
-    assert "Nenhuma linha com esta busca e estes filtros." in texts(at)
+    assert tables.NO_MATCH in texts(at)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +200,11 @@ def test_a_selected_match_opens_the_pair_and_the_cards_other_logs(morning: Dashb
     at = morning.open("consolidated", consolidated_busca="cartão virtual")
     select(at, "consolidated", 0)
     said = texts(at)
-    assert "Encontrados pelo cartão virtual; o log veio 3 s antes." in said
+    assert says(said, record_details.PAIR.replace("{join}", "virtual"))
+    assert " 3 s " in said
     assert "Compra aprovada com cartão virtual" in said
     assert masked(PHYSICAL) in said
-    assert "2 outros logs do cartão" in said
+    assert record_details.OTHER_LOGS[1].format(count=2) in said
     others = at.dataframe[1].value
     assert list(others["cod_resposta"]) == ["05", "00"]
     assert list(others["hora"]) == ["09:30:00", "10:00:05"]
@@ -201,9 +213,9 @@ def test_a_selected_match_opens_the_pair_and_the_cards_other_logs(morning: Dashb
 def test_no_selection_outlives_its_page(morning: Dashboard) -> None:
     at = morning.open("consolidated")
     select(at, "consolidated", 2)
-    assert "Encontrados pelo cartão" in texts(at)
+    assert says(texts(at), record_details.PAIR)
     at.get("pagination")[0].set_value(2).run()
-    assert "Encontrados pelo cartão" not in texts(at)
+    assert not says(texts(at), record_details.PAIR)
 
 
 def test_divergences_are_counted_by_motivo_those_that_need_a_person_first(
@@ -229,9 +241,9 @@ def test_a_selected_divergence_says_there_is_no_transaction_of_its_card(
     at = morning.open("divergences", divergences_busca="sem registro")
     select(at, "divergences", 0)
     said = texts(at)
-    assert "aprovada sem transação: foi aprovada e não há transação" in said
+    assert record_details.meaning(c.APROVADA_SEM_TRANSACAO) in said
     assert masked(UNKNOWN) in said
-    assert "Nenhuma transação lida usa este cartão, físico ou virtual." in said
+    assert record_details.NO_TRANSACTION in said
 
 
 def test_a_divergence_by_time_shows_the_nearest_transaction_of_its_card(
@@ -242,10 +254,10 @@ def test_a_divergence_by_time_shows_the_nearest_transaction_of_its_card(
     )
     select(at, "divergences", 0)
     said = texts(at)
-    assert "Transação mais próxima deste cartão" in said
     assert "R$\xa01.234,56" in said
-    assert "O log veio 30 min 0 s antes." in said
-    assert "1 outro log do cartão" in said
+    assert says(said, record_details.NEAREST)
+    assert " 30 min 0 s " in said
+    assert record_details.OTHER_LOGS[0].format(count=1) in said
 
 
 def test_divergences_by_time_say_how_far_the_nearest_transaction_is(morning: Dashboard) -> None:
@@ -279,25 +291,25 @@ def test_only_the_rule_by_time_counts_what_is_out_of_the_tolerance(morning: Dash
 def test_a_tab_lists_the_transactions_without_log(morning: Dashboard) -> None:
     at = morning.open("divergences", aba="sem-log")
     assert list(rows(at)["num_cartao"]) == [masked(LONELY)]
-    assert total(at) == "1 linha · total R$\xa020,00"
+    assert total(at) == counted(1, amount="R$\xa020,00")
     assert list(rows(at)["motivo_sem_log"]) == ["sem log do cartão"]
     select(at, "without_log", 0)
-    assert "sem log do cartão: nenhum log lido usa este cartão" in texts(at)
-    assert "O cartão não tem outros logs neste período." in texts(at)
+    assert f"{c.SEM_LOG_DO_CARTAO}: " in texts(at)
+    assert record_details.NO_OTHER_LOGS in texts(at)
 
 
 def test_a_tab_lists_removed_duplicates_with_their_survivors(morning: Dashboard) -> None:
     at = morning.open("divergences", aba="duplicatas")
     [row] = rows(at).to_dict("records")
     assert row["num_cartao"] == masked(TWICE)
-    # The copy with a virtual number stays.
+    # The copy with a virtual number is kept.
     assert row["num_cartao_virtual"] == ""
     assert row["num_cartao_virtual_mantido"] == "409999******0009"
     assert row["transacao_mantida"] == "consolidada"
-    assert row["por_que"] == "a outra cópia traz o cartão virtual"
+    assert row["por_que"] == c.SEM_NUMERO_VIRTUAL
     select(at, "duplicates", 0)
     assert texts(at).count(masked(TWICE)) == 2
-    assert "Por que a outra ficou: a outra cópia traz o cartão virtual." in texts(at)
+    assert record_details.SURVIVOR.format(reason=c.SEM_NUMERO_VIRTUAL) in texts(at)
 
 
 def test_a_tab_is_opened_by_a_click_and_kept_in_the_address(morning: Dashboard) -> None:
@@ -322,7 +334,7 @@ def test_texts_of_the_databases_are_shown_as_text(dashboard: Dashboard) -> None:
     assert "<img" not in log
 
 
-def test_a_missing_time_is_told_in_the_details(dashboard: Dashboard) -> None:
+def test_the_details_report_a_missing_time(dashboard: Dashboard) -> None:
     dashboard.databases.fill(
         transactions=[(PHYSICAL, today(), None, "12345678000190", None, None)],
         auth_logs=[(PHYSICAL, today(), None, None, None, "012345678000190")],
@@ -330,10 +342,10 @@ def test_a_missing_time_is_told_in_the_details(dashboard: Dashboard) -> None:
     at = dashboard.open("consolidated")
     assert rows(at).iloc[0]["dif_segundos"] == ""
     select(at, "consolidated", 0)
-    assert "sem hora para comparar" in texts(at)
+    assert record_details.NO_TIME in texts(at)
 
 
-def test_a_reason_is_said_in_the_readers_language(morning: Dashboard) -> None:
+def test_a_reason_is_in_the_readers_language(morning: Dashboard) -> None:
     at = morning.open("divergences", locale="en-US", aba="sem-log")
     assert [frame.value["motivo_sem_log"][0] for frame in reasons(at)] == ["no log of the card"]
     assert at.multiselect(key="without_log_motivo_sem_log").options == ["no log of the card"]

@@ -1,7 +1,8 @@
-"""A dashboard over real databases, opened in a fresh session or read as a person reads it."""
+"""A dashboard over real databases, opened in a fresh session, and the texts that it shows."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ class Dashboard:
     databases: Databases
 
     def open(self, name: str = "overview", *, locale: str = "pt-BR", **address: Any) -> AppTest:
-        """The page as a fresh session meets it at this address."""
+        """The page in a fresh session at this address."""
         at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
         at.context["locale"] = locale
         at.query_params.update(address)
@@ -29,7 +30,7 @@ class Dashboard:
 
 
 def texts(at: AppTest) -> str:
-    """Everything a page says in words."""
+    """All texts of a page, without the escapes of Markdown."""
     kinds: tuple[Callable[[AppTest], Any], ...] = (
         lambda a: a.title,
         lambda a: a.text,
@@ -40,4 +41,9 @@ def texts(at: AppTest) -> str:
         lambda a: a.error,
         lambda a: a.html,
     )
-    return "\n".join(str(element.value) for kind in kinds for element in kind(at))
+    return "\n".join(unescaped(element.value) for kind in kinds for element in kind(at))
+
+
+def unescaped(text: object) -> str:
+    """A text of a page without the escapes of Markdown."""
+    return re.sub(r"\\([^\w\s])", r"\1", str(text))

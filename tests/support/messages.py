@@ -10,27 +10,50 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeGuard
 
-from babel.messages.extract import extract_from_file
-
 from lib.config.settings import ROOT
 from lib.domain import columns as c
 
 GOLDEN: Final = Path(__file__).parents[1] / "product" / "sentences.txt"
-_KEYWORDS = {"t": None, "n": (1, 2)}
+_FORM_COUNTS = {"t": 1, "n": 2}
 _FORMS = " | "
 
 
 def on_screen() -> set[tuple[str, ...]]:
-    """What goes through `t` and `n`: (message,) or (one, many)."""
-    found: set[tuple[str, ...]] = set()
+    """The messages that `t` and `n` translate: (message,) or (one, many)."""
+    messages: set[tuple[str, ...]] = set()
     for file in [*ROOT.glob("pages/*.py"), *ROOT.glob("lib/**/*.py")]:
-        for _, message, _, _ in extract_from_file("python", file, keywords=_KEYWORDS):
-            found.add((message,) if isinstance(message, str) else tuple(message))
-    return found
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        constants = {
+            node.target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
+        }
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call):
+                count = _FORM_COUNTS.get(_function_name(call), 0)
+                forms = [text for node in call.args for text in _literals(node, constants)][:count]
+                if forms and len(forms) == count:
+                    messages.add(tuple(forms))
+    return messages
+
+
+def _function_name(call: ast.Call) -> str:
+    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
+
+
+def _literals(node: ast.expr, constants: dict[str, ast.expr]) -> list[str]:
+    """The literal texts of an argument, those of the module's constants included."""
+    if isinstance(node, ast.Name) and node.id in constants:
+        return _literals(constants[node.id], constants)
+    if isinstance(node, ast.Starred):
+        return _literals(node.value, constants)
+    if isinstance(node, ast.Tuple):
+        return [text for part in node.elts for text in _literals(part, constants)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
 def of_values() -> set[str]:
-    """The words that a screen puts into its cells and no sheet has."""
+    """The words of a screen's cells that no sheet has."""
     return {
         *c.WITHOUT_LOG_REASONS,
         *c.DUPLICATE_REASONS,
@@ -40,16 +63,16 @@ def of_values() -> set[str]:
 
 
 def of_errors() -> set[str]:
-    """The sentences that AggregatorErrors and notices are made with, below the screens."""
-    found: set[str] = set()
+    """The templates of errors and notices, raised below the screens."""
+    templates: set[str] = set()
     for file in ROOT.glob("lib/**/*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        named = _named(tree)
+        assigned = _assigned(tree)
         for call in filter(_is_error, ast.walk(tree)):
             if call.args:
-                texts = _texts(call.args[0], named, set())
-                found |= {x for x in texts if " " in x and (x.endswith(".") or "{" in x)}
-    return found
+                texts = _texts(call.args[0], assigned, set())
+                templates |= {x for x in texts if " " in x and (x.endswith(".") or "{" in x)}
+    return templates
 
 
 def of_command_line() -> set[str]:
@@ -87,7 +110,7 @@ _ERRORS = (
 )
 
 
-# A name that an error's kind is chosen into.
+# A variable that holds the class of an error.
 _CHOSEN = "kind"
 
 
@@ -99,9 +122,9 @@ def _is_error(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and getattr(node.func, "id", "") in (*_ERRORS, _CHOSEN)
 
 
-def _named(tree: ast.AST) -> dict[str, list[ast.expr]]:
-    """What every name of a module is given, wherever it is given something."""
-    named: dict[str, list[ast.expr]] = {}
+def _assigned(tree: ast.AST) -> dict[str, list[ast.expr]]:
+    """The values assigned to each name, anywhere in a module."""
+    assigned: dict[str, list[ast.expr]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.For):
             targets, value = [node.target], node.iter
@@ -113,19 +136,19 @@ def _named(tree: ast.AST) -> dict[str, list[ast.expr]]:
             continue
         for part in (part for target in targets for part in ast.walk(target)):
             if isinstance(part, ast.Name):
-                named.setdefault(part.id, []).append(value)
-    return named
+                assigned.setdefault(part.id, []).append(value)
+    return assigned
 
 
-def _texts(node: ast.AST, named: dict[str, list[ast.expr]], seen: set[str]) -> Iterator[str]:
-    """Every text in an expression, those behind its names included."""
+def _texts(node: ast.AST, assigned: dict[str, list[ast.expr]], seen: set[str]) -> Iterator[str]:
+    """Every text in an expression, with those of the values of its names."""
     for part in ast.walk(node):
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
             yield part.value
         elif isinstance(part, ast.Name) and part.id not in seen:
             seen.add(part.id)
-            for value in named.get(part.id, []):
-                yield from _texts(value, named, seen)
+            for value in assigned.get(part.id, []):
+                yield from _texts(value, assigned, seen)
 
 
 if __name__ == "__main__":

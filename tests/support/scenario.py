@@ -1,4 +1,4 @@
-"""One record of every kind, and enough plain purchases for three pages.
+"""Databases with one record of every kind, and enough plain purchases for three pages.
 
 Yesterday at 10:00 a purchase with the physical card and its log 5 s later; at 11:00 one with the
 virtual card and its log 3 s earlier; a declined log of a card without transaction and one of the
@@ -22,7 +22,7 @@ MERCHANT: Final = "12345678000190"
 FIELD: Final = "0" + MERCHANT
 BULK: Final = 120
 
-# Cards of the records that tests ask for; the masks show the first six and the last four.
+# Cards of the special records; the masks show the first six digits and the last four.
 PHYSICAL: Final = "4000001111110001"
 VIRTUAL: Final = "4099992222220002"
 DECLINED: Final = "5105103333330003"
@@ -33,17 +33,17 @@ CPF: Final = "11122233396"
 
 
 def today() -> date:
-    """Today's date where the merchant is."""
+    """Today's date in the merchant's time zone."""
     return datetime.now(ZoneInfo("America/Sao_Paulo")).date()
 
 
 def masked(card: str) -> str:
-    """A card as it is shown."""
+    """A card number as it is shown."""
     return f"{card[:6]}******{card[-4:]}"
 
 
 def site(folder: Path, values: Mapping[str, Any], **keys: Any) -> Path:
-    """A configuration file for a dashboard that asks nobody who they are."""
+    """A configuration file for a dashboard without sign-in."""
     return configured(folder, values, **{"access": {"without_sign_in": True}, **keys})
 
 

@@ -1,4 +1,4 @@
-"""When a link to a workbook holds: its minute, its session, its browser, its sign-in."""
+"""A link to a workbook is valid for a minute, in its session, browser and sign-in only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MINE = {downloads.BROWSER: "b" * 32, "_streamlit_user": "ana", "other": "1"}
 
 
 class Context:
-    """Stands in for the session that is at hand, whose cookies these are."""
+    """A stand-in for the current session and its cookies."""
 
     session_id = "session-1"
     cookies = SimpleNamespace(to_dict=lambda: MINE)
@@ -20,7 +20,7 @@ class Context:
 
 @pytest.fixture
 def alive(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The sessions that are connected; a script runs in the first."""
+    """The connected sessions; the script runs in the first."""
     sessions = {"session-1"}
     monkeypatch.setattr(downloads, "get_script_run_ctx", Context)
     monkeypatch.setattr(downloads.st, "context", Context)
@@ -33,7 +33,7 @@ def ticket() -> str:
     return downloads.link("version-1", "nome.xlsx").rsplit("/", 1)[1]
 
 
-def test_a_link_says_which_file_to_the_browser_it_was_made_for(alive: set[str]) -> None:
+def test_a_link_is_valid_in_the_browser_it_was_made_for(alive: set[str]) -> None:
     held = downloads._valid_ticket(ticket(), MINE | {"other": "2"})
     assert held is not None
     assert (held["version"], held["name"]) == ("version-1", "nome.xlsx")
@@ -50,7 +50,7 @@ def test_a_link_says_which_file_to_the_browser_it_was_made_for(alive: set[str]) 
     ],
     ids=["none", "another browser", "signed out", "another person", "another sign-in"],
 )
-def test_it_is_worth_nothing_elsewhere(alive: set[str], cookies: dict[str, str]) -> None:
+def test_it_is_invalid_elsewhere(alive: set[str], cookies: dict[str, str]) -> None:
     assert downloads._valid_ticket(ticket(), cookies) is None
 
 
@@ -62,21 +62,21 @@ def test_a_browser_without_a_cookie_gets_no_file(
 
 
 def test_it_lasts_a_minute(alive: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    made = ticket()
+    link = ticket()
     now = downloads.time.time()
     monkeypatch.setattr(downloads.time, "time", lambda: now + downloads.LIFE_SECONDS - 1)
-    assert downloads._valid_ticket(made, MINE) is not None
+    assert downloads._valid_ticket(link, MINE) is not None
     monkeypatch.setattr(downloads.time, "time", lambda: now + downloads.LIFE_SECONDS + 1)
-    assert downloads._valid_ticket(made, MINE) is None
+    assert downloads._valid_ticket(link, MINE) is None
 
 
 def test_it_ends_with_its_session(alive: set[str]) -> None:
-    made = ticket()
+    link = ticket()
     alive.clear()
-    assert downloads._valid_ticket(made, MINE) is None
+    assert downloads._valid_ticket(link, MINE) is None
 
 
-def test_whatever_else_is_sent_is_refused(alive: set[str]) -> None:
+def test_any_other_ticket_is_refused(alive: set[str]) -> None:
     good = ticket()
     text, _, signature = good.partition(".")
     for sent in ("", ".", text, f"{text}.", f"{text}x.{signature}", f".{signature}", "é.é"):

@@ -1,4 +1,4 @@
-"""Whom the dashboard takes a signed-in person for, by what the provider claims."""
+"""The identity of a signed-in person, from the provider's claims."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ CLAIMS = {"email": " Victim@Example.com", "sub": "someone-1", "groups": ["Market
 
 
 def reader(monkeypatch: pytest.MonkeyPatch, **claims: Any) -> str:
-    """Whose rows somebody with these claims and a group's grant is shown."""
+    """The reader whose rows a person with these claims and a group's grant sees."""
     monkeypatch.setattr(st, "user", CLAIMS | claims)
     for name in ("sign_in_configured", "signed_in"):
         monkeypatch.setattr(session_user, name, lambda: True)
     monkeypatch.setattr(session_user, "expired", lambda: False)
     monkeypatch.setattr(session_user, "address", lambda: "10.1.2.3")
-    found = guard._decide(cast(Site, SimpleNamespace(settings=SETTINGS, demo=False)))
-    assert isinstance(found, guard.Admission)
-    assert found.actor.name == found.rights.reader == session_user.name()
-    return found.rights.reader
+    admission = guard._decide(cast(Site, SimpleNamespace(settings=SETTINGS, demo=False)))
+    assert isinstance(admission, guard.Admission)
+    assert admission.actor.name == admission.rights.reader == session_user.name()
+    return admission.rights.reader
 
 
 @pytest.mark.parametrize("verified", [False, "false", "False", 0, 1, "", "no", []])

@@ -1,4 +1,4 @@
-"""Every message has its English, with the same values in it."""
+"""Every message has an English translation with the same values."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.support import messages
 
 def english() -> dict[tuple[str, ...], tuple[str, ...]]:
     with (CATALOGUES / ENGLISH / "LC_MESSAGES" / "messages.po").open("rb") as file:
-        found = pofile.read_po(file, locale=ENGLISH, abort_invalid=True)
+        entries = pofile.read_po(file, locale=ENGLISH, abort_invalid=True)
     return {
         _tuple(message.id): _tuple(message.string)
-        for message in found
+        for message in entries
         if message.id and not message.fuzzy
     }
 
@@ -50,8 +50,8 @@ def test_a_translation_has_the_values_of_its_message() -> None:
 
 def test_no_english_is_portuguese() -> None:
     suspects = re.compile(r"[ãõçáéíóúâêôà]|\b(não|com|para|uma|dos|das)\b")
-    found = {text for words in english().values() for text in words if suspects.search(text)}
-    assert found == set()
+    portuguese = {text for words in english().values() for text in words if suspects.search(text)}
+    assert portuguese == set()
 
 
 @pytest.mark.parametrize("name", [PORTUGUESE, "xx"])
