@@ -15,7 +15,8 @@ from lib.dashboard.clear_export import ClearExport
 from lib.ui import guard
 from lib.ui.app_state import Site
 from tests.support.command import soon
-from tests.support.dashboard import Dashboard
+from tests.support.dashboard import Dashboard, unescaped
+from tests.support.sentences import says
 
 REASON = "Pedido 77 da auditoria"
 

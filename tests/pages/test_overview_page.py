@@ -13,6 +13,7 @@ from lib.delivery import diagnosis
 from lib.ui import overview, page, source_check
 from tests.support.dashboard import Dashboard, texts, unescaped
 from tests.support.scenario import BULK, MERCHANT, PHYSICAL, UNKNOWN, masked, today
+from tests.support.sentences import says
 
 FIELD = f"0{MERCHANT}"
 CARD = "4000001111110001"
