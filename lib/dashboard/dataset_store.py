@@ -114,14 +114,6 @@ class Derived:
         return sum(max(_size(value), _LEAST_BYTES) for value in self._kept.values())
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One step of a running extraction: its name in `requests.Progress`, and its rows so far."""
-
-    name: str
-    rows: int
-
-
 class Loading:
     """A running extraction, watched by any number of sessions; it is its own `Progress`."""
 
@@ -136,10 +128,10 @@ class Loading:
             self._rows[stage] = rows
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages reached, in the order in which they began; none while connecting."""
+    def stages(self) -> dict[str, int]:
+        """The rows so far of each stage, in the order in which they began; empty at first."""
         with self._lock:
-            return tuple(Stage(name, rows) for name, rows in self._rows.items())
+            return dict(self._rows)
 
 
 Load = Callable[["Settings", Key, Progress], Outcome]

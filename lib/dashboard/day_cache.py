@@ -157,7 +157,9 @@ def _day_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
 
 def _rows(frame: pd.DataFrame, day: NDArray[np.int32], wanted: NDArray[np.int32]) -> pd.DataFrame:
     at = np.flatnonzero(np.isin(day, wanted))
-    return frame if len(at) == len(frame) else _frame(_table(frame).take(pa.array(at)))
+    return (
+        frame if len(at) == len(frame) else column_arrays.frame_of(_table(frame).take(pa.array(at)))
+    )
 
 
 def _assembled(chosen: dict[date, _Read]) -> Extracted:
@@ -176,17 +178,13 @@ def _assembled(chosen: dict[date, _Read]) -> Extracted:
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """The frames' rows in one frame, each column one chunk with one dictionary."""
-    return _frame(pa.concat_tables(map(_table, frames)).unify_dictionaries().combine_chunks())
+    return column_arrays.frame_of(
+        pa.concat_tables(map(_table, frames)).unify_dictionaries().combine_chunks()
+    )
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
     return pa.table({name: column_arrays.column(frame, name) for name in frame.columns})
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    return pd.DataFrame(
-        {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}, copy=False
-    )
 
 
 def _days(window: Window) -> Iterable[date]:

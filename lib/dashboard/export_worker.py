@@ -31,8 +31,8 @@ from lib import pipeline
 from lib.analysis import books
 from lib.config import loader
 from lib.config.settings import ROOT
+from lib.domain import column_arrays, requests
 from lib.domain import columns as c
-from lib.domain import requests
 from lib.domain.errors import AggregatorError, BalanceError, ReportError
 from lib.domain.outcomes import Outcome
 from lib.domain.reconciliation import Reconciliation
@@ -209,11 +209,7 @@ def _part(folder: Path, name: str) -> Any:
     frame = folder / f"{name}.arrow"
     if frame.exists():
         with pa.memory_map(str(frame)) as file:
-            table = pa.ipc.open_file(file).read_all()
-        return pd.DataFrame(
-            {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names},
-            copy=False,
-        )
+            return column_arrays.frame_of(pa.ipc.open_file(file).read_all())
     values = np.load(folder / f"{name}.npy", mmap_mode="r")
     mask = folder / f"{name}.mask.npy"
     return np.ma.array(values, mask=np.load(mask)) if mask.exists() else values

@@ -70,7 +70,7 @@ def watch(site: Site, key: Key) -> Dataset:
 
 def lines(loading: Loading) -> list[str]:
     """The stages of a running extraction with their rows, one per line."""
-    rows = {stage.name: stage.rows for stage in loading.stages}
+    rows = loading.stages
     names = {
         "transactions": t(TRANSACTIONS),
         "auth_logs": t(AUTH_LOGS),

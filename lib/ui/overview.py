@@ -102,12 +102,7 @@ def reach(figures: Overview) -> None:
             t(NO_TRANSACTIONS_ON),
             figures.days_without_transactions,
         ),
-        (
-            t("Banco B: último log"),
-            figures.latest_log,
-            t(NO_LOGS_ON),
-            figures.days_without_logs,
-        ),
+        (t("Banco B: último log"), figures.latest_log, t(NO_LOGS_ON), figures.days_without_logs),
     )
     with st.grid(len(sides)):
         for label, latest, sentence, days in sides:

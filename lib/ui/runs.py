@@ -9,7 +9,7 @@ import hashlib
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -211,27 +211,21 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
 def _columns() -> dict[str, Any]:
     """Headings and widths of the columns, which all fit on a screen of 1280 pixels.
 
-    A column without a width is as wide as its text in the reader's language.
+    A column that is not named here is as wide as its text in the reader's language.
     """
-    shown: tuple[tuple[str, str, int | None, bool], ...] = (
-        (t("Início"), t("Início"), None, False),
-        (t("Resultado"), t("Resultado"), None, False),
-        (t("Origem"), t("Origem"), 76, False),
-        (t("Estabelecimento"), t("Estabelecimento"), 114, False),
-        (t("Período"), t("Período"), None, False),
-        (t("Registros lidos"), t("Lidos"), 76, True),
-        (t("Divergências"), t("Divergências"), 92, True),
-        (t("Taxa de divergência"), t("Taxa"), 62, True),
-        (t("Duração"), t("Duração"), 66, True),
-    )
+    headings: dict[str, tuple[str, int, Literal["right"] | None]] = {
+        t("Origem"): (t("Origem"), 76, None),
+        t("Estabelecimento"): (t("Estabelecimento"), 114, None),
+        t("Registros lidos"): (t("Lidos"), 76, "right"),
+        t("Divergências"): (t("Divergências"), 92, "right"),
+        t("Taxa de divergência"): (t("Taxa"), 62, "right"),
+        t("Duração"): (t("Duração"), 66, "right"),
+    }
     return {
         name: st.column_config.TextColumn(
-            label,
-            width=width,
-            help=name if name != label else None,
-            alignment="right" if number else None,
+            label, width=width, help=name if name != label else None, alignment=alignment
         )
-        for name, label, width, number in shown
+        for name, (label, width, alignment) in headings.items()
     }
 
 
