@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from lib.delivery import anomalies, history
-from lib.domain.messages import Notice
+from lib.domain.messages import Notice, thousands
 
 if TYPE_CHECKING:
     from lib.delivery.history import Run
@@ -36,7 +36,7 @@ WEEKDAYS: Final = (
 
 
 def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Notice]:
-    """A notice for each figure far from those of comparable earlier runs, newest first.
+    """A notice for each figure far from those of comparable runs; ``earlier`` is newest first.
 
     Comparable runs have the same merchant, rule, length of period and weekday. Of several runs on
     one day the last one counts.
@@ -96,4 +96,4 @@ def _figures(books: dict[str, Any]) -> dict[str, float]:
 def _formatted(figure: str, value: float) -> str:
     if figure.endswith("_rate"):
         return f"{value:.1%}".replace(".", ",")
-    return f"{value:,.0f}".replace(",", ".")
+    return thousands(round(value))
