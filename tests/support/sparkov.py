@@ -13,21 +13,20 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tests.support.frames import Log, Transaction
 from tests.support.servers import MERCHANTS
 
 DATA = Path(__file__).with_name("data") / "sparkov_transactions.csv"
-TODAY = datetime.now(ZoneInfo("America/Sao_Paulo")).date()
-YESTERDAY = TODAY - timedelta(days=1)
+DAY = timedelta(days=1)
 MERCHANT, OTHER = MERCHANTS
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The source tables, and the records of the requested merchant by the contract."""
+    """The source tables, and the requested merchant's records by the contract, up to today."""
 
+    today: date
     tables: dict[str, list[tuple[Any, ...]]]
     transactions: list[Transaction]
     logs: list[Log]
@@ -39,11 +38,11 @@ def derived(card: str, digits: int, salt: str) -> str:
     return f"{number:0{digits}}"[-digits:]
 
 
-def source_rows() -> Rows:
-    """Return the file's transactions moved to yesterday and today, with all derived records."""
+def source_rows(today: date) -> Rows:
+    """Return the file's transactions of this day and the day before, with all derived records."""
     with DATA.open(newline="") as file:
         records = list(csv.DictReader(file))
-    shift = TODAY - date(2020, 6, 22)
+    shift = today - date(2020, 6, 22)
     cards = sorted({record["cc_num"] for record in records})
     holders = {card: [derived(card, 11, "cpf")] for card in cards}
     for card in cards[::40]:
@@ -65,13 +64,13 @@ def source_rows() -> Rows:
         bought.append(row)
         bought += copies(row, n)
         logged += logs_of(n, card, number or card, at, merchant)
-    logged += strangers(cards)
+    logged += strangers(cards, today)
     tables = {
         "transactions": bought,
         "customer_cards": [(cpf, card) for card in cards for cpf in holders[card]],
         "auth_logs": logged,
     }
-    return Rows(tables, extracted(bought, holders), logs_read(logged))
+    return Rows(today, tables, extracted(bought, holders), logs_read(logged))
 
 
 def virtual_number(card: str, cards: list[str]) -> str | None:
@@ -122,13 +121,13 @@ def logs_of(n: int, card: str, number: str, at: datetime, merchant: str) -> list
     return [log(card, at + delay)]
 
 
-def strangers(cards: list[str]) -> list[tuple[Any, ...]]:
+def strangers(cards: list[str], today: date) -> list[tuple[Any, ...]]:
     """Return logs of cards without purchases, at all hours, some after every purchase."""
     raw = "0" + MERCHANT
-    logs: list[tuple[Any, ...]] = [(None, TODAY, time(1), "00", "sem cartão", raw)]
+    logs: list[tuple[Any, ...]] = [(None, today, time(1), "00", "sem cartão", raw)]
     for n, card in enumerate(cards[:300]):
         number = "5299" + derived(card, 12, "stranger")
-        moment = datetime.combine(YESTERDAY, time(12)) + timedelta(minutes=7 * n)
+        moment = datetime.combine(today - DAY, time(12)) + timedelta(minutes=7 * n)
         code = ("00", "00", "51", None)[n % 4]
         logs.append((number, moment.date(), moment.time(), code, f"{number} {n}", raw))
     return logs
