@@ -81,7 +81,7 @@ def hook(event, arguments):
     if any(str(value).startswith(folder) for value in arguments):
         configured = event == "open" and str(arguments[0]).endswith("aggregator.toml")
         steps += bool(steps or configured)
-        if steps == last:
+        if last and steps == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(hook)
