@@ -1,7 +1,7 @@
-"""Matching alone, on synthetic frames: ``python -m benchmarks.match --rows N``.
+"""Matching alone, on synthetic tables: ``python -m benchmarks.match --rows N``.
 
 Both rules at N x N, then 100,000 x 100,000 records of one card against the same instants spread
-over many cards, each case in its own process. The frames have the shape of extracted ones:
+over many cards, each case in its own process. The tables have the shape of extracted ones:
 five records a card, two of them virtual, a twentieth noise.
 """
 
@@ -11,10 +11,9 @@ import argparse
 import time
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -78,20 +77,20 @@ def _case(rule: str, rows: int, cards: int, runs: int, *more: str) -> tuple[floa
 
 
 def _seconds(rule: str, rows: int, cards: int, hot: bool) -> float:
-    transactions, auth_logs = frames(rows, cards, hot=hot)
+    transactions, auth_logs = tables(rows, cards, hot=hot)
     period = Period(data.START, data.END, data.END + timedelta(days=30))
     began = time.perf_counter()
     books.books(reconcile.reconcile(transactions, auth_logs, period, Rule(rule)))
     return time.perf_counter() - began
 
 
-def frames(rows: int, cards: int, *, hot: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The two frames of an extraction, with this many rows each, in random order."""
+def tables(rows: int, cards: int, *, hot: bool = False) -> tuple[pa.Table, pa.Table]:
+    """The two tables of an extraction, with this many rows each, in random order."""
     i = np.random.default_rng(rows).permutation(rows)
     card, slot = _on_cards(i, cards, hot)
     virtual = np.isin(slot, (1, 3))
     instant = _DAY // 24 + i * 48_271 % (_SECONDS - _DAY // 12)
-    transactions = _frame(
+    transactions = _table(
         {
             c.NUM_CPF: _shown(card // 3, "***.", "-**", 7),
             c.NUM_CARTAO: _shown(card, "400000******", "", 4),
@@ -110,7 +109,7 @@ def frames(rows: int, cards: int, *, hot: bool = False) -> tuple[pd.DataFrame, p
     stranger = (card % 20 == 0) & (card < cards - 1)
     shown = np.where(stranger, card + 2 * rows, card)
     declined = (card % 40 == 0) & stranger | (i % 50 == 49)
-    auth_logs = _frame(
+    auth_logs = _table(
         {
             c.NUM_CARTAO: _shown(shown, "400000******", "", 4),
             **_clock(c.DATA, c.HORA, instant + 2 - i % 9),
@@ -164,14 +163,14 @@ def _words(codes: Ints, words: tuple[str, ...]) -> pa.Array:
     return pa.array(words).take(pa.array(codes))
 
 
-def _frame(columns: dict[str, pa.Array]) -> pd.DataFrame:
+def _table(columns: dict[str, pa.Array]) -> pa.Table:
     """The columns in the types of an extraction: texts are dictionaries."""
-    shaped: dict[str, Any] = {}
+    shaped = {}
     for name, values in columns.items():
         if pa.types.is_string(values.type):
             values = values.dictionary_encode()
-        shaped[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
-    return pd.DataFrame(shaped, copy=False)
+        shaped[name] = values
+    return pa.table(shaped)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """Counts and the balance of the books, in total and by day, from a reconciliation.
 
-Returns small frames and frozen values; renderers read these and compute nothing themselves.
+Returns small tables and frozen values; renderers read these and compute nothing themselves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from lib.domain import column_arrays
@@ -23,6 +22,7 @@ from lib.domain.reconciliation import EPOCH
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lib.domain.column_arrays import Ints
     from lib.domain.reconciliation import Reconciliation, Rows
 
 AMOUNTS_DIFFER: Final = "transactions: os valores não fecham; nada foi publicado."
@@ -31,6 +31,18 @@ RECORDS_MISPLACED: Final = (
     "mais de um lugar; nada foi publicado."
 )
 DAY_DIFFERS: Final = "A conta do dia {day} não fecha; nada foi publicado."
+
+
+DAYS: Final = pa.schema(
+    {"day": pa.date32()}
+    | {
+        field.name: pa.decimal128(19, 2) if field.name.startswith("amount") else pa.int64()
+        for field in fields(Books)
+    }
+)
+"""The columns of `balance_by_day`: the day, and the counts and amounts of `Books`."""
+CODES: Final = pa.schema({"code": pa.string(), "matched": pa.int64(), "divergences": pa.int64()})
+"""The columns of `by_response_code`."""
 
 
 def books(result: Reconciliation) -> Books:
@@ -60,11 +72,11 @@ def books(result: Reconciliation) -> Books:
     )
 
 
-def balance_by_day(result: Reconciliation) -> pd.DataFrame:
-    """Return one row per day: ``day`` and the fields of `Books`, amounts as exact decimals.
+def balance_by_day(result: Reconciliation) -> pa.Table:
+    """Return one row per day in the columns of `DAYS`.
 
     Records outside every day of the period (a site's own query may return them) are in a last
-    row whose day is None, present only if there are any. Raises BalanceError where a day does
+    row whose day is NULL, present only if there are any. Raises BalanceError where a day does
     not balance.
     """
     transaction_day = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
@@ -73,38 +85,39 @@ def balance_by_day(result: Reconciliation) -> pd.DataFrame:
     cents = np.where(cents == column_arrays.MISSING, 0, cents)
     dates = _dates(result)
     first, outside = (dates[0] - EPOCH).days, len(dates)
+    columns: dict[str, Ints] = {}
 
-    def slot(day: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
+    def slot(day: Ints, rows: Rows) -> Ints:
         number = day[rows] - first
         return np.where((number >= 0) & (number < outside), number, outside)
 
-    def count(day: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
-        return np.bincount(slot(day, rows), minlength=outside + 1)
-
-    def amount(rows: Rows) -> list[Decimal]:
-        total = np.zeros(outside + 1, dtype=np.int64)
-        np.add.at(total, slot(transaction_day, rows), cents[rows])
-        return [Decimal(int(value)) / 100 for value in total]
-
-    frame = pd.DataFrame(
-        {
-            "day": pd.Series([*dates, None], dtype=object),
-            "logs": count(log_day, result.log_rows),
-            "logs_matched": count(log_day, result.matched_log_rows),
-            "divergences": count(log_day, result.divergent_rows),
-            "transactions": count(transaction_day, result.transaction_rows),
-            "consolidated": count(transaction_day, result.consolidated_rows),
-            "without_log": count(transaction_day, result.without_log_rows),
-            "duplicates": count(transaction_day, result.duplicate_rows),
-            "amount": amount(result.transaction_rows),
-            "amount_consolidated": amount(result.consolidated_rows),
-            "amount_without_log": amount(result.without_log_rows),
-            "amount_duplicates": amount(result.duplicate_rows),
-        }
+    for name, rows in (
+        ("logs", result.log_rows),
+        ("logs_matched", result.matched_log_rows),
+        ("divergences", result.divergent_rows),
+    ):
+        columns[name] = np.bincount(slot(log_day, rows), minlength=outside + 1)
+    for name, rows in (
+        ("transactions", result.transaction_rows),
+        ("consolidated", result.consolidated_rows),
+        ("without_log", result.without_log_rows),
+        ("duplicates", result.duplicate_rows),
+    ):
+        at = slot(transaction_day, rows)
+        columns[name] = np.bincount(at, minlength=outside + 1)
+        amount = "amount" if name == "transactions" else f"amount_{name}"
+        columns[amount] = np.zeros(outside + 1, dtype=np.int64)
+        np.add.at(columns[amount], at, cents[rows])
+    _require_balanced_days(dates, columns)
+    table = pa.table(
+        {"day": [*dates, None]}
+        | {
+            name: column_arrays.decimals(values) if name.startswith("amount") else values
+            for name, values in columns.items()
+        },
+        schema=DAYS,
     )
-    _require_balanced_days(frame)
-    last = frame.iloc[-1]
-    return frame if last["logs"] or last["transactions"] else frame.iloc[:-1]
+    return table if columns["logs"][-1] or columns["transactions"][-1] else table.slice(0, outside)
 
 
 @dataclass(frozen=True)
@@ -140,31 +153,25 @@ def coverage(result: Reconciliation) -> Coverage:
     )
 
 
-def by_response_code(result: Reconciliation) -> pd.DataFrame:
-    """Count logs by response code: ``code, matched, divergences``, most frequent first.
+def by_response_code(result: Reconciliation) -> pa.Table:
+    """Count logs by response code in the columns of `CODES`, most frequent first.
 
     NULL and empty codes are one row with an empty code.
     """
     codes = column_arrays.column(result.auth_logs, c.COD_RESPOSTA)
     if not pa.types.is_dictionary(codes.type):
         codes = codes.dictionary_encode()
-    labels = [*codes.dictionary.to_pylist(), ""]
-    index = codes.indices.fill_null(len(labels) - 1).to_numpy(zero_copy_only=False)
-
-    def count(rows: Rows) -> NDArray[np.int64]:
-        return np.bincount(index[rows], minlength=len(labels))
-
-    frame = pd.DataFrame(
-        {
-            "code": labels,
-            "matched": count(result.matched_log_rows),
-            "divergences": count(result.divergent_rows),
-        }
+    labels = codes.dictionary.to_pylist()
+    labels += [] if "" in labels else [""]
+    index = codes.indices.fill_null(labels.index("")).to_numpy(zero_copy_only=False)
+    matched, divergences = (
+        np.bincount(index[rows], minlength=len(labels))
+        for rows in (result.matched_log_rows, result.divergent_rows)
     )
-    frame = frame.groupby("code", as_index=False).sum()
-    frame["total"] = frame["matched"] + frame["divergences"]
-    frame = frame[frame["total"] > 0].sort_values(["total", "code"], ascending=[False, True])
-    return frame.drop(columns="total").reset_index(drop=True)
+    total = matched + divergences
+    order = sorted(np.flatnonzero(total), key=lambda at: (-total[at], labels[at]))
+    codes = [labels[at] for at in order]
+    return pa.table([codes, matched[order], divergences[order]], schema=CODES)
 
 
 def by_motivo(result: Reconciliation) -> dict[str, int]:
@@ -185,7 +192,7 @@ def _require_partition(side: str, rows: Rows, parts: list[Rows]) -> None:
         )
 
 
-def _require_balanced_days(days: pd.DataFrame) -> None:
+def _require_balanced_days(dates: list[date], days: dict[str, Ints]) -> None:
     """Raise BalanceError unless the counts and amounts of every day add up."""
     parts = days["amount_consolidated"] + days["amount_without_log"] + days["amount_duplicates"]
     unbalanced = (
@@ -194,7 +201,7 @@ def _require_balanced_days(days: pd.DataFrame) -> None:
         | (days["amount"] != parts)
     )
     if unbalanced.any():
-        day = days["day"][unbalanced].iloc[0]
+        day = [*dates, None][int(np.argmax(unbalanced))]
         raise BalanceError(DAY_DIFFERS, day=f"{day:%d/%m/%Y}" if day else "sem data")
 
 

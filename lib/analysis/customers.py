@@ -131,7 +131,7 @@ def by_decile(result: Reconciliation) -> pd.DataFrame:
         {
             "decile": np.arange(1, DECILES + 1),
             "customers": [len(part) for part in parts],
-            "amount": [Decimal(int(value)) / 100 for value in amount],
+            "amount": column_arrays.decimals(amount),
             "share": share(amount, np.full(DECILES, max(int(spent.sum()), 0))),
         }
     )

@@ -34,12 +34,12 @@ class Overview:
 def overview(outcome: Outcome) -> Overview:
     """Return the landing page's figures of an outcome."""
     # Records outside every day are in the books, but in no series.
-    days = outcome.by_day[outcome.by_day["day"].notna()]
+    days = outcome.by_day.drop_null()
     return Overview(
-        transactions=tuple(days["transactions"].tolist()),
-        consolidated=tuple(days["consolidated"].tolist()),
-        divergences=tuple(days["divergences"].tolist()),
-        amount=tuple(days["amount_consolidated"]),
+        transactions=tuple(days["transactions"].to_pylist()),
+        consolidated=tuple(days["consolidated"].to_pylist()),
+        divergences=tuple(days["divergences"].to_pylist()),
+        amount=tuple(days["amount_consolidated"].to_pylist()),
         motivos=books.by_motivo(outcome.reconciliation),
         **vars(books.coverage(outcome.reconciliation)),
     )

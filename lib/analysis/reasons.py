@@ -29,11 +29,12 @@ def seconds_to_nearest(
     exists = nearest >= 0
     seconds = np.zeros(len(logs), dtype=np.int64)
     if exists.any():
-        log = result.auth_logs[[c.DATA, c.HORA]].take(logs[exists])
-        transaction = result.transactions[[c.DATA_TRANSA, c.HORA_TRANSA]].take(nearest[exists])
+        bought = (c.DATA_TRANSA, c.HORA_TRANSA)
+        log = result.auth_logs.select((c.DATA, c.HORA)).take(logs[exists])
+        transaction = result.transactions.select(bought).take(nearest[exists])
         seconds[exists] = (
             column_arrays.instants(log, c.DATA, c.HORA).seconds
-            - column_arrays.instants(transaction, c.DATA_TRANSA, c.HORA_TRANSA).seconds
+            - column_arrays.instants(transaction, *bought).seconds
         )
     return np.ma.array(seconds, mask=~exists)
 
@@ -48,9 +49,10 @@ def duplicate_reasons(
     """
     rows, survivors = result.duplicate_rows[positions], result.survivor_rows[positions]
     token, present = column_arrays.token(result.transactions, c.TOKEN_VIRTUAL)
-    merchant = result.transactions[c.DES_CNPJ_REDUZIDO]
     same_number = (token[rows] == token[survivors]) & (present[rows] == present[survivors])
-    same_merchant = merchant.take(rows).to_numpy() == merchant.take(survivors).to_numpy()
+    both = np.concatenate([rows, survivors])
+    merchant = column_arrays.text_rank(result.transactions, c.DES_CNPJ_REDUZIDO, both)
+    same_merchant = merchant[: len(rows)] == merchant[len(rows) :]
     by_virtual = np.zeros(len(result.transactions), dtype=np.bool_)
     by_virtual[result.consolidated_rows[result.pair_virtual]] = True
 

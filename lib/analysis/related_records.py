@@ -1,6 +1,6 @@
 """Records related to one record: the other logs of its card, the transaction nearest to a log.
 
-Compares tokens, never card numbers, and returns row numbers of the extracted frames.
+Compares tokens, never card numbers, and returns row numbers of the extracted tables.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def nearest_transaction(result: Reconciliation, row: int) -> int | None:
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int | None:
     """Return log minus transaction in seconds, None if either has no time."""
     names = [c.DATA_TRANSA, c.HORA_TRANSA]
-    bought = column_arrays.instants(result.transactions[names].take([transaction]), *names)
+    bought = column_arrays.instants(result.transactions.select(names).take([transaction]), *names)
     logged = _log_instants(result, np.array([log]))
     if not (logged.known[0] and bought.known[0]):
         return None
@@ -69,7 +69,9 @@ def seconds_between(result: Reconciliation, transaction: int, log: int) -> int |
 
 
 def _log_instants(result: Reconciliation, rows: Rows) -> column_arrays.Instants:
-    return column_arrays.instants(result.auth_logs[[c.DATA, c.HORA]].take(rows), c.DATA, c.HORA)
+    return column_arrays.instants(
+        result.auth_logs.select((c.DATA, c.HORA)).take(rows), c.DATA, c.HORA
+    )
 
 
 def _logs_of(result: Reconciliation, cards: NDArray[np.int64]) -> Rows:

@@ -1,6 +1,6 @@
 """Search, filter and sort a long table; the result is row positions.
 
-Works column by column on integers and dictionary values and builds no large frame. Keeps no
+Works column by column on integers and dictionary values and builds no large table. Keeps no
 state: the caller's ``cached`` may keep intermediate results.
 """
 
@@ -110,15 +110,15 @@ def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, B
             rank = np.argsort(np.argsort(np.array(column.labels)))
             return rank[codes], np.zeros(len(codes), dtype=np.bool_)
         return np.ma.getdata(codes), np.ma.getmaskarray(codes)
-    frame, rows = column.frame(result), column.row_numbers(result)
+    source, rows = column.source(result), column.row_numbers(result)
     if column.name == c.VLR_TOTAL:
-        value = column_arrays.cents(frame, c.VLR_TOTAL)[rows]
+        value = column_arrays.cents(source, c.VLR_TOTAL)[rows]
         return value, value == column_arrays.MISSING
     if column.name in _DATES_AND_TIMES:
-        raw = column_arrays.column(frame, column.name).take(pa.array(rows)).view(pa.int32())
+        raw = column_arrays.column(source, column.name).take(pa.array(rows)).view(pa.int32())
         blank = raw.is_null().to_numpy(zero_copy_only=False)
         return raw.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), blank
-    rank = column_arrays.text_rank(frame, column.name, rows)
+    rank = column_arrays.text_rank(source, column.name, rows)
     return rank, rank == 0
 
 
@@ -129,7 +129,7 @@ def _contains(result: Reconciliation, table: Table, text: str) -> Bools:
     for name in table.searched:
         column = table.columns[name]
         if isinstance(column, Stored):
-            values = column_arrays.column(column.frame(result), column.name)
+            values = column_arrays.column(column.source(result), column.name)
             if pa.types.is_dictionary(values.type):
                 hit = _matches(values.dictionary, name, needle).take(values.indices)
             else:
@@ -175,5 +175,5 @@ def _has_value(result: Reconciliation, column: Stored | Derived, values: tuple[s
 
 
 def _texts(result: Reconciliation, column: Stored) -> pa.Array:
-    values = column_arrays.column(column.frame(result), column.name)
+    values = column_arrays.column(column.source(result), column.name)
     return values.take(pa.array(column.row_numbers(result)))

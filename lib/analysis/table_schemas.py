@@ -1,6 +1,6 @@
 """The four browsable tables: their columns, and the source of each column's values.
 
-A table is a description without data: row numbers into the extracted frames, or codes computed by
+A table is a description without data: row numbers into the extracted tables, or codes computed by
 the matching. Knows no query and no screen.
 """
 
@@ -19,7 +19,6 @@ from lib.domain import columns as c
 from lib.domain.reconciliation import CARD_TIME
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from lib.domain.reconciliation import Reconciliation, Rows, Rule
@@ -27,19 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """A column of an extracted frame; ``rows`` names the reconciliation's field of row numbers."""
+    """A column of an extracted table; ``rows`` names the reconciliation's field of row numbers."""
 
     side: Literal["transactions", "auth_logs"]
     name: str
     rows: str
 
-    def frame(self, result: Reconciliation) -> pd.DataFrame:
-        """Return the extracted frame that holds the column."""
-        frame: pd.DataFrame = getattr(result, self.side)
-        return frame
+    def source(self, result: Reconciliation) -> pa.Table:
+        """Return the extracted table that holds the column."""
+        return getattr(result, self.side)
 
     def row_numbers(self, result: Reconciliation) -> Rows:
-        """Return the frame's row at each position of the table."""
+        """Return the extracted table's row at each position of the table."""
         rows: Rows = getattr(result, self.rows)
         return rows
 
@@ -88,20 +86,20 @@ class Table:
     ) -> dict[str, pa.ChunkedArray]:
         """Return the stored columns with this field of row numbers, by name."""
         columns = {
-            name: column_arrays.column(column.frame(result), column.name)
+            name: column.source(result)[column.name]
             for name, column in self.columns.items()
             if isinstance(column, Stored) and column.rows == rows
         }
         numbers: Rows = getattr(result, rows)
-        taken = pa.table(columns).take(pa.array(numbers[positions]))
+        taken = pa.table(columns).take(numbers[positions])
         return dict(zip(taken.column_names, taken.columns, strict=True))
 
 
 def _derived(column: Derived, result: Reconciliation, positions: slice | Rows) -> pa.Array:
     codes = column.codes(result, positions)
     if column.labels:
-        return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(column.labels))
-    return pa.array(np.ma.getdata(codes), mask=np.ma.getmaskarray(codes))
+        return column_arrays.labels(codes, column.labels)
+    return pa.array(codes)
 
 
 def _transactions(rows: str) -> dict[str, Stored | Derived]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -52,7 +51,7 @@ def series(result: Reconciliation) -> Series:
     return Series(
         timeline=timeline(result),
         weekdays_and_hours=by_weekday_and_hour(result),
-        response_codes=books.by_response_code(result),
+        response_codes=books.by_response_code(result).to_pandas(),
         time_difference=time_difference(result),
         median_distance=median_distance(result),
     )
@@ -94,9 +93,9 @@ def timeline(result: Reconciliation) -> pd.DataFrame:
             "fisico": consolidated - by_virtual,
             "virtual": by_virtual,
             "rate": share(consolidated, purchases),
-            "amount": _decimals(amount),
-            "amount_fisico": _decimals(amount - amount_virtual),
-            "amount_virtual": _decimals(amount_virtual),
+            "amount": column_arrays.decimals(amount),
+            "amount_fisico": column_arrays.decimals(amount - amount_virtual),
+            "amount_virtual": column_arrays.decimals(amount_virtual),
         }
     )
 
@@ -218,7 +217,3 @@ class _Slots:
 
 def _day(day: Any) -> int:
     return int((day - EPOCH).days)
-
-
-def _decimals(cents: Ints) -> list[Decimal]:
-    return [Decimal(int(value)) / 100 for value in cents]

@@ -17,8 +17,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
-
 from lib import pipeline
 from lib.dashboard.day_cache import RECENT, SETTLED, Days, settled
 from lib.domain import requests
@@ -79,7 +77,7 @@ class Dataset:
 
     @property
     def size_bytes(self) -> int:
-        """Memory of the frames and row numbers."""
+        """Memory of the tables and row numbers."""
         return sum(_size(value) for value in vars(self.outcome.reconciliation).values())
 
 
@@ -245,6 +243,4 @@ def _window(key: Key) -> requests.Window:
 
 
 def _size(value: object) -> int:
-    if isinstance(value, pd.DataFrame):
-        return sum(int(value[name].array.nbytes) for name in value.columns)
     return int(getattr(value, "nbytes", 0))

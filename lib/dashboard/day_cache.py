@@ -16,7 +16,6 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from lib.database import copy_reader
@@ -137,29 +136,26 @@ def settled(day: date, moment: datetime) -> bool:
 
 
 def _read(window: Window, moment: datetime, extracted: Extracted) -> _Read:
-    frames = (extracted.transactions, extracted.auth_logs)
+    tables = (extracted.transactions, extracted.auth_logs)
     return _Read(
         window,
         moment,
         extracted,
         _day_numbers(extracted.transactions, c.DATA_TRANSA),
         _day_numbers(extracted.auth_logs, c.DATA),
-        sum(int(frame[name].array.nbytes) for frame in frames for name in frame.columns)
-        + 4 * sum(map(len, frames)),
+        sum(table.nbytes + 4 * len(table) for table in tables),
     )
 
 
-def _day_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
+def _day_numbers(table: pa.Table, name: str) -> NDArray[np.int32]:
     # The product's own queries select a range of dates, so that no date is NULL.
-    numbers: NDArray[np.int32] = column_arrays.column(frame, name).view(pa.int32()).to_numpy()
+    numbers: NDArray[np.int32] = column_arrays.column(table, name).view(pa.int32()).to_numpy()
     return numbers
 
 
-def _rows(frame: pd.DataFrame, day: NDArray[np.int32], wanted: NDArray[np.int32]) -> pd.DataFrame:
+def _rows(table: pa.Table, day: NDArray[np.int32], wanted: NDArray[np.int32]) -> pa.Table:
     at = np.flatnonzero(np.isin(day, wanted))
-    return (
-        frame if len(at) == len(frame) else column_arrays.frame_of(_table(frame).take(pa.array(at)))
-    )
+    return table if len(at) == len(table) else table.take(at)
 
 
 def _assembled(chosen: dict[date, _Read]) -> Extracted:
@@ -176,15 +172,9 @@ def _assembled(chosen: dict[date, _Read]) -> Extracted:
     )
 
 
-def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The frames' rows in one frame, each column one chunk with one dictionary."""
-    return column_arrays.frame_of(
-        pa.concat_tables(map(_table, frames)).unify_dictionaries().combine_chunks()
-    )
-
-
-def _table(frame: pd.DataFrame) -> pa.Table:
-    return pa.table({name: column_arrays.column(frame, name) for name in frame.columns})
+def _stacked(tables: list[pa.Table]) -> pa.Table:
+    """The rows of the tables in one, each column one chunk with one dictionary."""
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
 def _days(window: Window) -> Iterable[date]:

@@ -24,15 +24,14 @@ from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from lib import pipeline
 from lib.analysis import books
 from lib.config import loader
 from lib.config.settings import ROOT
-from lib.domain import column_arrays, requests
 from lib.domain import columns as c
+from lib.domain import requests
 from lib.domain.errors import AggregatorError, BalanceError, ReportError
 from lib.domain.outcomes import Outcome
 from lib.domain.reconciliation import Reconciliation
@@ -134,9 +133,8 @@ def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str]) -> dict[str,
     result = outcome.reconciliation
     for field in fields(result):
         value = getattr(result, field.name)
-        if isinstance(value, pd.DataFrame):
-            names = [name for name in value.columns if name not in _TOKENS]
-            table = pa.table({name: pa.array(value[name]) for name in names})
+        if isinstance(value, pa.Table):
+            table = value.select([name for name in value.column_names if name not in _TOKENS])
             target = folder / f"{field.name}.arrow"
             with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, table.schema) as ipc:
                 ipc.write_table(table)
@@ -155,7 +153,7 @@ def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str]) -> dict[str,
 
 
 def unspool(folder: Path, job: Mapping[str, Any]) -> Outcome:
-    """The outcome that `spool` wrote, its frames without matching keys.
+    """The outcome that `spool` wrote, its tables without matching keys.
 
     Raises BalanceError where its books differ from those of the job.
     """
@@ -206,10 +204,10 @@ def _plain_books(outcome: Outcome) -> dict[str, Any]:
 
 
 def _part(folder: Path, name: str) -> Any:
-    frame = folder / f"{name}.arrow"
-    if frame.exists():
-        with pa.memory_map(str(frame)) as file:
-            return column_arrays.frame_of(pa.ipc.open_file(file).read_all())
+    table = folder / f"{name}.arrow"
+    if table.exists():
+        with pa.memory_map(str(table)) as file:
+            return pa.ipc.open_file(file).read_all()
     values = np.load(folder / f"{name}.npy", mmap_mode="r")
     mask = folder / f"{name}.mask.npy"
     return np.ma.array(values, mask=np.load(mask)) if mask.exists() else values

@@ -1,4 +1,4 @@
-"""Read both sources in parallel into two frames, masked and tokenised by the servers.
+"""Read both sources in parallel into two tables, masked and tokenised by the servers.
 
 Each side is one streamed COPY (`lib.database.copy_stream`), so the text of a large table is never
 in memory at once. If one side fails, the other is cancelled and the error names the failed side.
@@ -14,15 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
 from lib.database import copy_stream, masking, sessions
 from lib.database.socket_timeout import Watchdog
-from lib.domain import column_arrays, memory, requests
 from lib.domain import columns as c
+from lib.domain import memory, requests
 from lib.domain.errors import ContractError, ExtractionError, TransientError
 from lib.domain.requests import Progress, Window
 
@@ -49,10 +48,10 @@ MISSING_COLUMN: Final = "{side}: a consulta não devolve a coluna {name}; confir
 
 @dataclass(frozen=True)
 class Extracted:
-    """Two frames with pyarrow-backed columns: `columns.TRANSACTIONS` and `columns.AUTH_LOGS`."""
+    """Two tables, one chunk a column: `columns.TRANSACTIONS` and `columns.AUTH_LOGS`."""
 
-    transactions: pd.DataFrame
-    auth_logs: pd.DataFrame
+    transactions: pa.Table
+    auth_logs: pa.Table
 
 
 def extract(
@@ -69,7 +68,7 @@ def extract(
     """
     reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
     pool = ThreadPoolExecutor(len(reads), thread_name_prefix="extract")
-    futures: dict[Future[pd.DataFrame], _Read] = {}
+    futures: dict[Future[pa.Table], _Read] = {}
     try:
         for read in reads.values():
             futures[pool.submit(read.run)] = read
@@ -77,8 +76,8 @@ def extract(
         first = next((f for f in done if f.exception()), None)
         if first is not None:
             raise first.exception()  # type: ignore[misc]
-        frames = {futures[f].side: f.result() for f in done}
-        return Extracted(frames["transactions"], frames["auth_logs"])
+        tables = {futures[f].side: f.result() for f in done}
+        return Extracted(**tables)
     finally:
         # `cancel` also ends a read that has not started. Pool-side cancellation is not used,
         # because a future that it cancels never becomes `done`.
@@ -135,8 +134,8 @@ class _Read:
         self._watchdog: Watchdog | None = None
         self._cancelled = False
 
-    def run(self) -> pd.DataFrame:
-        """Read the side and return its frame."""
+    def run(self) -> pa.Table:
+        """Read the side and return its table."""
         limit = sessions.silence_limit(self._settings, self.side)
         with (
             sessions.session(self._settings, self.side, self._window.user) as cursor,
@@ -185,7 +184,7 @@ class _Read:
                 raise ExtractionError(CANCELLED, side=self.side)
             self._process, self._watchdog = process, watchdog
 
-    def _copy(self, cursor: Any, watchdog: Watchdog) -> pd.DataFrame:
+    def _copy(self, cursor: Any, watchdog: Watchdog) -> pa.Table:
         select = masked_select(cursor, self._settings, self.side, self._window, clear=self._clear)
         batches = []
         with copy_stream.opened(cursor, self.side, select, _TEXT, _READ) as reader:
@@ -194,15 +193,10 @@ class _Read:
                 memory.check(memory.CONTINUE_BYTES)
                 batches.append(batch)
                 self._progress(self.side, sum(map(len, batches)))
-            table = pa.Table.from_batches(batches, reader.schema)
-        return _frame(table)
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    """Convert the table to a frame: one chunk per column, times and tokens in their own types."""
-    table = table.unify_dictionaries()
-    columns = {
-        name: copy_stream.typed(name, table.column(name).combine_chunks())
-        for name in table.column_names
-    }
-    return column_arrays.frame_of(pa.table(columns))
+            table = pa.Table.from_batches(batches, reader.schema).unify_dictionaries()
+        return pa.table(
+            {
+                name: copy_stream.typed(name, table[name].combine_chunks())
+                for name in table.column_names
+            }
+        )

@@ -88,10 +88,10 @@ def notices_of_run(run: Finished) -> list[Notice]:
     """`notices` of a finished run; without rows in memory, only those that its books allow."""
     if isinstance(run, outcomes.Outcome):
         return notices(run.reconciliation)
-    days = run.by_day[run.by_day["day"].notna()]
+    days = run.by_day.drop_null().to_pylist()
     names = {"transactions": "transactions", "auth_logs": "logs"}
     empty = _empty({"transactions": run.books.transactions, "auth_logs": run.books.logs})
-    return empty or _missing({s: list(days["day"][days[n] == 0]) for s, n in names.items()})
+    return empty or _missing({s: [d["day"] for d in days if not d[n]] for s, n in names.items()})
 
 
 def notices(result: Reconciliation) -> list[Notice]:

@@ -1,4 +1,4 @@
-"""Columns of the extracted frames as integer arrays that compare as the contract requires.
+"""Columns of the extracted tables as integer arrays that compare as the contract requires.
 
 Instants are local clock readings in whole seconds; a record without a date or a time has none.
 Text compares by code point, with blank (empty or NULL) first. Knows no matching rule.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
@@ -42,26 +44,23 @@ class Instants:
     sheet_order: Ints
 
 
-def frame_of(table: pa.Table) -> pd.DataFrame:
-    """The table as a frame of pyarrow-backed columns, without a copy."""
-    data = {n: pd.arrays.ArrowExtensionArray(table.column(n)) for n in table.column_names}
-    return pd.DataFrame(data, copy=False)
-
-
-def column(frame: pd.DataFrame, name: str) -> pa.Array:
-    """Return the column as one Arrow array, without a copy if it has one chunk."""
-    values = pa.array(frame[name])
-    if not isinstance(values, pa.ChunkedArray):
-        return values
+def column(table: pa.Table, name: str) -> pa.Array:
+    """Return the column as one array, without a copy if it has one chunk."""
+    values = table[name]
     if values.num_chunks == 1:
         return values.chunk(0)
     return values.unify_dictionaries().combine_chunks()
 
 
-def instants(frame: pd.DataFrame, date_name: str, time_name: str) -> Instants:
+def labels(codes: NDArray[np.int8], words: Sequence[str]) -> pa.Array:
+    """Return a dictionary array of the words that the codes index."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words, pa.string()))
+
+
+def instants(table: pa.Table, date_name: str, time_name: str) -> Instants:
     """Return the clock readings of a date32 and a time32[s] column."""
-    day, day_known = _integers(column(frame, date_name), pa.int32())
-    time, time_known = _integers(column(frame, time_name), pa.int32())
+    day, day_known = _integers(column(table, date_name), pa.int32())
+    time, time_known = _integers(column(table, time_name), pa.int32())
     known = day_known & time_known
     seconds = np.where(known, day * DAY_SECONDS + time, 0)
     order = np.where(time_known, day * (DAY_SECONDS + 1) + time, (day + 1) * (DAY_SECONDS + 1) - 1)
@@ -75,23 +74,28 @@ def instants(frame: pd.DataFrame, date_name: str, time_name: str) -> Instants:
     )
 
 
-def cents(frame: pd.DataFrame, name: str) -> Ints:
+def cents(table: pa.Table, name: str) -> Ints:
     """Return a decimal128(18, 2) column in hundredths, `MISSING` where NULL."""
-    values = column(frame, name)
+    values = column(table, name)
     words = np.frombuffer(values.buffers()[1], dtype=np.int64)
     # 18 digits fit in the low 64 of the 128 bits.
     low = words[2 * values.offset : 2 * (values.offset + len(values)) : 2]
     return np.where(_valid(values), low, MISSING)
 
 
-def token(frame: pd.DataFrame, name: str) -> tuple[Ints, Bools]:
+def decimals(cents: Ints) -> list[Decimal]:
+    """Return hundredths as exact amounts."""
+    return [Decimal(int(value)).scaleb(-2) for value in cents]
+
+
+def token(table: pa.Table, name: str) -> tuple[Ints, Bools]:
     """Return a token column as (values, present); a missing token is 0 and False."""
-    return _integers(column(frame, name), pa.int64())
+    return _integers(column(table, name), pa.int64())
 
 
-def text_rank(frame: pd.DataFrame, name: str, rows: Ints) -> Ints:
+def text_rank(table: pa.Table, name: str, rows: Ints) -> Ints:
     """Rank each row's text among the texts of these rows; blank text and row -1 have rank 0."""
-    values = column(frame, name).take(pa.array(rows, mask=rows < 0))
+    values = column(table, name).take(pa.array(rows, mask=rows < 0))
     if pa.types.is_dictionary(values.type) and len(values.dictionary) > len(rows):
         values = values.dictionary_decode()
     if not pa.types.is_dictionary(values.type):
@@ -105,9 +109,9 @@ def text_rank(frame: pd.DataFrame, name: str, rows: Ints) -> Ints:
     return np.where(present, rank[codes], 0)
 
 
-def is_in(frame: pd.DataFrame, name: str, words: tuple[str, ...]) -> Bools:
+def is_in(table: pa.Table, name: str, words: tuple[str, ...]) -> Bools:
     """Return a mask of the rows that hold one of these texts; NULL is none of them."""
-    mask = pc.is_in(column(frame, name), value_set=pa.array(words, pa.string()))
+    mask = pc.is_in(column(table, name), value_set=pa.array(words, pa.string()))
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 

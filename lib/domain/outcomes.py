@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from lib.domain.reconciliation import Reconciliation
     from lib.domain.requests import Request
@@ -43,7 +43,7 @@ class Finished:
     clear: bool
     extracted_at: datetime
     books: Books
-    by_day: pd.DataFrame
+    by_day: pa.Table
     seconds: dict[str, float] = field(default_factory=dict)
 
 

@@ -1,20 +1,19 @@
 """The period and rule of a reconciliation, and its result: the values that all renderers read.
 
-A reconciliation holds the two extracted frames once, and row numbers into them, so that a page or
-a whole sheet is a ``take`` and no large frame is copied. `lib.matching.reconcile` builds it.
+A reconciliation holds the two extracted tables once, and row numbers into them, so that a page or
+a whole sheet is a ``take`` and no large table is copied. `lib.matching.reconcile` builds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
+from lib.domain import column_arrays
 from lib.domain import columns as c
 
 if TYPE_CHECKING:
@@ -48,10 +47,10 @@ class Period:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """The result for every extracted record. Row arrays are int64 row numbers of the frames.
+    """The result for every extracted record. Row arrays are int64 row numbers of the tables.
 
     ``transactions`` has `columns.TRANSACTIONS`, ``auth_logs`` has `columns.AUTH_LOGS` (or
-    `columns.AUTH_LOGS_CLEAR`), both pyarrow-backed. ``transaction_rows`` and ``log_rows`` are the
+    `columns.AUTH_LOGS_CLEAR`), one chunk a column. ``transaction_rows`` and ``log_rows`` are the
     records inside the period. The i-th consolidated row is transaction ``consolidated_rows[i]``
     with log ``pair_rows[i]``, joined by the virtual card where ``pair_virtual[i]``;
     ``pair_seconds`` is log minus transaction, masked where a time is missing. ``motivo`` and
@@ -62,8 +61,8 @@ class Reconciliation:
 
     period: Period
     rule: Rule
-    transactions: pd.DataFrame
-    auth_logs: pd.DataFrame
+    transactions: pa.Table
+    auth_logs: pa.Table
     transaction_rows: Rows
     log_rows: Rows
     consolidated_rows: Rows
@@ -79,37 +78,25 @@ class Reconciliation:
     duplicate_rows: Rows
     survivor_rows: Rows
 
-    def consolidated(self, rows: slice | Rows = slice(None)) -> pd.DataFrame:
+    def consolidated(self, rows: slice | Rows = slice(None)) -> pa.Table:
         """Return the rows at these positions of the consolidated sheet, in its columns."""
-        seconds = self.pair_seconds[rows]
-        join = self.pair_virtual[rows].astype(np.int8)
-        frame = self.transactions[list(c.TRANSACTIONS_QUERY)].take(self.consolidated_rows[rows])
-        logs = self.auth_logs[[c.COD_RESPOSTA, c.DES_LOG]].take(self.pair_rows[rows])
-        return _joined(
-            [frame, logs],
-            {
-                c.TIPO_MATCH: _labels(join, (c.FISICO, c.VIRTUAL)),
-                c.DIF_SEGUNDOS: pa.array(seconds.data, mask=np.ma.getmaskarray(seconds)),
-            },
+        table = self.transactions.select(c.TRANSACTIONS_QUERY).take(self.consolidated_rows[rows])
+        logs = self.auth_logs.select((c.COD_RESPOSTA, c.DES_LOG)).take(self.pair_rows[rows])
+        extra = {name: logs[name] for name in logs.column_names}
+        extra[c.TIPO_MATCH] = column_arrays.labels(
+            self.pair_virtual[rows].view(np.int8), (c.FISICO, c.VIRTUAL)
         )
+        extra[c.DIF_SEGUNDOS] = pa.array(self.pair_seconds[rows])
+        for name, values in extra.items():
+            table = table.append_column(name, values)
+        return table
 
-    def divergences(self, rows: slice | Rows = slice(None)) -> pd.DataFrame:
+    def divergences(self, rows: slice | Rows = slice(None)) -> pa.Table:
         """Return the rows at these positions of the divergence sheet, in its columns.
 
         A clear extraction adds the raw line as the last column.
         """
-        names = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in self.auth_logs.columns]
-        frame = self.auth_logs[names].take(self.divergent_rows[rows])
-        frame = _joined([frame], {c.MOTIVO: _labels(self.motivo[rows], c.MOTIVOS)})
-        return frame[[*c.DIVERGENCES, *(n for n in names if n not in c.DIVERGENCES)]]
-
-
-def _joined(frames: list[pd.DataFrame], extra: dict[str, pa.Array]) -> pd.DataFrame:
-    """Put the columns side by side, row labels ignored."""
-    data = {name: frame[name].array for frame in frames for name in frame.columns}
-    data |= {name: pd.arrays.ArrowExtensionArray(values) for name, values in extra.items()}
-    return pd.DataFrame(data, copy=False)
-
-
-def _labels(codes: NDArray[np.int8], labels: Sequence[str]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(labels))
+        names = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in self.auth_logs.column_names]
+        table = self.auth_logs.select(names).take(self.divergent_rows[rows])
+        motivo = column_arrays.labels(self.motivo[rows], c.MOTIVOS)
+        return table.add_column(len(c.DIVERGENCES) - 1, c.MOTIVO, motivo)

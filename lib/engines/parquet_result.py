@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pyarrow import dataset, parquet
 
+from lib.analysis import books
 from lib.domain import columns as c
 from lib.domain import requests
 from lib.domain.errors import ReportError
@@ -142,16 +142,13 @@ def open_result(folder: Path, manifest: str = MANIFEST) -> Result:
 
 def counts_from(content: dict[str, Any]) -> Counts:
     """The counts that `Totals.plain` gave, read back from JSON."""
-    days = pd.DataFrame(content["days"])
-    days["day"] = pd.Series([_date(row["day"]) for row in content["days"]], dtype=object)
-    for name in [n for n in days.columns if n.startswith("amount")]:
-        days[name] = pd.Series([Decimal(value) for value in days[name]], dtype=object)
-    books: dict[str, Any] = {
-        name: Decimal(value) if name.startswith("amount") else value
-        for name, value in content["books"].items()
-    }
-    codes = pd.DataFrame(content["codes"], columns=["code", "matched", "divergences"])
-    return Counts(Books(**books), days, codes, content["motivos"])
+    days = [_amounts(row) | {"day": _date(row["day"])} for row in content["days"]]
+    return Counts(
+        Books(**_amounts(content["books"])),
+        pa.Table.from_pylist(days, books.DAYS),
+        pa.Table.from_pylist(content["codes"], books.CODES),
+        content["motivos"],
+    )
 
 
 def as_json(content: dict[str, Any]) -> str:
@@ -179,6 +176,11 @@ def _plain(value: object) -> object:
     if isinstance(value, np.integer):
         return int(value)
     return value if value is None or isinstance(value, int | str) else str(value)
+
+
+def _amounts(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its amounts as decimals."""
+    return {n: Decimal(value) if n.startswith("amount") else value for n, value in row.items()}
 
 
 def _date(text: str | None) -> date | None:

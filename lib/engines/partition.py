@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from lib.analysis import books
 from lib.domain import columns as c
-from lib.domain.column_arrays import frame_of
 from lib.domain.reconciliation import Reconciliation
 from lib.engines import result_tables, result_writer
 from lib.engines.partition_reader import FIRST, PAIR, Streams, draft_folder
@@ -62,7 +61,7 @@ def move(job: Job, bucket: int) -> None:
         streams = Streams(draft)
         for path in job.transactions(bucket):
             table = _read(path)
-            target = moves.of(homes(frame_of(table.combine_chunks())), job.buckets)
+            target = moves.of(homes(table.combine_chunks()), job.buckets)
             leaving = target != bucket
             streams.add(table.filter(pa.array(leaving)), target[leaving])
         streams.close()
@@ -74,16 +73,14 @@ def match(job: Job, task: tuple[int, int, int]) -> Matched:
     transactions = _rows(job.transactions(bucket), c.TRANSACTIONS)
     moves = Moves.load(job.folder)
     if len(moves.home):
-        stays = moves.of(homes(frame_of(transactions)), job.buckets) == bucket
+        stays = moves.of(homes(transactions), job.buckets) == bucket
         moved = _rows(job.moved(bucket), c.TRANSACTIONS)
         transactions = transactions.filter(pa.array(stays))
         transactions = pa.concat_tables([transactions, moved]).combine_chunks()
     logs = c.AUTH_LOGS_CLEAR if job.clear else c.AUTH_LOGS
     auth_logs = _rows(job.auth_logs(bucket), (*logs, FIRST))
     first = np.asarray(auth_logs.column(FIRST).to_numpy(), dtype=np.bool_)
-    result = reconcile.reconcile(
-        frame_of(transactions), frame_of(auth_logs.select(logs)), job.period, job.rule, newest
-    )
+    result = reconcile.reconcile(transactions, auth_logs.select(logs), job.period, job.rule, newest)
     return _write(job, bucket, counted_once(result, first), per_day)
 
 

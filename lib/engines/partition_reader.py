@@ -21,7 +21,6 @@ from lib.database import copy_reader, copy_stream, date_validation, retry, sessi
 from lib.database.socket_timeout import Watchdog
 from lib.domain import column_arrays
 from lib.domain import columns as c
-from lib.domain.column_arrays import frame_of
 from lib.domain.reconciliation import CARD
 from lib.engines.job import END_OF_DAY
 from lib.engines.partitioning import Routes, bucket_of, homes, log_homes
@@ -68,18 +67,17 @@ def keep_transactions(job: Job, share: Share, tables: Iterable[pa.Table]) -> Sta
     inside, newest, cents = 0, column_arrays.EARLIEST, 0
     with _drafts(job.folder, share, "transactions", "pairs") as (rows, pairs):
         for table in tables:
-            frame = frame_of(table)
-            home = homes(frame)
+            home = homes(table)
             rows.add(table, bucket_of(home, job.buckets))
-            card, present = column_arrays.token(frame, c.TOKEN_VIRTUAL)
+            card, present = column_arrays.token(table, c.TOKEN_VIRTUAL)
             card, home = card[present], home[present]
             pairs.add(pa.table([card, home], schema=PAIR), bucket_of(card, job.buckets))
 
-            instants = column_arrays.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
+            instants = column_arrays.instants(table, c.DATA_TRANSA, c.HORA_TRANSA)
             newest = max(newest, reconcile.newest_instant(instants, job.period, job.rule))
             counted = inside_period(job, instants)
             inside += int(counted.sum())
-            amount = column_arrays.cents(frame, c.VLR_TOTAL)[counted]
+            amount = column_arrays.cents(table, c.VLR_TOTAL)[counted]
             cents += int(amount[amount != column_arrays.MISSING].sum())
     return Staged(inside, newest, cents)
 
@@ -90,11 +88,10 @@ def keep_auth_logs(job: Job, share: Share, tables: Iterable[pa.Table]) -> Staged
     inside = 0
     with _drafts(job.folder, share, "auth_logs") as (rows,):
         for table in tables:
-            frame = frame_of(table)
-            row, bucket, first = routes.of(*log_homes(frame), job.buckets)
+            row, bucket, first = routes.of(*log_homes(table), job.buckets)
             copies = table if len(row) == len(table) else table.take(pa.array(row))
             rows.add(copies.append_column(FIRST, pa.array(first)), bucket)
-            inside += int(inside_period(job, column_arrays.instants(frame, c.DATA, c.HORA)).sum())
+            inside += int(inside_period(job, column_arrays.instants(table, c.DATA, c.HORA)).sum())
     return Staged(inside)
 
 

@@ -19,7 +19,7 @@ from lib.domain import column_arrays
 from lib.domain import columns as c
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
@@ -34,7 +34,7 @@ def bucket_of(tokens: Ints, buckets: int) -> Buckets:
     return (tokens.view(np.uint64) % np.uint64(buckets)).astype(np.uint16)
 
 
-def homes(transactions: pd.DataFrame) -> Ints:
+def homes(transactions: pa.Table) -> Ints:
     """The home of each purchase, equal for all its copies.
 
     It is the token of the physical card, or else a hash of the holder and the instant.
@@ -47,7 +47,7 @@ def homes(transactions: pd.DataFrame) -> Ints:
     return np.where(present, card, _mixed(holder, instant))
 
 
-def log_homes(auth_logs: pd.DataFrame) -> tuple[Ints, Bools]:
+def log_homes(auth_logs: pa.Table) -> tuple[Ints, Bools]:
     """(home, present) of each log; a log without a card, which matches nothing, is spread."""
     card, present = column_arrays.token(auth_logs, c.TOKEN_CARTAO)
     if present.all():

@@ -22,7 +22,6 @@ from lib.domain import columns as c
 from lib.matching import duplicates, sorting
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from lib.domain.reconciliation import Reconciliation
@@ -84,7 +83,7 @@ def columns(name: str, clear: bool) -> tuple[str, ...]:
 def rows_of(result: Reconciliation, name: str) -> pa.Table:
     """A table's rows, in sheet order."""
     schema = _SCHEMAS[name]
-    names = columns(name, clear=c.DES_LINHA_RECEBIMENTO in result.auth_logs)
+    names = columns(name, clear=c.DES_LINHA_RECEBIMENTO in result.auth_logs.column_names)
     called = ON_SCREEN.get(name, {})
     table = replace(schema, columns={n: schema.columns[called.get(n, n)] for n in names})
     return table.page(result, slice(None))
@@ -101,11 +100,10 @@ def slots(name: str, table: pa.Table, per_day: int) -> Ints:
 
 def sorted_rows(name: str, table: pa.Table) -> pa.Table:
     """The rows in sheet order."""
-    frame = column_arrays.frame_of(table)
     order = sorting.arrange(
-        column_arrays.instants(frame, *_clock(name)).sheet_order, _ties(name, frame)
+        column_arrays.instants(table, *_clock(name)).sheet_order, _ties(name, table)
     )
-    return table.take(pa.array(order))
+    return table.take(order)
 
 
 def empty(names: Sequence[str]) -> pa.Table:
@@ -119,25 +117,26 @@ def _clock(name: str) -> tuple[str, str]:
     return c.DATA_TRANSA, c.HORA_TRANSA
 
 
-def _ties(name: str, frame: pd.DataFrame) -> list[sorting.Key]:
+def _ties(name: str, table: pa.Table) -> list[sorting.Key]:
     """Order keys of rows of one second: those of `reconcile`, then the remaining columns."""
     if name == CONSOLIDATED:
         return [
-            *duplicates.visible(frame),
-            *duplicates.texts(frame, c.COD_RESPOSTA, c.DES_LOG, c.TIPO_MATCH),
-            _whole(frame, c.DIF_SEGUNDOS),
+            *duplicates.visible(table),
+            *duplicates.texts(table, c.COD_RESPOSTA, c.DES_LOG, c.TIPO_MATCH),
+            _whole(table, c.DIF_SEGUNDOS),
         ]
     if name == DIVERGENCES:
-        logged = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in frame and n not in (c.DATA, c.HORA)]
-        return [*duplicates.texts(frame, *logged, c.MOTIVO), _whole(frame, c.DIF_SEGUNDOS)]
+        names = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in table.column_names]
+        logged = [n for n in names if n not in (c.DATA, c.HORA)]
+        return [*duplicates.texts(table, *logged, c.MOTIVO), _whole(table, c.DIF_SEGUNDOS)]
     if name == WITHOUT_LOG:
-        return [*duplicates.visible(frame), *duplicates.texts(frame, c.MOTIVO)]
-    kept = duplicates.texts(frame, c.SOBREVIVENTE_VIRTUAL, c.POR_QUE)
-    return [*duplicates.visible(frame), *kept]
+        return [*duplicates.visible(table), *duplicates.texts(table, c.MOTIVO)]
+    kept = duplicates.texts(table, c.SOBREVIVENTE_VIRTUAL, c.POR_QUE)
+    return [*duplicates.visible(table), *kept]
 
 
-def _whole(frame: pd.DataFrame, name: str) -> sorting.Key:
+def _whole(table: pa.Table, name: str) -> sorting.Key:
     """Order by a column of whole numbers, blanks last."""
-    values = column_arrays.column(frame, name)
+    values = column_arrays.column(table, name)
     known = pc.fill_null(values, column_arrays.MISSING).to_numpy(zero_copy_only=False)
     return lambda rows: known[rows]

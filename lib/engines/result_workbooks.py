@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 from lib import __version__
 from lib.domain import columns as c
-from lib.domain.column_arrays import frame_of
 from lib.domain.reconciliation import Period, Reconciliation
 from lib.engines import parquet_result, process_pool, result_tables
 from lib.reports import publish, verification
@@ -109,8 +108,8 @@ def reconciliation(result: Result, book: Workbook) -> Reconciliation:
     return Reconciliation(
         period=period,
         rule=result.rule,
-        transactions=frame_of(consolidated.select(c.TRANSACTIONS_QUERY)),
-        auth_logs=frame_of(_logs(result, consolidated, divergent)),
+        transactions=consolidated.select(c.TRANSACTIONS_QUERY),
+        auth_logs=_logs(result, consolidated, divergent),
         transaction_rows=none,
         log_rows=none,
         consolidated_rows=np.arange(pairs),
@@ -140,9 +139,10 @@ def _rows(result: Result, book: Workbook, name: str) -> pa.Table:
 
 def _of_day(result: Result, day: date | None) -> dict[str, Any]:
     """The counts of one day, zero where the day has no records."""
-    for row in result.days.to_dict("records"):
+    for row in result.days.to_pylist():
         if row["day"] == day:
-            return {str(name): value for name, value in row.items()}
+            counts: dict[str, Any] = row
+            return counts
     return dict.fromkeys(("logs_matched", "without_log", "duplicates"), 0)
 
 

@@ -20,7 +20,6 @@ import pyarrow as pa
 from lib.config import loader
 from lib.domain import column_arrays
 from lib.domain import columns as c
-from lib.domain.column_arrays import frame_of
 from lib.domain.errors import AggregatorError, ConfigError
 from lib.domain.reconciliation import Period, Rule
 from lib.engines import (
@@ -147,9 +146,9 @@ def gather(draft: result_writer.Draft, per_day: int, bodies: pa.Table) -> pa.Tab
 
 
 def _matched(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Table) -> pa.Table:
-    transactions = frame_of(_timed(left.select(c.TRANSACTIONS)))
+    transactions = _timed(left.select(c.TRANSACTIONS))
     names = columns("auth_logs", plan.clear)
-    auth_logs = frame_of(_timed(right.select(names)))
+    auth_logs = _timed(right.select(names))
     first = np.asarray(right[FIRST].to_numpy(), dtype=np.bool_)
     result = partition.counted_once(
         reconcile.reconcile(transactions, auth_logs, plan.period, plan.rule, newest), first
@@ -176,15 +175,14 @@ def _gathered(draft: result_writer.Draft, per_day: int, bodies: pa.Table) -> pa.
 
 def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
     """The rows with their homes and whether they count."""
-    frame = frame_of(table)
     if side == "transactions":
-        instants = column_arrays.instants(frame, c.DATA_TRANSA, c.HORA_TRANSA)
+        instants = column_arrays.instants(table, c.DATA_TRANSA, c.HORA_TRANSA)
         newest = reconcile.newest_instant(instants, job.period, job.rule)
         value = None if newest == column_arrays.EARLIEST else newest
-        home, more = homes(frame), {NEWEST: pa.array([value] * len(table), pa.int64())}
+        home, more = homes(table), {NEWEST: pa.array([value] * len(table), pa.int64())}
     else:
-        instants = column_arrays.instants(frame, c.DATA, c.HORA)
-        home, present = log_homes(frame)
+        instants = column_arrays.instants(table, c.DATA, c.HORA)
+        home, present = log_homes(table)
         more = {PRESENT: pa.array(present)}
     inside = pa.array(partition_reader.inside_period(job, instants))
     extra = {HOME: pa.array(home), INSIDE: inside} | more

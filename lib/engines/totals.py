@@ -13,7 +13,7 @@ from lib.domain.errors import BalanceError
 from lib.domain.outcomes import Books
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 UNBALANCED: Final = (
     "{side}: a conta não fecha: lido {there}, conciliado {counted}; nada foi publicado."
@@ -40,8 +40,8 @@ class Counts:
     """Figures of a result or of a bucket: ``days`` and ``codes`` as in `lib.analysis.books`."""
 
     books: Books
-    days: pd.DataFrame
-    codes: pd.DataFrame
+    days: pa.Table
+    codes: pa.Table
     motivos: dict[str, int]
 
 
@@ -91,13 +91,13 @@ def require_all(read: Read, books: Books) -> None:
             raise BalanceError(UNBALANCED, side=side, there=there, counted=counted)
 
 
-def _summed(frames: Iterable[pd.DataFrame], key: str) -> list[dict[str, Any]]:
+def _summed(tables: Iterable[pa.Table], key: str) -> list[dict[str, Any]]:
     """Sum the other columns by ``key``, in order of first appearance."""
     sums: dict[Any, dict[str, Any]] = {}
-    for frame in frames:
-        for row in frame.to_dict("records"):
+    for table in tables:
+        for row in table.to_pylist():
             total = sums.setdefault(row[key], {key: row[key]})
             for name, value in row.items():
                 if name != key:
-                    total[str(name)] = total.get(str(name), 0) + value
+                    total[name] = total.get(name, 0) + value
     return list(sums.values())

@@ -1,1 +1,1 @@
-"""Two frames in, one reconciliation out. Pure: no clock, configuration or I/O."""
+"""Two tables in, one reconciliation out. Pure: no clock, configuration or I/O."""

@@ -16,7 +16,7 @@ from lib.domain import columns as c
 from lib.matching import sorting
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from lib.domain.column_arrays import Ints
 
@@ -29,7 +29,7 @@ class Copies:
     purchase: Ints
 
 
-def copies(transactions: pd.DataFrame, instants: column_arrays.Instants) -> Copies:
+def copies(transactions: pa.Table, instants: column_arrays.Instants) -> Copies:
     """Group the transactions that are copies of each other, sorted by purchase."""
     parts: list[Ints] = [column_arrays.cents(transactions, c.VLR_TOTAL), instants.sheet_order]
     for name in (c.TOKEN_CARTAO, c.TOKEN_CPF):
@@ -66,13 +66,13 @@ def first_of_each(copies: Copies, order: Ints, transactions: int) -> Ints:
     return survivor
 
 
-def preference(transactions: pd.DataFrame) -> list[sorting.Key]:
+def preference(transactions: pa.Table) -> list[sorting.Key]:
     """Return the keys that order copies: those with a virtual number first, then by values."""
     _, has_number = column_arrays.token(transactions, c.TOKEN_VIRTUAL)
     return [lambda rows: ~has_number[rows], *visible(transactions)]
 
 
-def visible(transactions: pd.DataFrame) -> list[sorting.Key]:
+def visible(transactions: pa.Table) -> list[sorting.Key]:
     """Return keys by the visible values, in sheet order, besides date and time."""
     return [
         *texts(transactions, c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL),
@@ -81,12 +81,12 @@ def visible(transactions: pd.DataFrame) -> list[sorting.Key]:
     ]
 
 
-def texts(frame: pd.DataFrame, *names: str, through: Ints | None = None) -> list[sorting.Key]:
+def texts(table: pa.Table, *names: str, through: Ints | None = None) -> list[sorting.Key]:
     """Return keys by the text of each column, at the row or at the row ``through`` maps it to."""
 
     def by(name: str) -> sorting.Key:
         return lambda rows: column_arrays.text_rank(
-            frame, name, rows if through is None else through[rows]
+            table, name, rows if through is None else through[rows]
         )
 
     return [by(name) for name in names]

@@ -3,7 +3,7 @@
 All pairs have one strict order, and the result is the greedy choice in that order. It is computed
 in rounds: a purchase and a log that are each other's best become a pair and leave, and the rest
 choose again. A chain of ever nearer neighbours settles one pair a round; such chains are finished
-by a sweep with a heap. Both cost n log n. Knows integer arrays only, no frame.
+by a sweep with a heap. Both cost n log n. Knows integer arrays only, no table.
 """
 
 from __future__ import annotations

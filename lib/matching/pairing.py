@@ -18,7 +18,7 @@ MAX_DISTANCE: Final = np.int64(2**62)
 
 @dataclass(frozen=True)
 class Pairing:
-    """Arrays by row of the two frames.
+    """Arrays by row of the two tables.
 
     By transaction row: ``log`` is the row of the paired log (-1 for none; valid for survivors
     only), ``virtual`` whether the virtual card joined them, ``survivor`` the row that represents

@@ -1,7 +1,7 @@
-"""Reconcile transactions with authentication logs: two frames in, one reconciliation out.
+"""Reconcile transactions with authentication logs: two tables in, one reconciliation out.
 
 Applies the requested rule, then sorts every record into its sheet order. Pure: no clock, no
-configuration, no I/O; the frames are never changed. The result depends on the records' values
+configuration, no I/O; the tables are never changed. The result depends on the records' values
 only, never on the order in which they arrive.
 """
 
@@ -18,7 +18,7 @@ from lib.domain.reconciliation import CARD, EPOCH, Period, Reconciliation, Rule
 from lib.matching import duplicates, rule_card, rule_card_time, sorting
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from lib.domain.column_arrays import Bools, Instants, Ints
@@ -30,18 +30,18 @@ _REASON_RANK: Final = np.argsort(np.argsort(c.WITHOUT_LOG_REASONS))
 
 
 def reconcile(
-    transactions: pd.DataFrame,
-    auth_logs: pd.DataFrame,
+    transactions: pa.Table,
+    auth_logs: pa.Table,
     period: Period,
     rule: Rule,
     latest: int | None = None,
 ) -> Reconciliation:
     """Match by physical and by virtual card, once per purchase.
 
-    The frames have `columns.TRANSACTIONS` and `columns.AUTH_LOGS`, pyarrow-backed, in any order.
-    They may be empty, and under rule `card_time` extend beyond the period; the result holds every
-    row inside the period. ``latest`` is the `newest_instant` of all transactions where these are
-    one partition of them.
+    The tables have `columns.TRANSACTIONS` and `columns.AUTH_LOGS`, one chunk a column, rows in any
+    order. They may be empty, and under rule `card_time` extend beyond the period; the result holds
+    every row inside the period. ``latest`` is the `newest_instant` of all transactions where these
+    are one partition of them.
     """
     transaction_instants = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     log_instants = column_arrays.instants(auth_logs, c.DATA, c.HORA)
@@ -91,7 +91,11 @@ def reconcile(
     unmatched = np.flatnonzero(inside_logs & ~pairing.matched)
     motivo = np.zeros(len(auth_logs), dtype=np.int8)
     motivo[unmatched] = _motivo(unmatched, log_instants, approved, pairing, newest, period)
-    names = [n for n in c.AUTH_LOGS_CLEAR[:-1] if n in auth_logs and n not in (c.DATA, c.HORA)]
+    names = [
+        n
+        for n in c.AUTH_LOGS_CLEAR[:-1]
+        if n in auth_logs.column_names and n not in (c.DATA, c.HORA)
+    ]
     divergent = _arranged(
         log_instants,
         unmatched,
@@ -172,5 +176,5 @@ def _motivo(
 
 
 def _arranged(instants: Instants, rows: Ints, keys: list[sorting.Key]) -> Ints:
-    """Sort these rows by date and time, those of one second by the keys (by frame row)."""
+    """Sort these rows by date and time, those of one second by the keys (by row of the table)."""
     return rows[sorting.arrange(instants.sheet_order[rows], sorting.among(rows, keys))]

@@ -20,8 +20,6 @@ from lib.matching import duplicates, sorting
 from lib.matching.pairing import MAX_DISTANCE, Pairing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lib.domain.column_arrays import Bools, Instants, Ints
 
 DATES_TOO_WIDE: Final = (
@@ -31,8 +29,8 @@ DATES_TOO_WIDE: Final = (
 
 
 def pair(
-    transactions: pd.DataFrame,
-    auth_logs: pd.DataFrame,
+    transactions: pa.Table,
+    auth_logs: pa.Table,
     transaction_instants: Instants,
     log_instants: Instants,
     approved: Bools,
@@ -95,8 +93,8 @@ def _better(physical: Candidates, virtual: Candidates) -> tuple[Candidates, Bool
 
 
 def _survivors(
-    transactions: pd.DataFrame,
-    auth_logs: pd.DataFrame,
+    transactions: pa.Table,
+    auth_logs: pa.Table,
     instants: Instants,
     pairs: Candidates,
     by_virtual: Bools,
@@ -140,7 +138,7 @@ class LogIndex:
     span: int
 
     @classmethod
-    def build(cls, logs: pd.DataFrame, instants: Instants, approved: Bools) -> LogIndex:
+    def build(cls, logs: pa.Table, instants: Instants, approved: Bools) -> LogIndex:
         """Sort the logs that have a card; others match nothing."""
         encoded = column_arrays.column(logs, c.TOKEN_CARTAO).dictionary_encode()
         rows = np.flatnonzero(encoded.indices.is_valid().to_numpy(zero_copy_only=False))
@@ -200,7 +198,7 @@ class LogIndex:
         result.moment[rows] = moment
         return result
 
-    def known(self, transactions: pd.DataFrame, logs: int) -> Bools:
+    def known(self, transactions: pa.Table, logs: int) -> Bools:
         """Return a mask of the log rows whose card is a transaction's, physical or virtual."""
         tokens = pa.chunked_array(
             [column_arrays.column(transactions, name) for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)]

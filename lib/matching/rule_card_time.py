@@ -1,6 +1,6 @@
 """Rule `card_time`: pair each log with at most one purchase, within the tolerance, nearest first.
 
-Turns the frames into points for `lib.matching.nearest_pairs`, pairs approved logs before declined
+Turns the tables into points for `lib.matching.nearest_pairs`, pairs approved logs before declined
 ones, and gives the reason for each unpaired record.
 """
 
@@ -20,7 +20,6 @@ from lib.matching import duplicates, nearest_pairs, sorting
 from lib.matching.pairing import MAX_DISTANCE, Pairing
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from lib.domain.column_arrays import Bools, Instants, Ints
@@ -43,7 +42,7 @@ class _CardNumbers(NamedTuple):
 
 
 class Within(NamedTuple):
-    """Masks of the rows of each frame that lie in the widened period."""
+    """Masks of the rows of each table that lie in the widened period."""
 
     transactions: Bools
     logs: Bools
@@ -65,9 +64,9 @@ class _Cards:
         """The distance between two cards: points of one card are always nearer."""
         return 2 * self.reach + 1
 
-    def number(self, frame: pd.DataFrame, name: str) -> Ints:
+    def number(self, table: pa.Table, name: str) -> Ints:
         """Return the number of each row's card, -1 where no log has it."""
-        tokens = column_arrays.column(frame, name)
+        tokens = column_arrays.column(table, name)
         number = pc.index_in(tokens, value_set=self.tokens, skip_nulls=True)
         return np.asarray(number.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
@@ -76,8 +75,8 @@ class _Cards:
 
 
 def pair(
-    transactions: pd.DataFrame,
-    auth_logs: pd.DataFrame,
+    transactions: pa.Table,
+    auth_logs: pa.Table,
     transaction_instants: Instants,
     log_instants: Instants,
     approved: Bools,
@@ -130,7 +129,7 @@ def pair(
 
 
 def _cards(
-    auth_logs: pd.DataFrame,
+    auth_logs: pa.Table,
     transaction_instants: Instants,
     log_instants: Instants,
     within: Within,
@@ -166,7 +165,7 @@ class _Entries:
 
 
 def _entries(
-    transactions: pd.DataFrame,
+    transactions: pa.Table,
     instants: Instants,
     within: Within,
     cards: _Cards,
@@ -211,7 +210,7 @@ class _Logs(NamedTuple):
 
 
 def _logs(
-    auth_logs: pd.DataFrame,
+    auth_logs: pa.Table,
     instants: Instants,
     within: Within,
     cards: _Cards,
@@ -224,7 +223,7 @@ def _logs(
     return _Logs(row[order], point[order])
 
 
-def _survivors(transactions: pd.DataFrame, copies: duplicates.Copies, paired: Bools) -> Ints:
+def _survivors(transactions: pa.Table, copies: duplicates.Copies, paired: Bools) -> Ints:
     """Return each transaction's survivor: the paired copy, else the preferred one."""
     rows = copies.rows
     keys = [lambda at: ~paired[at], *duplicates.preference(transactions)]

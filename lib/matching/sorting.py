@@ -21,7 +21,7 @@ Key = Callable[["Ints"], "NDArray[Any]"]
 
 
 def among(rows: Ints, keys: Iterable[Key]) -> list[Key]:
-    """Turn keys by row of a frame into keys by position in ``rows``."""
+    """Turn keys by row of a table into keys by position in ``rows``."""
 
     def at_rows(key: Key) -> Key:
         return lambda positions: key(rows[positions])

@@ -18,7 +18,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
 import pyarrow as pa
 
 from lib.domain import columns as c
@@ -26,6 +25,7 @@ from lib.domain.errors import ReportError
 from lib.domain.reconciliation import Reconciliation
 from lib.reports import temp_folder, xlsx_writer
 from lib.reports.verification import SUBJECT, Cover, describe, sheet_title
+from lib.reports.xlsx_parts import Sheet
 
 SHEET_ROWS: Final = 1_048_575
 
@@ -98,7 +98,7 @@ def write(
     Raises ReportError where the file cannot be written or moved, or where cover and rows disagree
     about masking.
     """
-    if cover.clear != (c.DES_LINHA_RECEBIMENTO in reconciliation.auth_logs.columns):
+    if cover.clear != (c.DES_LINHA_RECEBIMENTO in reconciliation.auth_logs.column_names):
         raise ReportError(MASKING_MISMATCH)
     require_target(target)
     # Replaces the file that a link leads to, not the link.
@@ -139,19 +139,19 @@ def require_target(target: Path) -> None:
         raise ReportError(NOT_A_FILE, target=target)
 
 
-def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[xlsx_writer.Sheet]:
+def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[Sheet]:
     r = reconciliation
     yield from _parts(c.SHEET_DIVERGENCES, r.divergences, len(r.divergent_rows), limit)
     yield from _parts(c.SHEET_CONSOLIDATED, r.consolidated, len(r.consolidated_rows), limit)
 
 
 def _parts(
-    name: str, rows_at: Callable[[slice], pd.DataFrame], rows: int, limit: int
-) -> Iterator[xlsx_writer.Sheet]:
+    name: str, rows_at: Callable[[slice], pa.Table], rows: int, limit: int
+) -> Iterator[Sheet]:
     for part, start in enumerate(range(0, max(rows, 1), limit), 1):
-        table = pa.Table.from_pandas(rows_at(slice(start, start + limit)), preserve_index=False)
+        table = rows_at(slice(start, start + limit))
         widths = [_WIDTHS.get(header, max(13, len(header) + 4)) for header in table.column_names]
-        yield xlsx_writer.Sheet(sheet_title(name, part), table, widths)
+        yield Sheet(sheet_title(name, part), table, widths)
 
 
 def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:

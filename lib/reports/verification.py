@@ -18,7 +18,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib.domain import columns as c
@@ -151,7 +150,7 @@ def describe(reconciliation: Reconciliation, cover: Cover) -> dict[str, str]:
     """Return the lines of the description, key to value, in their order."""
     r, rule = reconciliation, reconciliation.rule
     timed = rule.name == CARD_TIME
-    amounts = pa.array(r.transactions[c.VLR_TOTAL].take(r.consolidated_rows).array)
+    amounts = r.transactions[c.VLR_TOTAL].take(r.consolidated_rows)
     lines = {
         PERIODO: f"{r.period.start:%d/%m/%Y} a {r.period.end:%d/%m/%Y}",
         ESTABELECIMENTO: f"{cover.merchant} ({cover.merchant_name})",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    import pandas as pd
+    import pyarrow as pa
 
     from lib.analysis.overview import Overview
     from lib.domain.outcomes import Books
@@ -112,7 +112,7 @@ def reach(figures: Overview) -> None:
                     st.caption(sentence.format(days=_listed(days)))
 
 
-def by_day(days: pd.DataFrame, books: Books) -> None:
+def by_day(days: pa.Table, books: Books) -> None:
     """Draw the books by day and of the period, by count and by amount."""
     st.subheader(t("Contas por dia"), anchor=False)
     counts = {
@@ -133,9 +133,9 @@ def by_day(days: pd.DataFrame, books: Books) -> None:
     shown = ((t("Registros"), counts, whole), (t("Valores"), amounts, money))
     tabs = st.tabs([title for title, _, _ in shown])
     for tab, (_, headings, write) in zip(tabs, shown, strict=True):
-        rows = {t("Dia"): [*map(_day, days["day"]), t("Período")]}
+        rows = {t("Dia"): [*map(_day, days["day"].to_pylist()), t("Período")]}
         for name, heading in headings.items():
-            rows[heading] = [write(n) for n in (*days[name], getattr(books, name))]
+            rows[heading] = [write(n) for n in (*days[name].to_pylist(), getattr(books, name))]
         tab.dataframe(
             rows,
             hide_index=True,

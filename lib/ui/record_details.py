@@ -13,14 +13,11 @@ import pyarrow as pa
 import streamlit as st
 
 from lib.analysis import reasons, related_records
-from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.ui import formatting, table_cells
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lib.domain.reconciliation import Reconciliation, Rows
 
 PAIR: Final = "Encontrados pelo cartão {join}; o log veio {distance}."
@@ -100,11 +97,11 @@ def duplicate(result: Reconciliation, at: int) -> None:
         _record(t("Mantida"), result.transactions, c.TRANSACTIONS_QUERY, survivor)
 
 
-def _record(title: str, frame: pd.DataFrame, names: tuple[str, ...], row: int) -> None:
+def _record(title: str, table: pa.Table, names: tuple[str, ...], row: int) -> None:
     """Draw one record, one column per line."""
-    taken = frame[list(names)].take(np.array([row]))
+    [record] = table.select(names).slice(row, 1).to_pylist()
     lines = "".join(
-        f"<dt>{escape(name)}</dt><dd>{_text(name, taken[name].array[0])}</dd>" for name in names
+        f"<dt>{escape(name)}</dt><dd>{_text(name, record[name])}</dd>" for name in names
     )
     st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4><dl>{lines}</dl></div>")
 
@@ -129,9 +126,8 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
         return
     title = n(*LOGS, len(others)) if shown is None else n(*OTHER_LOGS, len(others))
     st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4></div>")
-    first = pa.array(others[:_MOST_LOGS])
-    logs = {name: column_arrays.column(result.auth_logs, name).take(first) for name in _LOG}
-    table_cells.draw(pa.table(logs), "outros_logs_linhas")
+    logs = result.auth_logs.select(_LOG).take(others[:_MOST_LOGS])
+    table_cells.draw(logs, "outros_logs_linhas")
     if len(others) > _MOST_LOGS:
         st.caption(t("Aparecem os primeiros {count}.", count=formatting.whole(_MOST_LOGS)))
 

@@ -92,12 +92,12 @@ def show(site: Site, result: Result, part: str) -> None:
 def _summary(site: Site, result: Result) -> None:
     """Draw the figures, the books and the charts by day."""
     guard.note_result(site, result, "", "")
-    days = result.days[result.days["day"].notna()]
+    days = result.days.drop_null()
     figures = Overview(
-        transactions=tuple(map(int, days["transactions"])),
-        consolidated=tuple(map(int, days["consolidated"])),
-        divergences=tuple(map(int, days["divergences"])),
-        amount=tuple(days["amount_consolidated"]),
+        transactions=tuple(days["transactions"].to_pylist()),
+        consolidated=tuple(days["consolidated"].to_pylist()),
+        divergences=tuple(days["divergences"].to_pylist()),
+        amount=tuple(days["amount_consolidated"].to_pylist()),
         motivos=result.motivos,
         latest_transaction=None,
         latest_log=None,
@@ -112,7 +112,9 @@ def _summary(site: Site, result: Result) -> None:
         "amount": charts.amount(timeline, language),
         "rate": charts.rate(timeline, language),
         "joins": charts.joins(timeline, language),
-        "response_codes": charts.response_codes(result.codes, result.rule.approved_codes, language),
+        "response_codes": charts.response_codes(
+            result.codes.to_pandas(), result.rule.approved_codes, language
+        ),
     }
     # A click on a day would read that day from the databases.
     chart_view.show({f"resultado_{key}": replace(chart, days=()) for key, chart in drawn.items()})
@@ -159,7 +161,10 @@ def _filters(result: Result, name: str) -> _Words:
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for column, words in _FILTERED[name].items():
-            known, key = words or tuple(result.codes["code"]), f"resultado_{name}_{column}"
+            known, key = (
+                words or tuple(result.codes["code"].to_pylist()),
+                f"resultado_{name}_{column}",
+            )
             picked = tables.choose_words(_screen_name(name, column), known, key, 240)
             if picked:
                 chosen.append((column, tuple(sorted(picked))))
@@ -221,7 +226,7 @@ def _counts(folder: str, version: str, name: str, wanted: _Words) -> tuple[int, 
 def _timeline(folder: str, version: str) -> pd.DataFrame:
     """`time_series.timeline` from the manifest and two columns of the consolidated rows."""
     result = _reopened(folder, version)
-    days = result.days[result.days["day"].notna()].reset_index(drop=True)
+    days = result.days.drop_null().to_pandas()
     joins = result.joins()
     consolidated, without_log = days["consolidated"].to_numpy(), days["without_log"].to_numpy()
     columns: dict[str, Any] = {

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
@@ -100,7 +99,7 @@ def _plain(value: Any, _: str) -> str:
 
 def written(name: str, value: Any) -> str:
     """One value of this column as text."""
-    if value is None or value is pd.NA or pd.isna(value):
+    if value is None:
         return ""
     return _WRITTEN.get(name, _plain)(value, language())[:_SHORT]
 

@@ -61,7 +61,7 @@ def test_the_books_count_every_record_and_every_cent(result: Reconciliation) -> 
 def test_an_empty_reconciliation_balances() -> None:
     nothing = reconcile.reconcile(transactions_frame([]), logs_frame([]), PERIOD, Rule())
     assert set(vars(books.books(nothing)).values()) == {0}
-    assert books.balance_by_day(nothing)["day"].tolist() == [DAY, NEXT]
+    assert books.balance_by_day(nothing)["day"].to_pylist() == [DAY, NEXT]
     assert len(books.by_response_code(nothing)) == 0
     assert set(books.by_motivo(nothing).values()) == {0}
 
@@ -144,11 +144,11 @@ def test_the_days_of_the_period_have_their_counts_and_exact_amounts(
     result: Reconciliation,
 ) -> None:
     names = ["day", "consolidated", "divergences", "without_log", "amount_consolidated"]
-    rows = books.balance_by_day(result)[names].to_dict("split")["data"]
-    assert rows == [
-        [DAY, 3, 3, 1, Decimal("7.10")],
-        [NEXT, 0, 0, 1, Decimal("0")],
-        [None, 1, 1, 0, Decimal("1.00")],
+    rows = books.balance_by_day(result).select(names).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        (DAY, 3, 3, 1, Decimal("7.10")),
+        (NEXT, 0, 0, 1, Decimal("0")),
+        (None, 1, 1, 0, Decimal("1.00")),
     ]
 
 
@@ -156,10 +156,10 @@ def test_the_days_add_up_to_the_books_with_undated_records_in_a_last_row(
     result: Reconciliation,
 ) -> None:
     days, totals = books.balance_by_day(result), books.books(result)
-    assert days["day"].tolist() == [DAY, NEXT, None]
+    assert days["day"].to_pylist() == [DAY, NEXT, None]
     for name, total in vars(totals).items():
-        assert days[name].sum() == total
-    assert days.iloc[-1][["logs", "transactions"]].tolist() == [1, 1]
+        assert sum(days[name].to_pylist()) == total
+    assert [days[name].to_pylist()[-1] for name in ("logs", "transactions")] == [1, 1]
 
 
 def test_days_that_do_not_balance_are_an_error(result: Reconciliation) -> None:
@@ -177,16 +177,18 @@ def test_the_coverage_of_a_source_ends_at_its_latest_record(result: Reconciliati
     )
 
 
+def codes_of(result: Reconciliation) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in books.by_response_code(result).to_pylist()]
+
+
 def test_codes_are_counted_over_all_logs_the_most_frequent_first(result: Reconciliation) -> None:
-    codes = books.by_response_code(result).to_dict("split")["data"]
-    assert codes == [["00", 2, 2], ["", 0, 1], ["51", 0, 1]]
+    assert codes_of(result) == [("00", 2, 2), ("", 0, 1), ("51", 0, 1)]
 
 
 def test_a_missing_and_an_empty_code_are_one_row() -> None:
     logs = [log("9", 0, None), log("9", 0, ""), log("9", 0, "00"), log("9", 0, "00")]
     result = reconcile.reconcile(transactions_frame([]), logs_frame(logs), PERIOD, Rule())
-    codes = books.by_response_code(result).to_dict("split")["data"]
-    assert codes == [["", 0, 2], ["00", 0, 2]]
+    assert codes_of(result) == [("", 0, 2), ("00", 0, 2)]
 
 
 def test_motivos_are_counted_with_those_that_need_a_person_first(result: Reconciliation) -> None:

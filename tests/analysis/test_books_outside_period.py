@@ -24,6 +24,6 @@ def test_records_outside_the_period_are_in_the_row_without_a_day() -> None:
 
     days = books.balance_by_day(result)
 
-    assert days["day"].tolist() == [day, None]
-    assert days["transactions"].tolist() == [1, 3]
-    assert days["divergences"].tolist() == [1, 2]
+    assert days["day"].to_pylist() == [day, None]
+    assert days["transactions"].to_pylist() == [1, 3]
+    assert days["divergences"].to_pylist() == [1, 2]

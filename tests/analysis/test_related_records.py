@@ -33,7 +33,7 @@ def log(card: str | None, at: time | None, text: str = "") -> Log:
 
 
 def texts(result: Reconciliation, rows: object) -> list[str]:
-    return [str(text) for text in result.auth_logs[c.DES_LOG].take(rows)]
+    return result.auth_logs[c.DES_LOG].take(rows).to_pylist()
 
 
 def test_a_transactions_logs_are_those_of_both_its_cards_sorted_by_time() -> None:
@@ -88,7 +88,7 @@ def test_the_nearest_transaction_has_the_logs_card_and_the_smallest_distance(
 def test_a_transaction_outside_the_widened_period_is_never_the_nearest() -> None:
     next_day = Transaction("1", "a", None, DAY + timedelta(days=1), time(12), None)
     result = result_of([next_day], [log("a", time(23, 50))])
-    assert result.divergences()[c.MOTIVO].tolist() == [c.APROVADA_SEM_TRANSACAO]
+    assert result.divergences()[c.MOTIVO].to_pylist() == [c.APROVADA_SEM_TRANSACAO]
     assert related_records.nearest_transaction(result, 0) is None
 
 

@@ -101,10 +101,10 @@ def test_the_days_of_a_timeline_agree_with_the_books_by_day() -> None:
 
     timeline, by_day = time_series.timeline(result), books.balance_by_day(result)
 
-    assert timeline["at"].dt.date.to_list() == by_day["day"].to_list()
+    assert timeline["at"].dt.date.to_list() == by_day["day"].to_pylist()
     for name in ("consolidated", "divergences", "without_log"):
-        assert timeline[name].to_list() == by_day[name].to_list()
-    assert timeline["amount"].to_list() == by_day["amount_consolidated"].to_list()
+        assert timeline[name].to_list() == by_day[name].to_pylist()
+    assert timeline["amount"].to_list() == by_day["amount_consolidated"].to_pylist()
 
 
 def test_a_timeline_of_a_single_day_goes_by_the_hour() -> None:

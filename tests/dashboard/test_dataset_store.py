@@ -35,8 +35,8 @@ def key(days: int = 0, rights: Rights | None = None) -> Key:
 
 def outcome(asked: Key, records: int = 1) -> Outcome:
     bought = [Transaction("1", f"4{n:011}", None, DAY, None, None) for n in range(records)]
-    frames = transactions_frame(bought), logs_frame([Log("1", DAY, None)])
-    result = reconcile.reconcile(*frames, asked.request.period, asked.request.rule)
+    tables = transactions_frame(bought), logs_frame([Log("1", DAY, None)])
+    result = reconcile.reconcile(*tables, asked.request.period, asked.request.rule)
     return Outcome(
         request=asked.request,
         merchant_name="Loja",
@@ -210,7 +210,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
     raise AssertionError
 
 
-def test_the_size_of_a_data_set_counts_its_frames_and_its_row_numbers() -> None:
+def test_the_size_of_a_data_set_counts_its_tables_and_its_row_numbers() -> None:
     small, large = (Dataset(key(), outcome(key(), n)).size_bytes for n in (100, 10_000))
     assert large > 50 * small
     assert large > 10_000 * 8 * 4

@@ -9,7 +9,6 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from lib import pipeline
@@ -86,11 +85,11 @@ def run(settings: Settings, rule: Rule, start: int, end: int, days: Days | None)
 def cells(outcome: Outcome) -> list[Sequence[Any]]:
     """All reported cells."""
     result = outcome.reconciliation
-    frames = [result.consolidated(), result.divergences()]
-    frames += [result.transactions.take(result.without_log_rows)]
-    frames += [result.transactions.take(result.duplicate_rows)]
-    shown = [f[[n for n in f.columns if not n.startswith("token_")]] for f in frames]
-    rows = [pa.Table.from_pandas(f, preserve_index=False).to_pylist() for f in shown]
+    tables = [result.consolidated(), result.divergences()]
+    tables += [result.transactions.take(result.without_log_rows)]
+    tables += [result.transactions.take(result.duplicate_rows)]
+    shown = [t.select([n for n in t.column_names if not n.startswith("token_")]) for t in tables]
+    rows = [table.to_pylist() for table in shown]
     return [*rows[:2], *(sorted(map(str, table)) for table in rows[2:]), [outcome.books]]
 
 

@@ -87,8 +87,8 @@ def test_a_spooled_outcome_comes_back_unchanged_without_the_matching_keys(
             assert old.dtype == new.dtype
     shown = after.reconciliation.transactions
     tokens = [c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF]
-    assert not set(tokens) & set(shown.columns)
-    assert shown.equals(before.reconciliation.transactions.drop(columns=tokens))
+    assert not set(tokens) & set(shown.column_names)
+    assert shown.equals(before.reconciliation.transactions.drop_columns(tokens))
     for path in tmp_path.iterdir():
         assert b"token_" not in path.read_bytes()
     assert "token_" not in json.dumps(job)

@@ -81,9 +81,9 @@ def settings(shared: Databases) -> Settings:
 
 def read(settings: Settings, person: str, merchant: str) -> tuple[set[str], set[str]]:
     """The merchants (CNPJs, names) in the records that this person reads of one merchant."""
-    frames = copy_reader.extract(settings, requests.Window(merchant, DAY, DAY, person))
-    bought = set(frames.transactions[c.DES_CNPJ_REDUZIDO].astype(str))
-    return bought, set(frames.auth_logs[c.DES_LOG].astype(str))
+    tables = copy_reader.extract(settings, requests.Window(merchant, DAY, DAY, person))
+    bought = set(tables.transactions[c.DES_CNPJ_REDUZIDO].to_pylist())
+    return bought, set(tables.auth_logs[c.DES_LOG].to_pylist())
 
 
 def records_of(merchant: str) -> tuple[set[str], set[str]]:

@@ -195,8 +195,8 @@ def check_rows(result: Reconciliation, expected: naive.Expected) -> None:
 
 
 def seconds_between(result: Reconciliation, transaction: int, log: int) -> int:
-    bought = result.transactions.iloc[transaction]
-    logged = result.auth_logs.iloc[log]
+    [bought] = result.transactions.slice(transaction, 1).to_pylist()
+    [logged] = result.auth_logs.slice(log, 1).to_pylist()
     return int(
         abs(
             datetime.combine(logged["data"], logged["hora"])

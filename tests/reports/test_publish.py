@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import openpyxl
-import pandas as pd
 import pyarrow as pa
 import pytest
 from openpyxl.utils.escape import unescape
@@ -48,12 +47,12 @@ DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 Records = Sequence[dict[str, Any]]
 
 
-def frame(names: Sequence[str], usual: Sequence[Any], rows: Records, text: Any) -> pd.DataFrame:
+def table(names: Sequence[str], usual: Sequence[Any], rows: Records, text: Any) -> pa.Table:
     data = {
         name: pa.array([row.get(name, value) for row in rows], KINDS.get(name, text))
         for name, value in zip(names, usual, strict=True)
     }
-    return pd.DataFrame({name: pd.arrays.ArrowExtensionArray(data[name]) for name in names})
+    return pa.table(data)
 
 
 def built(
@@ -74,8 +73,8 @@ def built(
     return Reconciliation(
         period=Period(DAY, date(2026, 11, 22), date(2026, 11, 22)),
         rule=rule or Rule(),
-        transactions=frame(c.TRANSACTIONS_QUERY, TRANSACTION, [*bought, *[{}] * spare], text),
-        auth_logs=frame(names, LOG[: len(names)], [*[{}] * n, *logged], text),
+        transactions=table(c.TRANSACTIONS_QUERY, TRANSACTION, [*bought, *[{}] * spare], text),
+        auth_logs=table(names, LOG[: len(names)], [*[{}] * n, *logged], text),
         transaction_rows=np.arange(n + spare),
         log_rows=np.arange(n + len(logged)),
         consolidated_rows=np.arange(n),
@@ -495,7 +494,8 @@ def test_a_file_that_is_no_whole_workbook_is_refused_in_one_sentence(target: Pat
         verification.verify(target.parent)
     publish.write(built([{}]), COVER, target)
     whole = target.read_bytes()
-    flipped = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     for damaged in (b"", b"num_cpf;num_cartao", whole[:-99], flipped):
         target.write_bytes(damaged)
         with pytest.raises(ReportError, match=pattern(verification.DAMAGED)):

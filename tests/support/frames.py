@@ -1,4 +1,4 @@
-"""Build extracted frames from plain records, and plain records from results."""
+"""Build extracted tables from plain records, and plain records from results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 
-import pandas as pd
 import pyarrow as pa
 
 from lib.domain import columns as c
@@ -44,9 +43,9 @@ def token(value: str | None) -> int | None:
     return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big", signed=True)
 
 
-def transactions_frame(records: list[Transaction], *, dictionary: bool = True) -> pd.DataFrame:
+def transactions_frame(records: list[Transaction], *, dictionary: bool = True) -> pa.Table:
     text = pa.dictionary(pa.int32(), pa.string()) if dictionary else pa.string()
-    return _frame(
+    return pa.table(
         {
             c.NUM_CPF: pa.array([r.cpf for r in records], pa.string()).cast(text),
             c.NUM_CARTAO: pa.array([r.card for r in records], pa.string()).cast(text),
@@ -62,9 +61,9 @@ def transactions_frame(records: list[Transaction], *, dictionary: bool = True) -
     )
 
 
-def logs_frame(records: list[Log], *, dictionary: bool = True) -> pd.DataFrame:
+def logs_frame(records: list[Log], *, dictionary: bool = True) -> pa.Table:
     text = pa.dictionary(pa.int32(), pa.string()) if dictionary else pa.string()
-    return _frame(
+    return pa.table(
         {
             c.NUM_CARTAO: pa.array([r.card for r in records], pa.string()).cast(text),
             c.DATA: pa.array([r.day for r in records], pa.date32()),
@@ -85,17 +84,12 @@ def divergence_rows(result: Reconciliation) -> list[tuple[object, ...]]:
 
 
 def transaction_rows(result: Reconciliation, rows: object) -> list[tuple[object, ...]]:
-    return _tuples(result.transactions[list(c.TRANSACTIONS_QUERY)].take(rows))
+    return _tuples(result.transactions.select(c.TRANSACTIONS_QUERY).take(rows))
 
 
 def instant(day: date | None, at: time | None) -> datetime | None:
     return None if day is None or at is None else datetime.combine(day, at)
 
 
-def _tuples(frame: pd.DataFrame) -> list[tuple[object, ...]]:
-    table = pa.table({name: pa.chunked_array(pa.array(frame[name])) for name in frame.columns})
+def _tuples(table: pa.Table) -> list[tuple[object, ...]]:
     return [tuple(row.values()) for row in table.to_pylist()]
-
-
-def _frame(data: dict[str, pa.Array]) -> pd.DataFrame:
-    return pd.DataFrame({k: pd.arrays.ArrowExtensionArray(v) for k, v in data.items()})

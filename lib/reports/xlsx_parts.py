@@ -1,0 +1,166 @@
+"""The XML of a workbook around its rows: styles, sheets, and a bold, frozen, filterable header.
+
+Parts of SpreadsheetML (ECMA-376 part 1). Knows no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from xml.sax.saxutils import escape, quoteattr
+
+import pyarrow as pa
+
+_XML: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
+_TYPE: Final = "application/vnd.openxmlformats-"
+_SHEET_TYPE: Final = f"{_TYPE}officedocument.spreadsheetml"
+_CORE: Final = "docProps/core.xml"
+
+# Excel adds a margin of 5 pixels to characters of 7, in 256ths of a character.
+_MARGIN: Final = 182 / 256
+_HEADER, _TEXT, _DATE, _TIME, _AMOUNT, _INTEGER = range(1, 7)
+_FORMATS: Final = ("@", "dd/mm/yyyy", "hh:mm:ss", "#,##0.00", "0")
+# Numbers below 164 are Excel's own formats.
+_NUMBERED: Final = {164 + i: code for i, code in enumerate(_FORMATS)}
+_FONT: Final = '<sz val="11"/><name val="Calibri"/><family val="2"/>'
+_PLAIN: Final = 'fillId="0" borderId="0"'
+_STYLES: Final = f"""{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="{len(_FORMATS)}">{
+    "".join(f'<numFmt numFmtId="{i}" formatCode="{code}"/>' for i, code in _NUMBERED.items())
+}</numFmts><fonts count="2"><font>{_FONT}</font><font><b/>{_FONT}</font></fonts>\
+<fills count="2"><fill><patternFill patternType="none"/></fill>\
+<fill><patternFill patternType="gray125"/></fill></fills>\
+<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>\
+<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" {_PLAIN}/></cellStyleXfs>\
+<cellXfs count="{2 + len(_FORMATS)}"><xf numFmtId="0" fontId="0" {_PLAIN} xfId="0"/>\
+<xf numFmtId="0" fontId="1" {_PLAIN} xfId="0" applyFont="1"/>{
+    "".join(
+        f'<xf numFmtId="{i}" fontId="0" {_PLAIN} xfId="0" applyNumberFormat="1"/>'
+        for i in _NUMBERED
+    )
+}</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>\
+</styleSheet>"""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sheet: title, rows, and column widths in characters."""
+
+    title: str
+    table: pa.Table
+    widths: Sequence[int]
+
+    @property
+    def corner(self) -> tuple[str, int]:
+        """The column and the row of the last cell."""
+        return column_letter(len(self.widths) - 1), self.table.num_rows + 1
+
+
+def column_letter(index: int) -> str:
+    """The letter of one of the first 26 columns, from 0."""
+    return chr(ord("A") + index)
+
+
+def sheet_name(number: int) -> str:
+    """The part of the number-th sheet, from 1."""
+    return f"xl/worksheets/sheet{number}.xml"
+
+
+def fixed(sheets: Sequence[Sheet], core: str) -> dict[str, str]:
+    """The parts other than the sheets; ``core`` is the XML of docProps/core.xml."""
+    names = [sheet_name(number) for number in range(1, len(sheets) + 1)]
+    types = {
+        "xl/workbook.xml": f"{_SHEET_TYPE}.sheet.main+xml",
+        **dict.fromkeys(names, f"{_SHEET_TYPE}.worksheet+xml"),
+        "xl/styles.xml": f"{_SHEET_TYPE}.styles+xml",
+        _CORE: f"{_TYPE}package.core-properties+xml",
+    }
+    return {
+        "[Content_Types].xml": f'{_XML}<Types xmlns="{_PACKAGE}/content-types">'
+        f'<Default Extension="rels" ContentType="{_TYPE}package.relationships+xml"/>'
+        '<Default Extension="xml" ContentType="application/xml"/>'
+        + "".join(f'<Override PartName="/{n}" ContentType="{t}"/>' for n, t in types.items())
+        + "</Types>",
+        "_rels/.rels": _relationships(
+            {
+                "xl/workbook.xml": f"{_OFFICE}/officeDocument",
+                _CORE: f"{_PACKAGE}/relationships/metadata/core-properties",
+            }
+        ),
+        "xl/_rels/workbook.xml.rels": _relationships(
+            {f"/{name}": f"{_OFFICE}/worksheet" for name in names}
+            | {"/xl/styles.xml": f"{_OFFICE}/styles"}
+        ),
+        "xl/styles.xml": _STYLES,
+        "xl/workbook.xml": _workbook(sheets),
+        _CORE: core,
+    }
+
+
+def styles(table: pa.Table) -> list[int]:
+    """The cell style of each column."""
+    return [_style(field.type) for field in table.schema]
+
+
+def head(sheet: Sheet, *, selected: bool) -> str:
+    """The XML of a sheet up to and with its header row."""
+    letter, last = sheet.corner
+    widths = "".join(
+        f'<col min="{i}" max="{i}" width="{width + _MARGIN}" customWidth="1"/>'
+        for i, width in enumerate(sheet.widths, 1)
+    )
+    header = "".join(
+        f'<c r="{column_letter(i)}1" s="{_HEADER}" t="inlineStr"><is><t>{escape(name)}</t></is></c>'
+        for i, name in enumerate(sheet.table.column_names)
+    )
+    return (
+        f'{_XML}<worksheet xmlns="{_MAIN}"><dimension ref="A1:{letter}{last}"/><sheetViews>'
+        f'<sheetView tabSelected="{int(selected)}" workbookViewId="0">'
+        '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
+        '<selection pane="bottomLeft"/></sheetView></sheetViews>'
+        f'<sheetFormatPr defaultRowHeight="15"/><cols>{widths}</cols>'
+        f'<sheetData><row r="1">{header}</row>'
+    )
+
+
+def tail(sheet: Sheet) -> str:
+    """The XML of a sheet after its rows."""
+    letter, last = sheet.corner
+    return f'</sheetData><autoFilter ref="A1:{letter}{last}"/></worksheet>'
+
+
+def _relationships(types: dict[str, str]) -> str:
+    lines = "".join(
+        f'<Relationship Id="rId{number}" Type="{kind}" Target="{target}"/>'
+        for number, (target, kind) in enumerate(types.items(), 1)
+    )
+    return f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">{lines}</Relationships>'
+
+
+def _workbook(sheets: Sequence[Sheet]) -> str:
+    entries = filters = ""
+    for number, sheet in enumerate(sheets, 1):
+        letter, last = sheet.corner
+        entries += f'<sheet name={quoteattr(sheet.title)} sheetId="{number}" r:id="rId{number}"/>'
+        # Excel expects the range of a filter under this name too.
+        filters += (
+            f'<definedName name="_xlnm._FilterDatabase" localSheetId="{number - 1}" hidden="1">'
+            f"'{escape(sheet.title)}'!$A$1:${letter}${last}</definedName>"
+        )
+    return (
+        f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">'
+        f"<bookViews><workbookView/></bookViews><sheets>{entries}</sheets><definedNames>{filters}</definedNames></workbook>"
+    )
+
+
+def _style(kind: Any) -> int:
+    if pa.types.is_date32(kind):
+        return _DATE
+    if pa.types.is_time32(kind):
+        return _TIME
+    if pa.types.is_decimal(kind):
+        return _AMOUNT
+    return _INTEGER if pa.types.is_integer(kind) else _TEXT
