@@ -20,7 +20,7 @@ import sqlalchemy
 
 from benchmarks import data
 from lib.config import loader
-from lib.database import copy_reader, sessions
+from lib.database import column_types, copy_reader, sessions
 from lib.domain import requests
 
 
@@ -53,7 +53,8 @@ def _read_sql(settings: loader.Settings, window: requests.Window, _: Path) -> fl
 
 def _masked(settings: loader.Settings, window: requests.Window, psql: Path) -> float:
     def select(cursor: Any, side: requests.Side) -> bytes:
-        return copy_reader.masked_select(cursor, settings, side, window, clear=False)
+        layout = column_types.examine(cursor, settings, side, window)
+        return copy_reader.masked_select(cursor, settings, side, window, layout, clear=False)
 
     return _copied(settings, psql, select)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,15 +19,16 @@ import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
-from lib.database import copy_stream, masking, sessions
+from lib.database import column_types, copy_stream, masking, sessions, snapshots
 from lib.database.socket_timeout import Watchdog
-from lib.domain import columns as c
 from lib.domain import memory, requests
-from lib.domain.errors import ContractError, ExtractionError, TransientError
+from lib.domain.errors import ExtractionError, TransientError
 from lib.domain.requests import Progress, Window
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
+    from lib.database.column_types import Layout
+    from lib.database.sessions import Backend
     from lib.domain.requests import Side
 
 KEY: Final = secrets.token_bytes(32)
@@ -42,8 +44,8 @@ SILENT: Final = (
     "{side}: o servidor ficou {seconds:.0f} s em silêncio, além do seu tempo limite, e a conexão "
     "foi encerrada; tente de novo em instantes e avise o administrador do banco."
 )
+BOTH_FAILED: Final = "Os dois bancos falharam: {first} {second}"
 CANCELLED: Final = "{side}: a leitura foi cancelada."
-MISSING_COLUMN: Final = "{side}: a consulta não devolve a coluna {name}; confira o query_file."
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,7 @@ def extract(
     try:
         for read in reads.values():
             futures[pool.submit(read.run)] = read
-        done, pending = wait(futures, return_when=FIRST_EXCEPTION)
-        first = next((f for f in done if f.exception()), None)
-        if first is not None:
-            raise first.exception()  # type: ignore[misc]
-        tables = {futures[f].side: f.result() for f in done}
-        return Extracted(**tables)
+        wait(futures, return_when=FIRST_EXCEPTION)
     finally:
         # `cancel` also ends a read that has not started. Pool-side cancellation is not used,
         # because a future that it cancels never becomes `done`.
@@ -88,34 +85,47 @@ def extract(
         while wait(futures, _CANCEL_AGAIN_SECONDS).not_done:
             for read in reads.values():
                 read.cancel()
+    errors = [f.exception() for f, read in futures.items() if not read.interrupted]
+    if failures := [error for error in errors if error is not None]:
+        raise failure_of(failures)
+    return Extracted(**{read.side: future.result() for future, read in futures.items()})
 
 
-def required_columns(side: Side) -> tuple[str, ...]:
-    """The columns that this side's query must return."""
-    return c.TRANSACTIONS_QUERY if side == "transactions" else c.AUTH_LOGS_QUERY
+def failure_of(failures: Sequence[BaseException]) -> BaseException:
+    """The error to raise for one or two failed sides: where both failed, one that names both.
+
+    It is transient only if both are.
+    """
+    if unexpected := [f for f in failures if not isinstance(f, ExtractionError)]:
+        return unexpected[0]
+    if len(failures) == 1:
+        return failures[0]
+    transient = all(isinstance(failure, TransientError) for failure in failures)
+    kind = TransientError if transient else ExtractionError
+    first, second = failures
+    return kind(BOTH_FAILED, first=first, second=second)
 
 
 def masked_select(
-    cursor: Any, settings: Settings, side: Side, window: Window, *, clear: bool, key: bytes = KEY
+    cursor: Any,
+    settings: Settings,
+    side: Side,
+    window: Window,
+    layout: Layout,
+    *,
+    clear: bool,
+    key: bytes = KEY,
 ) -> bytes:
     """This side's SELECT with masks, tokens (derived with ``key``) and parameters rendered in."""
     query = sessions.query(settings, side)
     if side == "transactions":
         prefix = settings.virtual_prefix_length
-        sql = masking.transactions(query, clear=clear, prefix_length=prefix)
+        sql = masking.transactions(query, layout, clear=clear, prefix_length=prefix)
     else:
-        sql = masking.auth_logs(query, clear=clear)
-    return sessions.render(cursor, side, sql, {**window.parameters, "key": psycopg2.Binary(key)})
-
-
-def check_columns(cursor: Any, settings: Settings, side: Side, window: Window) -> None:
-    """Raise ContractError, naming the column, if this side's query lacks a required one."""
-    sql = f"SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q LIMIT 0"
-    cursor.execute(sessions.render(cursor, side, sql, window.parameters))
-    returned = {column.name for column in cursor.description}
-    for name in required_columns(side):
-        if name not in returned:
-            raise ContractError(MISSING_COLUMN, side=side, name=name)
+        sql = masking.auth_logs(query, layout, clear=clear)
+    parameters = column_types.widened(settings, side, window, layout).parameters
+    own = {"key": psycopg2.Binary(key), "beyond": column_types.following(window)}
+    return sessions.render(cursor, side, sql, parameters | own)
 
 
 class _Read:
@@ -130,9 +140,11 @@ class _Read:
         self._clear = clear
         self._progress = progress
         self._lock = threading.Lock()
-        self._process: int | None = None
+        self._backend: Backend | None = None
         self._watchdog: Watchdog | None = None
         self._cancelled = False
+        self.interrupted = False
+        """True if `cancel` ended the read, or may have."""
 
     def run(self) -> pa.Table:
         """Read the side and return its table."""
@@ -141,12 +153,15 @@ class _Read:
             sessions.session(self._settings, self.side, self._window.user) as cursor,
             Watchdog(cursor.connection.fileno(), limit) as watchdog,
         ):
-            self._attach(cursor.connection.info.backend_pid, watchdog)
+            self._attach(sessions.backend(cursor), watchdog)
             self._progress(self.side, 0)
             try:
-                check_columns(cursor, self._settings, self.side, self._window)
+                layout, backend = snapshots.begin(cursor, self._settings, self.side, self._window)
+                self._attach(backend, watchdog)
                 watchdog.reset()
-                return self._copy(cursor, watchdog)
+                table = self._copy(cursor, watchdog, layout)
+                snapshots.require_unchanged(cursor, self.side)
+                return table
             except psycopg2.Error as error:
                 if watchdog.expired:
                     raise TransientError(SILENT, side=self.side, seconds=limit) from error
@@ -164,28 +179,32 @@ class _Read:
         """
         with self._lock:
             self._cancelled = True
-            if self._watchdog is None or self._process is None:
+            if self._watchdog is None or self._backend is None:
                 return
+            self.interrupted = True
             self._watchdog.expire_within(_CANCEL_SECONDS)
             # Do not wait for the request. The watchdog ends the read if the request fails or if
             # there is no memory for another thread (RuntimeError).
             with suppress(RuntimeError):
                 threading.Thread(
-                    target=self._request_cancel, args=(self._process,), daemon=True
+                    target=self._request_cancel, args=(self._backend,), daemon=True
                 ).start()
 
-    def _request_cancel(self, process: int) -> None:
+    def _request_cancel(self, backend: Backend) -> None:
         with suppress(ExtractionError):
-            sessions.cancel(self._settings, self.side, process)
+            sessions.cancel(self._settings, self.side, backend)
 
-    def _attach(self, process: int | None, watchdog: Watchdog | None) -> None:
+    def _attach(self, backend: Backend | None, watchdog: Watchdog | None) -> None:
         with self._lock:
-            if self._cancelled and process is not None:
+            if self._cancelled and backend is not None:
+                self.interrupted = True
                 raise ExtractionError(CANCELLED, side=self.side)
-            self._process, self._watchdog = process, watchdog
+            self._backend, self._watchdog = backend, watchdog
 
-    def _copy(self, cursor: Any, watchdog: Watchdog) -> pa.Table:
-        select = masked_select(cursor, self._settings, self.side, self._window, clear=self._clear)
+    def _copy(self, cursor: Any, watchdog: Watchdog, layout: Layout) -> pa.Table:
+        select = masked_select(
+            cursor, self._settings, self.side, self._window, layout, clear=self._clear
+        )
         batches = []
         with copy_stream.opened(cursor, self.side, select, _TEXT, _READ) as reader:
             for batch in reader:

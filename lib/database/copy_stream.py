@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import pyarrow as pa
 from pyarrow import csv
 
+from lib.database import masking
 from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.errors import ContractError
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 WRONG_TYPE: Final = (
     "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta."
+)
+MORE_DECIMALS: Final = (
+    "{side}: há valores com mais de duas casas decimais na coluna {name}; arredonde-os na consulta "
+    "(query_file): round({name}::numeric, 2)."
 )
 _TIMES: Final = (c.HORA_TRANSA, c.HORA)
 _TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
@@ -80,6 +85,8 @@ def opened(
                 yield reader
         except pa.ArrowInvalid as error:
             pumped.result()
+            if f"'{masking.DECIMALS}'" in str(error):
+                raise ContractError(MORE_DECIMALS, side=side, name=c.VLR_TOTAL) from error
             raise ContractError(WRONG_TYPE, side=side) from error
         pumped.result()
 

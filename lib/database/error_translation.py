@@ -35,6 +35,8 @@ BY_STATE: Final = {
     "tente de novo em instantes.",
     "08": "{side}: a conexão com o servidor caiu durante a leitura; tente de novo em instantes.",
     "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
+    "55P03": "{side}: uma carga espera por uma tabela que a leitura usa; "
+    "tente de novo quando ela terminar.",
     "22021": "{side}: há textos fora da codificação do banco; peça a quem o administra que acerte.",
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
     "confira os tipos das colunas.",
@@ -60,7 +62,7 @@ TLS_REFUSED: Final = "{side}: a conexão segura (TLS) foi recusada; confira sslm
 # The driver raises a bare DatabaseError for a connection that is cut while COPY runs.
 _LOST: Final = (psycopg2.OperationalError, psycopg2.DatabaseError, psycopg2.InterfaceError)
 _CONTRACT_STATES: Final = ("42P01", "42703", "22021", "22")
-_TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
+_TRANSIENT: Final = re.compile("08...|57P0[1235]|55P03|40001|40P01|53300")
 _CONNECTING: Final = (
     (r"password|senha|authentication|autentica|pg_hba|role .* does not exist", "28"),
     (r"database .* does not exist", "3D"),

@@ -8,12 +8,18 @@ digits, and 3.5.1.1 requires a key in any hash of a card number.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lib.domain import columns as c
 
+if TYPE_CHECKING:
+    from lib.database.column_types import Layout
+
 EXCEL_CELL: Final = 32_767
 """Characters in a cell; texts keep one more, so that the workbook can mark the cut."""
+DECIMALS: Final = "decimals"
+"""Stands for an amount with more than two decimals, which no decimal type can hold."""
+_BLANKS: Final = r"E' \t\n\r'"
 
 _LONG_RUNS: Final = (
     r"\d{11,}"  # any card number or bare CPF, also one behind a prefix
@@ -63,11 +69,33 @@ def token(value: str) -> str:
 def virtual_number(value: str, prefix_length: int | str) -> str:
     """Drop the prefix of a virtual card number; ``auto`` drops 6 characters above 19."""
     if prefix_length == "auto":
-        return f"CASE WHEN length({value}) > 19 THEN substr({value}, 7) ELSE {value} END"
+        return (
+            f"CASE WHEN length({value}) > 19 AND length({_stripped(value)}) > 19"
+            f" THEN substr(ltrim({value}, {_BLANKS}), 7) ELSE {value} END"
+        )
     return f"substr({value}, {int(prefix_length) + 1})"
 
 
-def transactions(query: str, *, clear: bool, prefix_length: int | str) -> str:
+def amount(value: str, *, cents: bool) -> str:
+    """An amount as decimal; ``cents`` where its type has no further decimals to look for.
+
+    Floats go through their shortest text. An amount with further decimals becomes `DECIMALS`.
+    """
+    if cents:
+        return f"{value}::numeric(18,2)"
+    exact = f"{value}::text::numeric"
+    return (
+        f"CASE WHEN {exact} <> round({exact}, 2) THEN '{DECIMALS}'"
+        f" ELSE {exact}::numeric(18,2)::text END"
+    )
+
+
+def within(day: str, layout: Layout) -> str:
+    """The condition that takes the day after the window out again (`column_types.widened`)."""
+    return f" WHERE ({day}::date = :beyond) IS NOT TRUE" if layout.instants else ""
+
+
+def transactions(query: str, layout: Layout, *, clear: bool, prefix_length: int | str) -> str:
     """Wrap the transactions query: columns as in `columns.TRANSACTIONS`, times in seconds."""
     q = {name: f"q.{name}" for name in c.TRANSACTIONS_QUERY}
     cards = {name: q[name] + "::text" for name in (c.NUM_CPF, c.NUM_CARTAO)}
@@ -76,9 +104,9 @@ def transactions(query: str, *, clear: bool, prefix_length: int | str) -> str:
         f"SELECT {cards[c.NUM_CPF]} AS {c.NUM_CPF}, {cards[c.NUM_CARTAO]} AS {c.NUM_CARTAO},"
         f" {virtual} AS {c.NUM_CARTAO_VIRTUAL}, {q[c.DATA_TRANSA]}::date AS {c.DATA_TRANSA},"
         f" {_seconds(q[c.HORA_TRANSA])} AS {c.HORA_TRANSA},"
-        f" {q[c.VLR_TOTAL]}::numeric(18,2) AS {c.VLR_TOTAL},"
+        f" {amount(q[c.VLR_TOTAL], cents=layout.cents)} AS {c.VLR_TOTAL},"
         f" {q[c.DES_CNPJ_REDUZIDO]}::text AS {c.DES_CNPJ_REDUZIDO}"
-        f" FROM (\n{query}\n) AS q"
+        f" FROM (\n{query}\n) AS q{within(q[c.DATA_TRANSA], layout)}"
     )
     show_cpf, show_card = (_plain, _plain) if clear else (cpf, card)
     shown = {
@@ -92,14 +120,14 @@ def transactions(query: str, *, clear: bool, prefix_length: int | str) -> str:
     return _select(c.TRANSACTIONS, shown, inner)
 
 
-def auth_logs(query: str, *, clear: bool) -> str:
+def auth_logs(query: str, layout: Layout, *, clear: bool) -> str:
     """Wrap the log query: columns as in `columns.AUTH_LOGS` or its clear variant."""
     inner = (
         f"SELECT q.{c.NUM_CARTAO}::text AS {c.NUM_CARTAO}, q.{c.DATA}::date AS {c.DATA},"
         f" {_seconds(f'q.{c.HORA}')} AS {c.HORA}, q.{c.COD_RESPOSTA}::text AS {c.COD_RESPOSTA},"
         f" q.{c.DES_LOG}::text AS {c.DES_LOG},"
         f" q.{c.DES_LINHA_RECEBIMENTO}::text AS {c.DES_LINHA_RECEBIMENTO}"
-        f" FROM (\n{query}\n) AS q"
+        f" FROM (\n{query}\n) AS q{within(f'q.{c.DATA}', layout)}"
     )
     show_card, show_text = (_plain, _plain) if clear else (card, text)
     shown = {
@@ -111,6 +139,10 @@ def auth_logs(query: str, *, clear: bool) -> str:
         c.TOKEN_CARTAO: token(f"m.{c.NUM_CARTAO}"),
     }
     return _select(c.AUTH_LOGS_CLEAR if clear else c.AUTH_LOGS, shown, inner)
+
+
+def _stripped(value: str) -> str:
+    return f"btrim({value}, {_BLANKS})"
 
 
 def _select(names: tuple[str, ...], shown: dict[str, str], inner: str) -> str:

@@ -1,15 +1,17 @@
 """Open read-only sessions on the two source databases, on one pooled engine per side.
 
-Owns connection settings (READ ONLY, REPEATABLE READ, timeouts, keepalives) and translates errors.
-Passwords stay in `URL` objects. Also loads and renders the side's query.
+Owns what a session must be (read only, repeatable read, time limits, formats): it is set and
+verified in each transaction, never in the startup packet, which poolers refuse or ignore.
+Translates errors. Passwords stay in `URL` objects. Also loads and renders the side's query.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +21,7 @@ import psycopg2.errors
 from sqlalchemy import URL, create_engine, event, exc, text
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
+from lib.config import libpq_environment
 from lib.database.error_translation import translate
 from lib.database.socket_timeout import Watchdog
 from lib.domain.errors import ContractError, ExtractionError, TransientError
@@ -45,9 +48,33 @@ UNKNOWN_PARAMETER: Final = (
 UNREADABLE_QUERY: Final = (
     "{side}: não foi possível ler o arquivo de consulta {path}; confira query_file."
 )
-_AS_USER: Final = "SELECT set_config('app.user', %s, true)"
+UNUSABLE_SETTING: Final = (
+    "{side}: o servidor, ou um pooler diante dele, não aceita {name} como a leitura precisa; "
+    "conecte-se direto ao PostgreSQL ou peça ao administrador que libere esse parâmetro."
+)
+RELOADED: Final = (
+    "{side}: uma tabela da consulta foi recarregada durante a leitura; tente de novo em instantes."
+)
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
+_AS_USER: Final = "set_config('app.user', %s, true)"
+_MODE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_ISOLATION: Final = {
+    "transaction_isolation": "repeatable read",
+    "transaction_read_only": "on",
+}
+_FORMATS: Final = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, DMY",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",  # the shortest text that reads back as the same float
+    "standard_conforming_strings": "on",
+}
+_ADOPTED_LOCK_MS: Final = 5_000
+_CANCEL_POOLED: Final = (
+    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+    " WHERE pid = %s AND xact_start = %s::timestamptz"
+)
 _DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
 
 
@@ -65,6 +92,18 @@ def engine(settings: Settings, side: Side) -> Engine:
     """The side's pooled engine; equal configurations share one."""
     source = source_of(settings, side)
     return _engine(source, source.secret())
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The server process of a transaction.
+
+    ``since`` is the transaction's start behind a pooler, where the process serves other clients
+    afterwards; None for a process of this connection alone.
+    """
+
+    process: int
+    since: str | None = None
 
 
 @contextmanager
@@ -90,11 +129,7 @@ def session(
                 with ExitStack() as limits, closing(driver.cursor()) as cursor:
                     if limit is not None:
                         limits.enter_context(Watchdog(driver.fileno(), limit))
-                    if snapshot is not None:
-                        _adopt(cursor, side, snapshot)
-                    if settings.row_level_security:
-                        # Transaction-local: the connection's next transaction has no user.
-                        cursor.execute(_AS_USER, (user or source.user,))
+                    begin(cursor, settings, side, user, snapshot)
                     yield cursor
             finally:
                 _roll_back(driver, source.connect_timeout)
@@ -103,6 +138,99 @@ def session(
                     connection.invalidate()
     except (psycopg2.Error, exc.SQLAlchemyError) as error:
         raise translate(error, side, source) from error
+
+
+def begin(
+    cursor: Cursor,
+    settings: Settings,
+    side: Side,
+    user: str | None = None,
+    snapshot: str | None = None,
+    tables: Sequence[str] = (),
+) -> Backend:
+    """Begin the session's transaction anew, with these tables locked before its snapshot exists.
+
+    A reload by TRUNCATE is waited for, and one that comes later waits. ``tables`` are quoted
+    names; those that the login may not lock are left unlocked (`snapshots.require_unchanged`
+    notices their reload). Raises ExtractionError if the session cannot be what it must be.
+    """
+    source = source_of(settings, side)
+    formats = {**_FORMATS, "timezone": settings.timezone}
+    limits = {
+        "statement_timeout": 1000 * source.statement_timeout,
+        # A session that holds an exported snapshot is idle for the whole read.
+        "idle_in_transaction_session_timeout": 0,
+        # The holder of the snapshot keeps a waiting reload from ever ending.
+        "lock_timeout": 0 if snapshot is None else _ADOPTED_LOCK_MS,
+    }
+    values = {**formats, **limits}
+    _set(cursor, side, values)
+    if tables:
+        try:
+            cursor.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE")
+        except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.WrongObjectType):
+            _set(cursor, side, values)
+        except psycopg2.errors.UndefinedTable as error:  # dropped or renamed a moment ago
+            raise TransientError(RELOADED, side=side) from error
+    if snapshot is not None:
+        _adopt(cursor, side, snapshot)
+    return _verified(cursor, settings, side, user, formats, limits)
+
+
+def backend(cursor: Cursor) -> Backend:
+    """The server process of the session's transaction."""
+    cursor.execute("SELECT pg_backend_pid(), now()::text")
+    return _backend(cursor, *cursor.fetchone())
+
+
+def _backend(cursor: Cursor, process: int, since: str) -> Backend:
+    own = process == cursor.connection.info.backend_pid
+    return Backend(process, None if own else since)
+
+
+def _set(cursor: Cursor, side: Side, values: Mapping[str, object]) -> None:
+    """Begin a transaction and set these parameters in it; takes no snapshot."""
+    cursor.connection.rollback()
+    sets = "".join(f"; SET LOCAL {name} = %s" for name in values)
+    try:
+        cursor.execute(_MODE + sets, tuple(map(str, values.values())))
+    except psycopg2.Error as error:
+        message = (error.diag.message_primary or "").casefold()
+        name = next((name for name in values if name in message), None)
+        if error.pgcode is None or name is None:
+            raise
+        raise ExtractionError(UNUSABLE_SETTING, side=side, name=name) from error
+
+
+def _verified(
+    cursor: Cursor,
+    settings: Settings,
+    side: Side,
+    user: str | None,
+    formats: Mapping[str, object],
+    limits: Mapping[str, int],
+) -> Backend:
+    """Take the snapshot and verify what was set. Raises ExtractionError naming the parameter."""
+    names = [*_ISOLATION, *formats, *limits]
+    columns = ["pg_backend_pid()", "now()::text"]
+    columns += [f"current_setting('{name}')" for name in (*_ISOLATION, *formats)]
+    columns += [
+        f"(current_setting('{name}')::interval = interval '{milliseconds} ms')::text"
+        for name, milliseconds in limits.items()
+    ]
+    if settings.row_level_security:
+        # Transaction-local: the connection's next transaction has no user.
+        login = source_of(settings, side).user
+        columns.append(
+            cursor.mogrify("set_config('app.user', %s, true)", (user or login,)).decode()
+        )
+    cursor.execute(f"SELECT {', '.join(columns)}")
+    process, since, *values = cursor.fetchone()
+    expected = [*_ISOLATION.values(), *formats.values(), *["true"] * len(limits)]
+    for name, value, wanted in zip(names, values, expected, strict=False):
+        if value.casefold() != str(wanted).casefold():
+            raise ExtractionError(UNUSABLE_SETTING, side=side, name=name)
+    return _backend(cursor, process, since)
 
 
 def _adopt(cursor: Cursor, side: Side, snapshot: str) -> None:
@@ -126,11 +254,14 @@ def lacks_permission(error: BaseException) -> bool:
     return isinstance(error.__cause__, psycopg2.errors.InsufficientPrivilege)
 
 
-def cancel(settings: Settings, side: Side, process: int) -> None:
+def cancel(settings: Settings, side: Side, backend: Backend) -> None:
     """Cancel the statement of this server process. Raises ExtractionError."""
     # On a separate connection: the driver's own cancel has no time limit and blocks the process.
     with session(settings, side, limit=source_of(settings, side).connect_timeout) as cursor:
-        cursor.execute("SELECT pg_cancel_backend(%s)", (process,))
+        if backend.since is None:
+            cursor.execute("SELECT pg_cancel_backend(%s)", (backend.process,))
+        else:
+            cursor.execute(_CANCEL_POOLED, (backend.process, backend.since))
 
 
 def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) -> bytes:
@@ -175,21 +306,11 @@ def _engine(source: Source, password: str | None) -> Engine:
         port=source.port,
         database=source.database,
     )
-    options = {
-        "statement_timeout": str(source.statement_timeout * 1000),
-        # A session that holds an exported snapshot is idle for the whole read.
-        "idle_in_transaction_session_timeout": "0",
-        "default_transaction_read_only": "on",
-        "default_transaction_isolation": r"repeatable\ read",
-        "datestyle": "ISO,DMY",
-        "standard_conforming_strings": "on",
-    }
     arguments: dict[str, object] = {
         "sslmode": source.sslmode,
         "connect_timeout": source.connect_timeout,
         "client_encoding": "utf8",
         "application_name": "marketing-data-aggregator",
-        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         "keepalives_idle": 3,
         "keepalives_interval": 2,
         "keepalives_count": 3,
@@ -209,6 +330,7 @@ def _engine(source: Source, password: str | None) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _: object, args: Any, options: Any) -> Any:
         # SQLAlchemy queries each new connection, and no time limit of libpq covers that.
+        libpq_environment.remove()
         driver = dialect.connect(*args, **options)
         if limits := _SETTING_UP.get():
             limits.enter_context(Watchdog(driver.fileno(), source.connect_timeout))

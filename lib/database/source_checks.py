@@ -1,4 +1,4 @@
-"""Check a source without fetching its records: columns, permissions, counts and clock.
+"""Check a source without fetching its records: columns, types, permissions, counts and clock.
 
 Serves `lib.delivery.diagnosis`; a run does not need it.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lib.database import copy_reader, sessions
+from lib.database import column_types, copy_reader, copy_stream, masking, sessions, snapshots
 from lib.domain import columns as c
 from lib.domain import requests
+from lib.domain.errors import ContractError
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
+    from lib.database.column_types import Layout
     from lib.domain.requests import Side
 
 _STATEMENTS: Final = 4.0
@@ -24,34 +26,47 @@ _STATEMENTS: Final = 4.0
 class Survey:
     """Result of `survey`; ``server_time`` is the server's clock in seconds since 1970 UTC.
 
-    ``odd_cards`` counts card numbers with characters other than digits, ``end_of_day`` times
-    written as 24:00:00. ``any_merchant`` is true if the period has records of any merchant.
+    ``odd_cards`` and ``odd_virtual`` count numbers with characters other than digits,
+    ``other_length`` virtual numbers of another length than the card of the same record,
+    ``spaced_codes`` response codes with blanks, ``end_of_day`` times written as 24:00:00.
+    ``foreign`` names tables of other servers. ``any_merchant`` is true if the period has records
+    of any merchant.
     """
 
     version: str
     server_time: float
     rows: int
     odd_cards: int
+    odd_virtual: int
+    other_length: int
+    spaced_codes: int
     end_of_day: int
+    foreign: tuple[str, ...]
     any_merchant: bool
 
 
 def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
-    """Check the side's columns and permissions, and count its records without fetching any."""
+    """Check the side's columns and permissions, and count its records without fetching any.
+
+    Raises ContractError for what a run would refuse.
+    """
     limit = _STATEMENTS * sessions.source_of(settings, side).statement_timeout
     with sessions.session(settings, side, window.user, limit=limit) as cursor:
-        copy_reader.check_columns(cursor, settings, side, window)
-        select = copy_reader.masked_select(cursor, settings, side, window, clear=False)
+        layout = column_types.examine(cursor, settings, side, window)
+        foreign = [name for name, kind, _ in snapshots.used(cursor) if kind == snapshots.FOREIGN]
+        select = copy_reader.masked_select(cursor, settings, side, window, layout, clear=False)
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
         query = sessions.query(settings, side)
-        moment = c.HORA_TRANSA if side == "transactions" else c.HORA
-        counts = (
-            f"SELECT count(*), count(*) FILTER (WHERE q.{c.NUM_CARTAO}::text ~ '[^0-9]'),"
-            f" count(*) FILTER (WHERE q.{moment}::time = time '24:00')"
-            f" FROM (\n{query}\n) AS q"
+        counts = f"SELECT count(*), {_counts(settings, side, layout)} FROM (\n{query}\n) AS q"
+        counts += masking.within(f"q.{_DAYS[side]}", layout)
+        wide = column_types.widened(settings, side, window, layout).parameters
+        beyond = {"beyond": column_types.following(window)}
+        cursor.execute(sessions.render(cursor, side, counts, wide | beyond))
+        rows, odd_cards, odd_virtual, other_length, spaced_codes, end_of_day, decimals = (
+            cursor.fetchone()
         )
-        cursor.execute(sessions.render(cursor, side, counts, window.parameters))
-        rows, odd_cards, end_of_day = cursor.fetchone()
+        if decimals:
+            raise ContractError(copy_stream.MORE_DECIMALS, side=side, name=c.VLR_TOTAL)
         anyone = {**window.parameters, "merchant_field": ""}
         exists = f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)"
         cursor.execute(sessions.render(cursor, side, exists, anyone))
@@ -60,4 +75,44 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
             "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())"
         )
         version, server_time = cursor.fetchone()
-        return Survey(version, float(server_time), rows, odd_cards, end_of_day, any_merchant)
+    return Survey(
+        version=version,
+        server_time=float(server_time),
+        rows=rows,
+        odd_cards=odd_cards,
+        odd_virtual=odd_virtual,
+        other_length=other_length,
+        spaced_codes=spaced_codes,
+        end_of_day=end_of_day,
+        foreign=tuple(foreign),
+        any_merchant=any_merchant,
+    )
+
+
+_DAYS: Final = {"transactions": c.DATA_TRANSA, "auth_logs": c.DATA}
+
+
+def _counts(settings: Settings, side: Side, layout: Layout) -> str:
+    """The counted conditions of `Survey`, and amounts with more than two decimals, as columns."""
+    card = f"q.{c.NUM_CARTAO}::text"
+    if side == "transactions":
+        stored = f"q.{c.NUM_CARTAO_VIRTUAL}::text"
+        virtual = masking.virtual_number(stored, settings.virtual_prefix_length)
+        odd_virtual = f"({virtual}) ~ '[^0-9]'"
+        digits = f"({virtual}) ~ '^[0-9]+$' AND {card} ~ '^[0-9]+$'"
+        other_length = f"{digits} AND length({virtual}) <> length({card})"
+        spaced_code, moment = "false", f"q.{c.HORA_TRANSA}"
+        amount = masking.amount(f"q.{c.VLR_TOTAL}", cents=layout.cents)
+        decimals = "false" if layout.cents else f"({amount}) = '{masking.DECIMALS}'"
+    else:
+        odd_virtual = other_length = decimals = "false"
+        spaced_code, moment = f"q.{c.COD_RESPOSTA}::text ~ '[[:space:]\u00a0]'", f"q.{c.HORA}"
+    conditions = (
+        f"{card} ~ '[^0-9]'",
+        odd_virtual,
+        other_length,
+        spaced_code,
+        f"{moment}::time = time '24:00'",
+        decimals,
+    )
+    return ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in conditions)

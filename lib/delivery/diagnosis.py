@@ -14,9 +14,10 @@ import numpy as np
 
 from lib import pipeline
 from lib.analysis import books
-from lib.database import source_checks
+from lib.database import copy_reader, source_checks
 from lib.domain import column_arrays, outcomes, requests
 from lib.domain import columns as c
+from lib.domain.errors import ExtractionError
 from lib.domain.messages import Notice
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lib.database.source_checks import Survey
     from lib.domain.outcomes import Finished
     from lib.domain.reconciliation import Reconciliation
-    from lib.domain.requests import Request
+    from lib.domain.requests import Request, Side
 
 _MAX_LAG: Final = timedelta(hours=1)
 _MAX_CLOCK_SECONDS: Final = 60.0
@@ -69,6 +70,22 @@ NO_MERCHANT: Final = (
 ODD_CARDS: Final = (
     "{side}: números de cartão com espaços ou outros caracteres além de algarismos: {odd} de "
     "{rows}; eles só combinam com números escritos do mesmo jeito."
+)
+ODD_VIRTUAL: Final = (
+    "{side}: números virtuais com espaços ou outros caracteres além de algarismos, já sem o "
+    "prefixo: {odd} de {rows}; eles só combinam com números escritos do mesmo jeito."
+)
+OTHER_LENGTH: Final = (
+    "{side}: números virtuais que, sem o prefixo, têm outro comprimento que o cartão: {odd} de "
+    "{rows}; confira virtual_prefix_length (o prefixo a descartar)."
+)
+SPACED_CODES: Final = (
+    "{side}: códigos de resposta com espaços: {odd} de {rows}; eles não contam como aprovados. "
+    "Retire os espaços na consulta (query_file)."
+)
+FOREIGN: Final = (
+    "{side}: a tabela {name} fica em outro servidor, onde a leitura não consegue travá-la; não a "
+    "recarregue com TRUNCATE durante uma leitura."
 )
 END_OF_DAY: Final = (
     "{side}: horários 24:00:00, que o relatório mostra e compara como 00:00:00 do mesmo dia; se "
@@ -118,23 +135,43 @@ def check_sources(settings: Settings, request: Request, user: str | None = None)
     Fetches none of them. Raises AggregatorError.
     """
     window = requests.Window(request.merchant, request.period.start, request.period.end, user)
-    surveys: dict[str, Survey] = {}
+    surveys = _surveys(settings, window)
     results, drifts = [], []
-    for side in requests.SIDES:
-        survey = surveys[side] = source_checks.survey(settings, side, window)
+    for side, survey in surveys.items():
         drifts.append(survey.server_time - time.time())
         drift = round(drifts[-1]) + 0.0  # -0.0 would be shown with its sign
         values = {"side": side, "version": survey.version, "rows": survey.rows, "drift": drift}
         results.append(Notice(CONNECTED, values, serious=False))
-        for template, odd in ((ODD_CARDS, survey.odd_cards), (END_OF_DAY, survey.end_of_day)):
+        for template, odd in (
+            (ODD_CARDS, survey.odd_cards),
+            (ODD_VIRTUAL, survey.odd_virtual),
+            (OTHER_LENGTH, survey.other_length),
+            (SPACED_CODES, survey.spaced_codes),
+            (END_OF_DAY, survey.end_of_day),
+        ):
             if odd:
                 results.append(Notice(template, {"side": side, "odd": odd, "rows": survey.rows}))
+        results += [Notice(FOREIGN, {"side": side, "name": name}) for name in survey.foreign]
     difference = abs(drifts[0] - drifts[1])
     if difference > _MAX_CLOCK_SECONDS:
         results.append(Notice(CLOCKS, {"seconds": round(difference)}))
     if surveys["auth_logs"].rows == 0 and surveys["auth_logs"].any_merchant:
         results.append(Notice(NO_MERCHANT, {"merchant": request.merchant}))
     return results
+
+
+def _surveys(settings: Settings, window: requests.Window) -> dict[Side, Survey]:
+    """Survey both sides; where both fail, raise one error that names both."""
+    surveys: dict[Side, Survey] = {}
+    failures: list[ExtractionError] = []
+    for side in requests.SIDES:
+        try:
+            surveys[side] = source_checks.survey(settings, side, window)
+        except ExtractionError as failure:
+            failures.append(failure)
+    if failures:
+        raise copy_reader.failure_of(failures)
+    return surveys
 
 
 def _empty(rows: Mapping[str, int]) -> list[Notice]:

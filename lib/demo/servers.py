@@ -31,6 +31,7 @@ import pyarrow as pa
 from pyarrow import csv
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from lib.config import libpq_environment
 from lib.config.settings import ROOT
 from lib.demo import data
 from lib.domain.errors import ConfigError, ExtractionError
@@ -184,6 +185,7 @@ def create_database(server: Mapping[str, Any], database: str) -> dict[str, Any]:
 
 def connect(source: Mapping[str, Any], user: str = "postgres", database: str = "postgres") -> Any:
     """Connect to the server of ``source``, by default as its superuser."""
+    libpq_environment.remove()
     return psycopg2.connect(host=source["host"], port=source["port"], user=user, dbname=database)
 
 

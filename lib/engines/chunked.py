@@ -44,7 +44,7 @@ def matched(
         pool = stack.enter_context(process_pool.started(settings.engine.worker_count))
         job, share_count = _job(settings, request, clear, stage)
         if stage.staged is None:
-            with snapshots.export(settings, job.window.user) as names:
+            with snapshots.export(settings, job.window) as names:
                 read = _staged(replace(job, snapshots=names), pool, share_count, progress)
                 stage.complete(vars(read))
         else:

@@ -17,7 +17,15 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from lib.database import copy_reader, copy_stream, date_validation, retry, sessions
+from lib.database import (
+    column_types,
+    copy_reader,
+    copy_stream,
+    date_validation,
+    retry,
+    sessions,
+    snapshots,
+)
 from lib.database.socket_timeout import Watchdog
 from lib.domain import column_arrays
 from lib.domain import columns as c
@@ -178,8 +186,9 @@ def _stage(
 def _tables(
     cursor: Any, watchdog: Watchdog, job: Job, share: Share
 ) -> Generator[pa.Table, None, None]:
+    layout = column_types.examine(cursor, job.settings, share.side, job.window)
     select = copy_reader.masked_select(
-        cursor, job.settings, share.side, job.window, clear=job.clear, key=job.key
+        cursor, job.settings, share.side, job.window, layout, clear=job.clear, key=job.key
     )
     query = b"SELECT s.* FROM (" + select + b") AS s" + _condition(cursor, share)
     with copy_stream.opened(cursor, share.side, query, pa.string(), _READ) as reader:
@@ -195,6 +204,7 @@ def _tables(
                 days = table.column(date_validation.DATES[share.side])
                 date_validation.require_dates(share.side, days, job.window)
             yield table
+    snapshots.require_unchanged(cursor, share.side)
 
 
 def _condition(cursor: Any, share: Share) -> bytes:

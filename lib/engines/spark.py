@@ -74,7 +74,7 @@ def matched(
     with (
         staging.held(settings.engine.staging_folder, sizing.SPARK) as stage,
         spark_session.opened(settings.engine.master, stage.folder) as spark,
-        snapshots.export(settings, window.user) as names,
+        snapshots.export(settings, window) as names,
     ):
         moment = datetime.now(settings.zone).replace(microsecond=0)
         # The default of 200 takes a third of the processor time of a small run.

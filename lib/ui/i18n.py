@@ -44,7 +44,11 @@ def n(one: str, many: str, count: int, **values: object) -> str:
 
 def sentence(problem: AggregatorError) -> str:
     """An expected failure's sentence in the reader's language."""
-    return t(problem.template).format(**problem.values)
+    values = {
+        name: sentence(value) if isinstance(value, AggregatorError) else value
+        for name, value in problem.values.items()
+    }
+    return t(problem.template).format(**values)
 
 
 @lru_cache(maxsize=1024)

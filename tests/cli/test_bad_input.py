@@ -14,8 +14,8 @@ import pytest
 
 from lib.cli import main
 from lib.config import defaults, loader
-from lib.database import copy_reader, error_translation, sessions
-from lib.database.error_translation import BY_STATE, CONTRACT_STATES
+from lib.database import column_types, copy_stream, error_translation, sessions
+from lib.database.error_translation import BY_STATE
 from lib.reports import publish
 from tests.support.command import (
     PREVIOUS,
@@ -143,19 +143,19 @@ STRUCTURE = [
         "ALTER TABLE transactions ALTER transaction_time TYPE text; "
         f"INSERT INTO transactions VALUES ('4000001234561234', '{TODAY}', 'xx',"
         f" '{MERCHANT}')",
-        CONTRACT_STATES["22"].format(side="transactions", code="22007"),
+        BY_STATE["22"].format(side="transactions", code="22007"),
     ),
     (
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
         f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 1e17)",
-        CONTRACT_STATES["22"].format(side="transactions", code="22003"),
+        BY_STATE["22"].format(side="transactions", code="22003"),
     ),
     (
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
         f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 'NaN')",
-        copy_reader.WRONG_TYPE.format(side="transactions"),
+        copy_stream.WRONG_TYPE.format(side="transactions"),
     ),
 ]
 
@@ -176,7 +176,7 @@ COLUMNS = (
 QUERIES = [
     (
         f"SELECT {COLUMNS.replace('NULL AS hora, ', '')}",
-        copy_reader.MISSING_COLUMN.format(side="auth_logs", name="hora"),
+        column_types.MISSING_COLUMN.format(side="auth_logs", name="hora"),
     ),
     ("SELECT 1 WHERE", BY_STATE["42601"].format(side="auth_logs")),
     ("", BY_STATE["42601"].format(side="auth_logs")),

@@ -247,10 +247,10 @@ def test_the_service_file_of_libpq_may_have_the_password(
 def test_the_password_file_of_libpq_applies_without_a_configured_password(
     vault: Vault, databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "pgpass"
+    file = tmp_path / ".pgpass"
     file.write_text(f"*:*:*:{NEEDS_PASSWORD}:{PASSWORD}\n")
     file.chmod(0o600)
-    monkeypatch.setenv("PGPASSFILE", str(file))
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert logged_in(databases.values_for(NEEDS_PASSWORD)) == NEEDS_PASSWORD
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from lib.config import loader
 from lib.config.loader import Settings
-from lib.database import copy_reader, sessions
-from lib.database.copy_reader import Extracted
+from lib.database import column_types, copy_reader, sessions
+from lib.database.copy_reader import BOTH_FAILED, Extracted
 from lib.database.error_translation import BY_STATE, NOT_CONNECTED
 from lib.domain import columns as c
 from lib.domain import requests
-from lib.domain.errors import ContractError, ExtractionError
+from lib.domain.errors import ContractError, ExtractionError, TransientError
 from lib.domain.requests import Window
 from tests.support.command import gate, gated_query, nothing_runs, with_query
 from tests.support.sentences import pattern
@@ -219,7 +219,8 @@ def test_the_masked_queries_can_use_the_tables_indexes(filled: Databases) -> Non
     settings = settings_of(filled.values)
     for side in requests.SIDES:
         with sessions.session(settings, side) as cursor:
-            select = copy_reader.masked_select(cursor, settings, side, WINDOW, clear=False)
+            layout = column_types.examine(cursor, settings, side, WINDOW)
+            select = copy_reader.masked_select(cursor, settings, side, WINDOW, layout, clear=False)
             cursor.execute(b"EXPLAIN " + select)
             plans[side] = "\n".join(line for (line,) in cursor)
     assert "Seq Scan on transactions" not in plans["transactions"]
@@ -265,13 +266,20 @@ def test_data_of_several_blocks_arrive_whole_and_without_rows_committed_during_t
 
 
 @pytest.mark.timeout(60)
-def test_two_sides_that_fail_at_once_end_the_read_every_time(tmp_path: Path) -> None:
+def test_two_sides_that_fail_at_once_end_the_read_and_are_both_named(tmp_path: Path) -> None:
     """The second read may not have started when the first one fails."""
     nowhere = {"host": str(tmp_path), "database": "banco", "user": "aggregator"}
     values = {"merchants": {MERCHANT: "Loja"}, "transactions": nowhere, "auth_logs": nowhere}
+    both = BOTH_FAILED.format(
+        **{
+            name: NOT_CONNECTED.format(side=side, host=tmp_path, port=5432)
+            for name, side in zip(("first", "second"), requests.SIDES, strict=True)
+        }
+    )
     for _ in range(200):
-        with pytest.raises(ExtractionError, match=pattern(NOT_CONNECTED)):
+        with pytest.raises(TransientError) as caught:
             copy_reader.extract(settings_of(values), WINDOW)
+        assert str(caught.value) == both
 
 
 @pytest.mark.timeout(60)

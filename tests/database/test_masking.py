@@ -14,6 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lib.database import masking, sessions
+from lib.database.column_types import Layout
 from tests.support.servers import Databases, Servers
 
 KEY = bytes(range(32))
@@ -130,6 +131,7 @@ def test_a_token_is_the_first_eight_bytes_of_the_keyed_hash_and_blanks_have_none
 
 
 STORED = ["VC00014000001234561234", "40000012345612340000", "4000001234561234000", "4000", "", None]
+PADDED = ["4000001234561234    ", "  4000001234561234\t\n  ", " VC00014000001234561234 "]
 PREFIXES: list[tuple[int | str, list[str | None]]] = [
     ("auto", ["4000001234561234", "12345612340000", "4000001234561234000", "4000", "", None]),
     (0, STORED),
@@ -144,11 +146,17 @@ def test_a_virtual_number_loses_its_prefix_as_the_setting_says(
     assert evaluated(empty, masking.virtual_number("v", length), STORED) == numbers
 
 
+def test_blanks_around_a_virtual_number_are_no_prefix(empty: Databases) -> None:
+    numbers = evaluated(empty, masking.virtual_number("v", "auto"), PADDED)
+    assert numbers == [PADDED[0], PADDED[1], "4000001234561234 "]
+
+
 def test_a_long_text_is_masked_before_it_is_cut(empty: Databases) -> None:
     text = "a" * (masking.EXCEL_CELL - 8) + "4000001234561234" + "b" * 40_000
     shown = masking.auth_logs(
         "SELECT NULL AS num_cartao, NULL AS data, NULL AS hora, NULL AS cod_resposta,"
         f" '{text}' AS des_log, '' AS des_linha_recebimento",
+        Layout(),
         clear=False,
     )
     with closing(empty.connect("auth_logs")) as connection:

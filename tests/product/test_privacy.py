@@ -17,8 +17,8 @@ from lib import pipeline
 from lib.cli import main
 from lib.config import defaults, loader
 from lib.config.settings import ROOT
-from lib.database import copy_reader
-from lib.database.error_translation import CONTRACT_STATES
+from lib.database import column_types, copy_reader
+from lib.database.error_translation import BY_STATE
 from lib.demo import servers
 from tests.support.command import Completed, configured, finish, start, with_query
 from tests.support.sentences import says
@@ -134,15 +134,15 @@ def test_a_servers_complaint_about_a_value_is_not_quoted(
     databases: Databases, tmp_path: Path
 ) -> None:
     card, side = "4000001234561234", "auth_logs"
-    names = copy_reader.required_columns(side)
+    names = column_types.required(side)
     nulls = ", ".join(f"NULL AS {name}" for name in names if name != "num_cartao")
-    sql = f"SELECT {nulls}, ('{card}x' || random())::bigint AS num_cartao"
+    sql = f"SELECT {nulls}, ('{card}x' || random())::bigint::text AS num_cartao"
     values = with_query(databases.values, side, tmp_path, sql)
     file, log = configured(tmp_path, values), tmp_path / "run.log"
     words = ("--output", str(tmp_path / "a.xlsx"), "--log-file", str(log))
     result = finish(start("--config", str(file), *words))
     assert result.code == main.FAILED
-    assert says(result.sentence, CONTRACT_STATES["22"])
+    assert says(result.sentence, BY_STATE["22"])
     assert card not in result.out + result.err + log.read_text()
 
 

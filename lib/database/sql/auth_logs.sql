@@ -6,5 +6,5 @@ SELECT l.card_number    AS num_cartao,
        l.description    AS des_log,
        l.raw_data       AS des_linha_recebimento
 FROM authentication.transaction_logs AS l
-WHERE l.log_date BETWEEN :start AND :end
-  AND strpos(l.raw_data, :merchant_field) > 0
+WHERE l.log_date >= :start AND l.log_date < :end + 1
+  AND strpos(l.raw_data::text, :merchant_field) > 0

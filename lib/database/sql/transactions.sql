@@ -9,4 +9,4 @@ SELECT c.customer_cpf         AS num_cpf,
 FROM transactions AS t
 LEFT JOIN customer_cards AS c ON c.card_number = t.card_number
 WHERE t.merchant_id = :merchant
-  AND t.transaction_date BETWEEN :start AND :end
+  AND t.transaction_date >= :start AND t.transaction_date < :end + 1

@@ -1,0 +1,121 @@
+"""Decide from the types of a source query's columns how they are read exactly, or refuse them.
+
+A run and `check` examine the same columns before the first record. Reads no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lib.database import sessions
+from lib.domain import columns as c
+from lib.domain.errors import ContractError
+
+if TYPE_CHECKING:
+    from lib.config.settings import Settings
+    from lib.domain.requests import Side, Window
+
+MISSING_COLUMN: Final = "{side}: a consulta não devolve a coluna {name}; confira o query_file."
+WRONG_TYPE: Final = (
+    "{side}: a coluna {name} tem o tipo {type}, que não pode ser lido com exatidão; converta-a "
+    "na consulta (query_file) para {expected}."
+)
+EXPECTED: Final = {"date": "date", "time": "time", "amount": "numeric", "text": "text"}
+
+_TEXTS: Final = frozenset(
+    {18, 19, 25, 705, 1042, 1043}
+)  # "char", name, text, unknown, char, varchar
+_INSTANTS: Final = frozenset({1114, 1184})  # timestamp, timestamptz
+_NUMERIC: Final = 1700
+_INTEGERS: Final = frozenset({20, 21, 23})
+_DOCUMENTS: Final = frozenset({114, 142, 3802})  # json, xml, jsonb
+_BY_KIND: Final[dict[str, Collection[int]]] = {
+    "date": _TEXTS | _INSTANTS | {1082},
+    "time": _TEXTS | _INSTANTS | {1083},
+    "amount": _TEXTS | _INTEGERS | {700, 701, 790, _NUMERIC},  # float4, float8, money
+    "text": _TEXTS | {2950},  # uuid
+}
+_KINDS: Final = {
+    **dict.fromkeys((c.DATA_TRANSA, c.DATA), "date"),
+    **dict.fromkeys((c.HORA_TRANSA, c.HORA), "time"),
+    c.VLR_TOTAL: "amount",
+}
+_CENTS: Final = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The properties of a query's types that decide how it is read.
+
+    ``instants``: the dates are timestamps. ``cents``: the amounts' type has two decimals at most.
+    """
+
+    instants: bool = False
+    cents: bool = True
+
+
+def required(side: Side) -> tuple[str, ...]:
+    """The columns that this side's query must return."""
+    return c.TRANSACTIONS_QUERY if side == "transactions" else c.AUTH_LOGS_QUERY
+
+
+def examine(cursor: Any, settings: Settings, side: Side, window: Window) -> Layout:
+    """Examine the columns of this side's query without reading a record.
+
+    Raises ContractError, naming the column, if one is missing or cannot be read exactly.
+    """
+    sql = f"SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q LIMIT 0"
+    cursor.execute(sessions.render(cursor, side, sql, window.parameters))
+    columns = {column.name: column for column in cursor.description}
+    layout = Layout()
+    for name in required(side):
+        if name not in columns:
+            raise ContractError(MISSING_COLUMN, side=side, name=name)
+        column, kind = columns[name], _KINDS.get(name, "text")
+        if column.type_code not in _BY_KIND[kind]:
+            _require_text(cursor, side, name, kind, column.type_code)
+        if kind == "date":
+            layout = replace(layout, instants=column.type_code in _INSTANTS)
+        if kind == "amount":
+            layout = replace(layout, cents=_has_cents(column))
+    return layout
+
+
+def widened(settings: Settings, side: Side, window: Window, layout: Layout) -> Window:
+    """The window for which a site's own query returns every instant of the window's last day.
+
+    A comparison with the last date alone ends at its midnight. The default query needs no help.
+    """
+    own = sessions.source_of(settings, side).query_file is not None
+    return replace(window, end=following(window)) if own and layout.instants else window
+
+
+def following(window: Window) -> date:
+    """The day after the window."""
+    return min(window.end, date.max - timedelta(days=1)) + timedelta(days=1)
+
+
+def _has_cents(column: Any) -> bool:
+    if column.type_code == _NUMERIC:
+        return column.scale is not None and 0 <= column.scale <= _CENTS
+    return column.type_code in _INTEGERS
+
+
+def _require_text(cursor: Any, side: Side, name: str, kind: str, code: int) -> None:
+    """Raise ContractError unless a text column has a string or enumerated type, or its kind."""
+    cursor.execute(
+        "SELECT typcategory::text, format_type(oid, NULL) FROM pg_catalog.pg_type WHERE oid = %s",
+        (code,),
+    )
+    category, type_name = cursor.fetchone()
+    readable = category in ("S", "E") or (name in _FREE_TEXTS and code in _DOCUMENTS)
+    if not readable or kind != "text":
+        raise ContractError(
+            WRONG_TYPE, side=side, name=name, type=type_name, expected=EXPECTED[kind]
+        )
+
+
+_FREE_TEXTS: Final = (c.DES_LOG, c.DES_LINHA_RECEBIMENTO)
