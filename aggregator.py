@@ -7,8 +7,8 @@ from lib.cli.main import main
 from lib.security import redaction
 
 if __name__ == "__main__":
-    # Loading the libraries makes some 120,000 lasting objects; collecting garbage meanwhile would
-    # take a tenth of a second or more.
+    # Loading the libraries creates some 120,000 permanent objects; garbage collection would scan
+    # them repeatedly, for a tenth of a second or more.
     gc.set_threshold(200_000, 20, 100)
     redaction.install()
     sys.exit(main(sys.argv[1:]))

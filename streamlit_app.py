@@ -1,6 +1,6 @@
-"""Entry of the dashboard: `streamlit run streamlit_app.py`.
+"""Entry point of the dashboard: `streamlit run streamlit_app.py`.
 
-The server imports it once for its own routes and middleware; every session runs it.
+The server imports this module once, for the routes and middleware; every session runs it.
 """
 
 import streamlit as st

@@ -1,3 +1,3 @@
-"""The engine of the Marketing Data Aggregator, in rooms; ARCHITECTURE.md draws them."""
+"""The Marketing Data Aggregator, divided into rooms (packages); ARCHITECTURE.md lists them."""
 
 __version__ = "0.1.0"

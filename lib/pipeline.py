@@ -1,6 +1,6 @@
 """The only orchestration: `run` turns a request into an outcome, `publish` writes its workbook.
 
-The dashboard and the command line both use these two. Reads the clock for the rooms below.
+The dashboard and the command line share these two functions. Reads the clock for the rooms below.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NO_MEMORY: Final = (
 )
 
 Read = Callable[["Settings", requests.Window, Progress], tuple[datetime, copy_reader.Extracted]]
-"""Reads a window: its records and the moment of extraction."""
+"""Reads a window and returns the moment of extraction and its records."""
 
 
 @memory.reraise_shortage(lambda: ExtractionError(NO_MEMORY))
@@ -64,7 +64,7 @@ def run(
         return moment, copy_reader.extract(settings, window, clear=clear, progress=progress)
 
     extracted_at, extracted = retry.call(extract)
-    if request.rule.name == CARD:  # rule card_time itself drops records outside its window
+    if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
         for side in requests.SIDES:
             days = column_arrays.column(getattr(extracted, side), date_validation.DATES[side])
             date_validation.require_dates(side, days, window)

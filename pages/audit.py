@@ -1,4 +1,4 @@
-"""Auditoria: the record of sign-ins, views, exports and runs; for auditors only."""
+"""Auditoria: the audit trail of sign-ins, views, exports and runs; for auditors only."""
 
 from lib.ui import audit, guard, page
 

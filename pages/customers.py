@@ -9,25 +9,27 @@ from lib.ui import customers as marketing
 from lib.ui.i18n import t
 
 view = page.open_page("customers")
-now, placeholder = view_cache.marketing_of(view.dataset), st.empty()
+current, placeholder = view_cache.marketing_of(view.dataset), st.empty()
 # The figures are shown at once; the preceding period may have to be extracted.
 with placeholder.container():
-    marketing.metrics(now.figures, None)
-before = marketing.before(view)
-if before is not None:
+    marketing.metrics(current.figures, None)
+previous = marketing.before(view)
+if previous is not None:
     with placeholder.container():
-        marketing.metrics(now.figures, before.figures)
+        marketing.metrics(current.figures, previous.figures)
 
 language = chart_view.language()
 chart_view.show(
     {
-        "frequency": customers.frequency(now.frequency, before and before.frequency, language),
-        "deciles": customers.deciles(now.deciles, before and before.deciles, language),
+        "frequency": customers.frequency(
+            current.frequency, previous and previous.frequency, language
+        ),
+        "deciles": customers.deciles(current.deciles, previous and previous.deciles, language),
         "approval_by_hour": customers.approval_by_hour(
-            now.hours, before and before.hours, language
+            current.hours, previous and previous.hours, language
         ),
         "approval_by_weekday": customers.approval_by_weekday(
-            now.weekdays, before and before.weekdays, language
+            current.weekdays, previous and previous.weekdays, language
         ),
     }
 )

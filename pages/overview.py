@@ -1,4 +1,4 @@
-"""Resumo, the landing page: the period's figures, the books, and the latest instants read."""
+"""Resumo, the landing page: the period's figures, its books, and the latest record of each side."""
 
 from lib.dashboard import view_cache
 from lib.ui import overview, page, source_check

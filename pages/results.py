@@ -1,4 +1,4 @@
-"""Resultados: an engine's result of a period too large for memory, read from its files."""
+"""Resultados: an engine's stored result for a period too large for memory."""
 
 from lib.engines import result_tables
 from lib.ui import page, results, tabs

@@ -1,4 +1,4 @@
-"""Execuções: the recorded runs, their trend, and their kept reports."""
+"""Execuções: the history of runs, their trend, and the reports that still exist."""
 
 from lib.ui import page, runs
 

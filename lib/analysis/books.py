@@ -75,9 +75,9 @@ def books(result: Reconciliation) -> Books:
 def balance_by_day(result: Reconciliation) -> pa.Table:
     """Return one row per day in the columns of `DAYS`.
 
-    Records outside every day of the period (a site's own query may return them) are in a last
-    row whose day is NULL, present only if there are any. Raises BalanceError where a day does
-    not balance.
+    A last row, whose day is NULL, counts the records outside the period (a site's own query may
+    return them); it is absent without such records. Raises BalanceError where a day does not
+    balance.
     """
     transaction_day = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
     log_day = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
@@ -103,11 +103,11 @@ def balance_by_day(result: Reconciliation) -> pa.Table:
         ("without_log", result.without_log_rows),
         ("duplicates", result.duplicate_rows),
     ):
-        at = slot(transaction_day, rows)
-        columns[name] = np.bincount(at, minlength=outside + 1)
+        slots = slot(transaction_day, rows)
+        columns[name] = np.bincount(slots, minlength=outside + 1)
         amount = "amount" if name == "transactions" else f"amount_{name}"
         columns[amount] = np.zeros(outside + 1, dtype=np.int64)
-        np.add.at(columns[amount], at, cents[rows])
+        np.add.at(columns[amount], slots, cents[rows])
     _require_balanced_days(dates, columns)
     table = pa.table(
         {"day": [*dates, None]}
@@ -122,7 +122,7 @@ def balance_by_day(result: Reconciliation) -> pa.Table:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The latest instant of each source (local, None if no record has one) and its empty days."""
+    """Latest instant of each source (local; None without one) and its days without records."""
 
     latest_transaction: datetime | None
     latest_log: datetime | None
@@ -156,7 +156,7 @@ def coverage(result: Reconciliation) -> Coverage:
 def by_response_code(result: Reconciliation) -> pa.Table:
     """Count logs by response code in the columns of `CODES`, most frequent first.
 
-    NULL and empty codes are one row with an empty code.
+    NULL and empty codes are counted together, in a row with an empty code.
     """
     codes = column_arrays.column(result.auth_logs, c.COD_RESPOSTA)
     if not pa.types.is_dictionary(codes.type):
@@ -169,19 +169,19 @@ def by_response_code(result: Reconciliation) -> pa.Table:
         for rows in (result.matched_log_rows, result.divergent_rows)
     )
     total = matched + divergences
-    order = sorted(np.flatnonzero(total), key=lambda at: (-total[at], labels[at]))
-    codes = [labels[at] for at in order]
+    order = sorted(np.flatnonzero(total), key=lambda code: (-total[code], labels[code]))
+    codes = [labels[code] for code in order]
     return pa.table([codes, matched[order], divergences[order]], schema=CODES)
 
 
 def by_motivo(result: Reconciliation) -> dict[str, int]:
-    """Count the divergences of each motivo, those that need a person first."""
+    """Count the divergences of each motivo, the approved ones without transaction first."""
     counts = np.bincount(result.motivo, minlength=len(c.MOTIVOS))
     return {name: int(n) for name, n in reversed(list(zip(c.MOTIVOS, counts, strict=True)))}
 
 
 def _require_partition(side: str, rows: Rows, parts: list[Rows]) -> None:
-    """Raise BalanceError unless the parts hold each of these rows exactly once, and no other."""
+    """Raise BalanceError unless the parts together hold exactly these rows, each once."""
     assigned = np.concatenate(parts)
     size = max(rows.max(initial=-1), assigned.max(initial=-1)) + 1
     times, expected = np.bincount(assigned, minlength=size), np.bincount(rows, minlength=size)

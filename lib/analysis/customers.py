@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DECILES: Final = 10
 MOST_PURCHASES: Final = 10
-"""The last class of `by_frequency`: this many purchases or more."""
+"""The last class of `by_frequency` counts customers with this many purchases or more."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def figures(result: Reconciliation) -> Figures:
 def by_frequency(result: Reconciliation) -> pd.DataFrame:
     """Count the customers by their number of purchases.
 
-    Columns: ``purchases`` (1 to `MOST_PURCHASES`, the last meaning that or more), ``customers``
-    and their ``share`` (NaN without customers).
+    Columns: ``purchases`` (1 to `MOST_PURCHASES`; the last class is open), ``customers`` and their
+    ``share`` (NaN without customers).
     """
     purchases = np.minimum(_Buyers.of(result).purchases, MOST_PURCHASES)
     count = np.bincount(purchases, minlength=MOST_PURCHASES + 1)[1:]
@@ -122,7 +122,8 @@ def by_decile(result: Reconciliation) -> pd.DataFrame:
     """Sum the amount spent by each decile of the customers, the highest spenders first.
 
     Columns: ``decile`` (1 to 10), ``customers``, ``amount`` (exact) and ``share`` of the total
-    amount (NaN unless positive). The first deciles hold the remainder of a division by ten.
+    amount (NaN unless positive). Where ten does not divide the number of customers, the first
+    deciles have one more.
     """
     spent = _Buyers.of(result).spent[::-1]
     parts = np.array_split(spent, DECILES)
@@ -166,7 +167,7 @@ def preceding_period(period: Period) -> Period:
 
 @dataclass(frozen=True)
 class _Buyers:
-    """One entry per customer, sorted by the amount spent, least first."""
+    """Arrays with one entry per customer, sorted by the amount spent, least first."""
 
     purchases: Ints
     virtual: Ints

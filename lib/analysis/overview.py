@@ -1,6 +1,7 @@
-"""The figures of the landing page: one number a day, and the coverage of each source.
+"""The figures of the landing page: daily series, and the coverage of each source.
 
-Plain numbers, dates and tuples, so that a cache can keep them. `lib.analysis.books` counts.
+Holds plain numbers, dates and tuples, so that a cache can keep them. Counts nothing itself:
+`lib.analysis.books` does.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Overview:
 
 def overview(outcome: Outcome) -> Overview:
     """Return the landing page's figures of an outcome."""
-    # Records outside every day are in the books, but in no series.
+    # Records outside the period are in the books, but in no series.
     days = outcome.by_day.drop_null()
     return Overview(
         transactions=tuple(days["transactions"].to_pylist()),

@@ -1,6 +1,6 @@
-"""Explains records of a reconciliation: the distance to the nearest one, why a copy was removed.
+"""Explain decisions of a reconciliation: distance to the nearest record, reason of a removal.
 
-`lib.matching.reconcile` has made the decisions.
+Decides nothing: `lib.matching.reconcile` does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def seconds_to_nearest(
 def duplicate_reasons(
     result: Reconciliation, positions: slice | Rows = slice(None)
 ) -> NDArray[np.int8]:
-    """Return why each survivor was preferred, as an index into `columns.DUPLICATE_REASONS`.
+    """Return the reason why each copy was removed, as an index into `columns.DUPLICATE_REASONS`.
 
     Copies are equal on `columns.DUPLICATE_KEY`; a survivor can differ only in the virtual card and
     the merchant.

@@ -1,4 +1,4 @@
-"""Records related to one record: the other logs of its card, the transaction nearest to a log.
+"""Find records related to one record: the other logs of its card, the transaction nearest a log.
 
 Compares tokens, never card numbers, and returns row numbers of the extracted tables.
 """
@@ -36,10 +36,10 @@ def logs_of_log(result: Reconciliation, row: int) -> Rows:
 
 
 def nearest_transaction(result: Reconciliation, row: int) -> int | None:
-    """Return the transaction of this divergent log's card, physical or virtual, nearest in time.
+    """Return the transaction nearest in time to this divergent log, of the same card.
 
-    A transaction without a time if the card has no other; None if the card is blank or no
-    transaction that the rule reads has it.
+    Compares physical and virtual cards. A transaction without a time is returned only if the card
+    has no other; None if the card is blank or no transaction that the rule reads has it.
     """
     nearest = result.nearest_rows[result.divergent_rows == row]
     if len(nearest) and nearest[0] >= 0:

@@ -32,7 +32,7 @@ _NUMBER: Final = re.compile(r"(?<!\d)\d(?:[ .-]?\d){10,18}(?!\d)")
 _LAST: Final = np.iinfo(np.int64).max
 
 Cached = Callable[[Hashable, Callable[[], Any]], Any]
-"""Returns the value kept for a key, or computes it."""
+"""Returns the cached value of a key, or computes it."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ def amount(result: Reconciliation, table: Table, positions: Ints) -> Decimal:
 
 
 def distinct_values(result: Reconciliation, table: Table, name: str) -> tuple[str, ...]:
-    """Return the distinct texts of a column, sorted; an empty one stands for NULL too."""
+    """Return the distinct texts of a column, sorted; NULL counts as an empty text."""
     column = table.columns[name]
     if isinstance(column, Derived):
         return tuple(column.labels[int(code)] for code in np.unique(column.codes(result)))
-    return tuple(sorted({word or "" for word in pc.unique(_texts(result, column)).to_pylist()}))
+    return tuple(sorted({text or "" for text in pc.unique(_texts(result, column)).to_pylist()}))
 
 
 def clean_search(text: str) -> str:
-    """Shorten a search and mask card numbers and CPFs in it, so that it may be kept and shown."""
+    """Shorten a search text and mask card numbers and CPFs in it, so that it may be stored."""
     return _NUMBER.sub(_masked, " ".join(text[: 4 * SEARCH_LENGTH].split()))[:SEARCH_LENGTH].strip()
 
 
@@ -103,7 +103,7 @@ def _order(result: Reconciliation, table: Table, sort: str, descending: bool) ->
 
 
 def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, Bools]:
-    """Return the column as integers in the order of its values, and a mask of its blanks."""
+    """Return the column as integers that sort like its values, and a mask of its blanks."""
     if isinstance(column, Derived):
         codes = column.codes(result)
         if column.labels:
@@ -123,7 +123,7 @@ def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, B
 
 
 def _contains(result: Reconciliation, table: Table, text: str) -> Bools:
-    """Return a mask of the positions with the text in a searched column."""
+    """Return a mask of the positions where a searched column contains the text."""
     needle = _folded(pa.array([text]))[0].as_py()
     mask = np.zeros(len(table.row_numbers(result)), dtype=np.bool_)
     for name in table.searched:
@@ -139,28 +139,28 @@ def _contains(result: Reconciliation, table: Table, text: str) -> Bools:
     return mask
 
 
-def _matches(words: pa.Array, name: str, needle: str) -> pa.Array:
+def _matches(texts: pa.Array, name: str, needle: str) -> pa.Array:
     if name == c.COD_RESPOSTA:
-        return pc.equal(_folded(words), needle)
+        return pc.equal(_folded(texts), needle)
     if name not in _IDENTIFIERS:
-        return pc.match_substring(_folded(words), needle)
+        return pc.match_substring(_folded(texts), needle)
     # Numbers may be typed with punctuation and spaces.
     number = re.sub(r"[ .-]", "", needle) if re.fullmatch(r"[ .*0-9-]*\d[ .*0-9-]*", needle) else ""
     if not number:
-        return pc.match_substring(words, needle)
+        return pc.match_substring(texts, needle)
     if name == c.NUM_CPF:
-        # Of a masked CPF only the visible digits can match.
+        # In a masked CPF only the visible digits can match.
         return pc.match_substring(
-            pc.replace_substring_regex(words, r"[.*-]", ""), number.replace("*", "")
+            pc.replace_substring_regex(texts, r"[.*-]", ""), number.replace("*", "")
         )
-    return pc.match_substring(words, number)
+    return pc.match_substring(texts, number)
 
 
-def _folded(words: pa.Array) -> pa.Array:
+def _folded(texts: pa.Array) -> pa.Array:
     """Convert to lower case without accents."""
-    if not pc.all(pc.string_is_ascii(words)).as_py():
-        words = pc.replace_substring_regex(pc.utf8_normalize(words, "NFKD"), r"\p{Mn}", "")
-    return pc.utf8_lower(words)
+    if not pc.all(pc.string_is_ascii(texts)).as_py():
+        texts = pc.replace_substring_regex(pc.utf8_normalize(texts, "NFKD"), r"\p{Mn}", "")
+    return pc.utf8_lower(texts)
 
 
 def _has_value(result: Reconciliation, column: Stored | Derived, values: tuple[str, ...]) -> Bools:

@@ -56,7 +56,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Table:
-    """One table; ``searched`` are its searchable columns, ``rows`` as in `Stored`."""
+    """One table; ``searched`` names its searchable columns, ``rows`` is as in `Stored`."""
 
     name: str
     side: Literal["transactions", "auth_logs"]
@@ -65,7 +65,7 @@ class Table:
     searched: tuple[str, ...]
 
     def row_numbers(self, result: Reconciliation) -> Rows:
-        """Return the row of the table's own side at each position."""
+        """Return the extracted table's row at each position of this table."""
         rows: Rows = getattr(result, self.rows)
         return rows
 
@@ -75,16 +75,16 @@ class Table:
         # One call for all columns of the same rows: each call may release the GIL.
         stored = [column for column in self.columns.values() if isinstance(column, Stored)]
         for rows in dict.fromkeys(column.rows for column in stored):
-            data |= self._taken(result, rows, positions)
+            data |= self._stored(result, rows, positions)
         for name, column in self.columns.items():
             if isinstance(column, Derived):
                 data[name] = _derived(column, result, positions)
         return pa.table({name: data[name] for name in self.columns})
 
-    def _taken(
+    def _stored(
         self, result: Reconciliation, rows: str, positions: slice | Rows
     ) -> dict[str, pa.ChunkedArray]:
-        """Return the stored columns with this field of row numbers, by name."""
+        """Return, by name, the stored columns that use this field of row numbers."""
         columns = {
             name: column.source(result)[column.name]
             for name, column in self.columns.items()

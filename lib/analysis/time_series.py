@@ -1,4 +1,4 @@
-"""The small frames behind the charts: counts by day, hour, weekday, join and time difference.
+"""The small frames that the charts draw: counts by day, hour, weekday, join and time difference.
 
 Totals and the books belong to `lib.analysis.books`.
 """
@@ -104,8 +104,8 @@ def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:
     """Count consolidated purchases by weekday and hour: 168 rows, Monday (0) first, hour 0 to 23.
 
     Columns: ``weekday, hour, transactions, days`` (occurrences of the weekday in the period) and
-    ``mean`` (purchases per such day, NaN without days). The mean is comparable where a period has
-    some weekdays twice. A purchase without a time is in no row.
+    ``mean`` (purchases per such day, NaN without days). Unlike the count, the mean can be compared
+    where some weekdays occur more often than others. A purchase without a time is in no row.
     """
     bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     rows = result.consolidated_rows
@@ -127,7 +127,7 @@ def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:
 
 
 def time_difference(result: Reconciliation) -> pd.DataFrame:
-    """Histogram of log minus purchase in seconds, over the consolidated purchases.
+    """Return the histogram of log minus purchase in seconds, over the consolidated purchases.
 
     Columns: ``low, high`` (floats, low <= difference < high) and ``transactions``. The bins have
     equal widths and extend three times the interquartile range beyond both quartiles, so that a
@@ -181,7 +181,7 @@ def weekday(day: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class _Slots:
-    """The days of a period, or the hours of its only day, numbered from 0; -1 for outside."""
+    """The days of a period, or the hours of its only day, numbered from 0; -1 means outside."""
 
     period: Period
     size: int

@@ -1,1 +1,1 @@
-"""Charts in plotly. Pure: draws what `analysis` computes, and computes nothing itself."""
+"""Plotly charts of the figures of `analysis`. Pure; computes no figures itself."""

@@ -1,4 +1,4 @@
-"""The charts of the marketing view, each beside the preceding period if that was read.
+"""The charts of the marketing view, compared with the preceding period if that was read.
 
 Draws the small frames of `lib.analysis.customers` and computes nothing itself.
 """
@@ -28,7 +28,7 @@ from lib.charts.layout import (
 _MOST_LABELS: Final = 8
 
 Previous = pd.DataFrame | None
-"""The same frame of the preceding period, None if that was not read."""
+"""The same frame for the preceding period; None if that period was not read."""
 
 
 def approval_by_hour(hours: pd.DataFrame, previous: Previous, language: Language) -> Chart:
@@ -143,7 +143,7 @@ def _shares(
     title: str,
     y: str,
 ) -> Chart:
-    """Draw bars of the shares; ``counted`` (heading, column, format) is in the hover and table."""
+    """Draw bars of the shares; hover and table also show ``counted`` (heading, column, format)."""
     x, labels = axis
     heading, column, write = counted
     traces: list[Any] = []

@@ -36,7 +36,7 @@ Translate = Callable[..., str]
 Plural = Callable[[str, str, int], str]
 Values: TypeAlias = "Sequence[Any] | pd.Series[Any] | NDArray[Any]"
 Columns: TypeAlias = "dict[str, tuple[Values, Formatter]]"
-"""A table: by heading, the plain values and their formatter."""
+"""A table: the plain values and their formatter, by heading."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Language:
 class Chart:
     """A titled figure, a sentence with its main finding, and its numbers as a table.
 
-    If ``days`` is not empty, the points of every trace are of these days, in this order.
+    If ``days`` is not empty, it holds the day of each point, in the order of every trace.
     """
 
     figure: go.Figure
@@ -82,7 +82,7 @@ def draw(
     y: dict[str, Any],
     **layout: Any,
 ) -> go.Figure:
-    """Draw a figure that neither pans nor zooms, so that a touch scrolls the page."""
+    """Draw a figure without panning or zooming, so that a touch scrolls the page."""
     return go.Figure(
         data=list(traces),
         layout={
@@ -127,7 +127,7 @@ def reliable(rates: pd.Series[Any], counts: pd.Series[Any]) -> pd.Series[Any]:
 def rate_line(
     x: Sequence[str], parts: Sequence[pd.Series[Any]], language: Language, **style: Any
 ) -> go.Scatter:
-    """Draw a line of (rate, part, whole), with marker areas proportional to the wholes."""
+    """Draw the rates of ``parts`` (rate, part, whole); marker areas grow with the wholes."""
     rates, part, whole = parts
     most = max(int(whole.max()), 1)
     smallest, largest = _MARKER_PIXELS
@@ -149,11 +149,11 @@ def rate_line(
 
 
 def unit_of_time(seconds: float, t: Translate) -> tuple[int, str, str]:
-    """Return (seconds, name, sign) of the largest unit of time not above this many seconds."""
+    """Return (seconds, name, symbol) of the largest unit of time not above this many seconds."""
     units = ((86_400, t("dias"), "d"), (3_600, t("horas"), "h"), (60, t("minutos"), "min"))
-    for size, name, sign in units:
+    for size, name, symbol in units:
         if seconds >= size:
-            return size, name, sign
+            return size, name, symbol
     return 1, t("segundos"), "s"
 
 
@@ -191,9 +191,9 @@ class TimeAxis:
         t, name = self.language.t, self.name(number)
         return t("às {hour}", hour=name) if self.hourly else t("em {day}", day=name)
 
-    def bar(self, y: Values, name: str, color: str, hover: str = "%{y:,d}", **more: Any) -> go.Bar:
+    def bar(self, y: Values, name: str, color: str, hover: str = "%{y:,d}", **style: Any) -> go.Bar:
         """Draw bars, one value per moment."""
-        return go.Bar(x=self.x, y=y, name=name, marker_color=color, hovertemplate=hover, **more)
+        return go.Bar(x=self.x, y=y, name=name, marker_color=color, hovertemplate=hover, **style)
 
     def chart(
         self,

@@ -245,8 +245,8 @@ def time_difference(bins: pd.DataFrame, median: float | None, language: Language
     low, high = bins["low"].to_numpy(dtype=float), bins["high"].to_numpy(dtype=float)
     far = np.isinf(low) | np.isinf(high)
     width = float((high - low)[~far][0]) if len(bins) else 1.0
-    size, unit, sign = layout.unit_of_time(width, t)
-    # A bar of one second is centred on its number, a wider one between its two limits.
+    size, unit, symbol = layout.unit_of_time(width, t)
+    # Bars of one second are centred on their number, wider ones between their two limits.
     middle = (np.where(np.isinf(low), high - width, low) + width / 2 * (width > 1)) / size
     axis = t("Log menos transação ({unit})", unit=unit)
     ranges = [_range(*ends, size, language) for ends in zip(low, high, strict=True)]
@@ -265,8 +265,8 @@ def time_difference(bins: pd.DataFrame, median: float | None, language: Language
             width=width / size,
             name=name,
             marker_color=color,
-            customdata=[text for text, there in zip(ranges, chosen, strict=True) if there],
-            hovertemplate=f"%{{customdata}} {sign}: %{{y:,d}}<extra></extra>",
+            customdata=[text for text, is_chosen in zip(ranges, chosen, strict=True) if is_chosen],
+            hovertemplate=f"%{{customdata}} {symbol}: %{{y:,d}}<extra></extra>",
         )
         for chosen, name, color in (
             (~far, t("Distribuição"), layout.FISICO),

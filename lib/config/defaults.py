@@ -37,7 +37,7 @@ def request(
     rule: str | None = None,
     tolerance_minutes: int | None = None,
 ) -> Request:
-    """A valid request; arguments left out come from the configuration. Raises ConfigError."""
+    """Build a valid request; missing arguments come from the configuration. Raises ConfigError."""
     if days is not None and (start or end):
         raise ConfigError(DAYS_AND_DATES)
     if (start is None) != (end is None):

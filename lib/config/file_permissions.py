@@ -1,7 +1,7 @@
 """Read configuration files and check their permissions.
 
 Refuses a file with secrets that other accounts can read, and a configuration that they can change.
-Messages name a file by its ``label``. Does not interpret what the files say.
+Messages name a file by its ``label``. Does not interpret the contents.
 """
 
 import os
@@ -42,7 +42,8 @@ def require_private(file: Path, label: str) -> None:
 def is_exposed(file: Path) -> bool:
     """Check if an account other than the owner's may read the file.
 
-    As in libpq, a file that root owns may be readable by its group. Windows has no such bits.
+    As in libpq, a file that root owns may be readable by its group. Always False on Windows,
+    which has no permission bits.
     """
     try:
         status = file.stat()

@@ -48,7 +48,7 @@ _KeyPath: TypeAlias = tuple[int | str, ...]
 
 
 def exists(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Check if a configuration exists: a named or default file, or a host in environ."""
+    """Check if a configuration exists: a named or default file, or a host in ``environ``."""
     return _file(path, environ) is not None or any(map(_HOST.fullmatch, environ))
 
 
@@ -65,8 +65,8 @@ def stamp(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Load the given file, else the file of AGGREGATOR_CONFIG, else the project's secrets.toml.
 
-    Paths are relative to the working directory. Without any file, environ alone must be complete.
-    Raises ConfigError.
+    Paths are relative to the working directory. Without a file, ``environ`` must hold every
+    required key. Raises ConfigError.
     """
     if not exists(path, environ):
         raise ConfigError(NO_CONFIGURATION, file=DEFAULT_FILE, variable=FILE_VARIABLE)
@@ -84,7 +84,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
 def from_values(
     values: Mapping[str, Any], origin: str, environ: Mapping[str, str] = os.environ
 ) -> Settings:
-    """Settings from the table [aggregator], overridden by environ.
+    """Build the settings from the table [aggregator], overridden by ``environ``.
 
     Messages of ConfigError name ``origin`` or the variable at fault.
     """
@@ -115,7 +115,7 @@ def from_values(
 
 
 def checked_merchant(settings: Settings, cnpj: str) -> str:
-    """Return the CNPJ if it is configured, else raise ConfigError, which does not repeat it."""
+    """Return the CNPJ if it is configured, else raise ConfigError without repeating it."""
     if cnpj not in settings.merchants:
         raise ConfigError(NOT_CONFIGURED, merchants=", ".join(settings.merchants))
     return cnpj
@@ -124,7 +124,8 @@ def checked_merchant(settings: Settings, cnpj: str) -> str:
 def _file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     if path or environ.get(FILE_VARIABLE):
         return path or Path(environ[FILE_VARIABLE])
-    # A dangling link counts: a secret that failed to mount must not read as "not configured".
+    # A dangling link counts as a file: a secret that failed to mount is an error, not a missing
+    # configuration.
     return DEFAULT_FILE if os.path.lexists(DEFAULT_FILE) else None
 
 
@@ -142,23 +143,25 @@ def _table(file: Path) -> dict[str, Any]:
 
 
 def _has_password(table: object) -> bool:
-    """Check if a side's table holds a password itself, not only a reference to one."""
+    """Check if a side's table holds a password itself and not a reference to one."""
     password = table.get("password") if isinstance(table, dict) else None
     references = (secret_references.VAULT, secret_references.SERVICE)
     return bool(password) and not str(password).startswith(references)
 
 
 def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPath, str]]:
-    """The table that the environment variables form, and the variable behind each key."""
+    """Return the table that the environment variables define, and the variable of each key."""
     reader = EnvSettingsSource(Settings, case_sensitive=True, env_nested_delimiter="__")
     table: dict[str, Any] = {}
     variables: dict[_KeyPath, str] = {}
-    ours = (name for name in environ if name.upper().startswith(PREFIX))
-    for name in sorted(ours, key=lambda name: name.count("__")):  # a key overrides its table
-        key, *rest = name[len(PREFIX) :].split("__")
+    prefixed = (name for name in environ if name.upper().startswith(PREFIX))
+    # Outer levels first, so that a key overrides its table.
+    for name in sorted(prefixed, key=lambda name: name.count("__")):
+        key, *inner_keys = name[len(PREFIX) :].split("__")
         key = key.lower()
         # A CNPJ may have capital letters; every other key is lower case.
-        inner_keys = rest if key == "merchants" else [part.lower() for part in rest]
+        if key != "merchants":
+            inner_keys = [inner.lower() for inner in inner_keys]
         reader.env_vars = {"__".join([key, *inner_keys]): environ[name]}
         try:
             value = reader().get(key)
@@ -175,7 +178,7 @@ def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPat
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """One table over another; any password key above hides both password keys below."""
+    """Merge two tables; a password key of ``above`` replaces both password keys of ``below``."""
     merged = dict(below)
     for key, value in above.items():
         table = merged.get(key)
@@ -187,7 +190,7 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def _mistake(path: _KeyPath, origin: str, kind: str = "") -> ConfigError:
-    """The error for the key at this path, of a pydantic error kind."""
+    """Build the error for the key at this path; ``kind`` is pydantic's type of error."""
     known: Mapping[str, Any] = Settings.model_fields
     key, expected, parts = "aggregator", None, iter(map(str, path))
     for part in parts:
@@ -195,7 +198,7 @@ def _mistake(path: _KeyPath, origin: str, kind: str = "") -> ConfigError:
             nearest = difflib.get_close_matches(part.lower(), known, n=1, cutoff=0)[0]
             return ConfigError(UNKNOWN_KEY, origin=origin, key=f"{key}.{part}", nearest=nearest)
         key, expected = f"{key}.{part}", known[part].description
-        if get_origin(known[part].annotation) is dict:  # the next part is a CNPJ, an e-mail
+        if get_origin(known[part].annotation) is dict:  # then any text follows, such as a CNPJ
             key = ".".join((key, *itertools.islice(parts, 1)))
         table = _table_model(known[part].annotation)
         if table is None:
@@ -206,7 +209,7 @@ def _mistake(path: _KeyPath, origin: str, kind: str = "") -> ConfigError:
 
 
 def _table_model(annotation: Any) -> type[BaseModel] | None:
-    """The model of a key that is a table or an optional table."""
+    """Return the model of a key that is a table or an optional table, else None."""
     for kind in (annotation, *get_args(annotation)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 VAULT: Final = "vault:"
 SERVICE: Final = "service:"
 CACHE_SECONDS: Final = 60.0
-"""Lifetime of a secret read from the vault; a changed password is noticed within it."""
+"""Lifetime of a cached secret; a changed password takes effect within it."""
 
 _TIMEOUT_SECONDS: Final = 5
 _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
@@ -54,7 +54,7 @@ _cache: Final[dict[tuple[str, str], tuple[float, str]]] = {}
 
 
 def resolve(value: str) -> str:
-    """The password that ``value`` is or refers to. Raises ConfigError."""
+    """Return the password: ``value`` itself, or the one it refers to. Raises ConfigError."""
     if value.startswith(VAULT):
         return _from_vault(value.removeprefix(VAULT))
     if value.startswith(SERVICE):

@@ -1,8 +1,8 @@
 """The configuration's keys, their valid values and their defaults, as frozen models.
 
-A table of the configuration is a model; a field's description is the expectation that an error
-message states. `lib.config.loader` fills the models. Secrets are read only when `Source.secret`
-is called.
+Each table of the configuration is a model; a field's description states its valid values, for
+error messages. `lib.config.loader` fills the models. Secrets are read only when `Source.secret` is
+called.
 """
 
 import os
@@ -98,7 +98,7 @@ class Source(BaseModel):
         return self.local or self.sslmode == "verify-full"
 
     def secret(self) -> str | None:
-        """The password, read again on each call if it is in a file, a service or a vault.
+        """Return the password, read again on each call from a file, a service or a vault.
 
         Raises ConfigError if it cannot be read.
         """
@@ -266,7 +266,7 @@ class Settings(BaseSettings):
         return ZoneInfo(self.timezone)
 
     def warnings(self) -> list[Notice]:
-        """Notices about settings that are allowed but look like mistakes."""
+        """Return notices about settings that are allowed but look like mistakes."""
         sides = {"transactions": self.transactions, "auth_logs": self.auth_logs}
         insecure = [
             Notice(INSECURE, {"side": side, "host": source.host, "sslmode": source.sslmode})

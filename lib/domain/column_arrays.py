@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 DAY_SECONDS: Final = 86_400
 MISSING: Final = np.iinfo(np.int64).max
-"""Stands for NULL in an integer array, and sorts last."""
+"""Represents NULL in an integer array; sorts last."""
 EARLIEST: Final = np.iinfo(np.int64).min
-"""An instant before all others."""
+"""Represents an instant before all others."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def column(table: pa.Table, name: str) -> pa.Array:
     return values.unify_dictionaries().combine_chunks()
 
 
-def labels(codes: NDArray[np.int8], words: Sequence[str]) -> pa.Array:
-    """Return a dictionary array of the words that the codes index."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words, pa.string()))
+def labels(codes: NDArray[np.int8], texts: Sequence[str]) -> pa.Array:
+    """Return a dictionary array whose codes index these texts."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(texts, pa.string()))
 
 
 def instants(table: pa.Table, date_name: str, time_name: str) -> Instants:
@@ -89,7 +89,7 @@ def decimals(cents: Ints) -> list[Decimal]:
 
 
 def token(table: pa.Table, name: str) -> tuple[Ints, Bools]:
-    """Return a token column as (values, present); a missing token is 0 and False."""
+    """Return a token column as (values, present); a missing token is (0, False)."""
     return _integers(column(table, name), pa.int64())
 
 
@@ -100,18 +100,18 @@ def text_rank(table: pa.Table, name: str, rows: Ints) -> Ints:
         values = values.dictionary_decode()
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
-    words = values.dictionary
-    rank = pc.rank(words, tiebreaker="dense").to_numpy(zero_copy_only=False).astype(np.int64)
-    rank[pc.equal(words, "").to_numpy(zero_copy_only=False)] = 0
+    texts = values.dictionary
+    rank = pc.rank(texts, tiebreaker="dense").to_numpy(zero_copy_only=False).astype(np.int64)
+    rank[pc.equal(texts, "").to_numpy(zero_copy_only=False)] = 0
     codes, present = _integers(values.indices.cast(pa.int32()), pa.int32())
     if not len(rank):
         return np.zeros(len(codes), dtype=np.int64)
     return np.where(present, rank[codes], 0)
 
 
-def is_in(table: pa.Table, name: str, words: tuple[str, ...]) -> Bools:
-    """Return a mask of the rows that hold one of these texts; NULL is none of them."""
-    mask = pc.is_in(column(table, name), value_set=pa.array(words, pa.string()))
+def is_in(table: pa.Table, name: str, texts: tuple[str, ...]) -> Bools:
+    """Return a mask of the rows whose text is one of these; False for NULL."""
+    mask = pc.is_in(column(table, name), value_set=pa.array(texts, pa.string()))
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 

@@ -23,14 +23,14 @@ TIPO_MATCH: Final = "tipo_match"
 DIF_SEGUNDOS: Final = "dif_segundos"
 MOTIVO: Final = "motivo"
 
-# Columns beside those of the sheets: on the screen, and in the results of the engines.
+# Columns of the dashboard's tables and of the engines' results, in no sheet.
 MOTIVO_SEM_LOG: Final = "motivo_sem_log"
 VIRTUAL_MANTIDO: Final = "num_cartao_virtual_mantido"
 MANTIDA: Final = "transacao_mantida"
 SOBREVIVENTE_VIRTUAL: Final = "sobrevivente_num_cartao_virtual"
 POR_QUE: Final = "por_que"
 
-# Matching keys computed by the servers: in memory only, never shown or written.
+# Matching keys, computed by the servers; never shown, and in no report.
 TOKEN_CARTAO: Final = "token_cartao"
 TOKEN_VIRTUAL: Final = "token_virtual"
 TOKEN_CPF: Final = "token_cpf"
@@ -47,12 +47,12 @@ TRANSACTIONS_QUERY: Final = (
 )
 AUTH_LOGS_QUERY: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, DES_LINHA_RECEBIMENTO)
 
-# Columns that extraction returns: for display (masked unless clear), then the keys.
+# Columns that an extraction returns: those for display (masked unless clear), then the keys.
 TRANSACTIONS: Final = (*TRANSACTIONS_QUERY, TOKEN_CARTAO, TOKEN_VIRTUAL, TOKEN_CPF)
 AUTH_LOGS: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, TOKEN_CARTAO)
 AUTH_LOGS_CLEAR: Final = (*AUTH_LOGS[:-1], DES_LINHA_RECEBIMENTO, TOKEN_CARTAO)
 
-# Copies of one transaction are equal on these (by token where there is one).
+# Copies of one transaction are equal in these columns (compared by token where there is one).
 DUPLICATE_KEY: Final = (NUM_CPF, NUM_CARTAO, DATA_TRANSA, HORA_TRANSA, VLR_TOTAL)
 
 # The sheets of the report.
@@ -75,13 +75,13 @@ SEM_LOG_DO_CARTAO: Final = "sem log do cartão"
 LOG_USADO: Final = "log usado por outra transação"
 WITHOUT_LOG_REASONS: Final = (SEM_LOG_DO_CARTAO, FORA_DA_TOLERANCIA, LOG_USADO)
 
-# Reasons why another copy of a transaction survived.
+# Reasons why a copy of a transaction was removed in favour of another.
 PAR_PELO_VIRTUAL: Final = "o par escolhido usa o cartão virtual da outra cópia"
 SEM_NUMERO_VIRTUAL: Final = "a outra cópia traz o cartão virtual"
 DESEMPATE: Final = "desempate pelos valores visíveis"
 COPIA_IGUAL: Final = "cópia idêntica"
 DUPLICATE_REASONS: Final = (PAR_PELO_VIRTUAL, SEM_NUMERO_VIRTUAL, DESEMPATE, COPIA_IGUAL)
 
-# States of a removed copy's survivor.
+# States of the copy that was kept in place of a removed one.
 CONSOLIDADA: Final = "consolidada"
 SEM_LOG: Final = "sem log"

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from typing import Final
 
 START_BYTES: Final = 768 << 20
-"""Thread stacks, and the buffers of a run of any size."""
+"""Memory that every run needs, whatever its size: thread stacks and buffers."""
 CONTINUE_BYTES: Final = 256 << 20
 
 
 def check(size_bytes: int) -> None:
-    """Raise MemoryError if so much cannot be allocated; keeps nothing allocated."""
+    """Raise MemoryError if this many bytes cannot be allocated; nothing stays allocated."""
     try:
         mmap.mmap(-1, size_bytes).close()
     except OSError as problem:
@@ -27,11 +27,11 @@ def check(size_bytes: int) -> None:
 
 @contextmanager
 def reraise_shortage(error: Callable[[], Exception]) -> Iterator[None]:
-    """Raise this error in place of one that reports a lack of memory."""
+    """Replace any error of the block that reports a lack of memory by ``error()``."""
     try:
         yield
     except (MemoryError, RuntimeError) as problem:
-        # A thread without memory for its stack is a RuntimeError, known by its text only.
+        # Without memory for its stack, a thread raises RuntimeError; only the text identifies it.
         if not isinstance(problem, MemoryError) and "start new thread" not in str(problem):
             raise
         raise error() from problem

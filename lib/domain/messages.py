@@ -1,4 +1,4 @@
-"""Messages to the user that are no failures: a Portuguese template and its values.
+"""Messages to the user other than errors: a Portuguese template and its values.
 
 Screens translate the template.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Notice:
-    """One sentence for the user; ``serious`` where the results are probably wrong because of it."""
+    """One sentence for the user; ``serious`` if it makes the results probably wrong."""
 
     template: str
     values: Mapping[str, object] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Outcomes: the books of a run, and a finished run with or without its rows in memory."""
+"""Results of a run: its books (counts and amounts), and the finished run."""
 
 from __future__ import annotations
 

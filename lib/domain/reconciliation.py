@@ -1,7 +1,7 @@
-"""The period and rule of a reconciliation, and its result: the values that all renderers read.
+"""The period and rule of a reconciliation, and its result, which all renderers read.
 
-A reconciliation holds the two extracted tables once, and row numbers into them, so that a page or
-a whole sheet is a ``take`` and no large table is copied. `lib.matching.reconcile` builds it.
+A reconciliation holds the two extracted tables and row numbers into them: a page or a whole sheet
+is one ``take``, and no large table is copied. `lib.matching.reconcile` builds it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """The result for every extracted record. Row arrays are int64 row numbers of the tables.
+    """The result for every extracted record. Fields named ``*rows`` hold int64 row numbers.
 
     ``transactions`` has `columns.TRANSACTIONS`, ``auth_logs`` has `columns.AUTH_LOGS` (or
     `columns.AUTH_LOGS_CLEAR`), one chunk a column. ``transaction_rows`` and ``log_rows`` are the

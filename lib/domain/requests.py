@@ -1,6 +1,6 @@
 """Requests, and the window of dates that a request reads.
 
-Knows no configuration; `lib.config.defaults` fills a request from it.
+Knows no configuration; `lib.config.defaults` builds a request from the configured defaults.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True)
 class Request:
-    """One configured merchant's records of a period, matched by a rule."""
+    """The parameters of a run: one configured merchant, a period and a matching rule."""
 
     merchant: str
     period: Period

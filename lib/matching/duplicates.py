@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Copies:
-    """The rows of all transactions that have copies, and the number of each row's purchase."""
+    """The rows of all transactions with copies; rows with one ``purchase`` number are copies."""
 
     rows: Ints
     purchase: Ints
@@ -54,7 +54,7 @@ def copies(transactions: pa.Table, instants: column_arrays.Instants) -> Copies:
 
 
 def first_of_each(copies: Copies, order: Ints, transactions: int) -> Ints:
-    """Return each transaction's survivor: its first copy in ``order``, itself without copies.
+    """Return each transaction's survivor: its first copy in ``order``, or itself without copies.
 
     ``order`` sorts the copies by purchase, the preferred one first.
     """
@@ -73,7 +73,7 @@ def preference(transactions: pa.Table) -> list[sorting.Key]:
 
 
 def visible(transactions: pa.Table) -> list[sorting.Key]:
-    """Return keys by the visible values, in sheet order, besides date and time."""
+    """Return keys by the visible values other than date and time, in sheet order."""
     return [
         *texts(transactions, c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL),
         lambda rows: column_arrays.cents(transactions, c.VLR_TOTAL)[rows],
@@ -82,7 +82,7 @@ def visible(transactions: pa.Table) -> list[sorting.Key]:
 
 
 def texts(table: pa.Table, *names: str, through: Ints | None = None) -> list[sorting.Key]:
-    """Return keys by the text of each column, at the row or at the row ``through`` maps it to."""
+    """Return keys by the text of each column; ``through`` maps rows to rows of ``table``."""
 
     def by(name: str) -> sorting.Key:
         return lambda rows: column_arrays.text_rank(

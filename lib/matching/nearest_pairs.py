@@ -1,9 +1,9 @@
 """One-to-one pairing of purchases and logs by distance, nearest first, within a tolerance.
 
-All pairs have one strict order, and the result is the greedy choice in that order. It is computed
-in rounds: a purchase and a log that are each other's best become a pair and leave, and the rest
-choose again. A chain of ever nearer neighbours settles one pair a round; such chains are finished
-by a sweep with a heap. Both cost n log n. Knows integer arrays only, no table.
+The possible pairs have one strict order, and the result is the greedy choice in that order. It is
+computed in rounds: a purchase and a log that are each other's best become a pair and are removed
+before the next round. A chain of ever nearer neighbours yields one pair a round; such chains are
+finished by a sweep with a heap. Both cost n log n. Works on integer arrays only.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from lib.domain.column_arrays import Bools, Ints
 
 _ROUNDS: Final = 12
-"""Rounds before a sweep may finish the rest."""
+"""Rounds before a sweep may pair the remaining records."""
 _WORTHWHILE: Final = 0.02
-"""The share of near entries that a later round must pair for another to follow."""
+"""Share of the near entries that a later round must pair; below it, the sweep takes over."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def _best_entries(entries: Entries, best_log: Nearest, near: Bools) -> Ints:
 
 
 def _sweep(entries: Entries, logs: Ints, tolerance: int) -> tuple[list[int], list[int]]:
-    """Return the same pairs, chosen one at a time: the nearest neighbours of all cards first.
+    """Return the same pairs as the rounds, chosen one at a time, the nearest of all cards first.
 
-    A stop is all entries, or all logs, of one point; only neighbouring stops can be nearest.
+    A stop is all entries, or all logs, at one point; only neighbouring stops can be nearest.
     """
     stops: list[tuple[int, bool, list[int]]] = []
     for is_log, points in ((False, entries.point), (True, logs)):
@@ -152,7 +152,7 @@ def _sweep(entries: Entries, logs: Ints, tolerance: int) -> tuple[list[int], lis
     heap: list[tuple[int, int, bool, int, int, int]] = []
 
     def offer(left: int, right: int) -> None:
-        """Queue two neighbouring stops if they can be a pair."""
+        """Put two neighbouring stops on the heap if they can be a pair."""
         if left < 0 or right < 0 or stops[left][1] == stops[right][1]:
             return
         entry, log = (right, left) if stops[left][1] else (left, right)

@@ -40,8 +40,8 @@ def reconcile(
 
     The tables have `columns.TRANSACTIONS` and `columns.AUTH_LOGS`, one chunk a column, rows in any
     order. They may be empty, and under rule `card_time` extend beyond the period; the result holds
-    every row inside the period. ``latest`` is the `newest_instant` of all transactions where these
-    are one partition of them.
+    every row inside the period. Where ``transactions`` is one partition, ``latest`` is the
+    `newest_instant` of all partitions.
     """
     transaction_instants = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA)
     log_instants = column_arrays.instants(auth_logs, c.DATA, c.HORA)
@@ -165,7 +165,7 @@ def _motivo(
 
     ``latest`` is the `newest_instant` of all transactions.
     """
-    # Assigned from the last to the first, so that the first that applies remains.
+    # Assigned from the lowest to the highest precedence: later assignments overwrite.
     motivo = np.full(len(rows), c.MOTIVOS.index(c.APROVADA_SEM_TRANSACAO), dtype=np.int8)
     motivo[pairing.known[rows]] = c.MOTIVOS.index(c.FORA_DA_TOLERANCIA)
     if period.end >= period.today - timedelta(days=1) and latest != column_arrays.EARLIEST:
@@ -176,5 +176,5 @@ def _motivo(
 
 
 def _arranged(instants: Instants, rows: Ints, keys: list[sorting.Key]) -> Ints:
-    """Sort these rows by date and time, those of one second by the keys (by row of the table)."""
+    """Sort these rows by date and time, then by the keys (functions of table rows)."""
     return rows[sorting.arrange(instants.sheet_order[rows], sorting.among(rows, keys))]

@@ -1,4 +1,4 @@
-"""Rule `card`: pair each purchase with the best log of its cards; a log may serve several.
+"""Rule `card`: pair each purchase with the best log of its cards; purchases may share a log.
 
 Logs are sorted once by (card, declined, instant, visible values). Each transaction then takes two
 binary searches per card, however many records the card has; no list of pairs is built.
@@ -75,7 +75,7 @@ class Candidates(NamedTuple):
 def _better(physical: Candidates, virtual: Candidates) -> tuple[Candidates, Bools]:
     """Return the better candidate of the two joins, and a mask of the virtual ones.
 
-    Approved before declined, then the nearer, then the earlier log, then físico.
+    Order: approved before declined, then the nearer, then the earlier log, then físico.
     """
     wins = np.zeros(len(physical.log), dtype=np.bool_)
     undecided = physical.exists & virtual.exists
@@ -139,7 +139,7 @@ class LogIndex:
 
     @classmethod
     def build(cls, logs: pa.Table, instants: Instants, approved: Bools) -> LogIndex:
-        """Sort the logs that have a card; others match nothing."""
+        """Index the logs that have a card; logs without one match nothing."""
         encoded = column_arrays.column(logs, c.TOKEN_CARTAO).dictionary_encode()
         rows = np.flatnonzero(encoded.indices.is_valid().to_numpy(zero_copy_only=False))
         card = encoded.indices.take(pa.array(rows)).to_numpy().astype(np.int64)

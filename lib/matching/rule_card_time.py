@@ -1,7 +1,7 @@
 """Rule `card_time`: pair each log with at most one purchase, within the tolerance, nearest first.
 
-Turns the tables into points for `lib.matching.nearest_pairs`, pairs approved logs before declined
-ones, and gives the reason for each unpaired record.
+Converts the tables to points for `lib.matching.nearest_pairs`, pairs approved logs before declined
+ones, and determines the reason for each unpaired record.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Within(NamedTuple):
 
 @dataclass(frozen=True)
 class _Cards:
-    """Numbers the cards of the logs, and combines card and instant in one integer.
+    """The numbers of the logs' cards, and the integers that combine a card and an instant.
 
     ``origin`` is the earliest instant, ``reach`` the largest distance on one card, in seconds.
     """
@@ -83,7 +83,7 @@ def pair(
     within: Within,
     tolerance: int,
 ) -> Pairing:
-    """Match one to one the records ``within`` the widened period; ``tolerance`` in seconds."""
+    """Match the records ``within`` the widened period one to one; ``tolerance`` in seconds."""
     cards = _cards(auth_logs, transaction_instants, log_instants, within, tolerance)
     numbers = _CardNumbers(
         physical=cards.number(transactions, c.TOKEN_CARTAO),
@@ -226,7 +226,7 @@ def _logs(
 def _survivors(transactions: pa.Table, copies: duplicates.Copies, paired: Bools) -> Ints:
     """Return each transaction's survivor: the paired copy, else the preferred one."""
     rows = copies.rows
-    keys = [lambda at: ~paired[at], *duplicates.preference(transactions)]
+    keys = [lambda positions: ~paired[positions], *duplicates.preference(transactions)]
     order = sorting.arrange(copies.purchase, sorting.among(rows, keys))
     return duplicates.first_of_each(copies, order, len(transactions))
 
@@ -234,7 +234,10 @@ def _survivors(transactions: pa.Table, copies: duplicates.Copies, paired: Bools)
 def _reasons(
     numbers: _CardNumbers, entries: _Entries, logs: _Logs, tolerance: int
 ) -> NDArray[np.int8]:
-    """Return why each transaction would have no log; a purchase has the cards of all its copies."""
+    """Return the reason for each transaction, should it have no log.
+
+    The reason considers the cards of all copies of the purchase.
+    """
     purchase = entries.purchase_of_row
     has_log = np.zeros(len(purchase), dtype=np.bool_)
     for card in (numbers.physical, numbers.virtual):

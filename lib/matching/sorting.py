@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lib.domain.column_arrays import Bools, Ints
 
 Key = Callable[["Ints"], "NDArray[Any]"]
-"""Returns the values at the given positions: integers or booleans in the order of the key."""
+"""A sort key: a function from positions to their values, integers or booleans."""
 
 
 def among(rows: Ints, keys: Iterable[Key]) -> list[Key]:
@@ -30,7 +30,7 @@ def among(rows: Ints, keys: Iterable[Key]) -> list[Key]:
 
 
 def by(*arrays: NDArray[Any]) -> list[Key]:
-    """Return keys that read these arrays."""
+    """Return one key for each array."""
     return [array.__getitem__ for array in arrays]
 
 
@@ -51,7 +51,7 @@ def arrange(first: Ints, keys: Iterable[Key]) -> Ints:
 
 
 def _groups(values: Ints) -> Ints:
-    """For each sorted value, the start position of its run of equal values."""
+    """Return, for each sorted value, the start of its run of equal values."""
     starts = np.empty(len(values), dtype=np.bool_)
     starts[:1] = True
     np.not_equal(values[1:], values[:-1], out=starts[1:])
@@ -67,7 +67,7 @@ def _tied(group: Ints) -> Bools:
 
 
 def _split(group: Ints, values: NDArray[Any]) -> Ints:
-    """Split the groups where the value changes within one; both are sorted alike."""
+    """Split each group where its value changes; both arrays are in sorted order."""
     starts = np.ones(len(group), dtype=np.bool_)
     starts[1:] = (group[1:] != group[:-1]) | (values[1:] != values[:-1])
     start: Ints = np.maximum.accumulate(np.where(starts, np.arange(len(group)), 0))
