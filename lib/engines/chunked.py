@@ -94,7 +94,7 @@ def _job(
 
 
 def _staged(job: Job, pool: Workers, share_count: int, progress: Progress) -> Read:
-    moment = datetime.now(job.settings.zone).replace(microsecond=0)
+    extracted_at = datetime.now(job.settings.zone).replace(microsecond=0)
 
     def read(
         side: Side, stage: Callable[[Job, Share], partition_reader.Staged]
@@ -114,7 +114,7 @@ def _staged(job: Job, pool: Workers, share_count: int, progress: Progress) -> Re
         auth_logs=sum(share.inside for share in auth_logs),
         cents=sum(share.cents for share in transactions),
         newest=max(share.newest for share in transactions),
-        extracted_at=moment.isoformat(),
+        extracted_at=extracted_at.isoformat(),
         buckets=job.buckets,
     )
 

@@ -76,7 +76,7 @@ def matched(
         spark_session.opened(settings.engine.master, stage.folder) as spark,
         snapshots.export(settings, window) as names,
     ):
-        moment = datetime.now(settings.zone).replace(microsecond=0)
+        extracted_at = datetime.now(settings.zone).replace(microsecond=0)
         # The default of 200 takes a third of the processor time of a small run.
         spark.conf.set(_PARTITIONS, str(max(4 * buckets, _LEAST_PARTITIONS)))
         reading = staging.reading(settings)
@@ -84,14 +84,14 @@ def matched(
             window, request.period, request.rule, clear, names, buckets, key_digest, reading
         )
         count = sizing.share_count(settings, records)
-        transactions, bought = _read(spark, plan, "transactions", settings, count, progress)
+        transactions, purchased = _read(spark, plan, "transactions", settings, count, progress)
         auth_logs, logged = _read(spark, plan, "auth_logs", settings, count, progress)
         read = Read(
-            transactions=bought["inside"],
+            transactions=purchased["inside"],
             auth_logs=logged["inside"],
-            cents=bought["cents"],
-            newest=bought["newest"],
-            extracted_at=moment.isoformat(),
+            cents=purchased["cents"],
+            newest=purchased["newest"],
+            extracted_at=extracted_at.isoformat(),
             buckets=buckets,
         )
         progress("matching", read.transactions + read.auth_logs)

@@ -403,7 +403,8 @@ def connections(databases: Databases) -> Iterator[list[int]]:
             connection.autocommit = True
             while not over.wait(0.02):
                 cursor.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = %s",
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = %s AND backend_type = 'client backend'",
                     (source["database"],),
                 )
                 counts.append(cursor.fetchone()[0])
