@@ -102,7 +102,7 @@ def driver(databases: Databases, tmp_path: Path) -> Iterator[Driver]:
     driver.kill()
 
 
-def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(
+def test_a_run_killed_after_both_sides_are_staged_is_resumed(
     driver: Driver, databases: Databases, tmp_path: Path
 ) -> None:
     settings = engine_data.settings(databases, tmp_path / "staging")
@@ -121,7 +121,7 @@ def test_a_run_killed_after_both_sides_are_staged_goes_on_from_there(
 
 
 @pytest.mark.parametrize("stage", ["transactions", "auth_logs", "writing"])
-def test_a_run_killed_elsewhere_is_swept_and_done_anew(
+def test_a_run_killed_at_another_stage_is_swept_and_repeated(
     driver: Driver, databases: Databases, tmp_path: Path, stage: str
 ) -> None:
     settings = engine_data.settings(databases, tmp_path / "staging")
@@ -137,7 +137,7 @@ def test_a_run_killed_elsewhere_is_swept_and_done_anew(
     assert leftovers(tmp_path, parquet_result.open_result(driver.target)) == []
 
 
-def test_what_another_request_staged_is_swept_and_never_used(
+def test_records_staged_for_another_request_are_swept_and_never_used(
     driver: Driver, databases: Databases, tmp_path: Path
 ) -> None:
     driver.start()
@@ -196,7 +196,7 @@ class Twice:
 
 
 @pytest.mark.parametrize("rule", ["card", "card_time"])
-def test_every_task_can_be_done_again(
+def test_every_task_can_be_repeated(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
 ) -> None:
     engine_data.fill(databases, 2_000)
@@ -227,7 +227,7 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_that_cannot_be_had_leave_no_process_that_is_waited_for() -> None:
+def test_a_pool_that_cannot_start_leaves_no_process() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _NO_THREAD],
         cwd=ROOT,

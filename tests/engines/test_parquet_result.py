@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.support.servers import Databases
 
 
-def test_pages_and_filters_are_read_without_the_rest(databases: Databases, tmp_path: Path) -> None:
+def test_pages_and_filters_give_rows_in_sheet_order(databases: Databases, tmp_path: Path) -> None:
     engine_data.fill(databases, 2_000)
     configured = engine_data.settings(databases, tmp_path / "staging")
     result = engine_data.run(
@@ -61,7 +61,7 @@ def test_a_new_result_replaces_the_old_one_whole(databases: Databases, tmp_path:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
 @pytest.mark.parametrize(("clear", "mode"), [(False, 0o750), (True, 0o700)])
-def test_who_may_read_reports_may_read_a_result_unless_it_is_clear(
+def test_readers_of_reports_may_read_a_result_unless_it_is_clear(
     databases: Databases, tmp_path: Path, clear: bool, mode: int
 ) -> None:
     engine_data.fill(databases, 300)
@@ -113,7 +113,9 @@ def test_the_workbook_of_a_result_is_the_one_of_the_answer_in_memory(
         pd.testing.assert_frame_equal(left, right)
 
 
-def test_what_no_sheet_holds_has_a_workbook_a_day(databases: Databases, tmp_path: Path) -> None:
+def test_a_result_beyond_the_sheets_has_a_workbook_a_day(
+    databases: Databases, tmp_path: Path
+) -> None:
     engine_data.fill(databases, 2_000)
     configured = engine_data.settings(databases, tmp_path / "staging")
     result = engine_data.run(
