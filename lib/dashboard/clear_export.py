@@ -10,6 +10,7 @@ Does not check the person's rights.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
@@ -65,11 +66,8 @@ def start(settings: Settings, request: Request, actor: Actor, reason: str) -> Cl
     The caller has checked the person's rights. Raises ReportError without a reason, or where two
     exports are under way; an audit that cannot be written fails the export before it reads.
     """
-    reason = " ".join(reason.split())
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise ReportError(NO_REASON, least=SHORTEST_REASON, most=LONGEST_REASON)
     export = ClearExport()
-    arguments = (export, settings, request, actor, redaction.scrub(reason))
+    arguments = (export, settings, request, actor, written_reason(reason))
     thread = threading.Thread(target=_run, args=arguments, name="clear-export", daemon=True)
     with _LOCK:
         if len(_UNDER_WAY) >= _AT_ONCE:
@@ -83,8 +81,16 @@ def start(settings: Settings, request: Request, actor: Actor, reason: str) -> Cl
     return export
 
 
+def written_reason(text: str) -> str:
+    """The reason for clear data, without numbers of cards and people. Raises ReportError."""
+    reason = " ".join(text.split())
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise ReportError(NO_REASON, least=SHORTEST_REASON, most=LONGEST_REASON)
+    return redaction.scrub(reason)
+
+
 @atexit.register
-def _stop_all() -> None:
+def stop_all() -> None:
     """Stop every export before the server ends, so that each is recorded as failed."""
     under_way = list(_UNDER_WAY.items())
     for export, _ in under_way:
@@ -124,9 +130,12 @@ def _content(
             workbook = export.run(folder, job)
             if workbook is None:
                 raise ReportError(DIED)
+            content = workbook.path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != workbook.sha256:
+                raise ReportError(DIED)
             operation.add_rows(workbook.rows)
             operation.approve(Written(workbook.path, {}, workbook.size_bytes, workbook.sha256))
-            return workbook.path.read_bytes()
+            return content
         finally:
             temp_folders.remove(folder)
 

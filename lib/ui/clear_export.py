@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from lib.domain.requests import Request
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
+
+DOWNLOAD: Final = "baixar_em_claro"
 
 _INTERVAL_SECONDS: Final = 0.5
 _REASON: Final = "motivo_em_claro"
@@ -86,14 +89,17 @@ def _show_state(state: ClearExport | AggregatorError, request: Request) -> None:
     elif problem := state.future.exception():
         st.error(plain(extraction_status.explanation(problem)))
     else:
-        days = f"{request.period.start:%Y%m%d}_{request.period.end:%Y%m%d}"
-        st.download_button(
-            t("Baixar a planilha em claro"),
-            data=state.future.result(),
-            file_name=f"em_claro_{request.merchant}_{days}_{secrets.token_hex(16)}.xlsx",
-            mime=downloads.MIME,
-            on_click=_forget,
-        )
+        content = state.future.result()
+        label = t("Baixar a planilha em claro")
+        st.button(label, key=DOWNLOAD, on_click=_download, args=(content, request))
+
+
+def _download(content: bytes, request: Request) -> None:
+    days = f"{request.period.start:%Y%m%d}_{request.period.end:%Y%m%d}"
+    name = f"em_claro_{request.merchant}_{days}_{secrets.token_hex(16)}.xlsx"
+    digest = hashlib.sha256(content).hexdigest()
+    downloads.send(downloads.File(name, content, digest, request.merchant, clear=True))
+    st.session_state.pop(_EXPORT, None)
 
 
 def _progress(export: ClearExport) -> None:
@@ -102,7 +108,3 @@ def _progress(export: ClearExport) -> None:
     st.caption(
         n("Lendo e gravando… {count} linha", "Lendo e gravando… {count} linhas", export.rows)
     )
-
-
-def _forget() -> None:
-    st.session_state.pop(_EXPORT, None)

@@ -1,79 +1,131 @@
-"""Downloads: finished workbooks, streamed from disk to the browser whose session exported them.
+"""Downloads: the one way by which a file leaves the dashboard.
 
 Owns the links. A link lasts a minute, is signed with a key of this process, and is valid for one
-live session, in the browser it was made for and under the same sign-in. Browsers are told apart by
-an HttpOnly cookie. A request without a valid link learns nothing about a file.
+live session, in the browser it was made for and under the same sign-in. The reader's rights are
+decided anew at each request, and the content is read once and compared with its digest before any
+of it is sent. A request without a valid link learns nothing about a file.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
 import secrets
+import tempfile
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import streamlit as st
-from starlette.datastructures import MutableHeaders
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from lib.dashboard.export_queue import Exports
+from lib.domain.errors import AggregatorError
+from lib.ui import app_state, guard, session_user
+from lib.ui.http_filter import BROWSER
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from starlette.requests import Request
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from lib.ui.guard import Admission
+    from lib.ui.session_user import Visitor
 
-    from lib.dashboard.export_queue import Export
-
-EXPORTS: Final = Exports()
 LIFE_SECONDS: Final = 60
-BROWSER: Final = "aggregator_browser"
-MIME: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# Shown outside of any session, so in the language of the report.
+GONE: Final = "Este link não vale mais: volte ao painel e peça a planilha de novo."
 
 _SIGN_IN: Final = "_streamlit_user"
 _KEY: Final = secrets.token_bytes(32)
 _PATH: Final = "planilha"
-# Shown outside of any session, so in the language of the report.
-GONE: Final = "Este link não vale mais: volte ao painel e peça a planilha de novo."
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    # A workbook is compressed already; without this, the server would compress it again.
-    "Content-Encoding": "identity",
+_BLOCK: Final = 1 << 20
+_NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_ADDRESS: Final = "_download"
+# Each download follows a new link at once.
+_FETCH: Final = """<script>
+{
+  const link = document.createElement("a");
+  link.href = "ADDRESS";
+  link.download = "";
+  link.click();
 }
+</script>"""
 
 
-def link(version: str, name: str) -> str:
-    """An address where this session downloads the workbook of a data set under this file name."""
-    context = get_script_run_ctx()
-    ticket = {
-        "version": version,
-        "name": name,
-        "session": context.session_id if context else "",
-        "until": time.time() + LIFE_SECONDS,
-    }
-    text = base64.urlsafe_b64encode(json.dumps(ticket).encode()).decode()
-    return f"{_base()}/{_PATH}/{text}.{_signature(text, st.context.cookies.to_dict())}"
+@dataclass(frozen=True)
+class File:
+    """A finished file of a merchant: its content, or its path, and its SHA-256.
+
+    ``record`` writes the delivery into the audit, where the export has not done so already; it
+    runs before the first byte is sent and raises AggregatorError.
+    """
+
+    name: str
+    content: bytes | Path
+    sha256: str
+    merchant: str
+    clear: bool = False
+    record: Callable[[], object] | None = None
+    mime: str = XLSX
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """A file for one session, with the reader and the rights for whom the link was made."""
+
+    file: File
+    session: str
+    visitor: Visitor
+    admission: Admission
+    until: float
+
+
+_OFFERS: Final[dict[str, _Offer]] = {}
+
+
+def send(file: File) -> None:
+    """Have this session's browser download the file at the next `deliver`; for callbacks too."""
+    st.session_state[_ADDRESS] = link(file)
+
+
+def deliver() -> None:
+    """Begin the download that was asked for, if any."""
+    address = st.session_state.pop(_ADDRESS, None)
+    if address is not None:
+        st.html(_FETCH.replace("ADDRESS", address), unsafe_allow_javascript=True)
+
+
+def link(file: File) -> str | None:
+    """An address where this session downloads the file; None for a reader without the right."""
+    forget_old()
+    context, admission = get_script_run_ctx(), guard.admission()
+    if context is None or admission is None or not _may_have(admission, file):
+        return None
+    token = secrets.token_urlsafe(24)
+    until = time.monotonic() + LIFE_SECONDS
+    visitor = session_user.visitor()
+    _OFFERS[token] = _Offer(file, context.session_id, visitor, admission, until)
+    return f"{_base()}/{_PATH}/{token}.{_signature(token, st.context.cookies.to_dict())}"
+
+
+def forget_old() -> None:
+    """Drop the files of links whose minute is over."""
+    now = time.monotonic()
+    for token, offer in list(_OFFERS.items()):
+        if offer.until < now:
+            _OFFERS.pop(token, None)
 
 
 def routes() -> list[Route]:
     """The routes that the server adds to Streamlit's own."""
     return [Route(f"{_base()}/{_PATH}/{{ticket}}", _serve, methods=["GET"])]
-
-
-def middleware() -> list[Middleware]:
-    """The middleware around every response."""
-    return [Middleware(_BrowserCookie)]
 
 
 def _base() -> str:
@@ -82,66 +134,82 @@ def _base() -> str:
 
 
 def _serve(request: Request) -> Response:
-    ticket = _valid_ticket(request.path_params["ticket"], request.cookies)
-    export = EXPORTS.find(str(ticket["version"])) if ticket else None
-    workbook = _finished(export) if export else None
-    if ticket is None or workbook is None:
-        return PlainTextResponse(GONE, status_code=403, headers={"Cache-Control": "no-store"})
-    return FileResponse(workbook, media_type=MIME, filename=ticket["name"], headers=_HEADERS)
+    offer = _valid_offer(request.path_params["ticket"], request.cookies)
+    content = _verified(offer.file) if offer else None
+    if offer is None or content is None:
+        return PlainTextResponse(GONE, status_code=403, headers=_NO_STORE)
+    file = offer.file
+    try:
+        if file.record:
+            file.record()
+    except AggregatorError as problem:
+        content.close()
+        return PlainTextResponse(str(problem), status_code=503, headers=_NO_STORE)
+    headers = {
+        **_NO_STORE,
+        "Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name, safe='')}",
+        "Content-Length": str(content.seek(0, 2)),
+        # A workbook is compressed already; without this, the server would compress it again.
+        "Content-Encoding": "identity",
+    }
+    return StreamingResponse(_blocks(content), media_type=file.mime, headers=headers)
 
 
-def _finished(export: Export) -> Path | None:
-    """The export's file, if it is finished and still kept."""
-    if not export.future.done() or export.future.exception():
-        return None
-    path = export.future.result().path
-    return path if path.exists() else None
-
-
-def _valid_ticket(sent: str, cookies: Mapping[str, str]) -> dict[str, Any] | None:
-    """The ticket's content, if its signature, browser, session and time are valid."""
-    text, _, signature = sent.partition(".")
+def _valid_offer(ticket: str, cookies: Mapping[str, str]) -> _Offer | None:
+    """The offer of a ticket whose signature, browser, session, time and reader are valid."""
+    token, _, signature = ticket.partition(".")
     if BROWSER not in cookies or not hmac.compare_digest(
-        signature.encode(), _signature(text, cookies).encode()
+        signature.encode(), _signature(token, cookies).encode()
     ):
         return None
-    try:
-        ticket: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text))
-    except (binascii.Error, ValueError):
+    offer = _OFFERS.get(token)
+    if offer is None or offer.until < time.monotonic():
         return None
-    alive = Runtime.instance().is_active_session(str(ticket["session"]))
-    return ticket if alive and time.time() <= ticket["until"] else None
+    if not Runtime.instance().is_active_session(offer.session):
+        return None
+    site = app_state.find()
+    decision = guard.decide(site, offer.visitor) if site else None
+    if not isinstance(decision, guard.Admission) or decision != offer.admission:
+        return None
+    return offer if _may_have(decision, offer.file) else None
 
 
-def _signature(text: str, cookies: Mapping[str, str]) -> str:
+def _may_have(admission: Admission, file: File) -> bool:
+    return file.merchant in (admission.clear if file.clear else admission.merchants)
+
+
+def _verified(file: File) -> IO[bytes] | None:
+    """A private copy of the content; None where it is gone or is no longer the file offered.
+
+    A copy, so that what is sent is what was compared, even if the path is written meanwhile.
+    """
+    if isinstance(file.content, bytes):
+        same = hashlib.sha256(file.content).hexdigest() == file.sha256
+        return BytesIO(file.content) if same else None
+    copy, digest = tempfile.TemporaryFile(), hashlib.sha256()  # noqa: SIM115  # sent later
+    try:
+        with file.content.open("rb") as source:
+            while block := source.read(_BLOCK):
+                digest.update(block)
+                copy.write(block)
+    except OSError:
+        copy.close()
+        return None
+    if digest.hexdigest() == file.sha256:
+        return copy
+    copy.close()
+    return None
+
+
+def _blocks(content: IO[bytes]) -> Iterator[bytes]:
+    with content:
+        content.seek(0)
+        while block := content.read(_BLOCK):
+            yield block
+
+
+def _signature(token: str, cookies: Mapping[str, str]) -> str:
     # A long sign-in is split over several cookies with one prefix.
     signed_in = sorted((n, v) for n, v in cookies.items() if n.startswith(_SIGN_IN))
-    bound = json.dumps([text, cookies.get(BROWSER), signed_in])
+    bound = json.dumps([token, cookies.get(BROWSER), signed_in])
     return hmac.new(_KEY, bound.encode(), hashlib.sha256).hexdigest()
-
-
-class _BrowserCookie:
-    """Sets a session cookie of its own in a browser that opens a page without one."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _opens_a_page(Request(scope)):
-            await self._app(scope, receive, send)
-            return
-        secure = "; Secure" if scope["scheme"] == "https" else ""
-        # Lax: a browser that follows a link of another site must send its cookie; a new one would
-        # invalidate the links of its open pages.
-        cookie = f"{BROWSER}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax{secure}"
-
-        async def with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).append("Set-Cookie", cookie)
-            await send(message)
-
-        await self._app(scope, receive, with_cookie)
-
-
-def _opens_a_page(request: Request) -> bool:
-    return BROWSER not in request.cookies and "text/html" in request.headers.get("Accept", "")

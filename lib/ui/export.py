@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib.dashboard.export_queue import Export, file_name
+from lib.dashboard.export_queue import Export, Exports, file_name
 from lib.delivery import delivery
 from lib.domain.errors import AggregatorError
 from lib.reports.publish import Written
 from lib.security import audit_events
 from lib.ui import downloads, extraction_status, guard
-from lib.ui.downloads import EXPORTS
 from lib.ui.formatting import plain, size
 from lib.ui.i18n import n, t
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from lib.dashboard.export_worker import Workbook
     from lib.ui.app_state import Site
 
+EXPORTS: Final = Exports()
 START: Final = "exportar"
 REPEAT: Final = "baixar_de_novo"
 
@@ -34,15 +34,6 @@ _INTERVAL_SECONDS: Final = 0.3
 # The session's export: version of the data set, name of the file, audit operation, whether it was
 # downloaded; or the problem that kept it from beginning.
 _EXPORT: Final = "_export"
-# A link lasts a minute, so each download follows a new one at once.
-_FETCH: Final = """<script>
-{
-  const link = document.createElement("a");
-  link.href = "ADDRESS";
-  link.download = "";
-  link.click();
-}
-</script>"""
 
 
 def show(site: Site, dataset: Dataset) -> None:
@@ -70,7 +61,7 @@ def show(site: Site, dataset: Dataset) -> None:
     if problem is not None:
         st.error(plain(extraction_status.explanation(problem)))
         return
-    _download(export.future.result(), state)
+    _download(export.future.result(), state, dataset.key.request.merchant)
 
 
 def _start(site: Site, dataset: Dataset) -> None:
@@ -136,20 +127,16 @@ def _stage(export: Export) -> str:
     return t("Preparando a planilha…")
 
 
-def _download(workbook: Workbook, state: dict[str, Any]) -> None:
+def _download(workbook: Workbook, state: dict[str, Any], merchant: str) -> None:
+    file = downloads.File(str(state["name"]), workbook.path, workbook.sha256, merchant)
     st.button(
         t("Baixar de novo ({size})", size=size(workbook.size_bytes)),
         key=REPEAT,
-        on_click=_download_again,
-        args=(state,),
+        on_click=downloads.send,
+        args=(file,),
         width="stretch",
     )
     if not state["downloaded"]:
         state["downloaded"] = True
-        address = downloads.link(str(state["version"]), str(state["name"]))
-        st.html(_FETCH.replace("ADDRESS", address), unsafe_allow_javascript=True)
-
-
-def _download_again(state: dict[str, Any]) -> None:
-    if guard.holds():
-        state["downloaded"] = False
+        downloads.send(file)
+        downloads.deliver()

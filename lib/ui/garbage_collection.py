@@ -14,6 +14,7 @@ from typing import Final
 
 from lib.dashboard import temp_folders
 from lib.security import redaction
+from lib.ui import downloads
 
 _INTERVAL_SECONDS: Final = 1.0
 
@@ -33,4 +34,5 @@ def _collect() -> None:
     gc.freeze()
     while True:
         time.sleep(_INTERVAL_SECONDS)
+        downloads.forget_old()
         gc.collect()

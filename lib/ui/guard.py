@@ -17,7 +17,6 @@ from lib.domain.errors import AggregatorError
 from lib.domain.requests import Request
 from lib.security import audit_events, permissions
 from lib.security.audit_events import Actor
-from lib.security.permissions import Permission
 from lib.ui import app_state, session_user
 from lib.ui.formatting import plain
 from lib.ui.i18n import sentence, t
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from lib.engines.parquet_result import Result
     from lib.security.audit_events import HasBooks
     from lib.ui.app_state import Site
+    from lib.ui.session_user import Visitor
 
 _ADMITTED: Final = "_admitted"
 _VIEWED: Final = "_viewed"
@@ -155,29 +155,29 @@ def is_auditor() -> bool:
 
 
 def _decide(site: Site) -> Admission | Reason:
+    return decide(site, session_user.visitor())
+
+
+def decide(site: Site, visitor: Visitor) -> Admission | Reason:
+    """The visitor's admission, or the reason why there is none; outside of a session too."""
     settings = site.settings
     if not session_user.sign_in_configured():
-        if not (site.demo or (settings.access.without_sign_in and session_user.at_this_machine())):
+        if not (site.demo or (settings.access.without_sign_in and visitor.at_this_machine)):
             return "no_sign_in"
-        actor = Actor(audit_events.account().name, session_user.address())
+        actor = Actor(audit_events.account().name, visitor.address)
         return Admission(Rights(), settings.merchants, actor)
-    if not session_user.signed_in():
+    if not visitor.signed_in:
         return "signed_out"
-    if session_user.expired():
+    if visitor.expired:
         return "expired"
-    person = session_user.person(settings.access.groups_claim)
+    person = visitor.person(settings.access.groups_claim)
     permission = permissions.resolve(settings.access, settings.merchants, person)
     if not permission.grants_access:
         return "no_role"
-    return _admission(site, session_user.name(), permission)
-
-
-def _admission(site: Site, name: str, permission: Permission) -> Admission:
-    settings = site.settings
     merchants = {cnpj: settings.merchants[cnpj] for cnpj in permission.merchants}
     # With row-level security, a data set belongs to one reader.
-    rights = Rights(name if settings.row_level_security else "")
-    actor = Actor(name, session_user.address())
+    rights = Rights(visitor.name if settings.row_level_security else "")
+    actor = Actor(visitor.name, visitor.address)
     return Admission(rights, merchants, actor, permission.clear, permission.auditor)
 
 
@@ -192,8 +192,9 @@ def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:
             )
         )
         st.stop()
+    visitor = session_user.visitor()
+    actor = Actor(visitor.name, visitor.address)
     if reason == "no_role":
-        actor = Actor(session_user.name(), session_user.address())
         _record_once(site, "refusal", actor, reason)
         st.error(
             plain(t("{name} não tem acesso a este painel; peça-o ao responsável.", name=actor.name))
@@ -201,7 +202,7 @@ def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:
         st.button(t("Sair"), on_click=st.logout)
         st.stop()
     if reason == "expired":
-        _record_once(site, "refusal", Actor(session_user.name(), session_user.address()), reason)
+        _record_once(site, "refusal", actor, reason)
         st.warning(t("O seu acesso expirou; entre de novo."))
     else:
         st.info(t("Entre com a sua conta para ver o painel."))

@@ -19,6 +19,7 @@ from lib.domain.errors import AggregatorError
 from lib.domain.reconciliation import Period
 from lib.ui import (
     clear_export,
+    downloads,
     export,
     extraction_status,
     filters,
@@ -93,7 +94,10 @@ def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admissio
     st.logo(navigation.LOGO, size="large")
     st.title(navigation.titles()[name], anchor=False)
     site = extraction_status.site()
-    return site, admit(site)
+    admission = admit(site)
+    with st.sidebar:
+        downloads.deliver()
+    return site, admission
 
 
 def open_page(name: str) -> View:

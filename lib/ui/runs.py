@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
+from lib.dashboard import clear_export
 from lib.delivery import anomaly_notes, history
-from lib.domain.errors import HistoryError
+from lib.domain.errors import HistoryError, ReportError
 from lib.security import audit_events
 from lib.ui import downloads, formatting
 from lib.ui.formatting import plain, whole
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 NO_RUNS: Final = "Nenhuma execução registrada ainda."
 NOT_KEPT: Final = "O relatório desta execução não está mais guardado."
+ROWS_OF_ITS_ACCOUNT: Final = (
+    "Com row_level_security, o relatório não é oferecido aqui: ele tem as linhas da conta que o "
+    "gerou."
+)
 RULE: Final = "Quem: {who} · Regra: {rule}"
 STAGE: Final = "{stage} {seconds} s"
 ENDED_BADLY: Final = (
@@ -47,6 +52,10 @@ NOTED: Final = (
     "Execuções diz quais."
 )
 
+DOWNLOAD: Final = "baixar_relatorio"
+REASON: Final = "motivo_do_relatorio"
+
+_REFUSAL: Final = "_report_refused"
 _MOST_RUNS: Final = 200
 _SEARCHED: Final = 200
 _TREND: Final = 30
@@ -155,23 +164,37 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
     if run.clear and run.merchant not in admission.clear:
         st.caption(t("O relatório desta execução tem dados em claro, que o seu papel não vê."))
         return
+    if site.settings.row_level_security:
+        st.caption(t(ROWS_OF_ITS_ACCOUNT))
+        return
     if run.file is None or not _is_kept(str(run.file), run.sha256 or ""):
         st.caption(t(NOT_KEPT))
         return
-    st.download_button(
-        t("Baixar o relatório desta execução"),
-        data=partial(_content, run.file, run, site, admission),
-        file_name=run.file.name,
-        mime=downloads.MIME,
-        on_click="ignore",
-    )
+    _offer(run, run.file, site, admission)
 
 
-def _content(file: Path, run: Run, site: Site, admission: Admission) -> bytes:
-    """The report's bytes, once the download is in the audit."""
+def _offer(run: Run, file: Path, site: Site, admission: Admission) -> None:
+    """Draw the button of the kept report; a clear one asks for a reason, which is audited."""
+    if run.clear:
+        st.text_area(t("Motivo"), key=REASON, max_chars=clear_export.LONGEST_REASON)
+    label = t("Baixar o relatório desta execução")
+    st.button(label, key=DOWNLOAD, on_click=_send, args=(run, file, site, admission))
+    problem = st.session_state.pop(_REFUSAL, None)
+    if problem is not None:
+        st.error(plain(sentence(problem)))
+
+
+def _send(run: Run, file: Path, site: Site, admission: Admission) -> None:
     fields = {"merchant": run.merchant, "file": str(file), "sha256": run.sha256, "clear": run.clear}
-    audit_events.record(site.settings, "export", admission.actor, **fields)
-    return file.read_bytes()
+    if run.clear:
+        try:
+            fields["reason"] = clear_export.written_reason(st.session_state.get(REASON, ""))
+        except ReportError as problem:
+            st.session_state[_REFUSAL] = problem
+            return
+    record = partial(audit_events.record, site.settings, "export", admission.actor, **fields)
+    digest = run.sha256 or ""
+    downloads.send(downloads.File(file.name, file, digest, run.merchant, run.clear, record))
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=100, show_spinner=False)

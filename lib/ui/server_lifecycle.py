@@ -13,7 +13,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from lib.demo import servers
 from lib.ui import app_state
-from lib.ui.downloads import EXPORTS
+from lib.ui.export import EXPORTS
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ does).
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -49,40 +51,49 @@ def require_private_secrets() -> None:
             require_private(Path(file), _AUTH)
 
 
-def signed_in() -> bool:
-    """True where the browser sent the cookie of a sign-in."""
-    return bool(st.user.get("is_logged_in"))
+@dataclass(frozen=True)
+class Visitor:
+    """A session's sign-in and origin: the provider's claims, the browser's address and place."""
+
+    claims: Mapping[str, Any]
+    address: str
+    at_this_machine: bool
+
+    @property
+    def signed_in(self) -> bool:
+        """True where the browser sent the cookie of a sign-in."""
+        return bool(self.claims.get("is_logged_in"))
+
+    @property
+    def expired(self) -> bool:
+        """True where the identity token is over or has no end; Streamlit's cookie lasts 30 days."""
+        end = self.claims.get("exp")
+        return not isinstance(end, int | float) or end <= time.time()
+
+    @property
+    def name(self) -> str:
+        """The person's e-mail as in `person`, else the provider's subject."""
+        return self._email or str(self.claims.get("sub") or "?")
+
+    def person(self, groups_claim: str) -> Person:
+        """The signed-in person, without an e-mail that the provider calls unverified."""
+        groups: Any = self.claims.get(groups_claim)
+        names = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
+        return Person(self._email, tuple(map(str, names)))
+
+    @property
+    def _email(self) -> str:
+        # Some providers write the claim as text; without the claim, the e-mail counts as verified.
+        verified = self.claims.get("email_verified")
+        if verified is None or verified is True or verified == "true":
+            return str(self.claims.get("email") or "").strip().lower()
+        return ""
 
 
-def expired() -> bool:
-    """True where the identity token has expired or has no end; Streamlit's cookie lasts 30 days."""
-    end = st.user.get("exp")
-    return not isinstance(end, int | float) or end <= time.time()
-
-
-def person(groups_claim: str) -> Person:
-    """The signed-in person, without an e-mail that the provider calls unverified."""
-    groups: Any = st.user.get(groups_claim)
-    names = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
-    return Person(_email(), tuple(map(str, names)))
-
-
-def name() -> str:
-    """The signed-in person's e-mail as in `person`, else the provider's subject."""
-    return _email() or str(st.user.get("sub") or "?")
-
-
-def _email() -> str:
-    # Some providers write the claim as text; without the claim, the e-mail counts as verified.
-    verified = st.user.get("email_verified")
-    if verified is None or verified is True or verified == "true":
-        return str(st.user.get("email") or "").strip().lower()
-    return ""
-
-
-def address() -> str:
-    """The browser's address."""
-    return str(st.context.ip_address or "127.0.0.1")
+def visitor() -> Visitor:
+    """This session's visitor."""
+    address = str(st.context.ip_address or "127.0.0.1")
+    return Visitor(dict(st.user), address, at_this_machine())
 
 
 def at_this_machine() -> bool:

@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from lib.dashboard import clear_export
 from lib.dashboard.clear_export import ClearExport
-from lib.ui import guard
+from lib.ui import clear_export as clear_page
+from lib.ui import downloads, guard
 from lib.ui.app_state import Site
 from tests.support.command import soon
 from tests.support.dashboard import Dashboard, unescaped
@@ -76,7 +77,11 @@ def test_a_second_click_cannot_begin_a_second_export(
     at.run()
     assert not at.error
     assert not button(at).disabled
-    assert len(at.get("download_button")) == 1
+    at.button(key=clear_page.DOWNLOAD).click().run()
+    [offer] = downloads._OFFERS.values()
+    assert (offer.file.content, offer.file.clear) == (b"planilha", True)
+    assert clear_page.DOWNLOAD not in [b.key for b in at.button]
+    downloads._OFFERS.clear()
 
 
 def test_another_request_replaces_the_running_export(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from lib.config import loader
+from lib.dashboard import clear_export
+from lib.database import row_level_security
 from lib.delivery import history
 from lib.delivery.history import History
 from lib.security import audit_events
-from lib.ui import formatting, runs
+from lib.ui import app_state, downloads, formatting, guard, runs
+from lib.ui.app_state import Site
 from lib.ui.i18n import ENGLISH
+from lib.ui.session_user import Visitor
 from tests.support.dashboard import Dashboard, texts, unescaped
 from tests.support.faults import MERCHANT
 from tests.support.sentences import says
@@ -158,11 +165,73 @@ def test_a_kept_report_can_be_downloaded_and_a_changed_one_cannot(
     select(0)
     assert says(texts(at), runs.STAGE.replace("{seconds}", "2,5"))
     assert digest in texts(at)
-    assert len(at.get("download_button")) == 1
+    at.button(key=runs.DOWNLOAD).click().run()
+    [offer] = downloads._OFFERS.values()
+    assert (offer.file.content, offer.file.sha256, offer.file.clear) == (kept, digest, False)
+    downloads._OFFERS.clear()
     assert "A note." in texts(at)
     select(1)
-    assert at.get("download_button") == []
+    assert runs.DOWNLOAD not in [button.key for button in at.button]
     assert runs.NOT_KEPT in texts(at)
+
+
+def test_a_kept_clear_report_needs_the_role_a_reason_and_is_audited_as_clear(
+    dashboard: Dashboard, record: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, content = tmp_path / "kept.xlsx", b"clear report"
+    kept.write_bytes(content)
+    ran(record, file=str(kept), sha256=hashlib.sha256(content).hexdigest(), clear=True)
+
+    def open_the_run() -> AppTest:
+        at = dashboard.open("runs")
+        chosen = {"selection": {"rows": [0], "columns": [], "cells": []}}
+        at.session_state["execucoes"] = chosen
+        return at.run()
+
+    assert runs.DOWNLOAD not in [button.key for button in open_the_run().button]
+    decide = guard.decide
+
+    def with_the_role(site: Site, visitor: Visitor) -> Any:
+        admission = decide(site, visitor)
+        assert isinstance(admission, guard.Admission)
+        return replace(admission, clear=tuple(admission.merchants))
+
+    monkeypatch.setattr(guard, "decide", with_the_role)
+    at = open_the_run()
+    for reason in ("", "curto", " " * 40):
+        at.text_area(key=runs.REASON).input(reason).run()
+        at.button(key=runs.DOWNLOAD).click().run()
+        assert says(unescaped(at.error[0].value), clear_export.NO_REASON)
+        assert downloads._OFFERS == {}
+    at.text_area(key=runs.REASON).input("Pedido 77, cartão 4539578763621486").run()
+    at.button(key=runs.DOWNLOAD).click().run()
+    [offer] = downloads._OFFERS.values()
+    downloads._OFFERS.clear()
+    assert offer.file.clear
+    assert offer.file.record is not None
+    offer.file.record()
+    audited = json.loads(Path(str(loader.load().audit.path)).read_text().splitlines()[-1])
+    assert (audited["kind"], audited["clear"], audited["sha256"]) == (
+        "export",
+        True,
+        offer.file.sha256,
+    )
+    assert audited["reason"] == "Pedido 77, cartão ******"
+
+
+def test_a_report_with_the_rows_of_its_account_is_not_offered_under_row_level_security(
+    dashboard: Dashboard, record: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept.xlsx"
+    kept.write_bytes(b"report")
+    ran(record, file=str(kept), sha256=hashlib.sha256(b"report").hexdigest())
+    monkeypatch.setenv("AGGREGATOR__ROW_LEVEL_SECURITY", "true")
+    monkeypatch.setattr(row_level_security, "prove", lambda *_: None)
+    app_state.forget()
+    at = dashboard.open("runs")
+    at.session_state["execucoes"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    assert runs.ROWS_OF_ITS_ACCOUNT in texts(at.run())
+    assert runs.DOWNLOAD not in [button.key for button in at.button]
 
 
 def test_a_history_that_cannot_be_read_is_one_sentence(

@@ -101,11 +101,13 @@ _ERRORS = (
     "ConfigError",
     "ExtractionError",
     "ContractError",
+    "AuditError",
     "BalanceError",
     "ReportError",
     "TakenError",
     "HistoryError",
     "TransientError",
+    "WorkerError",
     "Notice",
 )
 
