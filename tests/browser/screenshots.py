@@ -1,4 +1,4 @@
-"""Renders every page of the demonstration, light and dark: `python -m tests.browser.screenshots`.
+"""Render every page of the demonstration, light and dark: `python -m tests.browser.screenshots`.
 
 Pictures go to `docs/screenshots`: each page at 1280 pixels, the landing page at 1920 and on a
 phone as well, and a selected row's details. A few runs come first, for the page of the runs.
@@ -26,7 +26,7 @@ _PHONE: Final = {"width": 390, "height": 844}
 
 
 def main() -> int:
-    """Write all pictures; 1 where there is no browser."""
+    """Write all pictures; return 1 where there is no browser."""
     if chromium() is None:
         sys.stderr.write(f"{NOT_FOUND}\n")
         return 1

@@ -64,13 +64,13 @@ def test_a_deep_link_opens_its_page_on_a_fresh_server(
     assert seen.page.get_by_role("heading", level=1).inner_text() == PAGES[address]
     marked = seen.page.locator("[data-testid=stSidebarNavLink][aria-current=page]")
     assert marked.all_inner_texts() == [PAGES[address]]
-    # Guarded and filtered: the frame ran, and so did the entry, which knows the titles.
+    # The filters come from the page frame, the titles from the entry: both ran.
     assert seen.page.get_by_label("Estabelecimento").count() > 0
     assert seen.page.get_by_role("link", name="Divergências").count() == 1
     assert "Traceback" not in seen.server.log()
 
 
-def test_a_fresh_server_never_shows_a_menu_of_files(
+def test_a_fresh_server_never_lists_page_files_in_its_menu(
     fresh: Callable[[Path], Server], configuration: Path, visit: Opened
 ) -> None:
     seen = visit("/_stcore/health", at=fresh(configuration), settled=False)
@@ -85,12 +85,12 @@ def test_a_fresh_server_never_shows_a_menu_of_files(
 def test_no_request_leaves_the_machine_and_the_console_has_no_errors(
     visit: Opened, address: str
 ) -> None:
-    # The light theme is every other test's, and `visit` holds them all to the same.
+    # All other tests have the light theme, and `visit` checks the same of them.
     seen = visit(address, color_scheme="dark")
     seen.page.wait_for_timeout(1_000)
     assert seen.elsewhere == set()
     assert seen.errors == []
-    # Of each of the client's own probes at most one fails, and at the root none does.
+    # Each probe of the client may fail once below the page's address, and never at the root.
     below = [f"{seen.server.url}{address}/_stcore/{name}" for name in ("health", "host-config")]
     assert sorted(seen.probes) == (below if address != "/" else [])
 
@@ -218,7 +218,7 @@ def test_a_marked_divergence_by_time_shows_the_nearest_transaction(visit: Opened
 def test_a_click_on_a_charts_day_narrows_the_period_to_it(visit: Opened) -> None:
     seen = visit("/charts")
     middle = middle_of_the_bar_with_the_plain_purchases(seen)
-    # A chart wants to see the pointer come, and to have said what it is over, before it is pressed.
+    # A chart ignores a press before the pointer has moved in and its hover text is drawn.
     seen.page.mouse.move(middle[0], middle[1] - 3, steps=4)
     seen.page.get_by_test_id("stPlotlyChart").first.locator(".hoverlayer .legend").wait_for()
     seen.page.mouse.click(*middle)

@@ -1,4 +1,4 @@
-"""The link to a finished workbook, in the hands of others than the session it was made for."""
+"""The download link of a workbook: it serves one session of one browser, and no other."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def downloaded(seen: Visit) -> Download:
     return waiting.value
 
 
-def test_a_link_serves_the_browser_and_the_session_it_was_made_for_only(
-    visit: Opened, tmp_path: Path
-) -> None:
+def test_a_link_serves_only_its_own_browser_and_session(visit: Opened, tmp_path: Path) -> None:
     seen, stranger = visit("/overview"), visit("/overview")
     download = downloaded(seen)
     download.save_as(tmp_path / "mine.xlsx")
@@ -63,7 +61,7 @@ def test_a_second_download_has_a_link_of_its_own_and_the_same_file(
     assert (tmp_path / "first.xlsx").read_bytes() == (tmp_path / "second.xlsx").read_bytes()
 
 
-def test_the_cookie_that_tells_browsers_apart_is_no_scripts_business(visit: Opened) -> None:
+def test_scripts_cannot_read_the_cookie_that_identifies_the_browser(visit: Opened) -> None:
     seen = visit("/overview")
     [cookie] = [c for c in seen.page.context.cookies() if c["name"] == "aggregator_browser"]
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Lax", -1)
@@ -77,7 +75,7 @@ def test_the_cookie_that_tells_browsers_apart_is_no_scripts_business(visit: Open
 def test_a_link_of_another_site_leaves_the_open_pages_their_downloads(visit: Opened) -> None:
     seen = visit("/overview")
     other = seen.page.context.new_page()
-    # To the browser, `localhost` is another site than the address of the server.
+    # A browser takes `localhost` and the address of the server for two sites.
     elsewhere = "http://localhost/"
     html = f'<a href="{seen.server.url}/overview">painel</a>'
     other.route(elsewhere, lambda route: route.fulfill(content_type="text/html", body=html))

@@ -1,4 +1,4 @@
-"""The documented nginx in front of the dashboard: its headers, and a browser behind it."""
+"""The nginx configuration of docs/deployment.md: its headers, its refusals, and a browser."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def documented() -> str:
 
 
 class Proxy:
-    """nginx by the document, with this machine's ports, certificate and provider in it."""
+    """nginx with the documented server block, on this machine's ports and certificate."""
 
     def __init__(self, folder: Path, port: int, dashboard: Server, provider: str) -> None:
         self.url = f"https://{NAME}:{port}"
@@ -68,7 +68,7 @@ class Proxy:
             f"wss://{NAME}": f"wss://{NAME}:{port}",
             "https://login.example.com": provider,
             "http://127.0.0.1:8501": dashboard.url,
-            # Debian's is older than 1.25, which has this line for a word of `listen`.
+            # This directive came with nginx 1.25; Debian's is older.
             "    http2 on;\n": "",
         }
         server = documented()
@@ -82,7 +82,7 @@ class Proxy:
         assert soon(self._answers), log.read_text()
 
     def ask(self, path: str = "/", **headers: str) -> tuple[int, dict[str, str]]:
-        """Status and headers of an answer, asked for with these headers."""
+        """Status and headers of the answer to a request with these headers."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with closing(
@@ -93,7 +93,7 @@ class Proxy:
             return answer.status, {name.lower(): said for name, said in answer.headers.items()}
 
     def opens(self, **headers: str) -> bool:
-        """Whether the socket that all data come over is opened for these headers."""
+        """True if a request with these headers opens the WebSocket of the data."""
         shake = {
             "Connection": "Upgrade",
             "Upgrade": "websocket",
@@ -104,7 +104,7 @@ class Proxy:
         return self.ask("/_stcore/stream", **shake, **headers)[0] == HTTPStatus.SWITCHING_PROTOCOLS
 
     def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """Terminate nginx and wait for its end."""
         self._process.terminate()
         self._process.wait(20)
 
@@ -156,7 +156,9 @@ def test_every_answer_has_the_documented_security_headers(dashboard: tuple[Serve
     assert {name: headers[name.lower()] for name in wanted} == wanted
 
 
-def test_the_servers_own_figures_are_not_for_the_network(dashboard: tuple[Server, Proxy]) -> None:
+def test_the_servers_own_metrics_are_not_served_to_the_network(
+    dashboard: tuple[Server, Proxy],
+) -> None:
     server, proxy = dashboard
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{server.url}/_stcore/metrics")  # noqa: S310

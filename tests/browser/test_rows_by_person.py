@@ -1,4 +1,4 @@
-"""Two people whom only the databases tell apart: neither ever sees a row of the other's."""
+"""Row-level security in Chromium: of two people with equal rights, each sees only own rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("rows-by-person")]
 
 FIRST, SECOND = MERCHANTS
 OWN = {"ana@example.com": FIRST, "rui@example.com": SECOND}
-# The configuration would give both merchants to both.
+# By the configuration alone, both would have both merchants.
 PEOPLE = dict.fromkeys(OWN, {"roles": ["analyst"], "merchants": ["*"]})
 NOTHING = "Nenhuma transação e nenhum log de"
 Enter = Callable[[str], Visit]
@@ -43,9 +43,9 @@ def site(
         for person, cnpj in OWN.items():
             databases.execute(side.name, f"INSERT INTO {side.access} VALUES ('{person}', '{cnpj}')")
     values = databases.values_for(demo.USER_BY_ROWS) | {"row_level_security": True}
-    made = Site(tmp_path_factory.mktemp("rows"), values, provider, PEOPLE)
-    yield made
-    made.server.stop()
+    dashboard = Site(tmp_path_factory.mktemp("rows"), values, provider, PEOPLE)
+    yield dashboard
+    dashboard.server.stop()
     servers.drop(databases)
 
 
@@ -62,9 +62,11 @@ def enter(chromium: Browser, site: Site, provider: Provider) -> Iterator[Enter]:
         page.context.close()
 
 
-def test_each_sees_the_own_rows_whoever_asked_for_them_before(enter: Enter, site: Site) -> None:
+def test_each_person_sees_only_own_rows_in_whatever_order_they_come(
+    enter: Enter, site: Site
+) -> None:
     visits = {person: enter(person) for person in OWN}
-    for _ in range(2):  # the second time everything is kept already
+    for _ in range(2):  # the second time from the data that the server keeps
         for person, own in OWN.items():
             for merchant in MERCHANTS:
                 visit = visits[person].open(f"/consolidated?estabelecimento={merchant}")

@@ -1,4 +1,4 @@
-"""The page of the runs in Chromium: a report that the scheduler kept is downloaded as it is."""
+"""The page of the runs in Chromium: its columns, and the download of a kept report."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ OUTCOMES = (
 )
 
 
-def room(seen: Visit) -> int:
-    """The pixels that a table has to spare; negative where it has to be scrolled."""
+def spare_width(seen: Visit) -> int:
+    """Spare pixels of a table's width; negative where it scrolls."""
     scroller = seen.table().locator(".dvn-scroller")
     return int(scroller.evaluate("e => e.clientWidth - e.scrollWidth"))
 
 
 @pytest.fixture
 def scheduled(filled: Databases, tmp_path: Path) -> Path:
-    """The configuration of a dashboard whose report was written twice, the older one kept."""
+    """The configuration of a dashboard after two scheduled runs, with the older report kept."""
     keys = {
         "keep": 3,
         "output_path": str(tmp_path / "resultado_{merchant}.xlsx"),
@@ -76,10 +76,10 @@ def test_the_table_has_room_for_every_outcome(
             record.end(number, outcome, books=books, seconds={"reconcile": 123.4})
     seen = visit("/runs", locale=locale)
     assert len(set(seen.cells("Resultado" if locale == "pt-BR" else "Outcome"))) == len(OUTCOMES)
-    assert room(seen) >= 0, "a screen of 1280 pixels shows every column"
+    assert spare_width(seen) >= 0, "a screen of 1280 pixels shows every column"
 
 
-def test_a_kept_report_is_downloaded_and_who_took_it_is_written_down(
+def test_a_kept_report_is_downloaded_and_the_download_is_audited(
     visit: Opened, server: Server, tmp_path: Path
 ) -> None:
     current = tmp_path / f"resultado_{scenario.MERCHANT}.xlsx"
@@ -87,13 +87,13 @@ def test_a_kept_report_is_downloaded_and_who_took_it_is_written_down(
     seen = visit("/runs")
     assert seen.cells("Resultado") == ["concluída", "concluída"]
     assert "As últimas 2 execuções agendadas concluídas." in seen.text()
-    assert room(seen) >= 0, "a screen of 1280 pixels shows every column"
+    assert spare_width(seen) >= 0, "a screen of 1280 pixels shows every column"
     for row, file in enumerate((current, older)):
         seen.mark(row)
         with seen.page.expect_download() as waiting:
             seen.page.get_by_role("button", name="Baixar o relatório desta execução").click()
         assert waiting.value.suggested_filename == file.name
-        waiting.value.save_as(tmp_path / "taken")
-        assert (tmp_path / "taken").read_bytes() == file.read_bytes()
+        waiting.value.save_as(tmp_path / "download")
+        assert (tmp_path / "download").read_bytes() == file.read_bytes()
     assert (tmp_path / "audit.jsonl").read_text().count('"kind":"export"') == 2
     assert seen.errors == []

@@ -1,4 +1,4 @@
-"""What a server leaves on its machine when it is told to stop."""
+"""The temporary files of a server that is terminated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.driving import Server
 pytestmark = pytest.mark.browser
 
 
-def test_a_server_that_is_told_to_stop_leaves_no_workbook(
+def test_a_terminated_server_leaves_no_workbook(
     visit: Opened, configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path / "temporary"

@@ -37,9 +37,9 @@ Enter = Callable[..., Visit]
 def site(
     filled: Databases, provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"), filled.values, provider, PEOPLE, GROUPS)
-    yield made
-    made.server.stop()
+    dashboard = Site(tmp_path_factory.mktemp("site"), filled.values, provider, PEOPLE, GROUPS)
+    yield dashboard
+    dashboard.server.stop()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_stranger_who_signs_in_is_refused_and_written_down(enter: Enter, site:
     assert {"nobody@example.com"} == {r["who"] for r in site.records("refusal")}
 
 
-def test_an_unverified_address_is_nobodys(enter: Enter) -> None:
+def test_an_unverified_address_gives_no_access(enter: Enter) -> None:
     assert "não tem acesso" in enter(ANA, email_verified=False).text()
 
 
@@ -109,7 +109,7 @@ def test_an_analyst_sees_the_own_merchant_and_neither_clear_data_nor_the_audit(
     assert [r["who"] for r in site.records("sign_in")].count(ANA) >= 1
 
 
-def test_a_group_gives_what_the_person_was_not_given(enter: Enter) -> None:
+def test_a_group_gives_access_to_its_merchants(enter: Enter) -> None:
     visit = enter("new@example.com", groups=["marketing", "other"])
     assert MERCHANTS[SECOND] in visit.text()
     assert MERCHANTS[FIRST] not in visit.text()
@@ -128,9 +128,9 @@ def test_an_expired_sign_in_shows_no_further_row(enter: Enter, provider: Provide
     assert not shows_data(visit)
 
 
-def test_who_signed_out_sees_nothing_not_even_by_a_direct_link(enter: Enter, site: Site) -> None:
+def test_a_direct_link_shows_nothing_after_sign_out(enter: Enter, site: Site) -> None:
     visit = enter(ANA)
-    visit.page.get_by_role("button", name="Sair").click()  # and away to the provider and back
+    visit.page.get_by_role("button", name="Sair").click()  # goes to the provider and back
     visit.page.get_by_text(SIGN_IN).wait_for()
     visit.open("/divergences")
     assert SIGN_IN in visit.text()
@@ -138,7 +138,7 @@ def test_who_signed_out_sees_nothing_not_even_by_a_direct_link(enter: Enter, sit
     assert site.records("sign_out")[-1]["who"] == ANA
 
 
-def test_a_role_that_is_taken_away_is_gone_at_the_next_click(enter: Enter, site: Site) -> None:
+def test_a_revoked_role_ends_at_the_next_click(enter: Enter, site: Site) -> None:
     visit = enter(ANA).open("/consolidated")
     assert shows_data(visit)
     site.grant({RUI: PEOPLE[RUI]})
@@ -148,7 +148,7 @@ def test_a_role_that_is_taken_away_is_gone_at_the_next_click(enter: Enter, site:
     assert not shows_data(visit)
 
 
-def test_secrets_of_the_sign_in_that_others_can_read_are_refused(visit: Visit, site: Site) -> None:
+def test_sign_in_secrets_readable_by_others_are_refused(visit: Visit, site: Site) -> None:
     site.secrets.chmod(0o644)
     site.grant(PEOPLE)
     assert "Outras contas podem ler os segredos de [auth]" in visit.open("/").text()
@@ -157,7 +157,7 @@ def test_secrets_of_the_sign_in_that_others_can_read_are_refused(visit: Visit, s
     assert SIGN_IN in visit.open("/").text()
 
 
-def test_clear_data_need_a_reason_and_are_marked_and_written_down(
+def test_a_clear_export_needs_a_reason_is_marked_and_is_audited(
     enter: Enter, site: Site, tmp_path: Path
 ) -> None:
     visit = enter(RUI)

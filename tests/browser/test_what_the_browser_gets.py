@@ -1,4 +1,4 @@
-"""All that reaches the browser, frame by frame: no planted card or CPF, and markup as text only."""
+"""Everything sent to the browser: no planted card or CPF, and markup only as text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CAST = (
 
 @pytest.fixture(scope="module")
 def planted(chromium: Browser, servers: Servers) -> Iterator[Databases]:
-    """Purchases whose every text attacks its reader, with whole numbers wherever one fits."""
+    """Purchases with markup or SQL in each text, and a whole card number or CPF where one fits."""
     databases = servers.fresh()
     day = scenario.today() - timedelta(days=1)
     raw = f"0200{PHYSICAL}{CPF}{FIELD}"
@@ -55,7 +55,7 @@ def planted(chromium: Browser, servers: Servers) -> Iterator[Databases]:
 
 
 class Site:
-    """A dashboard over the planted databases whose configuration attacks as well."""
+    """A dashboard over the planted databases, with markup in its configuration too."""
 
     def __init__(self, folder: Path, databases: Databases) -> None:
         self._folder, self._databases = folder, databases
@@ -63,7 +63,7 @@ class Site:
         self.server = Server(folder, self.read_by(databases.values))
 
     def read_by(self, values: dict[str, Any]) -> Path:
-        """Have the databases read so from now on."""
+        """Read the databases by these values from now on."""
         keys = {
             "merchants": {MERCHANT: ATTACK, OTHER: "Outra"},
             "audit": {"path": str(self.audit)},
@@ -72,7 +72,7 @@ class Site:
         return scenario.site(self._folder, values, **keys)
 
     def fail_with_values(self) -> None:
-        """Have every read end in an error of the database that quotes a card number."""
+        """Make every read fail with a database error that quotes a card number."""
         default = (ROOT / "lib" / "database" / "sql" / "transactions.sql").read_text(
             encoding="utf-8"
         )
@@ -83,13 +83,13 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(planted: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("planted"), planted)
-    yield made
-    made.server.stop()
+    dashboard = Site(tmp_path_factory.mktemp("planted"), planted)
+    yield dashboard
+    dashboard.server.stop()
 
 
 class Wire:
-    """What a page gets from the server: every frame of its sockets, every answer."""
+    """The content that a page receives: frames of its sockets, and URLs of its downloads."""
 
     def __init__(self, page: Page) -> None:
         self.content = bytearray()
@@ -156,14 +156,14 @@ def test_an_error_of_the_database_with_values_in_it_sends_none_of_them(
     assert "um valor não tem o tipo do contrato" in visit.text()
     assert wire.frames > 0
     assert wire.leaked() == []
-    # Nothing was seen, so that there may be nothing audited.
+    # Without any rows shown, there may be no audit file.
     audited = site.audit.read_text() if site.audit.exists() else ""
     said = (site.server.log() + audited).encode()
     assert [value for value in PLANTED if value.encode() in said] == []
 
 
 @pytest.mark.parametrize("hostile", [ATTACK, INJECTION, "%' OR '1'='1", "\\", "${7*7} {{7*7}}"])
-def test_what_attacks_through_the_search_is_only_a_text(
+def test_an_attack_through_the_search_is_only_text(
     visit: Visit, site: Site, planted: Databases, hostile: str
 ) -> None:
     site.read_by(planted.values)

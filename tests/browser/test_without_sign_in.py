@@ -1,4 +1,4 @@
-"""Databases without sign-in: shown to this machine's own browser where it was asked for, or not."""
+"""A dashboard without sign-in: refused, or shown to this machine's own browser if so configured."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Allow = Callable[[bool], None]
 def site(
     filled: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Allow]]:
-    """A dashboard that is served by any name, and what switches the setting on and off."""
+    """A dashboard that answers to any host name, and the switch of its setting."""
     folder = tmp_path_factory.mktemp("open")
     audit = {"path": str(folder / "audit.jsonl")}
 
@@ -52,7 +52,7 @@ def visit(chromium: Browser, site: tuple[Server, Allow]) -> Iterator[Visit]:
 
 @contextmanager
 def forwarding(server: Server) -> Iterator[str]:
-    """A proxy before the server that says, as proxies do, whose request it passes on."""
+    """A proxy in front of the server that adds X-Forwarded-For, as proxies do."""
     port = urlsplit(server.url).port
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as ends:
 

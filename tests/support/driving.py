@@ -35,7 +35,7 @@ ARGUMENTS: Final = (
 )
 # Bounds of waits for a state: a wait that ends well ends much sooner, on any machine.
 _PATIENCE_SECONDS: Final = 120.0
-_ACTION_SECONDS: Final = 60.0
+_ACTION_SECONDS: Final = 120.0
 _QUIET_MILLISECONDS: Final = 700
 _WATCH_MOVES: Final = """
   window.lastMove = performance.now();

@@ -1,4 +1,4 @@
-"""Compares what was said with a message's template, so that tests do not repeat the words."""
+"""Compares texts with the templates of messages, so that tests do not repeat the words."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def pattern(template: str) -> str:
 
 
 def says(text: str, template: str) -> bool:
-    """Whether the text holds a sentence of this template."""
+    """True if the text contains a sentence of this template."""
     return re.search(pattern(template), text, flags=re.DOTALL) is not None
