@@ -106,7 +106,7 @@ class Proxy:
     def stop(self) -> None:
         """Terminate nginx and wait for its end."""
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(120)
 
     def _answers(self) -> bool:
         with suppress(OSError):

@@ -21,6 +21,8 @@ from tests.support.command import Command, configured, sheets
 from tests.support.faults import PERIOD, fill
 from tests.support.servers import Databases
 
+pytestmark = pytest.mark.slow
+
 FILES = ROOT / "docs" / "scheduling"
 TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 

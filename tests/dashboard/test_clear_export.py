@@ -23,6 +23,8 @@ from tests.support.command import configured, slow_query, soon, statements, with
 from tests.support.sentences import pattern
 from tests.support.servers import Databases
 
+pytestmark = pytest.mark.slow
+
 SERVER = """
 import sys
 from pathlib import Path
@@ -94,7 +96,7 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     export = clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 da auditoria")
     with pytest.raises(ReportError, match=pattern(clear_export.NO_THREAD)):
-        export.future.result(timeout=1)
+        export.future.result(timeout=120)
     # The end of the server waits for these.
     assert clear_export._UNDER_WAY == {}
 
@@ -107,7 +109,7 @@ def test_a_third_clear_export_at_once_is_refused(
     go = threading.Event()
 
     def wait(*_: object) -> bytes:
-        assert go.wait(60)
+        assert go.wait(120)
         return b"x"
 
     def begin() -> clear_export.ClearExport:
@@ -120,6 +122,6 @@ def test_a_third_clear_export_at_once_is_refused(
             begin()
     finally:
         go.set()
-    assert [export.future.result(timeout=60) for export in begun] == [b"x", b"x"]
+    assert [export.future.result(timeout=120) for export in begun] == [b"x", b"x"]
     assert soon(lambda: clear_export._UNDER_WAY == {})
-    assert begin().future.result(timeout=60) == b"x"
+    assert begin().future.result(timeout=120) == b"x"

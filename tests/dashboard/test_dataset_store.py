@@ -62,7 +62,7 @@ class Source:
         progress("transactions", 0)
         progress("auth_logs", 7)
         progress("transactions", 12)
-        assert self.go.wait(30)
+        assert self.go.wait(120)
         if self.failure is not None:
             raise self.failure
         progress("matching", 19)
@@ -75,7 +75,7 @@ def source() -> Source:
 
 
 def loaded(store: Store, asked: Key) -> Dataset:
-    return store.load(ANY, asked).future.result(timeout=30)
+    return store.load(ANY, asked).future.result(timeout=120)
 
 
 def test_twenty_sessions_that_ask_at_once_share_one_extraction(source: Source) -> None:
@@ -85,7 +85,7 @@ def test_twenty_sessions_that_ask_at_once_share_one_extraction(source: Source) -
 
     def ask() -> None:
         barrier.wait()
-        got.append(store.load(ANY, key()).future.result(timeout=30))
+        got.append(store.load(ANY, key()).future.result(timeout=120))
 
     threads = [threading.Thread(target=ask) for _ in range(20)]
     for thread in threads:
@@ -119,7 +119,7 @@ def test_a_loading_shows_the_stages_that_it_has_reached(source: Source) -> None:
     assert list(loading.stages.items()) == [("transactions", 12), ("auth_logs", 7)]
     assert store.loading(key()) is loading
     source.go.set()
-    loading.future.result(timeout=30)
+    loading.future.result(timeout=120)
     assert list(loading.stages)[-1] == "matching"
     assert store.loading(key()) is None
 
@@ -158,7 +158,7 @@ def test_the_old_data_stay_until_the_new_are_there(source: Source) -> None:
     again = store.load(ANY, key())
     assert store.find(key()) is old
     source.go.set()
-    new = again.future.result(timeout=30)
+    new = again.future.result(timeout=120)
     assert store.find(key()) is new
     assert new.version != old.version
 
@@ -272,7 +272,7 @@ def test_a_size_that_is_asked_for_while_values_come_and_go_is_answered() -> None
     answers: list[int] = []
     asking = threading.Thread(target=lambda: answers.append(derived.size_bytes))
     asking.start()
-    assert entered.wait(30)
+    assert entered.wait(120)
     derived.get("new", lambda: np.zeros(1))
     asking.join()
     assert len(answers) == 1
@@ -306,7 +306,7 @@ def test_a_loading_that_has_no_thread_to_run_in_ends_and_the_next_one_begins_ane
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError):
-            store.load(ANY, key()).future.result(timeout=1)
+            store.load(ANY, key()).future.result(timeout=120)
     assert store.loading(key()) is None
     assert loaded(store, key()) is store.find(key())
 

@@ -222,7 +222,7 @@ def test_twenty_sessions_that_ask_at_once_cost_each_server_one_statement(
 
     def ask() -> None:
         barrier.wait()
-        got.append(store.find(key) or store.load(filled, key).future.result(timeout=60))
+        got.append(store.find(key) or store.load(filled, key).future.result(timeout=120))
 
     threads = [threading.Thread(target=ask) for _ in range(20)]
     for thread in threads:

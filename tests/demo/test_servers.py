@@ -24,6 +24,8 @@ from lib.domain.errors import ConfigError, ExtractionError
 from tests.support.sentences import pattern
 from tests.support.servers import Databases, holding_demo, new_folder, running_under
 
+pytestmark = pytest.mark.slow
+
 TODAY = date(2026, 11, 20)
 TOMORROW = TODAY + timedelta(days=1)
 UNTIL = datetime.combine(TODAY, time(23, 59, 59))
@@ -255,7 +257,7 @@ def test_a_killed_process_or_server_does_not_prevent_the_next_start(root_named):
     server = running_under(root)[0]
     family = [server, *server.children()]
     server.kill()
-    psutil.wait_procs(family, timeout=10)
+    psutil.wait_procs(family, timeout=120)
     with holding_demo(root) as following:
         assert following.stdout.readline() == "ready\n"
         assert following.communicate()[1] == ""

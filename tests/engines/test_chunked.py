@@ -36,6 +36,8 @@ from tests.support.sentences import pattern
 if TYPE_CHECKING:
     from tests.support.servers import Databases
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2026, 2, 15)
 
 

@@ -25,6 +25,8 @@ from tests.support.command import PREVIOUS, Command, with_source
 from tests.support.sentences import says
 from tests.support.servers import MERCHANTS, Databases
 
+pytestmark = pytest.mark.slow
+
 SHEETS = (c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED)
 PERIOD = ("--start", f"{engine_data.START}", "--end", f"{engine_data.END}")
 

@@ -29,7 +29,7 @@ def press_export(at: AppTest) -> None:
 def exported(at: AppTest, target: Path) -> Sheets:
     """The sheets of the workbook that this session exports."""
     press_export(at)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not finished(at) and time.monotonic() < deadline:
         time.sleep(0.1)
         at.run()
@@ -119,7 +119,7 @@ def test_a_failed_export_is_one_sentence_and_may_be_tried_again(
     with monkeypatch.context() as broken:
         broken.setattr(export_worker, "ROOT", tmp_path)  # where there is no worker to run
         press_export(at)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not at.error and time.monotonic() < deadline:
             time.sleep(0.1)
             at.run()
@@ -151,7 +151,7 @@ def test_sessions_that_ask_at_once_share_one_worker(
     assert len(versions) == 1
     shared = EXPORTS.find(versions.pop())
     assert shared is not None
-    shared.future.result(timeout=60)
+    shared.future.result(timeout=120)
     assert len(begun) == 1
 
 

@@ -71,7 +71,7 @@ def test_every_page_opens_by_its_address_and_again(
 def test_a_page_that_runs_without_the_entry_draws_filters_all_the_same(
     morning: Dashboard, name: str
 ) -> None:
-    at = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=30).run()
+    at = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=120).run()
     assert not at.exception
     assert at.selectbox(key="estabelecimento").value == MERCHANT
 
@@ -332,7 +332,7 @@ def test_refresh_reads_anew_and_shows_the_old_data_until_then(morning: Dashboard
     current = app_state.find()
     assert current is not None
     for running in list(current.store._loading.values()):
-        running.future.result(timeout=30)
+        running.future.result(timeout=120)
     at.run()
     assert at.metric[0].value == "126"
 
@@ -347,7 +347,7 @@ def test_a_refresh_that_fails_leaves_the_old_data_and_says_so(
         current = app_state.find()
         assert current is not None
         for running in list(current.store._loading.values()):
-            running.future.exception(timeout=60)
+            running.future.exception(timeout=120)
         at.run()
     finally:
         servers.start("transactions")

@@ -95,7 +95,7 @@ def test_a_failed_export_is_recorded_though_no_session_shows_it(
     monkeypatch.setattr(export_worker, "ROOT", tmp_path)  # where there is no worker to run
     at = morning.open()
     at.button(key=export.START).click().run()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(records(morning, "export")) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     began, ended = records(morning, "export")

@@ -200,7 +200,7 @@ def test_the_page_has_its_guard_where_the_entry_did_not_run(
 ) -> None:
     monkeypatch.setattr("lib.ui.session_user.at_this_machine", lambda: False)
 
-    at = AppTest.from_file(str(ROOT / "pages" / "results.py"), default_timeout=30).run()
+    at = AppTest.from_file(str(ROOT / "pages" / "results.py"), default_timeout=120).run()
 
     assert at.error
     assert not at.metric

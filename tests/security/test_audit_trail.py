@@ -480,6 +480,6 @@ def test_a_file_that_verify_cannot_read_is_one_sentence(
 def test_verify_needs_no_configuration(trail: Path) -> None:
     add(trail, "a")
     process = start("audit", "verify", str(trail), cwd="/")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert "Registros: 1" in out

@@ -111,7 +111,7 @@ class Server:
         """Terminate the server and wait for its end."""
         self._process.terminate()
         try:
-            self._process.wait(20)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

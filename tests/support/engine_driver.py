@@ -90,7 +90,7 @@ class Driver:
             if process.poll() is None:
                 family = psutil.Process(process.pid).children(recursive=True)
                 process.kill()
-                _, alive = psutil.wait_procs(family, timeout=10)
+                _, alive = psutil.wait_procs(family, timeout=120)
                 assert alive == []
         self._process = None
 

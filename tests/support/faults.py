@@ -139,7 +139,7 @@ def restart_at_once(servers: Servers, databases: Databases, side: str) -> None:
     server = demo.get_server(servers._folder / side, start=False)
     process = psutil.Process(server.get_pid())
     process.send_signal(signal.SIGQUIT)
-    process.wait(20)
+    process.wait(120)
     servers._down.add(side)
     servers.start(side)
 
