@@ -1,8 +1,8 @@
 """The engine for one machine: worker processes over staged buckets, in bounded memory.
 
-Transactions are staged first; their virtual cards decide into which buckets each log goes. Every
-bucket is then matched by itself, and its rows are gathered by date into the result. Only
-orchestrates: the work on a share, a bucket or a slot is in modules of its own.
+Transactions are staged first; their virtual cards determine the buckets of each log. Every bucket
+is then matched independently, and its rows are gathered by date into the result. Only orchestrates:
+other modules do the work on a share, a bucket or a slot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def matched(
     settings: Settings, request: Request, *, clear: bool, progress: Progress
 ) -> Iterator[Matching]:
-    """Read, match and balance the books; the matching can be filled in until the block ends.
+    """Read, match and balance the books; `Matching.fill` works until the block ends.
 
     Raises AggregatorError.
     """
@@ -53,7 +53,7 @@ def matched(
 
 
 def route(job: Job, pool: Workers) -> None:
-    """Save the routes of the logs, and move transactions with connected cards together."""
+    """Save the routes of the logs, and move transactions with connected cards to one bucket."""
     parts = [pairs for _, pairs in pool.each(job, partition.pairs, range(job.buckets))]
     moved = Moves.none()
     if job.rule.name == CARD:
@@ -71,7 +71,7 @@ def route(job: Job, pool: Workers) -> None:
 def _job(
     settings: Settings, request: Request, clear: bool, stage: staging.Staging
 ) -> tuple[Job, int]:
-    """The job, and the number of shares to read each side in."""
+    """Create the job; also return the number of shares in which each side is read."""
     window = requests.window_of(request)
     if stage.staged is None:
         records = sizing.records(settings, window)

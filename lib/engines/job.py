@@ -1,4 +1,4 @@
-"""A reconciliation as its workers get it, and the files in its staging folder.
+"""The description of a reconciliation for its workers, and the files in its staging folder.
 
 Knows no database, no process and no rule.
 """
@@ -21,10 +21,10 @@ _HOUR: Final = 3600
 
 @dataclass(frozen=True)
 class Share:
-    """A share of a side's rows: those after ``after`` and up to ``until``, (date, second) each.
+    """The rows of a side after ``after`` and up to ``until``, both (date, second).
 
-    None is an open end; the first share, open below, also has the records without a date. A
-    record without a time counts as the last of its day.
+    None means no bound; the first share, without a lower bound, also has the records without a
+    date. A record without a time counts as the last of its day.
     """
 
     side: Side
@@ -37,7 +37,7 @@ class Share:
 class Job:
     """One reconciliation, sent to each worker through a pipe, never on a command line or a disk.
 
-    ``key`` makes the tokens; ``snapshots`` names the exported snapshot of each database that has
+    ``key`` is the token key; ``snapshots`` names the exported snapshot of each database that has
     one; ``buckets`` is the number of partitions.
     """
 
@@ -60,7 +60,7 @@ class Job:
         return self._staged("pairs", bucket)
 
     def moved(self, bucket: int) -> list[Path]:
-        """The transactions moved to a bucket because their cards are connected with its own."""
+        """The transactions moved to a bucket because their cards are connected with its cards."""
         return self._staged("moved", bucket)
 
     def auth_logs(self, bucket: int) -> list[Path]:

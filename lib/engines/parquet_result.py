@@ -91,7 +91,7 @@ class Result(Counts):
     def filtered(
         self, table: str, condition: Expression, start: int, count: int, counts: Sequence[int]
     ) -> pa.Table:
-        """``count`` of the rows that meet the condition, in sheet order, from ``start`` on.
+        """``count`` rows that meet the condition, in sheet order, from the ``start``-th on.
 
         ``counts`` are those of the same condition; files without rows of the page stay closed.
         """
@@ -141,7 +141,7 @@ def open_result(folder: Path, manifest: str = MANIFEST) -> Result:
 
 
 def counts_from(content: dict[str, Any]) -> Counts:
-    """The counts that `Totals.plain` gave, read back from JSON."""
+    """Parse the counts that `Totals.plain` returned, from JSON."""
     days = [_amounts(row) | {"day": _date(row["day"])} for row in content["days"]]
     return Counts(
         Books(**_amounts(content["books"])),
@@ -194,7 +194,7 @@ def _file(folder: Path, piece: Piece) -> dataset.Dataset:
 def _filtered_part(
     file: dataset.Dataset, condition: Expression, start: int, count: int
 ) -> pa.Table:
-    """``count`` of a file's rows that meet the condition from ``start`` on, read no further."""
+    """``count`` rows of a file that meet the condition, from the ``start``-th; reads no further."""
     parts = []
     for batch in file.to_batches(filter=condition, batch_readahead=1):
         part = batch.slice(start, count)
@@ -221,7 +221,7 @@ def _part(path: Path, start: int, count: int) -> pa.Table:
 
 
 def _in_seconds(table: pa.Table) -> pa.Table:
-    """Times in the unit of all other frames: Parquet has none coarser than the millisecond."""
+    """Convert times to seconds, as in all other tables; Parquet stores milliseconds at best."""
     seconds = pa.schema(
         field.with_type(pa.time32("s")) if pa.types.is_time32(field.type) else field
         for field in table.schema

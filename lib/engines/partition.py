@@ -1,4 +1,4 @@
-"""The work on one bucket: its virtual cards, moved transactions, matching, and one sorted slot.
+"""The tasks on one bucket (virtual cards, moves, matching), and on one slot of the result.
 
 The matching itself is `lib.matching.reconcile`. Runs in a worker process; reads and writes
 staged files only.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Matched:
-    """A bucket's figures, and for each table the slots of its batches in file order."""
+    """A bucket's figures, and the slots of its batches by table, in file order."""
 
     counts: Counts
     slots: dict[str, list[int]]
@@ -39,7 +39,7 @@ class Matched:
 
 @dataclass(frozen=True)
 class Gathering:
-    """The batches (bucket, number) of a table that make up one file of the result."""
+    """The batches (bucket, number) of a table that form one file of the result."""
 
     table: str
     slot: int
@@ -85,7 +85,7 @@ def match(job: Job, task: tuple[int, int, int]) -> Matched:
 
 
 def counted_once(result: Reconciliation, first: NDArray[np.bool_]) -> Reconciliation:
-    """The result without the copies of logs that another bucket counts."""
+    """Remove the copies of logs that another bucket counts."""
     divergent = first[result.divergent_rows]
     return replace(
         result,

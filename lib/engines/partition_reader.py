@@ -1,4 +1,4 @@
-"""Reads one share of a side and stages it by bucket, in bounded memory.
+"""Read one share of a side and stage it by bucket, in bounded memory.
 
 Each batch of the server's answer is split as it arrives and appended to one Arrow stream per
 bucket. A share gets its final name only when it is complete. Runs in a worker process.
@@ -71,7 +71,7 @@ def stage_auth_logs(job: Job, share: Share) -> Staged:
 
 
 def keep_transactions(job: Job, share: Share, tables: Iterable[pa.Table]) -> Staged:
-    """Stage transactions, and the pairs of their virtual cards and their homes."""
+    """Stage transactions, and the (virtual card, home) pairs of those with a virtual card."""
     inside, newest, cents = 0, column_arrays.EARLIEST, 0
     with _drafts(job.folder, share, "transactions", "pairs") as (rows, pairs):
         for table in tables:
@@ -104,14 +104,14 @@ def keep_auth_logs(job: Job, share: Share, tables: Iterable[pa.Table]) -> Staged
 
 
 def inside_period(job: Job, instants: column_arrays.Instants) -> NDArray[np.bool_]:
-    """Mark the records that the books count: under rule `card` all that were read."""
+    """Mark the records that the books count; under rule `card`, every record read."""
     if job.rule.name == CARD:
         return np.ones(len(instants.seconds), dtype=np.bool_)
     return reconcile.in_period(instants, job.period, 0)
 
 
 class Streams:
-    """One Arrow stream per bucket in a folder, opened with its first row."""
+    """One Arrow stream per bucket in a folder, opened at its first row."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -143,7 +143,7 @@ class Streams:
 
 @contextmanager
 def draft_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside ``target`` that replaces it at the end, unless the block fails."""
+    """Create an empty folder beside ``target``; it replaces the target unless the block fails."""
     draft = target.with_name(f"_{target.name}-{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -154,7 +154,7 @@ def draft_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _drafts(folder: Path, share: Share, *names: str) -> Iterator[list[Streams]]:
-    """Streams in folders of these names, which are renamed once everything is written."""
+    """Open streams in folders of these names; the folders are renamed once all is written."""
     with ExitStack() as stack:
         drafts = [draft_folder(folder / name / str(share.number)) for name in names]
         streams = [Streams(stack.enter_context(draft)) for draft in drafts]
@@ -165,7 +165,7 @@ def _drafts(folder: Path, share: Share, *names: str) -> Iterator[list[Streams]]:
 
 @contextmanager
 def opened(job: Job, share: Share) -> Iterator[Iterator[pa.Table]]:
-    """The rows of a share as tables, while the connection is open. Raises ExtractionError."""
+    """Open a connection and yield the rows of a share as tables. Raises ExtractionError."""
     limit = sessions.silence_limit(job.settings, share.side)
     snapshot = job.snapshots.get(share.side)
     with (
@@ -208,7 +208,7 @@ def _tables(
 
 
 def _condition(cursor: Any, share: Share) -> bytes:
-    """The WHERE clause of the share; it also compares the date alone, so that an index serves."""
+    """The WHERE clause of the share; it also compares the date alone, so that an index is used."""
     transactions = share.side == "transactions"
     day, second = (c.DATA_TRANSA, c.HORA_TRANSA) if transactions else (c.DATA, c.HORA)
     moment = f"(s.{day}, COALESCE(s.{second}, {END_OF_DAY}))"

@@ -1,9 +1,9 @@
-"""Assigns records to buckets, so that every bucket can be matched by itself.
+"""Assign records to buckets, so that every bucket can be matched independently.
 
-The home of a transaction is its purchase's physical card; a log goes to every bucket in which a
-transaction has its card. Under rule `card` a log is copied to each of those buckets. Under rule
-`card_time` it serves one transaction only, so cards that share a transaction must share a bucket:
-they are joined first. Works on arrays only; the results are saved as files for all workers.
+The home of a transaction is its purchase's physical card; a log is needed in every bucket where a
+transaction has its card. Under rule `card` it is copied to each of them. Under rule `card_time` it
+pairs with one transaction only, so cards that share a transaction are first put in one bucket.
+Works on arrays only; the results are saved as files for all workers.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def bucket_of(tokens: Ints, buckets: int) -> Buckets:
-    """The bucket of each token, which is a hash already."""
+    """The bucket of each token; tokens are hashes, so they are evenly spread."""
     return (tokens.view(np.uint64) % np.uint64(buckets)).astype(np.uint16)
 
 
 def homes(transactions: pa.Table) -> Ints:
-    """The home of each purchase, equal for all its copies.
+    """The home of each transaction, equal for all copies of a purchase.
 
-    It is the token of the physical card, or else a hash of the holder and the instant.
+    It is the token of the physical card or, without one, a hash of the holder and the instant.
     """
     card, present = column_arrays.token(transactions, c.TOKEN_CARTAO)
     if present.all():
@@ -48,7 +48,7 @@ def homes(transactions: pa.Table) -> Ints:
 
 
 def log_homes(auth_logs: pa.Table) -> tuple[Ints, Bools]:
-    """(home, present) of each log; a log without a card, which matches nothing, is spread."""
+    """(home, present) of each log; logs without a card match nothing and are spread evenly."""
     card, present = column_arrays.token(auth_logs, c.TOKEN_CARTAO)
     if present.all():
         return card, present
@@ -58,7 +58,7 @@ def log_homes(auth_logs: pa.Table) -> tuple[Ints, Bools]:
 
 @dataclass(frozen=True)
 class Routes:
-    """Cards whose logs go to other buckets than the one of their own token, or to several.
+    """Cards whose logs go to a bucket other than their own token's, or to several.
 
     ``token`` is sorted and has a card once for each of its buckets.
     """
@@ -103,9 +103,9 @@ class Routes:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Distinct (virtual card, home) pairs of one bucket of virtual cards.
+    """Distinct (virtual card, home) pairs, of the virtual cards in one bucket.
 
-    A virtual card that is also some transaction's physical card has itself as one more home.
+    A virtual card that is also some transaction's physical card is additionally its own home.
     """
 
     card: Ints
@@ -113,7 +113,7 @@ class Pairs:
 
     @classmethod
     def distinct(cls, card: Ints, home: Ints, physical: Ints) -> Pairs:
-        """The distinct ones of all pairs read, given the physical cards of the same bucket."""
+        """Remove repeated pairs, given the physical cards of the same bucket."""
         both = np.intersect1d(card, physical)
         return cls(*_distinct(np.concatenate([card, both]), np.concatenate([home, both])))
 
@@ -136,7 +136,7 @@ class Pairs:
         return Pairs(card, self.home[index])
 
     def links(self) -> tuple[Ints, Ints]:
-        """The homes that share a card, as edges."""
+        """Edges between the homes that share a card."""
         same = np.flatnonzero(self.card[1:] == self.card[:-1])
         return self.home[same], self.home[same + 1]
 
@@ -172,7 +172,7 @@ class Moves:
 
 
 def moves(links: Sequence[tuple[Ints, Ints]], buckets: int) -> Moves:
-    """Assign all homes that these edges connect to one bucket, that of the smallest."""
+    """Assign all homes that these edges connect to the bucket of the smallest of them."""
     left, right = (np.concatenate(ends) for ends in zip(*links, strict=True))
     home, root = components(left, right)
     bucket = bucket_of(root, buckets)
@@ -181,7 +181,7 @@ def moves(links: Sequence[tuple[Ints, Ints]], buckets: int) -> Moves:
 
 
 def components(left: Ints, right: Ints) -> tuple[Ints, Ints]:
-    """Connected components: every home at an edge, sorted, and the smallest of its component."""
+    """Connected components: (home, smallest home of its component) for every home, sorted."""
     home, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
     from_, to = ends[: len(left)], ends[len(left) :]
     root = np.arange(len(home))
@@ -199,8 +199,8 @@ def joined_routes(pairs: Pairs, moved: Moves, buckets: int) -> Routes:
     token = np.concatenate([pairs.card, moved.home])
     bucket = np.concatenate([moved.of(pairs.home, buckets), moved.bucket])
     token, bucket = _distinct(token, bucket)
-    away = bucket != bucket_of(token, buckets)
-    return Routes(token[away], bucket[away])
+    moved_away = bucket != bucket_of(token, buckets)
+    return Routes(token[moved_away], bucket[moved_away])
 
 
 def _distinct(token: Ints, value: NDArray[Any]) -> tuple[Ints, NDArray[Any]]:

@@ -1,6 +1,6 @@
-"""Worker processes that may die: a new one repeats the task of a dead one.
+"""A pool of worker processes that replaces dead workers and repeats their tasks.
 
-Every task can be repeated, as it writes nothing under a final name before it is complete. A
+Every task can be repeated, because it writes nothing under a final name before it is complete. A
 worker exits when its parent exits. Knows neither databases nor rules.
 """
 
@@ -41,8 +41,7 @@ _Result = TypeVar("_Result")
 def prepare() -> None:
     """Start loading the workers' modules and return at once.
 
-    They are loaded by a process without threads and connections, which the workers are forked
-    from.
+    A process without threads and connections loads them; the workers are forked from it.
     """
     if _FORKS:
         import resource
@@ -56,7 +55,7 @@ def prepare() -> None:
 
 
 class WorkerError(AggregatorError):
-    """Workers died repeatedly, mostly because memory ran out."""
+    """Workers died repeatedly, usually because memory ran out."""
 
 
 class Workers:
@@ -70,9 +69,9 @@ class Workers:
     def each(
         self, job: _Job, work: Callable[[_Job, _Task], _Result], tasks: Iterable[_Task]
     ) -> Iterator[tuple[_Task, _Result]]:
-        """Do all the tasks of a job in any order and yield (task, result) as each is done.
+        """Run all tasks of a job in any order and yield (task, result) as each completes.
 
-        Raises the error of a task, WorkerError when workers keep dying, or MemoryError.
+        Raises the error of a task, WorkerError if workers keep dying, or MemoryError.
         """
         waiting = list(reversed(list(tasks)))
         running: dict[Future[Any], _Task] = {}
@@ -99,7 +98,7 @@ class Workers:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _require_thread(self, running: Iterable[Future[Any]]) -> None:
-        """Raise MemoryError if the pool's thread has died: no task would ever be done."""
+        """Raise MemoryError if the pool's thread has died: no task would ever complete."""
         thread: Any = self._pool._executor_manager_thread
         if not (thread and thread.is_alive()) and not any(future.done() for future in running):
             raise MemoryError
@@ -132,7 +131,7 @@ class Workers:
 
 @contextmanager
 def started(count: int) -> Iterator[Workers]:
-    """Workers that end with the block."""
+    """Start workers, which end with the block."""
     workers = Workers(count)
     try:
         yield workers
@@ -160,7 +159,7 @@ def _begin() -> None:
 
 
 def _checked(work: Callable[[_Job, _Task], _Result], job: _Job, task: _Task) -> _Result:
-    """Do the task, or raise MemoryError where libraries would crash or hang without memory."""
+    """Run the task, or raise MemoryError before libraries crash or hang for lack of memory."""
     _require_memory()
     return work(job, task)
 

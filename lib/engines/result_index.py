@@ -1,6 +1,6 @@
-"""Lists the results in the configured folder, or beside the configured workbook.
+"""List the results in the configured folder, or beside the configured workbook.
 
-Looks for manifests only; `lib.engines.parquet_result` reads them.
+Searches for manifests only; `lib.engines.parquet_result` reads them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLACEHOLDER: Final = re.compile(r"\{\w*\}")
 def folders(settings: Settings) -> list[Path]:
     """The folders of complete results, newest first, at most `MOST`.
 
-    Results of runs with another ``--output`` are not among them.
+    Results of runs with another ``--output`` are not included.
     """
     template = settings.engine.result_dir or retention.default_result_folder(settings.output_path)
     root, *parts = template.parts

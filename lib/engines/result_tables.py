@@ -1,8 +1,8 @@
 """The four tables of a stored result: their columns, sheet order, and slots.
 
-A slot is a share of a day: all rows of one slot come before all of the next, and rows without a
-date are in the last. Sorting each slot's rows gathered from all buckets gives the order of one
-matching of everything. Pure.
+A slot is a part of a day: all rows of one slot precede those of the next, and rows without a date
+are in the last. Sorting the rows of each slot, gathered from all buckets, gives the same order as
+one matching in memory. Pure.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ON_SCREEN: Final[dict[str, dict[str, str]]] = {
     WITHOUT_LOG: {c.MOTIVO: c.MOTIVO_SEM_LOG},
     DUPLICATES: {c.SOBREVIVENTE_VIRTUAL: c.VIRTUAL_MANTIDO},
 }
-"""Stored columns that `lib.analysis.table_schemas` names otherwise."""
+"""Stored names of columns that have another name in `lib.analysis.table_schemas`."""
 
 _SCHEMAS: Final = {
     CONSOLIDATED: table_schemas.CONSOLIDATED,
@@ -70,7 +70,7 @@ _EMPTY: Final = {
 
 
 def columns(name: str, clear: bool) -> tuple[str, ...]:
-    """A table's columns; a clear extraction has its raw line among the divergences."""
+    """A table's columns; the divergences of a clear extraction include the raw line."""
     if name == CONSOLIDATED:
         return c.CONSOLIDATED
     if name == DIVERGENCES:
@@ -107,7 +107,7 @@ def sorted_rows(name: str, table: pa.Table) -> pa.Table:
 
 
 def empty(names: Sequence[str]) -> pa.Table:
-    """No rows of these columns, as extracted."""
+    """An empty table of these columns, in the types of an extraction."""
     return pa.table({name: pa.array([], _EMPTY.get(name, pa.string())) for name in names})
 
 
@@ -118,7 +118,7 @@ def _clock(name: str) -> tuple[str, str]:
 
 
 def _ties(name: str, table: pa.Table) -> list[sorting.Key]:
-    """Order keys of rows of one second: those of `reconcile`, then the remaining columns."""
+    """Sort keys for rows of one second: those of `reconcile`, then the remaining columns."""
     if name == CONSOLIDATED:
         return [
             *duplicates.visible(table),

@@ -31,7 +31,7 @@ _SHEETS: Final = (result_tables.DIVERGENCES, result_tables.CONSOLIDATED)
 
 @dataclass(frozen=True)
 class Workbook:
-    """One workbook to write: a day of the result (None: the undated), or all of it."""
+    """One workbook to write: the whole result, or one day of it (None: undated rows)."""
 
     path: Path
     whole: bool
@@ -59,7 +59,7 @@ def write(
 ) -> list[Written]:
     """Write these workbooks of a result into a folder, ``count`` at a time. Raises ReportError.
 
-    The returned paths are the final ones, to which the caller moves the files.
+    Returns the final paths; the caller moves the files there.
     """
     task = Task(result.folder, manifest, folder, dict(marks))
     with process_pool.started(min(count, len(books))) as pool:
@@ -92,9 +92,9 @@ def write_one(task: Task, book: Workbook) -> Written:
 
 
 def reconciliation(result: Result, book: Workbook) -> Reconciliation:
-    """The sheets' rows as `lib.reports.publish` takes them.
+    """Build the reconciliation that `lib.reports.publish` expects, from the sheets' rows.
 
-    Records outside the sheets are only counted: as many row numbers, all zero.
+    Records in no sheet are only counted: each has a row number, always zero.
     """
     consolidated = _rows(result, book, result_tables.CONSOLIDATED)
     divergent = _rows(result, book, result_tables.DIVERGENCES)

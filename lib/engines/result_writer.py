@@ -1,7 +1,7 @@
-"""Writes a matched reconciliation as a result that replaces the published one as a whole.
+"""Write a matched reconciliation as a result that replaces the published one as a whole.
 
-Names beginning with ``_`` are unfinished; readers of Parquet folders skip them. A folder has one
-writer at a time. Knows no database and no screen.
+Files whose name begins with ``_`` are unfinished; readers of Parquet folders skip them. A folder
+has one writer at a time. Knows no database and no screen.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _VERSION: Final = re.compile("_?[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Matching:
-    """A matched and balanced reconciliation; ``fill`` writes its files, so many slots a day.
+    """A matched and balanced reconciliation.
 
-    It can be filled while the engine that made it is open.
+    ``fill`` writes its files, given a draft and the slots per day, while its engine is open.
     """
 
     settings: Settings
@@ -71,7 +71,7 @@ class Matching:
 
 
 class Draft:
-    """A result being written: filled, sealed, then published in place of the old one."""
+    """An unpublished result: filled, sealed, then published in place of the previous one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -99,7 +99,7 @@ class Draft:
         return parquet_result.open_result(self.folder, self._manifest)
 
     def seal(self, manifest: dict[str, Any]) -> None:
-        """Write the manifest under its unfinished name; only `publish` is left to do."""
+        """Write the manifest under its unfinished name; only `publish` remains."""
         for leftover in self._draft.rglob("_*"):  # of killed workers
             leftover.unlink()
         pieces = {
@@ -124,9 +124,9 @@ class Draft:
         flush_folder(self.folder)
 
     def publish(self, approve: Callable[[Written], object] = lambda written: None) -> None:
-        """Replace the published result, whose files are removed when the draft ends.
+        """Replace the published result; its files are removed when the draft ends.
 
-        An error that ``approve`` raises over the finished manifest prevents it.
+        ``approve`` receives the finished manifest, and may raise to prevent the replacement.
         """
         content = (self.folder / SEALED).read_bytes()
         rows = {table: sum(rows for _, _, rows in files) for table, files in self._pieces.items()}
@@ -153,20 +153,20 @@ def balanced(
     totals: Totals,
     fill: Callable[[Draft, int], None],
 ) -> Matching:
-    """The matching, once its books hold all that was read. Raises BalanceError."""
+    """Create the matching if its books hold every record read, else raise BalanceError."""
     require_all(read, totals.books)
     return Matching(settings, request, clear, read, totals, fill)
 
 
 def slots_a_day(period: Period, read: Read) -> int:
-    """The files to cut a day into, so that a worker can sort each in memory."""
+    """The number of files per day that lets a worker sort each in memory."""
     days = (period.end - period.start).days + 1
     return -(-max(read.transactions, read.auth_logs, 1) // (days * _SLOT_ROWS))
 
 
 @contextmanager
 def sealed(matching: Matching, target: Path, progress: Progress) -> Iterator[Draft]:
-    """A complete result, which the block may read and publish. Raises ReportError."""
+    """Write a complete result, which the block may read and publish. Raises ReportError."""
     books, request = matching.totals.books, matching.request
     progress("writing", books.consolidated + books.divergences)
     try:
@@ -188,7 +188,7 @@ def sealed(matching: Matching, target: Path, progress: Progress) -> Iterator[Dra
 
 @contextmanager
 def drafted(folder: Path) -> Iterator[Draft]:
-    """A draft in this folder; at both ends everything unpublished in the folder is removed."""
+    """Open a draft in this folder; removes everything unpublished there before and after."""
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
     try:
@@ -198,7 +198,7 @@ def drafted(folder: Path) -> Iterator[Draft]:
 
 
 def write_piece(path: Path, table: pa.Table) -> None:
-    """Write one file, which gets its name only when it is complete."""
+    """Write one file; it gets its name only when it is complete."""
     temporary = path.with_name(f"_{path.name}-{os.getpid()}")
     parquet.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
     with temporary.open("r+b") as file:

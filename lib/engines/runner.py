@@ -1,6 +1,6 @@
-"""A run by an engine, from the request to the published result and its workbooks.
+"""Run an engine, from the request to the published result and its workbooks.
 
-All files are written aside and replace the previous ones together, once they are complete.
+All files are written under temporary names and replace the previous ones together.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Targets:
 
 @dataclass(frozen=True)
 class Hooks:
-    """Functions that a run calls on its way; an error that one raises ends the run.
+    """Callbacks of a run; an error that one raises ends the run.
 
-    ``learn`` gets the balanced figures before anything is written. ``marks`` go into every
-    workbook's properties. ``approve`` gets the finished manifest. ``place`` moves a finished
-    workbook from a path to its target.
+    ``learn`` receives the balanced figures before anything is written, ``approve`` the finished
+    manifest. ``place`` moves a finished workbook from a path to its target. ``marks`` are no
+    callback: they go into every workbook's properties.
     """
 
     learn: Callable[[Finished], object] = lambda finished: None
@@ -94,7 +94,7 @@ def produce(
             hooks.learn(finished)
             started = time.perf_counter()
             draft = stack.enter_context(result_writer.sealed(matching, targets.result, progress))
-        # The engine has ended and its staged files are gone before workbooks need the space.
+        # The engine ends here: its staged files are removed before workbooks need the space.
         books = result_workbooks.planned(draft.sealed, targets.workbook)
         aside = stack.enter_context(temp_folder.create(targets.workbook))
         written = result_workbooks.write(
@@ -123,7 +123,7 @@ def matched(
 ) -> Iterator[Matching]:
     """The matching of the engine of this kind, which is open until the block ends."""
     if kind == sizing.SPARK:
-        # Loaded only where it is used.
+        # Imported here: pyspark is optional and slow to load.
         from lib.engines import spark
 
         engine = spark.matched

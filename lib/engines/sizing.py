@@ -32,14 +32,15 @@ _log: Final = logging.getLogger(__name__)
 
 
 def records(settings: Settings, window: Window) -> int:
-    """Estimate the records of both sides: twice the larger, as a server can only guess how many
-    texts contain the merchant. Reads none. Raises ExtractionError.
+    """Estimate the records of both sides, as twice the larger one; reads no record.
+
+    A server can only guess how many texts contain the merchant. Raises ExtractionError.
     """
     return 2 * max(retry.call(partial(_rows, settings, s, window)) for s in requests.SIDES)
 
 
 def kind(settings: Settings, window: Window) -> Kind:
-    """The configured engine, else the chunked one for a period beyond the memory limit.
+    """Choose the configured engine, else `memory` within the memory limit and `chunked` beyond.
 
     Raises ExtractionError where a server does not answer.
     """
@@ -54,17 +55,17 @@ def kind(settings: Settings, window: Window) -> Kind:
 
 
 def share_count(settings: Settings, record_count: int) -> int:
-    """The shares to read a side in: few scans, each within the server's time limit."""
+    """The number of shares of a side: as few as keep each within the server's time limit."""
     workers = settings.engine.worker_count
     return max(-(-record_count // (2 * _SHARE_RECORDS * workers)), 1) * workers
 
 
 def bucket_count(settings: Settings, record_count: int) -> int:
-    """The buckets for this many records: as few and as large as a worker's memory allows."""
+    """The number of buckets for this many records: as few as a worker's memory allows."""
     engine = settings.engine
     share = engine.memory_bytes / engine.worker_count
-    room = max(share - _WORKER_BYTES, share * _LEAST_SHARE) * _BUCKET_SHARE
-    rounds = -(-record_count * _IN_BUCKET_BYTES // int(room * engine.worker_count))
+    bucket_bytes = max(share - _WORKER_BYTES, share * _LEAST_SHARE) * _BUCKET_SHARE
+    rounds = -(-record_count * _IN_BUCKET_BYTES // int(bucket_bytes * engine.worker_count))
     return int(min(max(rounds, 1) * engine.worker_count, _MOST_BUCKETS))
 
 

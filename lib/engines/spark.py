@@ -1,10 +1,10 @@
-"""The engine for a Spark cluster; its work on a share, a bucket or a slot is the chunked engine's.
+"""The engine for a Spark cluster; shares, buckets and slots are processed as in `chunked`.
 
-Spark moves, spills and repeats. At most the configured number of workers read at once, whatever
-the number of executors. Workers load the configuration themselves (AGGREGATOR_CONFIG in their
-environment) and take the tokens' key from their environment, so that neither is in a task or a
-plan. Spark's own setting for executor environments would put them into every task. All machines
-must see the folder of the result under the same path.
+Spark moves and spills rows and repeats tasks. At most the configured number of workers read at
+once, whatever the number of executors. Workers take the path of the configuration
+(AGGREGATOR_CONFIG) and the token key from their own environment, so that neither is in a task or a
+plan; Spark's setting for executor environments would put them into every task. All machines must
+see the folder of the result under the same path.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _WRITTEN: Final = "tabela string, slot bigint, caminho string, linhas bigint"
 def matched(
     settings: Settings, request: Request, *, clear: bool, progress: Progress
 ) -> Iterator[Matching]:
-    """Read, match and balance the books; the matching can be filled in until the block ends.
+    """Read, match and balance the books; `Matching.fill` works until the block ends.
 
     Raises AggregatorError.
     """
@@ -110,7 +110,7 @@ def matched(
 
 
 def _fill(bodies: Any, draft: Draft, per_day: int) -> None:
-    """Write every slot, in the workers."""
+    """Write every slot, on the workers."""
 
     def gathered(bodies: pa.Table) -> pa.Table:
         return spark_tasks.gather(draft, per_day, bodies)
@@ -121,7 +121,7 @@ def _fill(bodies: Any, draft: Draft, per_day: int) -> None:
 
 
 def _key(settings: Settings) -> bytes:
-    """The tokens' key: of this process on its own machine, of the environment for a cluster."""
+    """The token key: this process's own on a local master, the environment's on a cluster."""
     if settings.engine.master.startswith("local"):
         os.environ[KEY_VARIABLE] = copy_reader.KEY.hex()
         return copy_reader.KEY
@@ -135,7 +135,7 @@ def _key(settings: Settings) -> bytes:
 
 
 def _persisted(rows: Any) -> Any:
-    """The rows, computed once and kept on the executors' disks, as memory is needed elsewhere."""
+    """Compute the rows once and keep them on the executors' disks; memory is needed elsewhere."""
     from pyspark import StorageLevel
 
     return rows.persist(StorageLevel.DISK_ONLY)
@@ -144,9 +144,9 @@ def _persisted(rows: Any) -> Any:
 def _read(
     spark: Any, plan: Plan, side: Side, settings: Settings, count: int, progress: Progress
 ) -> tuple[Any, dict[str, int]]:
-    """A side's rows with their homes, and its figures.
+    """Read a side in ``count`` shares: its rows with their homes, and its figures.
 
-    Read in ``count`` shares, by as many tasks as connections are allowed.
+    Uses as many tasks as connections are allowed.
     """
     progress(side, 0)
     parts = shares(side, plan.window, count)
@@ -163,7 +163,7 @@ def _read(
 
 
 def _counted(rows: Any, *, cents: bool) -> dict[str, int]:
-    """The records inside the period, their amount and newest instant; reads the databases."""
+    """Read the databases and sum up the records inside the period."""
     amount = f"sum(CASE WHEN {INSIDE} THEN {c.VLR_TOTAL} END)" if cents else "NULL"
     newest = f"max({NEWEST})" if cents else "NULL"
     (row,) = rows.selectExpr(
@@ -177,7 +177,7 @@ def _counted(rows: Any, *, cents: bool) -> dict[str, int]:
 
 
 def _copied(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tuple[Any, Any]:
-    """Rule `card`: every log in each bucket that has a transaction with its card."""
+    """Rule `card`: copy every log to each bucket that has a transaction with its card."""
     from pyspark.sql import functions as f
 
     routes = (
@@ -198,14 +198,14 @@ def _copied(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tupl
 
 
 def _joined(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tuple[Any, Any]:
-    """Rule `card_time`: connected cards in one bucket, and every log there once."""
+    """Rule `card_time`: put connected cards and their logs in one bucket, each log once."""
     from pyspark.sql import functions as f
 
     cards = _cards(transactions)
     ends = _persisted(
         cards.groupBy("token").agg(f.min(HOME).alias("first"), f.max(HOME).alias("last"))
     )
-    # Only cards with several homes come to the driver, as edges between those homes.
+    # The driver collects only cards with several homes, as edges between those homes.
     links = (
         cards.join(ends.where("first <> last"), "token")
         .selectExpr("first AS origin", f"{HOME} AS target")
@@ -232,10 +232,9 @@ def _joined(spark: Any, transactions: Any, auth_logs: Any, buckets: int) -> tupl
 
 
 def _cards(transactions: Any) -> Any:
-    """Pairs of a virtual card and a home; one that is also physical has itself as a home.
+    """(virtual card, home) pairs; a virtual card that is also physical is its own home as well.
 
-    Repartitioned by card before anything is grouped, as a reader's whole share would not fit in
-    its memory.
+    Repartitioned by card before grouping, because a whole share would not fit in memory.
     """
     parts = int(transactions.sparkSession.conf.get(_PARTITIONS))
     pairs = (

@@ -1,4 +1,4 @@
-"""Opens and closes a session on a Spark master, and translates its failures into one sentence.
+"""Open and close a session on a Spark master, and translate its failures into one sentence.
 
 Knows nothing of the jobs in it.
 """
@@ -63,7 +63,7 @@ _log: Final = logging.getLogger(__name__)
 
 @contextmanager
 def opened(master: str, folder: Path) -> Iterator[Any]:
-    """Open a session for the block, with ``folder`` for the files that Spark spills here.
+    """Open a session for the block; Spark spills this machine's files into ``folder``.
 
     Raises ConfigError where Spark is missing or does not answer, the AggregatorError of a failed
     worker, and ExtractionError when the cluster fails.
@@ -97,7 +97,7 @@ def opened(master: str, folder: Path) -> Iterator[Any]:
 
 @contextmanager
 def _java_machine(conf: Any) -> Iterator[None]:
-    """Start a Java machine for this session alone and end it, which frees its memory and folder.
+    """Start a Java virtual machine for this session alone; its end frees memory and folder.
 
     Its standard error, mostly stack traces, is dropped. Raises ConfigError.
     """
@@ -132,7 +132,7 @@ def _java_machine(conf: Any) -> Iterator[None]:
 
 @contextmanager
 def _quiet_root() -> Iterator[None]:
-    """Give the root logger a handler, or py4j would log an interruption to standard error."""
+    """Give the root logger a handler, so that py4j logs no interruption to standard error."""
     handler = logging.NullHandler()
     logging.getLogger().addHandler(handler)
     try:
@@ -164,7 +164,7 @@ def _started(conf: Any, master: str) -> Any:
 
 
 def _require_answer(master: str) -> None:
-    """Refuse a standalone cluster that does not listen; Spark itself would try for a minute."""
+    """Refuse a standalone master that does not listen; Spark itself would retry for a minute."""
     if not master.startswith(_STANDALONE):
         return
     for address in master.removeprefix(_STANDALONE).split(","):
@@ -178,7 +178,7 @@ def _require_answer(master: str) -> None:
 
 
 def _require_workers(spark: Any, master: str) -> None:
-    """Wait for the first executor of a cluster; a job would wait without a limit or a message."""
+    """Wait for the first executor of a cluster; a job would wait forever and without a message."""
     if master.startswith("local"):
         return
     context = spark.sparkContext._jsc.sc()
@@ -190,7 +190,7 @@ def _require_workers(spark: Any, master: str) -> None:
 
 
 def _text(error: Exception) -> str:
-    """The error's text, which comes from the Java machine, or its type if that has ended."""
+    """The error's text, which the Java machine provides, or its type if that has ended."""
     from py4j.protocol import Py4JError
 
     try:
@@ -200,7 +200,7 @@ def _text(error: Exception) -> str:
 
 
 def _translated(text: str, master: str) -> AggregatorError | None:
-    """The error of the failed worker or of the cluster; None for an unexpected one."""
+    """The AggregatorError of a failed worker or cluster; None if the failure is unexpected."""
     sentences = _SENTENCE.findall(text)
     if sentences:
         name, sentence = sentences[-1]

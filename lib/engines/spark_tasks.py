@@ -1,6 +1,6 @@
 """The tasks of a Spark worker: read shares, match a bucket, write a slot.
 
-Times travel as seconds, since Spark has no time of day. Imports no Spark.
+Times are sent as seconds, because Spark has no time of day. Does not import Spark.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ ON_WORKER: Final = "Numa máquina do cluster: {sentence}"
 
 @dataclass(frozen=True)
 class Plan:
-    """The description of the reconciliation that tasks get, without secrets.
+    """The description of a reconciliation that is sent with every task, without secrets.
 
-    ``key_digest`` shows whether a worker has the same key, ``reading`` (`staging.reading`)
-    whether it would read the same records.
+    A worker refuses the task if its own key differs from ``key_digest``, or its own configuration
+    from ``reading`` (`staging.reading`).
     """
 
     window: Window
@@ -75,7 +75,7 @@ class Plan:
     reading: str
 
     def job(self) -> Job:
-        """The job with the key and configuration of this worker. Raises ConfigError."""
+        """Build the job with the key and configuration of this worker. Raises ConfigError."""
         try:
             key = bytes.fromhex(os.environ.get(KEY_VARIABLE, ""))
         except ValueError:
@@ -122,7 +122,7 @@ def columns(side: Side, clear: bool) -> tuple[str, ...]:
 def read(
     plan: Plan, shares: list[Share], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of the shares whose numbers come in, with their homes and whether they count."""
+    """Read the shares with these numbers: their rows, homes, and marks of `_marked`."""
     with _redacted():
         job = plan.job()
         for batch in batches:
@@ -174,18 +174,18 @@ def _gathered(draft: result_writer.Draft, per_day: int, bodies: pa.Table) -> pa.
 
 
 def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
-    """The rows with their homes and whether they count."""
+    """Add each row's home, and marks: inside the period, newest instant or presence of a card."""
     if side == "transactions":
         instants = column_arrays.instants(table, c.DATA_TRANSA, c.HORA_TRANSA)
         newest = reconcile.newest_instant(instants, job.period, job.rule)
         value = None if newest == column_arrays.EARLIEST else newest
-        home, more = homes(table), {NEWEST: pa.array([value] * len(table), pa.int64())}
+        home, marks = homes(table), {NEWEST: pa.array([value] * len(table), pa.int64())}
     else:
         instants = column_arrays.instants(table, c.DATA, c.HORA)
         home, present = log_homes(table)
-        more = {PRESENT: pa.array(present)}
+        marks = {PRESENT: pa.array(present)}
     inside = pa.array(partition_reader.inside_period(job, instants))
-    extra = {HOME: pa.array(home), INSIDE: inside} | more
+    extra = {HOME: pa.array(home), INSIDE: inside} | marks
     data: dict[str, Any] = {
         name: table[name].cast(pa.int32()) if name in _TIMES else table[name]
         for name in columns(side, job.clear)
@@ -194,7 +194,7 @@ def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
 
 
 def _timed(table: pa.Table) -> pa.Table:
-    """The rows with their seconds as times again, one chunk a column."""
+    """Convert the seconds of the rows back to times; one chunk a column."""
     data = {
         name: table[name].cast(pa.time32("s")) if name in _TIMES else table[name]
         for name in table.column_names

@@ -1,8 +1,8 @@
 """The private staging folder of one reconciliation: created, resumed and swept.
 
-A folder belongs to the process that holds its lock. The folder of a dead process is removed,
-unless both sides are completely staged and the same request comes within six hours. Anything less
-is useless, since the key of the tokens dies with its process. Knows nothing of the contents.
+A folder belongs to the process that holds its lock. The folder of a dead process is removed, unless
+both sides are completely staged and the same request is made within six hours. A partly staged side
+cannot be completed: the token key ends with its process. Knows nothing of the contents.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ _USEFUL_SECONDS: Final = 6 * 3600.0
 
 @dataclass(frozen=True)
 class Staging:
-    """A folder locked by this process; ``staged`` holds the values that `complete` stored, if
-    the folder was resumed."""
+    """A folder locked by this process.
+
+    If the folder was resumed, ``staged`` holds the values that `complete` stored.
+    """
 
     folder: Path
     fingerprint: str

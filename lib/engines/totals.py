@@ -1,4 +1,4 @@
-"""Adds up the counts of all buckets and compares them with what was read. Pure."""
+"""Add up the counts of all buckets and compare them with the records read. Pure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Totals:
     motivos: dict[str, int]
 
     def plain(self) -> dict[str, Any]:
-        """The totals as they stand in a manifest."""
+        """The totals as plain values, for a manifest."""
         return {
             "books": asdict(self.books),
             "days": self.days,
@@ -82,13 +82,13 @@ def totals_of(parts: Iterable[Counts]) -> Totals:
 
 def require_all(read: Read, books: Books) -> None:
     """Raise BalanceError unless every record read is in the books exactly once."""
-    for side, there, counted in (
+    for side, total_read, counted in (
         ("transactions", read.transactions, books.transactions),
         ("auth_logs", read.auth_logs, books.logs),
         ("transactions", Decimal(read.cents) / 100, books.amount),
     ):
-        if there != counted:
-            raise BalanceError(UNBALANCED, side=side, there=there, counted=counted)
+        if total_read != counted:
+            raise BalanceError(UNBALANCED, side=side, there=total_read, counted=counted)
 
 
 def _summed(tables: Iterable[pa.Table], key: str) -> list[dict[str, Any]]:
