@@ -1,4 +1,4 @@
-"""`python aggregator.py audit`: verification of the trail against its seals and against workbooks.
+"""The command `audit`: verifies the trail's seals, and workbooks against the trail.
 
 Needs no configuration if the file is given. Prints figures, never a record.
 """
@@ -52,7 +52,7 @@ def verify(
         Path | None, typer.Option(help="TOML file with an [aggregator] table.")
     ] = None,
 ) -> None:
-    """Find edits, deletions, swaps and, by workbooks and anchors, a cut-off end."""
+    """Detect edits, deletions, swaps and, with workbooks or anchors, a truncated end."""
     from lib.security import audit_events, audit_trail
 
     path, key = _trail_and_key(file, key_file, config)

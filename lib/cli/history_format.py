@@ -1,4 +1,4 @@
-"""Recorded runs as text: lines for a person, a JSON object for a program."""
+"""Format recorded runs as lines for people or JSON for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COUNTED: Final = (
 
 
 def lines(run: Run, zone: tzinfo) -> list[str]:
-    """The run in Portuguese, in local time, its message and notes indented below it."""
+    """Describe the run in Portuguese, in local time, with message and notes indented below."""
     start, end = run.period
     parts = [
         f"{run.began_at.astimezone(zone):%d/%m/%Y %H:%M:%S}",
@@ -48,6 +48,6 @@ def lines(run: Run, zone: tzinfo) -> list[str]:
 
 
 def as_json(run: Run) -> str:
-    """All fields of the run; `balanced` is null where the run ended before its books did."""
+    """All fields of the run; `balanced` is null if the run ended before its books balanced."""
     balanced = None if run.books is None else True  # books that do not balance are never recorded
     return json.dumps(asdict(run) | {"balanced": balanced}, default=str, ensure_ascii=False)

@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
     except OSError as problem:
         if problem.filename is not None or problem.errno not in _OUTPUT_ERRORS:
             raise
-        # The report is already in place here: a run prints last.
+        # The report is already in place: a run prints only after writing it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _fail(OUTPUT_FAILED)
     finally:
@@ -236,13 +236,13 @@ def _day(option: str, text: str | None) -> date | None:
 
 
 def _with_default_command(arguments: list[str]) -> list[str]:
-    """The arguments with `run` before them if they name no command."""
+    """Insert `run` before the arguments if they name no command."""
     named = arguments and (arguments[0] == "--help" or not arguments[0].startswith("-"))
     return arguments if named else ["run", *arguments]
 
 
 def _usage_sentence(problem: TyperException) -> str:
-    """Wrong usage in Portuguese; typer's own messages are English."""
+    """Describe wrong usage in Portuguese; typer's own messages are English."""
     option = getattr(problem, "option_name", None)
     parameter = getattr(problem, "param", None)
     similar = getattr(problem, "possibilities", None)
@@ -269,7 +269,7 @@ def _open_closed_streams() -> None:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C."""
+    """Treat SIGTERM like Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

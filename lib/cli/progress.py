@@ -25,14 +25,14 @@ STAGES: Final = {
     "matching": "Conciliando",
     "writing": "Gravando a planilha",
 }
-# The stages that end when a stage begins.
+# By stage, the stages that end when it begins.
 _PRECEDING: Final = {"matching": ("transactions", "auth_logs"), "writing": ("matching",)}
 _INTERVAL_SECONDS: Final = 5.0
 
 
 @contextmanager
 def display(*, silent: bool = False) -> Iterator[Progress]:
-    """Show the stages in the way that suits standard error."""
+    """Show the stages as live lines on a terminal, else as plain lines."""
     if silent:
         yield lambda stage, rows: None
         return
@@ -41,40 +41,40 @@ def display(*, silent: bool = False) -> Iterator[Progress]:
 
 
 @contextmanager
-def timed(ended: Callable[[str, int, float], object], show: Progress) -> Iterator[Progress]:
-    """Call ``ended`` with each stage's rows and seconds as it ends, and pass progress to ``show``.
+def timed(on_end: Callable[[str, int, float], object], show: Progress) -> Iterator[Progress]:
+    """Call ``on_end`` with rows and seconds when a stage ends, and pass progress to ``show``.
 
-    Stages still under way end with the block, unless it raises.
+    The remaining stages end with the block, unless it raises.
     """
     lock = threading.Lock()
-    begun: dict[str, float] = {}
+    started_at: dict[str, float] = {}
     counts: dict[str, int] = {}
 
     def end(*stages: str) -> None:
         for stage in stages:
-            if stage in begun:
-                ended(stage, counts[stage], time.monotonic() - begun.pop(stage))
+            if stage in started_at:
+                on_end(stage, counts[stage], time.monotonic() - started_at.pop(stage))
 
     def update(stage: str, rows: int) -> None:
         with lock:
             end(*_PRECEDING.get(stage, ()))
-            if stage not in begun or rows < counts[stage]:  # a retried read starts anew
-                begun[stage] = time.monotonic()
+            if stage not in started_at or rows < counts[stage]:  # a retry counts from 0 again
+                started_at[stage] = time.monotonic()
             counts[stage] = rows
         show(stage, rows)
 
     yield update
-    end(*begun)
+    end(*started_at)
 
 
 def records(number: int) -> str:
-    """A number of records in words."""
+    """Format a number of records."""
     return counted(number, "registro", "registros")
 
 
 @contextmanager
 def _plain() -> Iterator[Progress]:
-    """A line with records and seconds when a stage ends, and one every few seconds before."""
+    """Write a line when a stage ends, and one every few seconds before."""
     shown_at: dict[str, float] = {}
 
     def show(stage: str, rows: int) -> None:
@@ -83,17 +83,17 @@ def _plain() -> Iterator[Progress]:
             shown_at[stage] = now
             sys.stderr.write(f"{STAGES[stage]}: {records(rows)} até agora\n")
 
-    def ended(stage: str, rows: int, seconds: float) -> None:
+    def write_total(stage: str, rows: int, seconds: float) -> None:
         duration = f"{seconds:.1f}".replace(".", ",")
         sys.stderr.write(f"{STAGES[stage]}: {records(rows)} em {duration} s\n")
 
-    with timed(ended, show) as update:
+    with timed(write_total, show) as update:
         yield update
 
 
 @contextmanager
 def _live() -> Iterator[Progress]:
-    """A moving line per stage, drawn by rich."""
+    """Draw a live line per stage with rich."""
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn

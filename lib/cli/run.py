@@ -1,7 +1,7 @@
 """The `run` command: one report, or one for each merchant, and its output.
 
-Standard output is the result, standard error the progress and the notices. Parses no arguments and
-owns no exit code.
+Results go to standard output, progress and notices to standard error. Parses no arguments and owns
+no exit code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lib.domain.requests import Request
     from lib.reports.publish import Written
 
-# By whether exactly one failed, and by how many succeeded: none, one (1) or more (2).
+# Keys: exactly one failed; number of successes, at most 2 (which stands for two or more).
 FAILED_MERCHANTS: Final = {
     (True, 1): "1 de 2 estabelecimentos falhou ({names}); o outro foi concluído.",
     (True, 2): "1 de {total} estabelecimentos falhou ({names}); os outros foram concluídos.",
@@ -49,9 +49,9 @@ WRITTEN: Final = "Planilha '{name}' gerada com sucesso."
 
 @dataclass(frozen=True)
 class Job:
-    """The arguments of the command; a merchant that is None is the configuration's default.
+    """The arguments of the command; None as merchant means the configuration's default.
 
-    ``period`` and ``rule`` are arguments of `defaults.request`; ``silent`` shows no progress.
+    ``period`` and ``rule`` are arguments of `defaults.request`; ``silent`` hides the progress.
     """
 
     merchants: tuple[str | None, ...]

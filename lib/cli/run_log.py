@@ -76,11 +76,11 @@ def attached(file: Path | None, *, as_json: bool = False) -> Iterator[None]:
 def stages(show: Progress) -> AbstractContextManager[Progress]:
     """Log each stage when it ends, and pass the progress on to ``show``."""
 
-    def ended(stage: str, rows: int, seconds: float) -> None:
+    def log_stage(stage: str, rows: int, seconds: float) -> None:
         message = f"{stage}: {progress.records(rows)} em {seconds:.1f} s"
         event(message, stage=stage, rows=rows, seconds=round(seconds, 3))
 
-    return progress.timed(ended, show)
+    return progress.timed(log_stage, show)
 
 
 def event(message: str, **fields: object) -> None:
@@ -89,7 +89,7 @@ def event(message: str, **fields: object) -> None:
 
 
 def unexpected(problem: Exception) -> None:
-    """Log the traceback of an unexpected problem that the command survives."""
+    """Log the traceback of an unexpected error that does not stop the command."""
     _log.error("falha inesperada", exc_info=problem)
 
 

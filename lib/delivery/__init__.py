@@ -1,1 +1,1 @@
-"""Delivery of one run to its file and its record, with anomalies and diagnosis. Knows no screen."""
+"""Deliver one run: write its file, record it, note anomalies, diagnose sources. Knows no screen."""

@@ -16,7 +16,7 @@ MIN_RUNS: Final = 5
 MAX_RUNS: Final = 12
 
 _SIGMA: Final = 1.4826
-"""From a median absolute deviation to a standard deviation, for normally distributed figures."""
+"""Factor from median absolute deviation to standard deviation, for normal distributions."""
 # Lower limits of the spread: among nearly equal runs, any change would be an anomaly.
 _MIN_SPREAD: Final = 0.05
 """As a share of the median."""
@@ -25,7 +25,7 @@ _MIN_RATE_SPREAD: Final = 0.01
 
 @dataclass(frozen=True)
 class Finding:
-    """A figure far from the usual one; ``score`` is its signed robust z-score."""
+    """A figure far from the usual value; ``score`` is its signed robust z-score."""
 
     figure: str
     value: float

@@ -1,7 +1,7 @@
 """Notices about unusual runs, and the scheduled runs that need attention.
 
-Extracts from outcomes and recorded runs the figures for `lib.delivery.anomalies`, and words its
-findings. Reads no file and no clock.
+Extracts the figures for `lib.delivery.anomalies` from outcomes and recorded runs, and formulates
+its findings as notices. Reads no file and no clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lib.domain.outcomes import Finished
 
 SEARCHED: Final = 1_000
-"""Recorded runs to search for the same weekday: twelve weeks of ten runs a day."""
+"""Number of recorded runs searched for the same weekday: twelve weeks of ten runs a day."""
 
 UNUSUAL: Final = {
     "transactions": "As transações desta execução ({value}) estão longe do comum às {weekday} "
@@ -36,10 +36,10 @@ WEEKDAYS: Final = (
 
 
 def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Notice]:
-    """A notice for each figure far from those of comparable runs; ``earlier`` is newest first.
+    """Return a notice for each figure far from the usual; ``earlier`` is newest first.
 
-    Comparable runs have the same merchant, rule, length of period and weekday. Of several runs on
-    one day the last one counts.
+    Compares with runs of the same merchant, rule, length of period and weekday; of several runs on
+    one day, with the last.
     """
     request = outcome.request
     today = request.period.today
@@ -69,10 +69,10 @@ def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Not
 
 
 def concerns(runs: Sequence[Run], now: datetime) -> list[Run]:
-    """The scheduled runs that need attention, given all of them newest first.
+    """Select the scheduled runs that need attention from all of them, given newest first.
 
-    Of each merchant only the last run counts, if it failed, is over a day old or has notes. Runs
-    under way, and those skipped because another one was writing the report, do not count.
+    Considers each merchant's last run: it needs attention if it failed, is over a day old or has
+    notes. Ignores unfinished runs, and those skipped because another run was writing the report.
     """
     last: dict[str, Run] = {}
     for run in runs:

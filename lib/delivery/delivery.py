@@ -1,4 +1,4 @@
-"""Delivery of one run to its file: the name, the lock, the older reports and the run's record.
+"""Deliver one run to its file: choose the name, lock it, keep older reports, record the run.
 
 The command line delivers through this module; the dashboard records its exports through it. A
 history that cannot be written never stops a report. Shows nothing.
@@ -79,7 +79,7 @@ def rehearse(
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
 ) -> Finished:
-    """Run without writing a report; the audit records what was read. Raises AggregatorError."""
+    """Run without writing a report; the audit records the read. Raises AggregatorError."""
     account = audit_events.account()
     with audit_events.operation(
         settings, "run", account, request, clear=clear, dry_run=True
@@ -145,7 +145,7 @@ class RunRecord:
             )
 
     def add_outcome(self, outcome: Finished) -> None:
-        """Add the balanced books, and notes on what is unusual about them."""
+        """Add the balanced books, and notes on unusual figures in them."""
         books = {name: _plain(value) for name, value in vars(outcome.books).items()}
         self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
         notes: list[str] = []
@@ -190,7 +190,7 @@ class RunRecord:
 
 @contextmanager
 def _recorded(settings: Settings, request: Request, *, clear: bool) -> Iterator[RunRecord]:
-    """Record a scheduled run from its start to whichever outcome it has."""
+    """Record the start of a scheduled run and its outcome."""
     record = RunRecord(settings, request, history.SCHEDULED)
     record.begin(clear)
     try:
@@ -206,7 +206,7 @@ def _recorded(settings: Settings, request: Request, *, clear: bool) -> Iterator[
 
 
 def _engine_kind(settings: Settings, request: Request) -> sizing.Kind:
-    """The engine to run, once the databases have proved their row-level security."""
+    """Choose the engine after proving row-level security of the databases."""
     window = requests.window_of(request)
     retry.call(partial(row_level_security.prove, settings, window))
     return sizing.kind(settings, window)
@@ -236,12 +236,12 @@ def _produce(
     if kind == sizing.MEMORY:
         outcome = pipeline.run(settings, request, clear=clear, progress=progress)
         add_outcome(outcome)
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         with _older_kept(settings, record, path):
             written = pipeline.publish(
                 outcome, path, progress=progress, marks=operation.marks, approve=operation.approve
             )
-        outcome.seconds["write"] = time.perf_counter() - begun
+        outcome.seconds["write"] = time.perf_counter() - started_at
         return Delivery(outcome, (written,))
 
     from lib.engines import runner  # slow to load, and not needed by runs in memory
@@ -252,7 +252,7 @@ def _produce(
         settings, request, kind, targets, hooks, clear=clear, progress=progress
     )
     if all(book.path != path for book in books) and path.exists():
-        # Workbooks of a day each replace the single one.
+        # Workbooks of single days replace the workbook of the whole period.
         with _older_kept(settings, record, path):
             path.unlink()
     return Delivery(finished, books)
@@ -273,7 +273,7 @@ def _older_kept(settings: Settings, record: RunRecord, path: Path) -> Iterator[N
 
 
 def failure_message(problem: BaseException) -> str:
-    """The text of an expected failure; the kind alone of an unexpected one."""
+    """The text of an expected failure, or the type of an unexpected one."""
     if isinstance(problem, AggregatorError):
         return str(problem)
     return UNEXPECTED.format(kind=type(problem).__name__)

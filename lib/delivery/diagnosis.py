@@ -1,7 +1,7 @@
-"""Diagnosis of results that look wrong and of the databases they come from.
+"""Diagnose results that look wrong and the databases behind them.
 
-`notices` reads a finished reconciliation, for the page and the command line alike; `check` queries
-the databases. Both return `Notice`s. A failure that would stop a run is raised as in a run.
+`notices` examines a finished reconciliation, for the page and the command line; `check` queries the
+databases. Both return `Notice`s. A failure that would stop a run is raised as in a run.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def notices_of_run(run: Finished) -> list[Notice]:
 
 
 def notices(result: Reconciliation) -> list[Notice]:
-    """Likely problems of the sources, judged by a reconciliation, the most telling first."""
+    """Infer likely problems of the sources from a reconciliation, the most significant first."""
     rows = {"transactions": len(result.transaction_rows), "auth_logs": len(result.log_rows)}
     return _empty(rows) or [
         *_lag(result),
@@ -130,9 +130,9 @@ def check(settings: Settings, request: Request) -> list[Notice]:
 
 
 def check_sources(settings: Settings, request: Request, user: str | None = None) -> list[Notice]:
-    """Connect to both databases, as this user's rows, and examine the period's records.
+    """Connect to both databases and examine the period's records that this user may see.
 
-    Fetches none of them. Raises AggregatorError.
+    Fetches no record. Raises AggregatorError.
     """
     window = requests.Window(request.merchant, request.period.start, request.period.end, user)
     surveys = _surveys(settings, window)

@@ -36,7 +36,7 @@ FAILED: Final = "falhou"
 INTERRUPTED: Final = "interrompida"
 VANISHED: Final = "morta"
 SKIPPED: Final = "dispensada"
-"""Another run was writing the same report."""
+"""Outcome of a run that found another one writing the same report."""
 
 _APPLICATION: Final = "marketing-data-aggregator"
 _BUSY_SECONDS: Final = 10
@@ -141,13 +141,13 @@ class History:
     def move_file(self, old: Path, new: Path) -> None:
         """Record that a report was renamed."""
         with self._connected(create=True) as connection:
-            where = _TABLE.c.file == str(old)
-            connection.execute(_TABLE.update().where(where).values(file=str(new)))
+            at_old_path = _TABLE.c.file == str(old)
+            connection.execute(_TABLE.update().where(at_old_path).values(file=str(new)))
 
     def runs(
         self, limit: int = 100, *, origin: str | None = None, merchant: str | None = None
     ) -> list[Run]:
-        """The latest runs, newest first; those whose process is gone are `VANISHED`."""
+        """The latest runs, newest first; `VANISHED` if the process ended without an outcome."""
         with self._errors_translated():
             if not self.path.exists():
                 return []
@@ -214,6 +214,6 @@ def _is_alive(pid: int, born: float) -> bool:
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         alive = bool(process.status() != psutil.STATUS_ZOMBIE)
-        # Another process may have the number by now.
+        # The system may have reused the number for another process.
         return alive and abs(float(process.create_time()) - born) < 1.0
     return False

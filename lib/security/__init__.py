@@ -1,1 +1,1 @@
-"""Permissions, the audit trail and redaction of logs. Draws no screen."""
+"""Permissions, the audit trail, and redaction of logs. Draws no screen."""

@@ -67,9 +67,9 @@ def account() -> Actor:
 
 
 def record(settings: Settings, kind: Kind, actor: Actor, **fields: Any) -> Anchor | None:
-    """Append one event and return its anchor, None if no audit is configured.
+    """Append one event and return its anchor, or None if no audit is configured.
 
-    Raises AuditError if it cannot be written; the caller must then not do what it describes.
+    Raises AuditError if it cannot be written; the caller must then not perform the action.
     """
     path, key = settings.audit.path, settings.audit.key
     if path is None or key is None:
@@ -116,11 +116,11 @@ class Operation:
             self.marks[MOTIVO] = str(fields["reason"])
 
     def add_rows(self, counts: Mapping[str, int]) -> None:
-        """Note the `row_counts` of the outcome for the final record."""
+        """Store the `row_counts` of the outcome for the final record."""
         self._fields["rows"] = dict(counts)
 
     def approve(self, written: Written) -> None:
-        """Record success with the finished file's digest, before the file takes its place."""
+        """Record success with the finished file's digest, before the file is moved into place."""
         file = {"file": str(written.path), "sha256": written.sha256, "bytes": written.size_bytes}
         self._fields |= file
         self.complete()
@@ -130,7 +130,7 @@ class Operation:
         self._record(DONE)
 
     def fail(self, problem: BaseException) -> None:
-        """Record failure, also after `approve` if the file could not take its place."""
+        """Record failure, even after `approve` if the file could not be moved into place."""
         expected = isinstance(problem, AggregatorError)
         message = str(problem) if expected else type(problem).__name__
         with suppress(AuditError):
@@ -163,8 +163,8 @@ def operation(
 class TrailSummary:
     """The files and the unended operations of a sequence of records.
 
-    ``digests`` are the files' SHA-256; ``unended`` the numbers of start records without an end, in
-    order: operations under way, killed with their process, or exports that nobody collected.
+    ``digests`` are the files' SHA-256; ``unended`` are the numbers of start records without an end,
+    in order: operations that are running or whose process was killed, and abandoned exports.
     """
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class TrailSummary:
         self.unended: dict[str, None] = {}
 
     def add(self, record: Fields) -> None:
-        """Take in the next record."""
+        """Add the next record."""
         if "sha256" in record:
             self.digests.add(str(record["sha256"]))
         if record.get("outcome") == STARTED:
@@ -200,7 +200,7 @@ class HasBooks(Protocol):
 
 
 def row_counts(outcome: HasBooks) -> dict[str, int]:
-    """The numbers of rows read from each side and of rows in each sheet."""
+    """The number of rows read from each side and written to each sheet."""
     books = outcome.books
     return {
         "transactions": books.transactions,

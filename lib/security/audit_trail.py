@@ -104,14 +104,14 @@ def append(path: Path, key_file: Path, build: Callable[[Fields], Sequence[Fields
     """Seal and append the records that ``build`` returns, and flush them to the disk.
 
     ``build`` receives the last record of the file. Serialized across processes and threads.
-    Raises AuditError; the caller must then not do what the records describe.
+    Raises AuditError; the caller must then not perform the recorded actions.
     """
     try:
         with _locked(path), _opened(path) as file:
             is_new = not os.fstat(file.fileno()).st_size
             key = _read_or_create_key(key_file) if is_new else read_key(key_file)
             last, torn = _last_record(path, key, file)
-            # End the partial line that a killed process left; the next record holds its length.
+            # Terminate the partial line of a killed process; the next record holds its length.
             content = b"\n" if torn else b""
             for fields in build(last):
                 last = _sealed(key, last, fields | ({"torn": torn} if torn else {}))
@@ -290,9 +290,9 @@ def _write(file: IO[bytes], content: bytes) -> None:
     """Write and flush all of the content, or none of it."""
     size_before = os.fstat(file.fileno()).st_size
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[file.write(rest) :]
+        unwritten = memoryview(content)
+        while unwritten:
+            unwritten = unwritten[file.write(unwritten) :]
         os.fsync(file.fileno())
     except OSError:
         with suppress(OSError):  # an append-only file cannot be truncated

@@ -1,4 +1,4 @@
-"""Permissions: the grants of `[aggregator.access]` that apply to a person, added up.
+"""Permissions: the sum of the grants of `[aggregator.access]` that apply to a person.
 
 Pure: identity and configuration in, permission out. Anyone without a grant has no access.
 """
@@ -43,7 +43,7 @@ class Permission:
 def resolve(access: Access, configured: Iterable[str], person: Person) -> Permission:
     """Add up the person's grants by e-mail and by group, merchants in configured order.
 
-    The role for clear data covers only the merchants of the grant that has it.
+    The role for clear data covers only the merchants of the grant that includes it.
     """
     configured = tuple(configured)
     grants = list(_grants(access, person))
