@@ -1,7 +1,7 @@
-"""The dashboard's configuration, or the demonstration's without one, and its data sets.
+"""The dashboard's configuration (without one, the demonstration's), and its data sets.
 
-Data sets belong to one configuration, so that none is shown under another. The configuration is
-read once for each version of its file; after a failure, the next request reads it again.
+Data sets belong to one configuration and are never shown under another. The configuration is read
+once for each version of its file; after a failure, the next request reads it again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Site:
 
 
 class _Current:
-    """The site of this process, once it is read."""
+    """Holds the site of this process, once it is read."""
 
     lock: ClassVar = threading.Lock()
     site: ClassVar[Site | None] = None

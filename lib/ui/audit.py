@@ -88,8 +88,8 @@ def _row(record: Fields, unended: bool) -> dict[str, Any]:
         "outcome": t("Resultado"),
         "merchant": t("Estabelecimento"),
     }
-    rest = {k: v for k, v in record.items() if k not in (*_COMMON, *_SEALS, "settings")}
+    details = {k: v for k, v in record.items() if k not in (*_COMMON, *_SEALS, "settings")}
     shown = {names[name]: str(record.get(name, "")) for name in _COMMON}
     if unended:
         shown[names["outcome"]] += " (" + t("sem fim registrado") + ")"
-    return shown | {t("Detalhes"): json.dumps(rest, ensure_ascii=False, sort_keys=True)}
+    return shown | {t("Detalhes"): json.dumps(details, ensure_ascii=False, sort_keys=True)}

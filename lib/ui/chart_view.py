@@ -1,4 +1,4 @@
-"""Charts on a page: the figure, its finding in a sentence, its numbers, and a click on a day.
+"""Show charts on a page: figure, finding, numbers, and the reaction to a click on a day.
 
 Owns the reader's `Language` for `lib.charts`. Decides nothing about a chart's content.
 """
@@ -37,10 +37,10 @@ if (!window.chartsHearTaps) {
 
 
 def language() -> Language:
-    """The words, marks and formats of charts for this session's reader."""
+    """Translations and formats of charts for this session's reader."""
     locale = i18n.language()
     portuguese = locale == i18n.PORTUGUESE
-    words = Locale.parse(locale).days["stand-alone"]
+    weekdays = Locale.parse(locale).days["stand-alone"]
     return Language(
         t=t,
         n=n,
@@ -51,8 +51,8 @@ def language() -> Language:
         separators=",." if portuguese else ".,",
         day_format="%d/%m/%Y" if portuguese else "%b %-d, %Y",
         axis_day_format="%d/%m" if portuguese else "%b %-d",
-        weekdays=[words["wide"][day] for day in range(7)],
-        short_weekdays=[words["abbreviated"][day] for day in range(7)],
+        weekdays=[weekdays["wide"][day] for day in range(7)],
+        short_weekdays=[weekdays["abbreviated"][day] for day in range(7)],
     )
 
 

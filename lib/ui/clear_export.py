@@ -30,7 +30,7 @@ _REFUSAL: Final = "_clear_export_refused"
 
 
 def show(site: Site, admission: Admission, request: Request) -> None:
-    """Draw the reason, the progress and the download, where the reader has the role."""
+    """Draw the form, the progress and the download, for readers with the role."""
     if request.merchant not in admission.clear:
         return
     with st.popover(t("Exportar em claro"), width="stretch"):
@@ -62,7 +62,7 @@ def _running() -> tuple[Request, ClearExport] | None:
 
 
 def _start(site: Site, request: Request) -> None:
-    """Begin the export, in place of the session's running one."""
+    """Start the export, after stopping the session's running one."""
     admission = guard.admission()
     if admission is None or request.merchant not in admission.clear:
         return  # the rerun shows the reason

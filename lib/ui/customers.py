@@ -1,4 +1,4 @@
-"""Figures of the marketing view beside those of the preceding period. Shows sums, no person."""
+"""Figures of the marketing view, compared with the preceding period. Shows sums, no person."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _VISIBLE: Final = 0.0005
 
 
 def before(view: View) -> Marketing | None:
-    """The preceding period of the same length; None, with a sentence on the page, without one."""
+    """Read the preceding period of the same length; on failure show a sentence, return None."""
     period = customers.preceding_period(view.request.period)
     name = formatting.span(period.start, period.end)
     dataset = view.beside(period.start, period.end)
@@ -124,7 +124,7 @@ def _change(now: Any, old: Any, points: bool) -> float | None:
 
 
 def _written(change: float, points: bool) -> str:
-    """A change as st.metric reads it: a minus means down."""
+    """Format a change for st.metric, which reads a minus as a decrease."""
     locale = i18n.language()
     if points:
         number = numbers.format_decimal(100 * change, "+#,##0.0;-#,##0.0", locale)

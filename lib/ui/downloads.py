@@ -1,9 +1,9 @@
-"""Downloads: the one way by which a file leaves the dashboard.
+"""Downloads: every file that leaves the dashboard does so here.
 
 Owns the links. A link lasts a minute, is signed with a key of this process, and is valid for one
-live session, in the browser it was made for and under the same sign-in. The reader's rights are
-decided anew at each request, and the content is read once and compared with its digest before any
-of it is sent. A request without a valid link learns nothing about a file.
+live session, its browser and its sign-in. Each request checks the reader's rights again, and the
+content is compared with its digest before any of it is sent. The response to an invalid link
+reveals nothing about a file.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ _FETCH: Final = """<script>
 class File:
     """A finished file of a merchant: its content, or its path, and its SHA-256.
 
-    ``record`` writes the delivery into the audit, where the export has not done so already; it
-    runs before the first byte is sent and raises AggregatorError.
+    ``record`` writes the delivery into the audit, unless the export has already done so. It is
+    called before the first byte is sent, and may raise AggregatorError.
     """
 
     name: str
@@ -78,7 +78,7 @@ class File:
 
 @dataclass(frozen=True)
 class _Offer:
-    """A file for one session, with the reader and the rights for whom the link was made."""
+    """A file offered to one session, with the reader and the rights that the link is bound to."""
 
     file: File
     session: str
@@ -91,19 +91,19 @@ _OFFERS: Final[dict[str, _Offer]] = {}
 
 
 def send(file: File) -> None:
-    """Have this session's browser download the file at the next `deliver`; for callbacks too."""
+    """Let this session's browser download the file at the next `deliver`; callbacks may call it."""
     st.session_state[_ADDRESS] = link(file)
 
 
 def deliver() -> None:
-    """Begin the download that was asked for, if any."""
+    """Start the requested download, if any."""
     address = st.session_state.pop(_ADDRESS, None)
     if address is not None:
         st.html(_FETCH.replace("ADDRESS", address), unsafe_allow_javascript=True)
 
 
 def link(file: File) -> str | None:
-    """An address where this session downloads the file; None for a reader without the right."""
+    """Create the address where this session downloads the file; None without the right to it."""
     forget_old()
     context, admission = get_script_run_ctx(), guard.admission()
     if context is None or admission is None or not _may_have(admission, file):
@@ -116,7 +116,7 @@ def link(file: File) -> str | None:
 
 
 def forget_old() -> None:
-    """Drop the files of links whose minute is over."""
+    """Drop the files of expired links."""
     now = time.monotonic()
     for token, offer in list(_OFFERS.items()):
         if offer.until < now:
@@ -179,9 +179,9 @@ def _may_have(admission: Admission, file: File) -> bool:
 
 
 def _verified(file: File) -> IO[bytes] | None:
-    """A private copy of the content; None where it is gone or is no longer the file offered.
+    """Copy the content privately; None if the file is gone or differs from the one offered.
 
-    A copy, so that what is sent is what was compared, even if the path is written meanwhile.
+    The copy guarantees that the content compared is the content sent, whatever happens to the path.
     """
     if isinstance(file.content, bytes):
         same = hashlib.sha256(file.content).hexdigest() == file.sha256

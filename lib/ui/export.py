@@ -1,6 +1,6 @@
 """The export button: a worker process writes the workbook, and the browser then downloads it.
 
-The download begins without a second click; a button repeats it.
+The download starts without a second click; a button repeats it.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ def _start(site: Site, dataset: Dataset) -> None:
 
 
 def _record_failure(operation: audit_events.Operation, workbook: Future[Any]) -> None:
-    """Record a failed export, also where no session shows the page any more."""
+    """Record a failed export, even if no session shows the page any more."""
     problem = workbook.exception()
     if problem is not None:
         operation.fail(problem)
 
 
 def _approve(state: dict[str, Any], export: Export) -> AggregatorError | None:
-    """Record the finished file, once, before its download; return the failure to do so."""
+    """Record the finished file once, before its download; return the error if that fails."""
     operation = state.get("operation")
     if operation is None:
         return None

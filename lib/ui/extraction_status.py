@@ -1,6 +1,6 @@
-"""A running extraction on the screen, and the screen of a failure.
+"""Show a running extraction, or its failure.
 
-An expected failure is one sentence and a button; any other is a general sentence here and a
+An expected failure is shown as one sentence and a button; any other as a general sentence, with a
 traceback in the server's log.
 """
 
@@ -38,7 +38,7 @@ _POLL_SECONDS: Final = 0.1
 
 
 def site() -> Site:
-    """The site, prepared under a spinner where it is not ready; stops the page on failure."""
+    """Return the site, prepared under a spinner if necessary; stop the page on failure."""
     current = app_state.find()
     if current is not None:
         return current
@@ -56,7 +56,7 @@ def watch(site: Site, key: Key) -> Dataset:
     """Show the stages of an extraction until it ends; stops the page on failure."""
     loading = site.store.load(site.settings, key)
     placeholder = st.empty()
-    while not _done(loading.future):
+    while not _has_ended(loading.future):
         # Not used as a context: its exit marks a status as complete.
         status = placeholder.status(t("Lendo os dados"), expanded=True)
         for line in lines(loading):
@@ -102,15 +102,15 @@ def explanation(problem: BaseException) -> str:
 
 
 def failure(problem: BaseException, site: Site | None = None) -> NoReturn:
-    """The error screen: a sentence, and a button that tries again."""
+    """Show the error screen: a sentence, and a button that tries again. Stops the page."""
     st.error(plain(explanation(problem)))
     # The demonstration's servers may be gone; they start with its site.
-    again = app_state.forget if site and site.demo else None
-    st.button(t("Tentar de novo"), key=RETRY, type="primary", on_click=again)
+    retry = app_state.forget if site and site.demo else None
+    st.button(t("Tentar de novo"), key=RETRY, type="primary", on_click=retry)
     st.stop()
 
 
-def _done(future: Future[Dataset]) -> bool:
+def _has_ended(future: Future[Dataset]) -> bool:
     try:
         future.exception(timeout=_POLL_SECONDS)
     except StillRunning:

@@ -88,12 +88,12 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
 
 
 def narrow(start: date, end: date) -> None:
-    """Choose another period; for callbacks only, before the widgets of a run are drawn."""
+    """Choose another period. For callbacks only: these run before the widgets are drawn."""
     st.session_state[_CHOSEN] = st.session_state[_PERIOD] = (start, end)
 
 
 def before(start: date, days: int) -> date:
-    """So many days before, or the first day that may be chosen."""
+    """The date this many days before ``start``, but not before the first selectable day."""
     return max(start - timedelta(days=days), _FIRST_DAY)
 
 
@@ -153,7 +153,7 @@ def _period(today: date) -> Span:
 
 
 def _tolerance(settings: Settings) -> int:
-    """Draw the box of minutes and return its value; while it is empty, the last one."""
+    """Draw the input of minutes and return its value; while it is empty, the last value."""
     minutes: int | None = st.number_input(
         t("Tolerância (minutos)"),
         0,
@@ -186,7 +186,7 @@ def _publish(start: date, end: date, minutes: int | None) -> None:
 
 
 def _label(cnpj: str, merchants: Mapping[str, str]) -> str:
-    """The merchant's name, with its CNPJ where it shares the name."""
+    """The merchant's name, with the CNPJ if another merchant has the same name."""
     name = merchants[cnpj]
     alone = list(merchants.values()).count(name) == 1
     return name if alone else f"{name} · {formatting.cnpj(cnpj)}"

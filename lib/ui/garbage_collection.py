@@ -1,7 +1,7 @@
-"""Garbage collection in a thread of its own instead of after each run of a session.
+"""Collect garbage in a separate thread instead of after each run of a session.
 
-Streamlit's collection after every run is off (`runner.postScriptGC`), as it costs each rerun up
-to 90 ms. Objects loaded at the start are frozen, so that a collection is cheap.
+Streamlit's collection after every run is disabled (`runner.postScriptGC`), because it delays each
+rerun by up to 90 ms. Objects loaded at the start are frozen, so that a collection is cheap.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ Reason = Literal["no_sign_in", "signed_out", "expired", "no_role"]
 
 @dataclass(frozen=True)
 class Admission:
-    """The reader's rights, the merchants (CNPJ = name) they may choose from, and who they are.
+    """The reader's identity and rights, and the merchants (CNPJ = name) they may choose from.
 
-    ``clear`` are the merchants whose data they may export in clear.
+    ``clear`` holds the merchants whose data they may export in clear.
     """
 
     rights: Rights
@@ -52,7 +52,7 @@ class Admission:
 
 
 def admit(site: Site) -> Admission:
-    """The reader's admission; stops the page for anyone without one."""
+    """Return the reader's admission; stop the page for anyone without one."""
     decision = _decide(site)
     if not isinstance(decision, Admission):
         refuse(site, decision)
@@ -66,7 +66,7 @@ def admit(site: Site) -> Admission:
 
 
 def admit_to_data(site: Site) -> Admission:
-    """The admission of a reader of some merchant's data, which an auditor alone is not."""
+    """Return the admission of a reader of some merchant's data; being an auditor is not enough."""
     admitted = admit(site)
     if not admitted.merchants:
         refuse(site)
@@ -74,7 +74,7 @@ def admit_to_data(site: Site) -> Admission:
 
 
 def admit_auditor(site: Site) -> Admission:
-    """The admission of an auditor; stops the page for others."""
+    """Return the admission of an auditor; stop the page for others."""
     admitted = admit(site)
     if not admitted.auditor:
         _record_once(site, "refusal", admitted.actor, "auditor")
@@ -96,7 +96,7 @@ def admission() -> Admission | None:
 
 
 def recheck() -> None:
-    """Run the whole page again, which shows the reason, once the admission has changed."""
+    """Rerun the whole page, which shows the reason, if the admission has changed."""
     if not holds():
         st.rerun()
 
@@ -114,7 +114,7 @@ def note_search(table: str, dataset: Dataset, search: str, filters: str) -> None
 
 
 def note_result(site: Site, result: Result, table: str, filters: str) -> None:
-    """Record which rows of a stored result this person is about to see, once in a row."""
+    """Record which rows of a stored result this person is about to see; skip repetitions."""
     fields = {"page": "results", "search": table, "filters": filters}
     request = Request(result.merchant, result.period, result.rule)
     _record_view(site, _RESULT, result.version, request, result, fields)

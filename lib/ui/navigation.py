@@ -1,8 +1,8 @@
-"""The pages of the dashboard, their titles and addresses, and the run of the chosen one.
+"""The pages of the dashboard: titles, addresses, and the dispatch to the requested page.
 
-Where a page's address is opened first, Streamlit runs the file of the `pages` folder without the
-entry, unless `lib.ui.server_lifecycle` has switched that off. `ensure_entered` then runs the entry
-instead.
+If a session opens a page's address first, Streamlit runs that file of the `pages` folder without
+the entry script, unless `lib.ui.server_lifecycle` has disabled that. `ensure_entered` then runs the
+entry script instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SENT_BACK: Final = "_sent_back"
 
 
 def run() -> None:
-    """Declare the pages and run the requested one; the entry's whole work."""
+    """Declare the pages and run the requested one. The entry script calls only this."""
     st.session_state[_ENTERED] = True
     st.session_state.pop(_SENT_BACK, None)
     page = _declare()
@@ -46,7 +46,7 @@ def run() -> None:
 
 
 def ensure_entered() -> None:
-    """Run the entry where it did not run; once, as some test runners have no entry at all."""
+    """Run the entry script if it did not run; only once, as some test runners have none."""
     if st.session_state.pop(_ENTERED, False) or st.session_state.get(_SENT_BACK):
         return
     st.session_state[_SENT_BACK] = True
@@ -55,7 +55,7 @@ def ensure_entered() -> None:
 
 
 def titles() -> dict[str, str]:
-    """The title of each page by the name of its file, the landing page first."""
+    """The title of each page, by file name, the landing page first."""
     return {
         "overview": t("Resumo"),
         "consolidated": t("Transações consolidadas"),
@@ -69,7 +69,7 @@ def titles() -> dict[str, str]:
 
 
 def path(name: str) -> str:
-    """The file of a page, for links to it."""
+    """The path of a page's file, for links to it."""
     return str(ROOT / "pages" / f"{name}.py")
 
 
@@ -86,7 +86,7 @@ def _declare() -> st.Page:
     landing, *others = titles().items()
     return st.navigation(
         [
-            # At the root of the address; the hidden page below answers to its name.
+            # The landing page, at the root address; the hidden page below has its named address.
             st.Page(path(landing[0]), title=landing[1], url_path="inicio", default=True),
             *(
                 st.Page(path(name), title=title, url_path=name, visibility=_visibility(name))

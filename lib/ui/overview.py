@@ -69,7 +69,7 @@ def metrics(figures: Overview, books: Books) -> None:
 
 
 def balance(books: Books) -> None:
-    """Draw the balance of the books in one line; the matching has verified it."""
+    """Draw the balance of the books in one line; `lib.analysis.books` has verified it."""
     transactions = n("{count} transação", "{count} transações", books.transactions)
     parts = (
         n("{count} consolidada", "{count} consolidadas", books.consolidated),
@@ -146,7 +146,7 @@ def by_day(days: pa.Table, books: Books) -> None:
 
 
 def attention(figures: Overview, result: Reconciliation) -> None:
-    """Draw the newest divergences that need a person, and a button that leads to all of them."""
+    """Draw the newest approved divergences without transaction, and a button to list all."""
     needing = figures.motivos[c.APROVADA_SEM_TRANSACAO]
     if not needing:
         return

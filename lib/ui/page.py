@@ -1,8 +1,8 @@
 """The common beginning of every page: set-up, guard, filters, and the requested data set.
 
 A page calls `open_page` first and draws the view that it returns. Nothing is drawn, read or
-computed for a reader whom the guard refuses. Failures and empty periods are shown here, never in a
-page.
+computed for a reader whom the guard refuses. Failures and empty periods are shown here, not by the
+pages.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _STYLE: Final = """<style>
 
 @dataclass(frozen=True)
 class View:
-    """The data set that a page shows, with its site and the reader's rights."""
+    """The data set of a page, with its site and the reader's rights."""
 
     dataset: Dataset
     site: Site
@@ -70,7 +70,7 @@ class View:
         return self.dataset.key.request
 
     def beside(self, start: date, end: date) -> Dataset | AggregatorError:
-        """The data set of another period, read under a spinner, or the failure to read it."""
+        """Read another period under a spinner; return its data set, or the error."""
         period = Period(start, end, self.request.period.today)
         key = Key(replace(self.request, period=period), self.rights)
         dataset = self.site.store.find(key)
@@ -85,7 +85,7 @@ class View:
 
 
 def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admission]:
-    """Set up a page that shows no data set; stops it for a reader whom the guard refuses."""
+    """Set up a page without a data set; stop it for a reader whom the guard refuses."""
     st.set_page_config(page_title=_title(name), page_icon=navigation.ICON, layout="wide")
     navigation.ensure_entered()
     query_params.arrive(name)
@@ -101,7 +101,7 @@ def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admissio
 
 
 def open_page(name: str) -> View:
-    """Set up the page and return its view; stops the page where there is nothing to show."""
+    """Set up the page and return its view; stop the page if there is nothing to show."""
     site, admission = enter(name)
     subtitle = st.empty()
     announce(site)

@@ -1,9 +1,9 @@
-"""The view in the address bar, so that a copied link restores it.
+"""Keep the view in the address bar, so that a copied link restores it.
 
-A value lives in the session under the key of its widget, and the address follows it. The address
-decides only where a session has no value yet, and after the browser's back or forward. Streamlit's
-own binding is not used: it writes translated labels into the address and omits defaults, and the
-default period is another one tomorrow.
+The session holds each value under the key of its widget, and the address follows it. The address is
+read only if the session has no value yet, and after the browser's back or forward. Streamlit's own
+binding is not used: it writes translated labels into the address and omits defaults, although the
+default period changes every day.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ARRIVED: Final = "_arrived"
 
 
 def arrive(page: str) -> None:
-    """Begin a run of this page; every page calls it before it restores a value."""
+    """Begin a run of this page; a page must call it before it restores a value."""
     st.session_state[_ARRIVED] = st.session_state.get(_PAGE) != page
     st.session_state[_PAGE] = page
 

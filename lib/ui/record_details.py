@@ -1,4 +1,4 @@
-"""Details of one row: the pair side by side, the nearest transaction, the card's other logs.
+"""Show the details of one row: its pair, the nearest transaction, the card's other logs.
 
 Values from the databases are escaped: they are text, never markup.
 """
@@ -142,7 +142,7 @@ def _distance(seconds: int | None) -> Any:
 
 
 def meaning(motivo: str) -> str:
-    """A divergence's motivo explained in a few words."""
+    """Explain a divergence's motivo in a few words."""
     return {
         c.NEGADA: t("a compra foi recusada, por isso não há transação."),
         c.RECENTE: t("é mais novo que a última transação lida; ela ainda pode chegar."),
@@ -154,7 +154,7 @@ def meaning(motivo: str) -> str:
 
 
 def _meaning_without_log(reason: str) -> str:
-    """A transaction's reason for having no log explained in a few words."""
+    """Explain in a few words why a transaction has no log."""
     return {
         c.SEM_LOG_DO_CARTAO: t("nenhum log lido usa este cartão, físico ou virtual."),
         c.FORA_DA_TOLERANCIA: t("os logs do cartão estão longe demais no tempo."),

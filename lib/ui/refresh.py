@@ -1,6 +1,6 @@
-"""The moment of extraction and the refresh button; old data stay on show while new are read.
+"""Show the moment of extraction and the refresh button; old data stay visible during a read.
 
-A stale data set is read again by itself, which reads only its expired days.
+A stale data set is refreshed automatically, which reads only its expired days.
 """
 
 from __future__ import annotations

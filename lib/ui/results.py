@@ -1,7 +1,7 @@
-"""Stored results of the engines on the screen: figures, charts, pages of rows.
+"""Show stored results of the engines: figures, charts, pages of rows.
 
-Reads the manifest, the counted columns and the rows on show. Results in clear, of other merchants,
-or of a site with row-level security are not offered.
+Reads the manifest, the counted columns and the visible rows. Does not offer results in clear, of
+other merchants, or of a site with row-level security.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     result_tables.DUPLICATES: {c.POR_QUE: c.DUPLICATE_REASONS},
 }
 
-_Words = tuple[tuple[str, tuple[str, ...]], ...]
+_Chosen = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def choose(site: Site, admission: Admission) -> Result:
-    """The result that the reader picks of those they may see; stops the page without any."""
+    """Return the result that the reader selects among those they may see; without any, stop."""
     results = {result.version: result for result in _readable(site, admission)}
     if not results:
         st.info(t(NO_RESULT))
@@ -123,10 +123,10 @@ def _summary(site: Site, result: Result) -> None:
 def _table(site: Site, result: Result, name: str) -> None:
     """Draw one table, fifty rows at a time, with its filters."""
     guard.recheck()  # a filter or another page runs only this fragment again
-    wanted = _filters(result, name)
-    guard.note_result(site, result, name, "; ".join(f"{k}={','.join(v)}" for k, v in wanted))
+    chosen = _filters(result, name)
+    guard.note_result(site, result, name, "; ".join(f"{k}={','.join(v)}" for k, v in chosen))
     with _reading():
-        counts = _counts(str(result.folder), result.version, name, wanted)
+        counts = _counts(str(result.folder), result.version, name, chosen)
     rows = sum(counts)
     total = n(*tables.ROWS, rows)
     number = tables.turn_pages(f"resultado_{name}_pagina", rows, total)
@@ -135,8 +135,8 @@ def _table(site: Site, result: Result, name: str) -> None:
         return
     start, count = (number - 1) * tables.PAGE_ROWS, tables.PAGE_ROWS
     with _reading():
-        if wanted:
-            page = result.filtered(name, _expression(wanted), start, count, counts)
+        if chosen:
+            page = result.filtered(name, _expression(chosen), start, count, counts)
         else:
             page = result.page(name, start, count)
     names = [_screen_name(name, column) for column in page.column_names]
@@ -156,16 +156,16 @@ def _reading() -> Iterator[None]:
         st.stop()
 
 
-def _filters(result: Result, name: str) -> _Words:
-    """Draw the table's filters and return the chosen words by column."""
+def _filters(result: Result, name: str) -> _Chosen:
+    """Draw the table's filters and return the chosen values by column."""
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for column, words in _FILTERED[name].items():
+        for column, choices in _FILTERED[name].items():
             known, key = (
-                words or tuple(result.codes["code"].to_pylist()),
+                choices or tuple(result.codes["code"].to_pylist()),
                 f"resultado_{name}_{column}",
             )
-            picked = tables.choose_words(_screen_name(name, column), known, key, 240)
+            picked = tables.choose_values(_screen_name(name, column), known, key, 240)
             if picked:
                 chosen.append((column, tuple(sorted(picked))))
     return tuple(chosen)
@@ -175,14 +175,14 @@ def _screen_name(name: str, column: str) -> str:
     return result_tables.ON_SCREEN.get(name, {}).get(column, column)
 
 
-def _expression(wanted: _Words) -> Any:
-    """The rows that have one of the words in each column; a blank word stands for NULL too."""
+def _expression(chosen: _Chosen) -> Any:
+    """Select the rows with one of the chosen values in each column; a blank includes NULL."""
 
-    def either(name: str, words: tuple[str, ...]) -> Any:
+    def either(name: str, values: tuple[str, ...]) -> Any:
         field = pc.field(name)
-        return reduce(or_, [field == word if word else field.is_null() for word in words])
+        return reduce(or_, [field == value if value else field.is_null() for value in values])
 
-    return reduce(and_, [either(name, words) for name, words in wanted])
+    return reduce(and_, [either(name, values) for name, values in chosen])
 
 
 def _readable(site: Site, admission: Admission) -> list[Result]:
@@ -202,7 +202,7 @@ def _stamp(folder: Path) -> object:
 
 @lru_cache(maxsize=result_index.MOST)
 def _opened(folder: Path, stamp: object) -> Result | None:
-    """The result of this manifest, None where it cannot be read."""
+    """The result of this manifest, or None if it cannot be read."""
     try:
         return parquet_result.open_result(folder)
     except AggregatorError:
@@ -215,10 +215,10 @@ def _title(result: Result) -> str:
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def _counts(folder: str, version: str, name: str, wanted: _Words) -> tuple[int, ...]:
+def _counts(folder: str, version: str, name: str, chosen: _Chosen) -> tuple[int, ...]:
     result = _reopened(folder, version)
-    if wanted:
-        return result.counts(name, _expression(wanted))
+    if chosen:
+        return result.counts(name, _expression(chosen))
     return tuple(piece.rows for piece in result.pieces[name])
 
 
@@ -237,8 +237,8 @@ def _timeline(folder: str, version: str) -> pd.DataFrame:
         "rate": time_series.share(consolidated, consolidated + without_log),
         "amount": days["amount_consolidated"],
     }
-    for name, word in (("fisico", c.FISICO), ("virtual", c.VIRTUAL)):
-        of_day = [joins.get((day, word), (0, 0)) for day in days["day"]]
+    for name, join in (("fisico", c.FISICO), ("virtual", c.VIRTUAL)):
+        of_day = [joins.get((day, join), (0, 0)) for day in days["day"]]
         columns[name] = np.array([rows for rows, _ in of_day])
         columns[f"amount_{name}"] = pd.Series([amount for _, amount in of_day], dtype=object)
     return pd.DataFrame(columns)

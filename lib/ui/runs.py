@@ -1,4 +1,4 @@
-"""Recorded runs on the screen: the banner, the trend, the table, the details of one run.
+"""Show recorded runs: the banner, the trend, the table, the details of one run.
 
 Shows only the runs of merchants that the reader may see. Records no run.
 """
@@ -80,7 +80,7 @@ def banner(site: Site, admission: Admission) -> None:
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)
 def _concerns(path: str) -> list[tuple[str, Run]]:
-    """The scheduled runs to warn of, of all merchants; the caller filters them by right."""
+    """The scheduled runs to warn of, of all merchants; the caller applies the reader's rights."""
     try:
         runs = history.History(Path(path)).runs(_SEARCHED, origin=history.SCHEDULED)
     except HistoryError:
@@ -96,7 +96,7 @@ def _concern(run: Run, now: datetime) -> str:
 
 
 def read(site: Site, admission: Admission) -> list[Run]:
-    """The latest runs of the reader's merchants, newest first; stops the page without any."""
+    """Return the latest runs of the reader's merchants, newest first; without any, stop."""
     try:
         latest = history.of(site.settings).runs(_MOST_RUNS)
     except HistoryError as problem:
@@ -111,8 +111,8 @@ def read(site: Site, admission: Admission) -> list[Run]:
 
 def trend(runs: Sequence[Run]) -> None:
     """Draw records, divergence rate and duration of the latest completed scheduled runs."""
-    done = [r for r in runs if r.outcome == history.DONE and r.origin == history.SCHEDULED]
-    latest = list(reversed(done[:_TREND]))
+    completed = [r for r in runs if r.outcome == history.DONE and r.origin == history.SCHEDULED]
+    latest = list(reversed(completed[:_TREND]))
     if not latest:
         return
     rows = [_rows(run) for run in latest]
@@ -174,7 +174,7 @@ def detail(run: Run, site: Site, admission: Admission) -> None:
 
 
 def _offer(run: Run, file: Path, site: Site, admission: Admission) -> None:
-    """Draw the button of the kept report; a clear one asks for a reason, which is audited."""
+    """Draw the button of the stored report; a clear report requires a reason, which is audited."""
     if run.clear:
         st.text_area(t("Motivo"), key=REASON, max_chars=clear_export.LONGEST_REASON)
     label = t("Baixar o relatório desta execução")
@@ -199,7 +199,7 @@ def _send(run: Run, file: Path, site: Site, admission: Admission) -> None:
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=100, show_spinner=False)
 def _is_kept(file: str, sha256: str) -> bool:
-    """True where the file exists and is still the one that the run wrote."""
+    """True if the file exists and is unchanged since the run wrote it."""
     try:
         with Path(file).open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest() == sha256
@@ -234,7 +234,7 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
 def _columns() -> dict[str, Any]:
     """Headings and widths of the columns, which all fit on a screen of 1280 pixels.
 
-    A column that is not named here is as wide as its text in the reader's language.
+    Other columns are as wide as their text in the reader's language.
     """
     headings: dict[str, tuple[str, int, Literal["right"] | None]] = {
         t("Origem"): (t("Origem"), 76, None),

@@ -1,7 +1,7 @@
 """Start and end of the server.
 
-Removes the exported workbooks and stops the demonstration's databases at the end, as `atexit` does
-not run where the server is stopped by SIGTERM.
+At the end, removes the exported workbooks and stops the demonstration's databases: `atexit` does
+not run if SIGTERM stops the server.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lib.ui.export import EXPORTS
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[None]:
     """Prepare the server, and clean up after it."""
-    # The first `st.navigation` does the same; before it, the address of a file of the `pages`
-    # folder would run it without the entry, under a menu of the folder's files.
+    # The first `st.navigation` does the same. Until then, opening the address of a file in `pages`
+    # would run it without the entry script, under a menu of the folder's files.
     PagesManager.uses_pages_directory = False
     yield
     EXPORTS.close()

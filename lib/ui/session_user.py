@@ -24,18 +24,18 @@ _FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwar
 
 
 def sign_in_configured() -> bool:
-    """True where there is an [auth] table for `st.login`."""
+    """True if there is an [auth] table for `st.login`."""
     return _secrets_exist() and "auth" in st.secrets
 
 
 class _Absence:
-    """The last time, on the monotonic clock, that there was no file of secrets."""
+    """Holds the last time, on the monotonic clock, at which no secrets file existed."""
 
     at: ClassVar = -_RECHECK_SECONDS
 
 
 def _secrets_exist() -> bool:
-    # Streamlit looks for a missing file at every access, one session at a time.
+    # For a missing file, Streamlit searches at every access and blocks the other sessions.
     if time.monotonic() - _Absence.at < _RECHECK_SECONDS:
         return False
     exist = st.secrets.load_if_toml_exists()
@@ -45,7 +45,7 @@ def _secrets_exist() -> bool:
 
 
 def require_private_secrets() -> None:
-    """Raise ConfigError where other accounts may read the secrets of the sign-in."""
+    """Raise ConfigError if other accounts may read the secrets of the sign-in."""
     if sign_in_configured():
         for file in st.get_option("secrets.files"):
             require_private(Path(file), _AUTH)
@@ -61,12 +61,12 @@ class Visitor:
 
     @property
     def signed_in(self) -> bool:
-        """True where the browser sent the cookie of a sign-in."""
+        """True if the browser sent the cookie of a sign-in."""
         return bool(self.claims.get("is_logged_in"))
 
     @property
     def expired(self) -> bool:
-        """True where the identity token is over or has no end; Streamlit's cookie lasts 30 days."""
+        """True if the identity token has expired or never expires; the cookie lasts 30 days."""
         end = self.claims.get("exp")
         return not isinstance(end, int | float) or end <= time.time()
 
@@ -97,10 +97,10 @@ def visitor() -> Visitor:
 
 
 def at_this_machine() -> bool:
-    """True where server and browser are on this machine, with nothing in between.
+    """True if server and browser are on this machine, without a proxy in between.
 
-    The server listens on loopback only, the request names it so (no DNS rebinding), and no proxy
-    forwarded the request.
+    The server listens on loopback only, the request addresses a loopback name (no DNS rebinding),
+    and no proxy forwarded the request.
     """
     headers = st.context.headers
     host = (headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")

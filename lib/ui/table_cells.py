@@ -1,4 +1,4 @@
-"""Rows of a table as text in the reader's language, with their headers, widths and tooltips."""
+"""Format rows as text in the reader's language, with headers, widths and tooltips."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def draw(
 ) -> Any:
     """Draw a few rows as a table and return its selection event.
 
-    ``sort`` is the column that they are sorted by, after a minus where they descend.
+    ``sort`` is the column that the rows are sorted by, with a leading minus if they descend.
     """
     names = rows.column_names
     if full_height:
@@ -76,12 +76,12 @@ def draw(
 
 
 def height(rows: int) -> int:
-    """The pixels of a table with so many rows, its header and its border."""
+    """The height in pixels of a table with this many rows, header and border included."""
     return (rows + 1) * ROW_PIXELS + 3
 
 
 def formatted(rows: pa.Table) -> pa.Table:
-    """The rows as text, NULL as a blank."""
+    """Format the rows as text, NULL as a blank."""
     return pa.table({name: _texts(name, rows.column(name)) for name in rows.column_names})
 
 
@@ -105,7 +105,7 @@ def written(name: str, value: Any) -> str:
 
 
 def label(name: str) -> str:
-    """The heading of a column: the sheet's own name, for those it has."""
+    """The heading of a column: its name, if a sheet of the report has it."""
     return _labels(language()).get(name, name)
 
 
@@ -121,7 +121,7 @@ def _labels(_: str) -> dict[str, str]:
 
 
 def _order(names: list[str]) -> list[str]:
-    """The columns in the order of a screen."""
+    """Sort the columns into the order of the screen."""
     ending = [name for name in _AT_THE_END if name in names]
     return [name for name in names if name not in ending] + ending
 

@@ -1,6 +1,6 @@
-"""Long tables, fifty rows at a time: search, filters, order, totals, details of a selected row.
+"""Show long tables, fifty rows at a time: search, filters, order, totals, details of a row.
 
-Only the page on show is formatted and sent. A click on a column's header sorts by it. The query is
+Only the visible page is formatted and sent. A click on a column's header sorts by it. The query is
 in the address; the matching rows and their order are cached with the data set.
 """
 
@@ -45,23 +45,23 @@ def show(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Deta
     st.fragment(_draw)(dataset, table, filtered, detail)
 
 
-def filter_next(table: Table, name: str, words: list[str]) -> None:
-    """Filter the table by these words of a column when it is next drawn."""
+def filter_next(table: Table, name: str, values: list[str]) -> None:
+    """Filter the table by these values of a column when it is next drawn."""
     key = _Keys(table.name)
-    st.session_state[key[name]] = words
+    st.session_state[key[name]] = values
     st.session_state[key["busca"]] = ""
     _first_page(key)
 
 
-def choose_words(
-    name: str, words: Sequence[str], key: str, width: int, **callback: Any
+def choose_values(
+    name: str, values: Sequence[str], key: str, width: int, **callback: Any
 ) -> list[str]:
-    """Draw the box that filters a column by its words and return the chosen ones."""
+    """Draw the input that filters a column by its values and return the chosen ones."""
     # Labels are looked up here, while the reader's language is known.
-    texts = {word: table_cells.written(name, word) or t("(em branco)") for word in words}
+    texts = {value: table_cells.written(name, value) or t("(em branco)") for value in values}
     return st.multiselect(
         table_cells.label(name),
-        words,
+        values,
         key=key,
         format_func=texts.__getitem__,
         placeholder=t("Todos"),
@@ -72,7 +72,7 @@ def choose_words(
 
 
 def turn_pages(key: str, rows: int, total: str, hint: str = "") -> int:
-    """Draw the total, a hint, and the pagination of so many rows; return the page's number."""
+    """Draw the total, a hint, and the pagination of ``rows``; return the page's number."""
     pages = max(1, -(-rows // PAGE_ROWS))
     number: int = min(st.session_state.get(key, 1), pages)
     if number != st.session_state.get(key):
@@ -99,16 +99,16 @@ class _Keys:
 def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Detail) -> None:
     guard.recheck()  # a search runs only this fragment again
     key = _Keys(table.name)
-    words = {name: _words(dataset, table, name) for name in filtered}
-    _restore(key, table, words)
-    _controls(key, table, words)
-    query = _query(key, words)
+    choices = {name: _choices(dataset, table, name) for name in filtered}
+    _restore(key, table, choices)
+    _controls(key, table, choices)
+    query = _query(key, choices)
     _publish(key, query, filtered)
     st.fragment(_page)(dataset, table, query, detail)
 
 
 def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
-    """Draw the page on show: the part that runs again for another page or a selected row."""
+    """Draw the visible page; only this part reruns for another page or a selected row."""
     guard.recheck()
     key = _Keys(table.name)
     if (st.session_state.get(key["ordem"]) or "") != _order(query):
@@ -135,15 +135,15 @@ def _page(dataset: Dataset, table: Table, query: Query, detail: Detail) -> None:
         draw(result, int(shown[selected]))
 
 
-def _words(dataset: Dataset, table: Table, name: str) -> tuple[str, ...]:
+def _choices(dataset: Dataset, table: Table, name: str) -> tuple[str, ...]:
     result = dataset.outcome.reconciliation
-    words: tuple[str, ...] = dataset.derived.get(
-        ("words", table.name, name), lambda: table_query.distinct_values(result, table, name)
+    choices: tuple[str, ...] = dataset.derived.get(
+        ("values", table.name, name), lambda: table_query.distinct_values(result, table, name)
     )
-    return words[:_MOST_VALUES]
+    return choices[:_MOST_VALUES]
 
 
-def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> None:
+def _restore(key: _Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> None:
     def search(texts: list[str]) -> str:
         return table_query.clean_search(texts[0])
 
@@ -158,7 +158,7 @@ def _restore(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> Non
     if column([st.session_state.get(key["ordem"]) or ""]) is None:
         st.session_state[key["ordem"]] = ""  # another rule has no such column
     query_params.restore(key["pagina"], key["pagina"], page)
-    for name, known in words.items():
+    for name, known in choices.items():
         query_params.restore(key[name], key[name], partial(_among, known))
         chosen = st.session_state.get(key[name])
         if chosen:
@@ -169,7 +169,7 @@ def _among(known: tuple[str, ...], texts: list[str]) -> list[str]:
     return [text for text in texts if text in known]
 
 
-def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> None:
+def _controls(key: _Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> None:
     orders = {"": t("Data e hora")}
     for name in table.columns:
         orders |= {name: f"{name} ▲", f"-{name}": f"{name} ▼"}
@@ -184,8 +184,8 @@ def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> No
             width=270,
             persist_state="session",
         )
-        for name, known in words.items():
-            choose_words(name, known, key[name], 180, **to_first_page)
+        for name, known in choices.items():
+            choose_values(name, known, key[name], 180, **to_first_page)
         st.selectbox(
             t("Ordenar por"),
             list(orders),
@@ -198,7 +198,7 @@ def _controls(key: _Keys, table: Table, words: dict[str, tuple[str, ...]]) -> No
 
 
 def _placeholder(table: Table) -> str:
-    """The columns that a search reads, in words."""
+    """List the searched columns for the reader."""
     if table.side == "auth_logs":
         return t("Cartão, código ou texto do log")
     if c.DES_LOG in table.columns:
@@ -207,7 +207,7 @@ def _placeholder(table: Table) -> str:
 
 
 def _labels() -> dict[str, tuple[str, str]]:
-    """Of each table, the title of a row's details and the sentence of an empty table."""
+    """By table: the title of a row's details, and the sentence for an empty table."""
     return {
         table_schemas.CONSOLIDATED.name: (
             t("Transação e log"),
@@ -228,9 +228,9 @@ def _labels() -> dict[str, tuple[str, str]]:
     }
 
 
-def _query(key: _Keys, words: dict[str, tuple[str, ...]]) -> Query:
+def _query(key: _Keys, choices: dict[str, tuple[str, ...]]) -> Query:
     order = st.session_state.get(key["ordem"]) or ""
-    chosen = {name: tuple(sorted(st.session_state.get(key[name]) or ())) for name in words}
+    chosen = {name: tuple(sorted(st.session_state.get(key[name]) or ())) for name in choices}
     return Query(
         search=st.session_state.get(key["busca"]) or "",
         filters=tuple((name, values) for name, values in chosen.items() if values),
@@ -244,12 +244,12 @@ def _restricts(query: Query) -> bool:
 
 
 def _publish(key: _Keys, query: Query, filtered: tuple[str, ...]) -> None:
-    wanted = dict(query.filters)
+    filters = dict(query.filters)
     query_params.publish(
         {
             key["busca"]: query.search,
             key["ordem"]: _order(query),
-            **{key[name]: list(wanted.get(name, ())) for name in filtered},
+            **{key[name]: list(filters.get(name, ())) for name in filtered},
         }
     )
 
@@ -274,7 +274,7 @@ def _total(dataset: Dataset, table: Table, query: Query, at: Any) -> str:
 
 def _rows(key: _Keys, dataset: Dataset, table: Table, query: Query, shown: Any) -> int | None:
     """Draw the page and return the selected row's position in it."""
-    # Other rows end the selection.
+    # A selection ends when other rows are shown.
     rows_on_show = (dataset.version, query, int(shown[0]))
     if st.session_state.get(key["vista"]) != rows_on_show:
         st.session_state[key["vista"]] = rows_on_show
@@ -299,8 +299,8 @@ def _unselect(key: _Keys) -> None:
 def _sort_by_header(key: _Keys, names: tuple[str, ...]) -> None:
     """Sort by the clicked header's column, or reverse its order.
 
-    The browser marks a header at one click and unmarks it at the next, or marks it again where new
-    rows have unmarked it in between; all are a click. A ticked row is none.
+    The browser selects a header at one click and deselects it at the next, or selects it again if
+    new rows have cleared the selection. Each of these counts as a click; selecting a row does not.
     """
     selection = st.session_state[key["linhas"]].selection
     marked = tuple(selection.columns)

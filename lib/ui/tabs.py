@@ -22,11 +22,11 @@ class Tab:
 
 
 def show(name: str, labels: dict[str, str]) -> Tab:
-    """Draw tabs by name and label and return the open one, which the address has as ``name``."""
+    """Draw tabs by name and label and return the open one; ``name`` is its query parameter."""
     key = f"aba_{name}"
     query_params.restore(name, key, lambda texts: labels.get(texts[0]))
     containers = st.tabs(list(labels.values()), key=key, on_change="rerun")
-    opened = next((at for at, tab in enumerate(containers) if tab.open), 0)
+    opened = next((index for index, tab in enumerate(containers) if tab.open), 0)
     chosen = list(labels)[opened]
     query_params.publish({name: chosen if opened else None})
     return Tab(chosen, containers[opened])
