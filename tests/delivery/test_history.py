@@ -245,7 +245,7 @@ def test_a_run_skipped_because_another_writes_its_report_is_no_concern(
     assert anomaly_notes.concerns([skipped, done], datetime.now(UTC)) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of another account")
+@pytest.mark.system
 def test_a_history_in_a_folder_without_access_is_one_sentence() -> None:
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
         Path(name).chmod(0o700)

@@ -277,7 +277,7 @@ def test_each_thing_in_the_way_is_named_in_one_sentence(folder: Path) -> None:
         assert refused(folder / "a.xlsx") == publish.NOT_WRITABLE.format(folder=folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another account")
+@pytest.mark.system
 def test_a_target_that_may_not_be_replaced_is_left_as_it_was(folder: Path) -> None:
     target = folder / "a.xlsx"
     target.write_text("anterior")

@@ -149,10 +149,8 @@ def aggregator() -> tuple[str, str]:
     return sys.executable, str(ROOT / "aggregator.py")
 
 
-def as_root(*tools: str) -> None:
-    """Skip a test that needs root or these tools, if they are missing."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+def require(*tools: str) -> None:
+    """Skip a test whose system tools are missing."""
     for tool in tools:
         if shutil.which(tool) is None:
             pytest.skip(f"needs {tool}")
