@@ -1,9 +1,9 @@
-"""A workbook with card numbers and CPFs in clear, extracted and written by a worker process.
+"""Export a workbook with card numbers and CPFs in clear, extracted and written by a worker process.
 
 The dashboard's process never holds a clear record: `lib.dashboard.export_worker` reads the
-databases and writes into a private folder. The audit has the export, its person and its reason
-before anything is read, and the file's digest before anybody gets the file. The job, with its
-passwords, goes to the worker over standard input, so it is on no disk and in no process list.
+databases and writes into a private folder. The audit records the export, the person and the reason
+before anything is read, and the file's digest before anybody receives the file. The job, with its
+passwords, is sent to the worker's standard input, so it is on no disk and in no process list.
 Does not check the person's rights.
 """
 
@@ -49,7 +49,7 @@ _LAST_SECONDS: Final = 5.0
 
 
 class ClearExport(Worker):
-    """One clear export under way or finished; its future is the workbook's bytes."""
+    """One clear export, running or finished; its future holds the workbook's bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,10 +61,10 @@ _LOCK: Final = threading.Lock()
 
 
 def start(settings: Settings, request: Request, actor: Actor, reason: str) -> ClearExport:
-    """Begin a clear export of the request, with the rows that this person may see.
+    """Start a clear export of the request, with the rows that this person may see.
 
-    The caller has checked the person's rights. Raises ReportError without a reason, or where two
-    exports are under way; an audit that cannot be written fails the export before it reads.
+    The caller has checked the person's rights. Raises ReportError without a reason, or if two
+    exports are running. If the audit cannot be written, the export fails before reading.
     """
     export = ClearExport()
     arguments = (export, settings, request, actor, written_reason(reason))
@@ -82,7 +82,7 @@ def start(settings: Settings, request: Request, actor: Actor, reason: str) -> Cl
 
 
 def written_reason(text: str) -> str:
-    """The reason for clear data, without numbers of cards and people. Raises ReportError."""
+    """Scrub a reason for clear data of card numbers and CPFs; ReportError for a wrong length."""
     reason = " ".join(text.split())
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise ReportError(NO_REASON, least=SHORTEST_REASON, most=LONGEST_REASON)
@@ -141,7 +141,7 @@ def _content(
 
 
 def _with_secrets(settings: Settings) -> dict[str, Any]:
-    """The table `[aggregator]` as plain values, its passwords among them."""
+    """The table `[aggregator]` as plain values, passwords included."""
     values: dict[str, Any] = settings.model_dump(mode="json")
     for side in requests.SIDES:
         secret = getattr(settings, side).password

@@ -1,8 +1,8 @@
-"""The dashboard's data sets: each stands in memory once, for all sessions that show it.
+"""The dashboard's data sets: each is in memory once, for all sessions that show it.
 
 Owns the running extractions (one for all sessions that wait for the same data), their progress,
 and the eviction of data sets beyond the memory budget. A data set is keyed by its request and by
-its readers' rights. Failures go to the sessions that wait and are not kept. Knows no screen.
+its readers' rights. Failures are passed to the waiting sessions and not stored. Knows no screen.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _AT_ONCE: Final = 4
 # Shares of the budget: an eighth for values derived from one data set, a quarter for kept days.
 _DERIVED_SHARE: Final = 8
 _DAYS_SHARE: Final = 4
-# Age at which a period is read again by itself: one that reaches recent days, and any other.
+# Age at which a period is refreshed automatically: one with recent days, and any other.
 _STALE_SECONDS: Final = RECENT.total_seconds()
 _SETTLED_SECONDS: Final = SETTLED.total_seconds()
-# The least size a derived value counts for, so that the number of small ones is limited too.
+# Minimum size charged for a derived value, which also limits the number of small values.
 _LEAST_BYTES: Final = 1_000
 
 _log: Final = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rights:
-    """A reader's rights; readers of equal rights share data. Blank where all see the same rows."""
+    """A reader's rights; readers with equal rights share data. Blank if all see the same rows."""
 
     reader: str = ""
 
@@ -58,7 +58,7 @@ class Key:
 
 @dataclass(eq=False)
 class Dataset:
-    """One extraction, reconciled. ``version`` is new with every extraction and cannot be guessed.
+    """One reconciled extraction. ``version`` is unique to it and cannot be guessed.
 
     ``derived`` caches values computed from it, such as orders of rows and matching rows.
     ``renewed`` is the monotonic time of the last read or attempt, in seconds.
@@ -72,7 +72,7 @@ class Dataset:
 
     @property
     def is_settled(self) -> bool:
-        """True where its last day was long over when it was read."""
+        """True if the last day was already settled when it was read."""
         return settled(self.key.request.period.end, self.outcome.extracted_at)
 
     @property
@@ -90,7 +90,7 @@ class Derived:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """The cached value of this key, computed where there is none."""
+        """Return the cached value of this key; compute it if missing."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -113,7 +113,7 @@ class Derived:
 
 
 class Loading:
-    """A running extraction, watched by any number of sessions; it is its own `Progress`."""
+    """A running extraction, watched by any number of sessions; callable as a `Progress`."""
 
     def __init__(self) -> None:
         self.future: Future[Dataset] = Future()
@@ -127,7 +127,7 @@ class Loading:
 
     @property
     def stages(self) -> dict[str, int]:
-        """The rows so far of each stage, in the order in which they began; empty at first."""
+        """The rows so far by stage, in the order in which the stages began; empty at first."""
         with self._lock:
             return dict(self._rows)
 
@@ -160,7 +160,7 @@ class Store:
             return self._loading.get(key)
 
     def load(self, settings: Settings, key: Key, *, anew: bool = False) -> Loading:
-        """Begin an extraction of this key, or join the running one.
+        """Start an extraction of this key, or join the running one.
 
         The key's older data set stays in place until the new one is complete. ``anew`` reads
         every day of the period, also those of the day cache.
@@ -184,7 +184,7 @@ class Store:
         return loading
 
     def renew(self, settings: Settings, dataset: Dataset) -> None:
-        """Begin to read the data set again if it is stale."""
+        """Start to reload the data set if it is stale."""
         lifetime = _SETTLED_SECONDS if dataset.is_settled else _STALE_SECONDS
         with self._lock:
             if time.monotonic() < dataset.renewed + lifetime:

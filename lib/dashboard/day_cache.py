@@ -1,10 +1,10 @@
-"""Recently read days, so that a period moved by a day reads only the days it lacks.
+"""Cache recently read days, so that a period moved by a day reads only the missing days.
 
-Owns which days are kept, for which reader, and when they expire: a day that was over long before
-it was read is settled and stays for half a day while there is room; a recent one expires after
-minutes, as records still arrive. A period assembled from several reads has the rows of one whole
-read. A site with its own query file is always read whole, as only its author knows what the dates
-in it mean. Matches nothing.
+Owns which days are cached, for which reader, and when they expire. A settled day, which was over
+long before it was read, expires after half a day; a recent day after minutes, because its records
+still arrive. A period assembled from several reads has the same rows as a single read. For a site
+with its own query file every period is read whole: only the author knows the meaning of its dates.
+Matches nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Extract = Callable[..., Extracted]
 
 @dataclass(frozen=True)
 class _Read:
-    """One extraction: its window, its moment, its rows and the day of each row."""
+    """One extraction: window, moment, rows, and the day of each row."""
 
     window: Window
     moment: datetime
@@ -50,22 +50,22 @@ class _Read:
     size_bytes: int = field(default=0)
 
     def has(self, day: date, now: datetime) -> bool:
-        """True where this day was read and has not expired."""
+        """True if this read includes the day and has not expired for it."""
         if not self.window.start <= day <= self.window.end:
             return False
         return now - self.moment < (SETTLED if settled(day, self.moment) else RECENT)
 
     def rows_of(self, days: list[date]) -> Extracted:
-        """The rows of these days, without a copy where that is all of them."""
-        wanted = np.array([(day - EPOCH).days for day in days], dtype=np.int32)
+        """The rows of these days; not copied if these are all days of the read."""
+        numbers = np.array([(day - EPOCH).days for day in days], dtype=np.int32)
         return Extracted(
-            _rows(self.extracted.transactions, self.transaction_day, wanted),
-            _rows(self.extracted.auth_logs, self.log_day, wanted),
+            _rows(self.extracted.transactions, self.transaction_day, numbers),
+            _rows(self.extracted.auth_logs, self.log_day, numbers),
         )
 
 
 class Days:
-    """Kept reads within a budget of bytes; the least recently used is evicted."""
+    """Cached reads within a budget of bytes; the least recently used is evicted."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Days:
     def read(
         self, settings: Settings, window: Window, progress: Progress
     ) -> tuple[datetime, Extracted]:
-        """The moment of the window's oldest read, and the window's rows.
+        """Return the moment of the window's oldest read, and the window's rows.
 
         Raises ExtractionError or ContractError.
         """
@@ -99,13 +99,13 @@ class Days:
         return min(read.moment for read in chosen.values()), _assembled(chosen)
 
     def forget(self, window: Window) -> None:
-        """Drop every kept read that overlaps this window."""
+        """Drop every cached read that overlaps this window."""
         with self._lock:
             self._kept = [read for read in self._kept if not _overlap(read.window, window)]
 
     @property
     def size_bytes(self) -> int:
-        """Memory of the kept reads; a data set made of a single read shares it."""
+        """Memory of the cached reads; a data set made of a single read shares it."""
         with self._lock:
             return self._size()
 
@@ -113,7 +113,7 @@ class Days:
         return sum(read.size_bytes for read in self._kept)
 
     def _choose(self, window: Window, now: datetime) -> dict[date, _Read]:
-        """The newest read of each day that has one that has not expired."""
+        """Choose the newest read of each day; days without an unexpired read are left out."""
         chosen: dict[date, _Read] = {}
         with self._lock:
             candidates = [read for read in self._kept if _overlap(read.window, window)]
@@ -131,7 +131,7 @@ class Days:
 
 
 def settled(day: date, moment: datetime) -> bool:
-    """True where this day was long over at that moment."""
+    """True if this day was over by more than `SETTLED_DAYS` at that moment."""
     return day < moment.date() - timedelta(days=SETTLED_DAYS)
 
 
@@ -153,15 +153,15 @@ def _day_numbers(table: pa.Table, name: str) -> NDArray[np.int32]:
     return numbers
 
 
-def _rows(table: pa.Table, day: NDArray[np.int32], wanted: NDArray[np.int32]) -> pa.Table:
-    at = np.flatnonzero(np.isin(day, wanted))
-    return table if len(at) == len(table) else table.take(at)
+def _rows(table: pa.Table, day: NDArray[np.int32], chosen: NDArray[np.int32]) -> pa.Table:
+    rows = np.flatnonzero(np.isin(day, chosen))
+    return table if len(rows) == len(table) else table.take(rows)
 
 
 def _assembled(chosen: dict[date, _Read]) -> Extracted:
     reads = {id(read): read for read in chosen.values()}
     parts = [
-        read.rows_of([day for day, other in chosen.items() if other is read])
+        read.rows_of([day for day, source in chosen.items() if source is read])
         for read in reads.values()
     ]
     if len(parts) == 1:
@@ -173,7 +173,7 @@ def _assembled(chosen: dict[date, _Read]) -> Extracted:
 
 
 def _stacked(tables: list[pa.Table]) -> pa.Table:
-    """The rows of the tables in one, each column one chunk with one dictionary."""
+    """Concatenate the tables; each column is one chunk with one dictionary."""
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
@@ -182,7 +182,7 @@ def _days(window: Window) -> Iterable[date]:
 
 
 def _spans(days: list[date]) -> list[tuple[date, date]]:
-    """The days, ascending, as spans without gaps."""
+    """Group the days, which ascend, into spans without gaps."""
     spans: list[tuple[date, date]] = []
     for day in days:
         if spans and spans[-1][1] + _DAY == day:

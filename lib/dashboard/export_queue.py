@@ -1,7 +1,7 @@
-"""The queue of the dashboard's masked workbooks: each data set's is written once.
+"""The queue of the dashboard's masked workbooks; the workbook of a data set is written once.
 
-Owns the private folder (0700, removed with the server), the order of those that wait, and how long
-a finished file stays. `lib.dashboard.export_worker` writes the file. Knows no screen.
+Owns the private folder (0700, removed with the server), the order of the waiting exports, and the
+lifetime of a finished file. `lib.dashboard.export_worker` writes the file. Knows no screen.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ DIED: Final = (
 _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
-# A file stays this long whatever comes after it: its session has yet to fetch it.
+# Minimum lifetime of a finished file, in which its session must fetch it.
 _FETCHED_SECONDS: Final = 180.0
 
 
 class Export(Worker):
-    """One data set's workbook, under way or finished, for all sessions that want it.
+    """One data set's workbook, unfinished or finished, for all sessions that request it.
 
-    The outcome is in ``unwritten`` until it is spooled; the data set may then leave memory.
+    ``unwritten`` holds the outcome until it is spooled; the data set may then be evicted.
     """
 
     def __init__(self, dataset: Dataset, marks: Mapping[str, str]) -> None:
@@ -65,7 +65,7 @@ class Export(Worker):
 
 
 class Exports:
-    """At most one export a data set, two running at once, the others waiting in line."""
+    """The queue: at most one export a data set, two running at once, the others waiting."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -74,19 +74,19 @@ class Exports:
         self._folder: Path | None = None
 
     def find(self, version: str) -> Export | None:
-        """The export of the data set of this version: under way, finished or failed."""
+        """The export of the data set of this version: unfinished, finished or failed."""
         with self._lock:
             return self._exports.get(version)
 
     def start(self, dataset: Dataset, marks: Mapping[str, str] | None = None) -> Export:
-        """Begin this data set's export, or return the one that is there unless it failed.
+        """Queue an export of this data set, or return the existing one unless it failed.
 
-        The workbook of a new export has the ``marks`` in its properties.
+        A new workbook gets the ``marks`` as properties.
         """
         with self._lock:
             export = self._exports.get(dataset.version)
             if export is not None and not (export.future.done() and export.future.exception()):
-                # Those that wait keep their place in line.
+                # Waiting exports keep their position.
                 if export.future.done():
                     self._exports.move_to_end(dataset.version)
                 return export
@@ -103,7 +103,7 @@ class Exports:
         return export
 
     def place_in_line(self, export: Export) -> int:
-        """The place of a queued export, counted from 1; 0 once it has begun."""
+        """The position of a queued export, counted from 1; 0 once it has begun."""
         if export.stage != "queued":
             return 0
         with self._lock:
@@ -175,7 +175,7 @@ class Exports:
 
 
 def file_name(dataset: Dataset) -> str:
-    """A name for one download: merchant, period, and a part that nobody can guess."""
+    """Create a name for one download: merchant, period, and an unguessable part."""
     request = dataset.key.request
     period = f"{request.period.start:%Y%m%d}_{request.period.end:%Y%m%d}"
     return f"resultado_{request.merchant}_{period}_{secrets.token_hex(8)}.xlsx"

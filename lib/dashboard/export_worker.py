@@ -1,11 +1,10 @@
-"""The worker process that makes one workbook for the dashboard, and the server's side of it.
+"""The worker process that writes one workbook for the dashboard, and the server's side of it.
 
-The server starts `python -m lib.dashboard.export_worker FOLDER` and writes one job, a JSON line,
-to its standard input, which stays open: its end tells the worker that the server is gone, and the
-worker then removes the folder. The worker answers in JSON lines on standard output: stages with
-their rows, then the finished workbook or the failure. A job is either an outcome that the server
-spooled into the folder without its matching keys, or a request that the worker extracts itself.
-Loads no screen code.
+The server starts `python -m lib.dashboard.export_worker FOLDER` and writes one job, a JSON line, to
+its standard input. This stays open until the server ends; the worker then removes the folder and
+exits. The worker writes JSON lines to standard output: stages with their rows, then the finished
+workbook or the failure. A job is either an outcome that the server spooled into the folder without
+its matching keys, or a request that the worker extracts itself. Loads no screen code.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ _STDIN: Final = 0
 
 @dataclass(frozen=True)
 class Workbook:
-    """A finished file, with the rows of `audit_events.row_counts`."""
+    """A finished file; ``rows`` are its `audit_events.row_counts`."""
 
     path: Path
     size_bytes: int
@@ -72,7 +71,7 @@ class Worker:
     def run(
         self, folder: Path, job: Mapping[str, Any], environment: Mapping[str, str] = os.environ
     ) -> Workbook | None:
-        """Run the process over the folder; None where it ended without an answer.
+        """Run the process on the folder; None if it ended without a result.
 
         Raises ReportError with the worker's own failure.
         """
@@ -86,24 +85,24 @@ class Worker:
             encoding="utf-8",
         )
         self._attach(process)
-        answer: dict[str, Any] = {}
-        with suppress(BrokenPipeError), process:  # it may end before it reads its job
+        result: dict[str, Any] = {}
+        with suppress(BrokenPipeError), process:  # the worker may end before it reads its job
             try:
                 if process.stdin and process.stdout:
                     process.stdin.write(json.dumps(job) + "\n")
                     process.stdin.flush()
-                    answer = self._listen(process.stdout)
+                    result = self._listen(process.stdout)
             except BaseException:
                 process.kill()
                 raise
-        if "template" in answer:
-            raise ReportError(answer["template"], **answer["values"])
-        if process.returncode != _DONE or "sha256" not in answer:
+        if "template" in result:
+            raise ReportError(result["template"], **result["values"])
+        if process.returncode != _DONE or "sha256" not in result:
             return None
-        return Workbook(folder / _WORKBOOK, **answer)
+        return Workbook(folder / _WORKBOOK, **result)
 
     def stop(self) -> None:
-        """End the process, or keep it from going on where it has yet to begin."""
+        """Kill the process; if it has not started, kill it as soon as it does."""
         with self._lock:
             self._stopped = True
             if self._process is not None:
@@ -116,7 +115,7 @@ class Worker:
                 process.kill()
 
     def _listen(self, lines: IO[str]) -> dict[str, Any]:
-        """Take in the stages and return the last message."""
+        """Read the messages, store the stages, and return the last message."""
         message: dict[str, Any] = {}
         for line in lines:
             message = json.loads(line)
@@ -153,9 +152,9 @@ def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str]) -> dict[str,
 
 
 def unspool(folder: Path, job: Mapping[str, Any]) -> Outcome:
-    """The outcome that `spool` wrote, its tables without matching keys.
+    """Read the outcome that `spool` wrote; its tables have no matching keys.
 
-    Raises BalanceError where its books differ from those of the job.
+    Raises BalanceError if its books differ from those of the job.
     """
     request = requests.decode(job["request"])
     parts: dict[str, Any] = {"period": request.period, "rule": request.rule}
@@ -192,7 +191,7 @@ def main(folder: Path, job: Mapping[str, Any]) -> int:
 
 
 def _extract(job: Mapping[str, Any]) -> Outcome:
-    """Read the request's records in clear, as this user's rows."""
+    """Read the request's records in clear, as far as the job's user may see them."""
     settings = loader.from_values(job["settings"], "painel", {})
     request = requests.decode(job["request"])
     return pipeline.run(settings, request, clear=True, user=job["user"], progress=_report_stage)
@@ -214,7 +213,7 @@ def _part(folder: Path, name: str) -> Any:
 
 
 def _failure(template: str, values: Mapping[str, object]) -> dict[str, object]:
-    """The failure as a template with texts for values, so that the page can translate it."""
+    """Encode a failure as template and values, so that the page can translate it."""
     texts = {name: str(value) for name, value in values.items()}
     try:
         template.format(**texts)
@@ -233,15 +232,15 @@ def _answer(message: Mapping[str, object]) -> None:
 
 
 def _exit_with_the_server(folder: Path) -> None:
-    """Wait for the server's end, however it ends, and leave nothing behind."""
-    # Not sys.stdin: a thread that waits in there keeps the interpreter from ending.
+    """Wait until the server ends, for whatever reason, then remove the folder and exit."""
+    # Not sys.stdin: a thread blocked in it prevents the interpreter from exiting.
     while os.read(_STDIN, 1):
         pass
     _abandon(folder)
 
 
 def _abandon(folder: Path) -> NoReturn:
-    """Remove the folder and end at once."""
+    """Remove the folder and exit at once."""
     for _ in range(10):  # the other thread may be writing one more file into it
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(_FAILED)

@@ -1,7 +1,7 @@
-"""The dashboard's temporary folders, for its account alone (0700).
+"""The dashboard's temporary folders, accessible to its account only (0700).
 
-A folder's name has the number of its process, so that a later process can remove the folders of
-those that are gone. Knows nothing of the contents.
+A folder's name contains its process number, so that a later process can remove the folders of dead
+processes. Knows nothing of the contents.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OWN: Final[set[Path]] = set()
 
 
 def make(prefix: str) -> Path:
-    """Make a folder of this process."""
+    """Create a folder of this process."""
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-"))
     _OWN.add(folder)
     return folder
@@ -34,7 +34,7 @@ def remove(folder: Path) -> None:
 
 
 def sweep() -> None:
-    """Remove the folders of processes that are gone; a killed one cannot remove its own."""
+    """Remove the folders of dead processes; a killed process cannot remove its own."""
     for prefix in (EXPORTS, CLEAR):
         for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
             owner = folder.name.removeprefix(prefix).split("-")[0]

@@ -1,6 +1,6 @@
-"""Small results of a data set that pages show, computed once for all sessions.
+"""Cache the small figures that pages show, computed once per data set for all sessions.
 
-Only small arguments are hashed; the data set is passed unhashed beside its version, which is
+Only small arguments are hashed. The data set itself is passed unhashed, with its version, which is
 unique to its extraction and known only to readers with its rights.
 """
 
@@ -32,7 +32,7 @@ def _overview(version: str, _dataset: Dataset) -> dict[str, Any]:
 
 
 def series_of(dataset: Dataset) -> Series:
-    """The series that the charts of the period are drawn from."""
+    """The series behind the charts of the period."""
     return Series(**_series(dataset.version, dataset))
 
 
