@@ -43,5 +43,5 @@ def sweep() -> None:
 
 
 def _in_use(owner: int, folder: Path) -> bool:
-    # In a container, the next server has the process number of the one before.
+    # In a container, a new server has the same process number as the previous one.
     return folder in _OWN if owner == os.getpid() else psutil.pid_exists(owner)

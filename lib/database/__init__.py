@@ -1,1 +1,1 @@
-"""Read both servers: sessions, masking in SQL, COPY, time limits, error translation. No output."""
+"""Read both servers: sessions, masking in SQL, COPY, time limits, translation of errors."""

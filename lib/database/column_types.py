@@ -1,6 +1,6 @@
-"""Decide from the types of a source query's columns how they are read exactly, or refuse them.
+"""Decide from its type how each column of a source query is read exactly, or refuse it.
 
-A run and `check` examine the same columns before the first record. Reads no record.
+A run and `check` examine the columns alike, before the first record. Reads no record.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _CENTS: Final = 2
 class Layout:
     """The properties of a query's types that decide how it is read.
 
-    ``instants``: the dates are timestamps. ``cents``: the amounts' type has two decimals at most.
+    ``instants`` is true if the dates are timestamps; ``cents`` if the type of the amounts has at
+    most two decimals.
     """
 
     instants: bool = False
@@ -85,9 +86,10 @@ def examine(cursor: Any, settings: Settings, side: Side, window: Window) -> Layo
 
 
 def widened(settings: Settings, side: Side, window: Window, layout: Layout) -> Window:
-    """The window for which a site's own query returns every instant of the window's last day.
+    """Extend the window so that a site's own query returns every instant of the last day.
 
-    A comparison with the last date alone ends at its midnight. The default query needs no help.
+    For timestamps, a comparison with the last date ends at its first midnight. The default query
+    needs no extension.
     """
     own = sessions.source_of(settings, side).query_file is not None
     return replace(window, end=following(window)) if own and layout.instants else window
@@ -105,7 +107,7 @@ def _has_cents(column: Any) -> bool:
 
 
 def _require_text(cursor: Any, side: Side, name: str, kind: str, code: int) -> None:
-    """Raise ContractError unless a text column has a string or enumerated type, or its kind."""
+    """Raise ContractError unless a text column is of a string, enumerated or allowed type."""
     cursor.execute(
         "SELECT typcategory::text, format_type(oid, NULL) FROM pg_catalog.pg_type WHERE oid = %s",
         (code,),

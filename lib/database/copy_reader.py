@@ -65,8 +65,8 @@ def extract(
 ) -> Extracted:
     """Read both sides in parallel, each in one snapshot.
 
-    ``progress`` gets a side and its rows so far. Raises ExtractionError or ContractError, which
-    name the side, once the other side is cancelled.
+    ``progress`` receives a side and its rows so far. Raises ExtractionError or ContractError,
+    which name the side, after cancelling the other side.
     """
     reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
     pool = ThreadPoolExecutor(len(reads), thread_name_prefix="extract")
@@ -92,9 +92,9 @@ def extract(
 
 
 def failure_of(failures: Sequence[BaseException]) -> BaseException:
-    """The error to raise for one or two failed sides: where both failed, one that names both.
+    """Return the error of the failed side or, if both failed, one error that names both.
 
-    It is transient only if both are.
+    That error is transient only if both are.
     """
     if unexpected := [f for f in failures if not isinstance(f, ExtractionError)]:
         return unexpected[0]
@@ -173,7 +173,7 @@ class _Read:
                     cursor.connection.close()
 
     def cancel(self) -> None:
-        """Cancel this side's statement on its server, or keep it from starting.
+        """Cancel this side's statement on its server, or prevent it from starting.
 
         The connection is shut down if the server does not react in time or cannot be reached.
         """

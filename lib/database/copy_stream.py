@@ -1,4 +1,4 @@
-"""Streams the answer of a query out of PostgreSQL, as Arrow record batches in bounded memory.
+"""Stream the result of a query from PostgreSQL as Arrow record batches, in bounded memory.
 
 The server's ``COPY (query) TO STDOUT`` goes through a pipe into pyarrow's CSV reader. Owns the
 column types of the contract; knows neither the sources nor their masks.
@@ -47,10 +47,10 @@ _PIPE: Final = 1 << 20
 def opened(
     cursor: Any, side: Side, query: bytes, text: pa.DataType, read: csv.ReadOptions
 ) -> Iterator[csv.CSVStreamingReader]:
-    """Read the query's rows as batches, its texts as this type.
+    """Read the query's rows as batches, with texts of the type ``text``.
 
     Times arrive as seconds and tokens as hexadecimal digits (`typed`). Raises ContractError for a
-    value of another type, and what the driver raises.
+    value of another type, and the driver's errors.
     """
     command = b"COPY (" + query + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
     texts = dict.fromkeys((*c.TRANSACTIONS, *c.AUTH_LOGS_CLEAR), text)
@@ -94,14 +94,14 @@ def opened(
 def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
     """Write COPY's output into the pipe.
 
-    A closed reading end is no error here: the reader reports its own failure.
+    A closed pipe is not an error here: the reader reports its own failure.
     """
     with suppress(BrokenPipeError), sink:
         cursor.copy_expert(command, sink)
 
 
 def typed(name: str, values: pa.Array) -> pa.Array:
-    """A column's values as read, in the type of the contract."""
+    """Convert a column's values, as read, to the type of the contract."""
     if name in _TIMES:
         return values.view(pa.time32("s"))
     return column_arrays.tokens_from_hex(values) if name in _TOKENS else values

@@ -74,14 +74,14 @@ _TLS: Final = (
     (r"client certificate|certificate required|private key", CLIENT_CERTIFICATE),
     (r"certificate|SSL|TLS", TLS_REFUSED),
 )
-# Quoted names (host, socket, user, database, files) are the site's own and tell nothing of the
+# Quoted names (host, socket, user, database, files) are the site's own and say nothing of the
 # cause.
 _QUOTED: Final = re.compile(r"""["«“][^"»”]*["»”]""")
 _RESTARTING: Final = "starting up|shutting down|recovery|iniciando|deslig|recupera|terminating"
 
 
 def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
-    """The AggregatorError for a psycopg2 or SQLAlchemy error on this side."""
+    """Return the AggregatorError for a psycopg2 or SQLAlchemy error on this side."""
     original = getattr(error, "orig", None) or error
     code = getattr(original, "pgcode", None) or ""
     if isinstance(error, exc.InvalidRequestError):  # the pool has no live connection

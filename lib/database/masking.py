@@ -2,8 +2,8 @@
 
 Each function takes and returns SQL expressions; `transactions` and `auth_logs` wrap a source
 query. Bound parameters stay parameters (``:key`` is the token key). Executes nothing.
-The rules are the contract's: PCI DSS 3.4.1 allows the display of a card's first six and last four
-digits, and 3.5.1.1 requires a key in any hash of a card number.
+Source of the rules: PCI DSS 3.4.1 allows the display of a card's first six and last four digits,
+and 3.5.1.1 requires a key in any hash of a card number.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from lib.database.column_types import Layout
 
 EXCEL_CELL: Final = 32_767
-"""Characters in a cell; texts keep one more, so that the workbook can mark the cut."""
+"""Characters that a cell holds; texts keep one more, so that the workbook can mark a cut."""
 DECIMALS: Final = "decimals"
-"""Stands for an amount with more than two decimals, which no decimal type can hold."""
+"""Replaces an amount with more than two decimals; not a number, so that reading it fails."""
 _BLANKS: Final = r"E' \t\n\r'"
 
 _LONG_RUNS: Final = (
@@ -77,9 +77,10 @@ def virtual_number(value: str, prefix_length: int | str) -> str:
 
 
 def amount(value: str, *, cents: bool) -> str:
-    """An amount as decimal; ``cents`` where its type has no further decimals to look for.
+    """Convert an amount to decimal; ``cents`` if its type has at most two decimals.
 
-    Floats go through their shortest text. An amount with further decimals becomes `DECIMALS`.
+    Floats are converted through their shortest text. An amount with more than two decimals becomes
+    `DECIMALS`.
     """
     if cents:
         return f"{value}::numeric(18,2)"
@@ -91,7 +92,7 @@ def amount(value: str, *, cents: bool) -> str:
 
 
 def within(day: str, layout: Layout) -> str:
-    """The condition that takes the day after the window out again (`column_types.widened`)."""
+    """The condition that excludes the day added by `column_types.widened`."""
     return f" WHERE ({day}::date = :beyond) IS NOT TRUE" if layout.instants else ""
 
 

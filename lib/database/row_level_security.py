@@ -1,7 +1,7 @@
 """Prove before a read that both databases enforce row-level security. Changes nothing.
 
-For each side: its query reads no table without active policies, the server refuses it rather than
-bypass a policy, and it returns nothing to an unknown user.
+Checks for each side that its query reads only tables with active policies, that the server refuses
+it instead of bypassing a policy, and that it returns nothing to an unknown user.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Open read-only sessions on the two source databases, on one pooled engine per side.
 
-Owns what a session must be (read only, repeatable read, time limits, formats): it is set and
-verified in each transaction, never in the startup packet, which poolers refuse or ignore.
-Translates errors. Passwords stay in `URL` objects. Also loads and renders the side's query.
+Owns the required properties of a session (read only, repeatable read, time limits, formats). They
+are set and verified in each transaction, never in the startup packet, which poolers refuse or
+ignore. Translates errors. Passwords stay in `URL` objects. Also loads and renders the side's query.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def engine(settings: Settings, side: Side) -> Engine:
 class Backend:
     """The server process of a transaction.
 
-    ``since`` is the transaction's start behind a pooler, where the process serves other clients
-    afterwards; None for a process of this connection alone.
+    Behind a pooler, where the process later serves other clients, ``since`` is the transaction's
+    start; None if the process serves this connection only.
     """
 
     process: int
@@ -148,11 +148,11 @@ def begin(
     snapshot: str | None = None,
     tables: Sequence[str] = (),
 ) -> Backend:
-    """Begin the session's transaction anew, with these tables locked before its snapshot exists.
+    """Restart the session's transaction and lock these tables before its snapshot exists.
 
-    A reload by TRUNCATE is waited for, and one that comes later waits. ``tables`` are quoted
-    names; those that the login may not lock are left unlocked (`snapshots.require_unchanged`
-    notices their reload). Raises ExtractionError if the session cannot be what it must be.
+    The lock waits for a running reload by TRUNCATE, and delays a later one. ``tables`` are quoted
+    names; those that the login may not lock stay unlocked (`snapshots.require_unchanged` detects
+    their reload). Raises ExtractionError if the session lacks a required property.
     """
     source = source_of(settings, side)
     formats = {**_FORMATS, "timezone": settings.timezone}
@@ -210,7 +210,7 @@ def _verified(
     formats: Mapping[str, object],
     limits: Mapping[str, int],
 ) -> Backend:
-    """Take the snapshot and verify what was set. Raises ExtractionError naming the parameter."""
+    """Take the snapshot and verify the parameters. Raises ExtractionError, naming the wrong one."""
     names = [*_ISOLATION, *formats, *limits]
     columns = ["pg_backend_pid()", "now()::text"]
     columns += [f"current_setting('{name}')" for name in (*_ISOLATION, *formats)]
@@ -250,7 +250,7 @@ def _roll_back(driver: Any, seconds: float) -> None:
 
 
 def lacks_permission(error: BaseException) -> bool:
-    """Check if a session's error is the server's refusal of a permission to its login."""
+    """Check if a session failed because its login lacks a permission."""
     return isinstance(error.__cause__, psycopg2.errors.InsufficientPrivilege)
 
 
@@ -265,7 +265,7 @@ def cancel(settings: Settings, side: Side, backend: Backend) -> None:
 
 
 def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) -> bytes:
-    """The statement with its parameters rendered in by the driver, because COPY takes none."""
+    """Render the parameters into the statement with the driver, because COPY takes none."""
     # SQLAlchemy does not recognise a parameter that is followed by a cast without a space.
     spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
     compiled = text(spaced).compile(dialect=_DIALECT)

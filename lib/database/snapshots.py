@@ -1,8 +1,9 @@
-"""Snapshots that show every table whole.
+"""Snapshots in which every table is complete.
 
-TRUNCATE, a rewrite and a swap of tables are not MVCC-safe: to an older snapshot the table is
-empty. So what a query reads is locked before its snapshot exists, and what could not be locked
-(columns granted singly, materialized views, tables inside functions) is checked after the read.
+TRUNCATE, a rewrite and a swap of tables are not MVCC-safe: in an older snapshot the table appears
+empty. The tables of a query are therefore locked before its snapshot exists; those that cannot be
+locked (grants on single columns, materialized views, tables inside functions) are checked after the
+read.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def require_unchanged(cursor: Cursor, side: Side) -> None:
 
 @contextmanager
 def export(settings: Settings, window: Window) -> Iterator[dict[Side, str]]:
-    """Take both snapshots and give the names under which other sessions adopt them.
+    """Take both snapshots and yield the names by which other sessions adopt them.
 
     Holds one connection per database until the block ends. Raises ExtractionError.
     """

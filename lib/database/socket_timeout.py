@@ -18,8 +18,8 @@ from typing import Self
 class Watchdog:
     """Shut a socket down and set ``expired`` once ``seconds`` pass without `reset`.
 
-    The socket may belong to a library, which may close it and see its descriptor reused. So the
-    watchdog works on a duplicate, and shuts the connection down without closing the original.
+    The library that owns the socket may close it, and its descriptor may be reused. The watchdog
+    therefore uses a duplicate, and shuts the connection down without closing the original.
     """
 
     def __init__(self, descriptor: int, seconds: float) -> None:

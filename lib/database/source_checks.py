@@ -48,7 +48,7 @@ class Survey:
 def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
     """Check the side's columns and permissions, and count its records without fetching any.
 
-    Raises ContractError for what a run would refuse.
+    Raises the same ContractErrors as a run.
     """
     limit = _STATEMENTS * sessions.source_of(settings, side).statement_timeout
     with sessions.session(settings, side, window.user, limit=limit) as cursor:
@@ -93,7 +93,7 @@ _DAYS: Final = {"transactions": c.DATA_TRANSA, "auth_logs": c.DATA}
 
 
 def _counts(settings: Settings, side: Side, layout: Layout) -> str:
-    """The counted conditions of `Survey`, and amounts with more than two decimals, as columns."""
+    """The SELECT list that counts the conditions of `Survey` and amounts with more decimals."""
     card = f"q.{c.NUM_CARTAO}::text"
     if side == "transactions":
         stored = f"q.{c.NUM_CARTAO_VIRTUAL}::text"

@@ -24,10 +24,10 @@ TAKEN: Final = (
 
 @contextmanager
 def exclusive_lock(target: Path) -> Iterator[None]:
-    """Hold the lock of this report, and remove what killed runs of the same report left.
+    """Hold the lock of this report, and remove leftovers of killed runs of the same report.
 
-    Does not wait. Raises TakenError where another process holds the lock, ReportError where the
-    folder cannot be used.
+    Does not wait. Raises TakenError if another process holds the lock, ReportError if the folder
+    cannot be used.
     """
     path = target.with_name(f".{target.name}.lock")
     lock = fasteners.InterProcessLock(path)
@@ -39,7 +39,7 @@ def exclusive_lock(target: Path) -> Iterator[None]:
         temp_folder.remove_leftovers(target)
         yield
     finally:
-        # A process that opened the file meanwhile sees that it is gone and opens a new one.
+        # A process that has opened this file meanwhile notices its removal and opens a new one.
         with suppress(OSError):
             path.unlink()
         lock.release()

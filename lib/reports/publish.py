@@ -1,4 +1,4 @@
-"""Write the two-sheet workbook and move it into place, whole or not at all.
+"""Write the two-sheet workbook and move it into place atomically.
 
 Owns the sheets, the document properties and the replacement of the previous file. Decides nothing
 about the rows; knows no configuration and no screen.
@@ -95,8 +95,8 @@ def write(
     """Write the workbook and move it to ``target``; the previous file stays if anything fails.
 
     ``approve`` is called with the finished file before it is moved, and may raise to stop it.
-    Raises ReportError where the file cannot be written or moved, or where cover and rows disagree
-    about masking.
+    Raises ReportError if the file cannot be written or moved, or if cover and rows disagree about
+    masking.
     """
     if cover.clear != (c.DES_LINHA_RECEBIMENTO in reconciliation.auth_logs.column_names):
         raise ReportError(MASKING_MISMATCH)
@@ -191,7 +191,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def write_error(exc: OSError, target: Path) -> ReportError:
-    """Translate an OSError met while the report was written."""
+    """Translate an OSError raised while writing the report."""
     if isinstance(exc, PermissionError) and exc.filename2 is not None:  # from os.replace
         return ReportError(NOT_REPLACEABLE, target=target)
     number = exc.errno or 0

@@ -1,6 +1,6 @@
-"""Names of reports, and the removal of older ones.
+"""Names of reports, and the removal of older reports.
 
-Owns the placeholders of a name and the number of reports kept. Writes no report.
+Owns the placeholders of a name, and which older reports are kept. Writes no report.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def default_result_folder(workbook: Path) -> Path:
 
 
 def keep_previous(path: Path) -> Path | None:
-    """Give the report under this path a second name with the moment it was written.
+    """Link the report at this path to a second name that contains its time of writing.
 
-    Returns the second name, or None where there is no report.
+    Returns the second path, or None if there is no report.
     """
     with suppress(FileNotFoundError):
         written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
@@ -89,7 +89,7 @@ def keep_previous(path: Path) -> Path | None:
 def remove_old(template: Path, written: Sequence[Written], merchant: str, keep: int) -> None:
     """Remove this merchant's reports except those just written and the newest ``keep`` others.
 
-    Workbooks of single days are counted for each day.
+    Workbooks of single days are counted separately for each day.
     """
     name = re.escape(template.stem)
     for placeholder in ("date", "start", "end"):

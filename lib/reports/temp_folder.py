@@ -1,7 +1,7 @@
-"""The private folder beside a report in which it is written before it is moved into place.
+"""The private folder beside a report, in which the report is written.
 
-The name of the folder is made from the report's, so that the next run of the same report can
-remove what a killed run left. Knows no workbook.
+The name of the folder is derived from the report's, so that the next run of the same report can
+remove the leftovers of a killed run. Knows no workbook.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def create(target: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what killed runs of this report left; the caller holds the report's lock."""
+    """Remove leftovers of killed runs of this report; the caller holds the report's lock."""
     for leftover in target.parent.glob(f"{_prefix(target)}*{_SUFFIX}"):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -1,7 +1,7 @@
 """Describe a report in its document properties, and verify its cells against them.
 
-Owns the lines of the description. Reads the file alone: no configuration, database or clock.
-Never repeats a cell's value.
+Owns the lines of the description. Needs only the file: no configuration, database or clock. Never
+repeats a cell's value.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _FORMAT_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class Cover:
-    """The facts of the document properties that the reconciliation does not hold.
+    """The values of the document properties that the reconciliation does not contain.
 
     ``extracted_at`` is aware; ``marks`` are further lines, put last.
     """
@@ -119,7 +119,7 @@ class Verification:
 def verify(path: Path) -> Verification:
     """Re-read a report and count its rows.
 
-    Raises ReportError where the file is not a report, is damaged or contradicts its properties.
+    Raises ReportError if the file is not a report, is damaged or contradicts its properties.
     """
     return _with_file(path, _verification)
 
@@ -252,7 +252,7 @@ def _counted(path: Path, workbook: Any, description: dict[str, str]) -> Verifica
 
 
 def _report_sheets(path: Path, names: list[str]) -> list[str]:
-    """Return the names if they are a report's: all parts of one sheet, then of the other."""
+    """Return the names, or raise ReportError unless they are exactly a report's, in order."""
     expected = [
         sheet_title(base, part + 1)
         for base in (c.SHEET_DIVERGENCES, c.SHEET_CONSOLIDATED)
@@ -291,7 +291,7 @@ def _is_unmasked(value: object) -> bool:
 def _require_agreement(
     path: Path, description: dict[str, str], counts: dict[str, str], days: set[date]
 ) -> None:
-    """Compare the description with the cells and with itself; raise ReportError if it differs."""
+    """Raise ReportError if the description contradicts the cells or itself."""
     period = description[PERIODO]
     start, end = (date(*map(int, reversed(day.split("/")))) for day in period.split(" a "))
     logs = sum(int(description[key]) for key in (CONCILIADOS, DIVERGENTES))

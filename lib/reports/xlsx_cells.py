@@ -1,7 +1,7 @@
 """Render the rows of a table as worksheet XML: cells, escapes and limits.
 
-Arrow builds the cells for a block of rows at a time, and texts once per distinct value, so that
-no Python runs per row. A NULL becomes an empty cell. Knows no file.
+Arrow builds the cells of a block of rows at a time, and of texts once per distinct value, so that
+no Python code runs per row. A NULL becomes an empty cell. Knows no file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Rows:
     """The rows below the header of one sheet; blocks may be rendered from any thread."""
 
     def __init__(self, table: pa.Table, styles: Sequence[int]) -> None:
-        """Take the rows, and the cell format of each column."""
+        """Prepare the rows; ``styles`` holds the cell format of each column."""
         self._columns = [
             _Column.of(values, style) for values, style in zip(table.columns, styles, strict=True)
         ]
@@ -59,7 +59,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Column:
-    """Values, or indices into ``distinct``: the rendered distinct values, then an empty cell."""
+    """The values, or indices into ``distinct`` (rendered distinct values, then an empty cell)."""
 
     values: pa.Array
     style: int
@@ -77,7 +77,7 @@ class _Column:
         return cls(array.indices.fill_null(len(cells)), style, distinct)
 
     def cells(self, block: range) -> pa.Array:
-        """Render these rows' cells without the beginning, which holds the cell's reference."""
+        """Render these rows' cells without the opening tag's start, which names the cell."""
         values = self.values.slice(block.start, len(block))
         if self.distinct is not None:
             return self.distinct.take(values)
@@ -92,7 +92,7 @@ def _value_cells(values: pa.Array, style: int) -> pa.Array:
         cells = _number_cells(days, style)
         early = pc.less(values, pa.scalar(_EXCEL_FIRST_DAY, kind))
         if pc.any(early).as_py():
-            # Excel counts a 29 February 1900 that never was; earlier days are written as text.
+            # Excel's calendar has a false 29 February 1900, so earlier days are written as text.
             return pc.if_else(early, _text_cells(values.cast(_TEXT), style), cells)
         return cells
     if pa.types.is_time32(kind):
@@ -114,7 +114,7 @@ def _text_cells(texts: pa.Array, style: int) -> pa.Array:
         plain = pc.replace_substring(plain, character, entity)
     opening, closing = f'" s="{style}" t="inlineStr"><is><t', "</t></is></c>"
     cells = _joined(f"{opening}>", plain, closing)
-    # Readers do not tell an empty text from an empty cell.
+    # Readers do not distinguish an empty text from an empty cell.
     cells = pc.if_else(pc.equal(texts, ""), _empty(style), cells)
     odd = pc.match_substring_regex(texts, _ODD).fill_null(False)
     if not pc.any(odd).as_py():
@@ -137,7 +137,7 @@ def _empty(style: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape, as Excel does, what XML cannot hold and what looks like such an escape."""
+    """Escape, as Excel does, characters that XML cannot hold, and texts that look escaped."""
     text = re.sub(f"_(?={_LOOKS_ESCAPED[1:]})", "_x005F_", text)
     return re.sub(f"[{_CONTROL}]", lambda match: f"_x{ord(match[0]):04X}_", text)
 

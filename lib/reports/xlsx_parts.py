@@ -1,4 +1,4 @@
-"""The XML of a workbook around its rows: styles, sheets, and a bold, frozen, filterable header.
+"""The XML of a workbook except its rows: styles, sheets, and a bold, frozen, filterable header.
 
 Parts of SpreadsheetML (ECMA-376 part 1). Knows no file.
 """
@@ -145,7 +145,7 @@ def _workbook(sheets: Sequence[Sheet]) -> str:
     for number, sheet in enumerate(sheets, 1):
         letter, last = sheet.corner
         entries += f'<sheet name={quoteattr(sheet.title)} sheetId="{number}" r:id="rId{number}"/>'
-        # Excel expects the range of a filter under this name too.
+        # Excel expects the range of a filter under this name as well.
         filters += (
             f'<definedName name="_xlnm._FilterDatabase" localSheetId="{number - 1}" hidden="1">'
             f"'{escape(sheet.title)}'!$A$1:${letter}${last}</definedName>"

@@ -1,6 +1,6 @@
 """Write a workbook file; blocks of rows are rendered and compressed on several threads.
 
-Owns where the rows go in it; decides nothing about titles or contents.
+Owns the order of the parts in the file; decides nothing about titles or contents.
 """
 
 from __future__ import annotations

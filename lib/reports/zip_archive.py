@@ -28,13 +28,13 @@ _ZIP64_END: Final = struct.Struct("<4sQ2H2I4Q")
 _ZIP64_LOCATOR: Final = struct.Struct("<4sIQI")
 _ZIP64_SIZES: Final = struct.Struct("<2H2Q")
 _ZIP64_PLACE: Final = struct.Struct("<2H3Q")
-# Keeps the room of _ZIP64_SIZES: the growth hint that ECMA-376 part 2 defines for packages.
+# Reserves the size of _ZIP64_SIZES: the growth hint that ECMA-376 part 2 defines for packages.
 _GROWTH_HINT: Final = struct.pack("<4H12x", 0xA220, 16, 0xA028, 12)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Compressed content, with the length and the CRC-32 of what it holds."""
+    """Compressed content, with the length and the CRC-32 of the uncompressed content."""
 
     data: bytes
     size: int
@@ -42,7 +42,7 @@ class Piece:
 
 
 def compress(content: bytes | memoryview, *, last: bool) -> Piece:
-    """Compress one piece of an entry; the pieces of an entry join to one deflate stream."""
+    """Compress one piece of an entry; the pieces of an entry form one deflate stream."""
     stream = isal_zlib.compressobj(_LEVEL, wbits=-isal_zlib.MAX_WBITS)
     ending = isal_zlib.Z_FINISH if last else isal_zlib.Z_SYNC_FLUSH
     data = stream.compress(content) + stream.flush(ending)
