@@ -1,1 +1,1 @@
-"""Time and memory benchmarks. Run each module alone; it ends with one line of figures."""
+"""Time and memory benchmarks. Run one module at a time; it ends with one line of figures."""

@@ -1,6 +1,6 @@
-"""The baseline, as written by hand: two reads, two merges, one workbook.
+"""The baseline, a script as analysts write it: two reads, two merges, one workbook.
 
-Uses the product's configuration file and default queries, and nothing else of it.
+Uses nothing of the product but its configuration file and default queries.
 """
 
 from __future__ import annotations

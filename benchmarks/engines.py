@@ -1,7 +1,7 @@
-"""The engines side by side on the same databases: ``python -m benchmarks.engines --rows N``.
+"""Compare the engines on the same databases: ``python -m benchmarks.engines --rows N``.
 
 Each run is a new process, measured from its start until the result exists as Parquet files; the
-engines take turns. Fails unless all give the same digest of every column of every table.
+engines run in turn. Fails unless all give the same digest of every column of every table.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The product's extraction against pandas and the limit: ``python -m benchmarks.extract --rows N``.
+"""Compare the product's extraction with pandas and psql: ``python -m benchmarks.extract --rows N``.
 
-The limit is psql copying both sides to nowhere in parallel: with the product's own statements (the
-gain still possible in this program) and with the default queries, without masks and tokens.
+The lower limit is psql, which copies both sides to nowhere in parallel: with the product's own
+statements (the time that this program could reach) and with the default queries, without masks.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ def main() -> None:
 
     dataset = data.prepare(options.rows)
     seconds, peaks = {}, {}
-    for way in WAYS:
-        arguments = [way, "--config", str(dataset.config), "--psql", str(dataset.psql)]
-        costs = measure.repeated(way, options.runs, "-m", "benchmarks.readers", *arguments)
+    for reader in WAYS:
+        arguments = [reader, "--config", str(dataset.config), "--psql", str(dataset.psql)]
+        costs = measure.repeated(reader, options.runs, "-m", "benchmarks.readers", *arguments)
         readings = [float(cost.output) for cost in costs]
-        seconds[way] = statistics.median(readings)
-        peaks[way] = measure.median(costs, lambda cost: cost.peak_mb)
-        print(f"{way} {seconds[way]:.3f} s ({', '.join(f'{s:.3f}' for s in readings)})")
-    figures = " ".join(f"{way} {value:.3f} s" for way, value in seconds.items())
-    ours = seconds["product"]
-    ratios = " ".join(f"{way} {ours / s:.2f}" for way, s in seconds.items() if way != "product")
-    memory = " ".join(f"{way} {peaks[way]:.0f}" for way in ("product", "read_sql"))
+        seconds[reader] = statistics.median(readings)
+        peaks[reader] = measure.median(costs, lambda cost: cost.peak_mb)
+        print(f"{reader} {seconds[reader]:.3f} s ({', '.join(f'{s:.3f}' for s in readings)})")
+    figures = " ".join(f"{reader} {value:.3f} s" for reader, value in seconds.items())
+    product = seconds["product"]
+    ratios = " ".join(
+        f"{reader} {product / seconds[reader]:.2f}" for reader in WAYS if reader != "product"
+    )
+    memory = " ".join(f"{reader} {peaks[reader]:.0f}" for reader in ("product", "read_sql"))
     print(f"rows {options.rows} {figures} product_to {ratios} rss_mb {memory}")
 
 

@@ -1,4 +1,4 @@
-"""The dashboard under load: ``python -m benchmarks.load --rows N --sessions S``.
+"""Measure the dashboard under load: ``python -m benchmarks.load --rows N --sessions S``.
 
 A real server over N + N records and S websocket sessions, each sending its next request as soon as
 it has an answer: pages of the table, with ``--mix`` searches, orders and other periods as well.
@@ -36,7 +36,7 @@ from lib.config.loader import FILE_VARIABLE, ROOT
 PAGE: Final = "consolidated"
 _ROWS_A_PAGE: Final = 50
 _START_SECONDS: Final = 60
-# Of a hundred changes in a mix: this many searches, orders and periods; the rest are pages.
+# Searches, orders and periods per hundred changes of a mix; the others are pages.
 _MIX: Final = {"search": 6, "sort": 6, "period": 1}
 _WORDS: Final = ("senha", "aprovada", "4000", "51", "limite")
 _ORDERS: Final = ("vlr_total ▲", "vlr_total ▼", "num_cartao ▲", "dif_segundos ▼", "Data e hora")
@@ -139,7 +139,7 @@ async def _change(session: Session, dice: random.Random, kind: str, pages: int) 
 async def _load_during_export(
     port: int, sessions: list[Session], pages: int, mix: bool
 ) -> tuple[tuple[float, list[float]], float]:
-    """Load the sessions while one more exports, from the press of its button to its file."""
+    """Load the sessions while another one exports, from the click on its button to its file."""
     over, exporter = asyncio.Event(), Session(port, PAGE, _query())
     await exporter.open()
 

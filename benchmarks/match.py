@@ -1,4 +1,4 @@
-"""Matching alone, on synthetic tables: ``python -m benchmarks.match --rows N``.
+"""Measure the matching alone, on synthetic tables: ``python -m benchmarks.match --rows N``.
 
 Both rules at N x N, then 100,000 x 100,000 records of one card against the same instants spread
 over many cards, each case in its own process. The tables have the shape of extracted ones:

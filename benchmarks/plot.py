@@ -1,7 +1,7 @@
-"""Draw time against rows, with the baseline: ``python -m benchmarks.plot``.
+"""Plot time by rows for product and baseline: ``python -m benchmarks.plot``.
 
-Reads the first table of RESULTS.md, whose columns are rows, baseline and ours (seconds), and writes
-`results.svg` beside it; both axes are logarithmic. Rows without a measurement are left out.
+Reads the first table of RESULTS.md, whose first columns are rows, baseline and ours (seconds), and
+writes `results.svg` beside it; both axes are logarithmic. Omits rows without a measurement.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def _picture(rows: list[int], seconds: dict[str, list[float]]) -> str:
 
     parts = []
     for power in range(across[0], across[1] + 1):
-        at = x(10**power)
-        parts.append(_line(at, TOP, at, HEIGHT - BOTTOM))
-        parts.append(_text(at, HEIGHT - BOTTOM + 20, f"{10**power:,}", "middle"))
+        column = x(10**power)
+        parts.append(_line(column, TOP, column, HEIGHT - BOTTOM))
+        parts.append(_text(column, HEIGHT - BOTTOM + 20, f"{10**power:,}", "middle"))
     for power in range(up[0], up[1] + 1):
-        at = y(10**power)
-        parts.append(_line(LEFT, at, WIDTH - 90, at))
-        parts.append(_text(LEFT - 8, at + 4, f"{10**power:g} s", "end"))
+        height = y(10**power)
+        parts.append(_line(LEFT, height, WIDTH - 90, height))
+        parts.append(_text(LEFT - 8, height + 4, f"{10**power:g} s", "end"))
     for name, values in seconds.items():
         points = [(x(r), y(s)) for r, s in zip(rows, values, strict=True)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)

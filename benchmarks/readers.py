@@ -1,4 +1,4 @@
-"""One way of reading both sources, in its own process, started by `benchmarks.extract`.
+"""Read both sources in one of several ways, in a process started by `benchmarks.extract`.
 
 ``product`` is the product's extraction, ``read_sql`` pandas; ``masked`` and ``plain`` are psql
 copying to nowhere, with the product's statements and with the default queries. Prints the seconds

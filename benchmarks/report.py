@@ -1,4 +1,4 @@
-"""The whole job against the baseline: ``python -m benchmarks.report --rows N``.
+"""Compare a whole run with the baseline: ``python -m benchmarks.report --rows N``.
 
 Fills the databases, runs the baseline and the product's command line, each in its own process and
 measured from that process's start, and prints the product's time by stage.
@@ -32,7 +32,7 @@ def main() -> None:
     config, output = str(dataset.config), str(data.FOLDER / "ours.xlsx")
     arguments = ["--config", config, "--rule", options.rule, "--output", output]
     dates = ["--start", period[0], "--end", period[1]]
-    ours = measure.repeated("ours", options.runs, "aggregator.py", *arguments, *dates)
+    product = measure.repeated("ours", options.runs, "aggregator.py", *arguments, *dates)
     staged = measure.repeated("stages", options.runs, "-m", "benchmarks.stages", *arguments)
     reports = [json.loads(cost.output) for cost in staged]
     for cost, report in zip(staged, reports, strict=True):
@@ -43,21 +43,24 @@ def main() -> None:
         print(f"stage {stage} {seconds:.2f} s rss_mb {peak:.0f}")
     print(f"workbook {reports[0]['bytes'] / 1e6:.1f} MB")
 
-    s, m = measure.median(ours, lambda c: c.seconds), measure.median(ours, lambda c: c.peak_mb)
+    seconds = measure.median(product, lambda c: c.seconds)
+    peak = measure.median(product, lambda c: c.peak_mb)
     if not with_baseline:
-        print(f"rows {options.rows} ours {s:.2f} s rss_mb ours {m:.0f}")
+        print(f"rows {options.rows} ours {seconds:.2f} s rss_mb ours {peak:.0f}")
         return
     written = str(data.FOLDER / "baseline.xlsx")
-    theirs = measure.repeated(
+    baseline = measure.repeated(
         "baseline", options.runs, "-m", "benchmarks.baseline", config, *period, written
     )
-    counts = [int(n) for n in theirs[0].output.split()]
+    counts = [int(n) for n in baseline[0].output.split()]
     if options.rule == "card" and counts != [reports[0]["consolidated"], reports[0]["divergences"]]:
         sys.exit(f"the baseline has {counts} rows, the product has others: {reports[0]}")
-    b, k = measure.median(theirs, lambda c: c.seconds), measure.median(theirs, lambda c: c.peak_mb)
+    baseline_seconds = measure.median(baseline, lambda c: c.seconds)
+    baseline_peak = measure.median(baseline, lambda c: c.peak_mb)
+    ratio = baseline_seconds / seconds
     print(
-        f"rows {options.rows} baseline {b:.2f} s ours {s:.2f} s ratio {b / s:.1f} "
-        f"rss_mb baseline {k:.0f} ours {m:.0f}"
+        f"rows {options.rows} baseline {baseline_seconds:.2f} s ours {seconds:.2f} s "
+        f"ratio {ratio:.1f} rss_mb baseline {baseline_peak:.0f} ours {peak:.0f}"
     )
 
 

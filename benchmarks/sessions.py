@@ -1,6 +1,6 @@
-"""The browser's side of a dashboard session, without a browser: one websocket.
+"""The client side of a dashboard session without a browser: one websocket.
 
-Speaks Streamlit's own protocol: sends the values of widgets, reads messages until the script ends.
+Implements Streamlit's protocol: sends the values of widgets, reads messages until the script ends.
 Measures a rerun from the click to its last message. Independent of the page.
 """
 

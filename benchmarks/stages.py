@@ -1,4 +1,4 @@
-"""The product's run by stage, in its own process, started by `benchmarks.report`.
+"""Measure the product's run by stage, in a process started by `benchmarks.report`.
 
 Prints one JSON object: for each stage its seconds and the peak memory so far, and the counts.
 """
