@@ -70,10 +70,16 @@ _FORMATS: Final = {
     "extra_float_digits": "1",  # the shortest text that reads back as the same float
     "standard_conforming_strings": "on",
 }
+_STANDARD_STRINGS: Final = "-c standard_conforming_strings=on"
 _ADOPTED_LOCK_MS: Final = 5_000
 _CANCEL_POOLED: Final = (
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
     " WHERE pid = %s AND xact_start = %s::timestamptz"
+)
+_TOKENS: Final = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|\s+|;"""
+    r"""|(?P<code>\b[Ee]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|(?P<tag>\$\w*\$).*?(?P=tag)|.)""",
+    re.DOTALL,
 )
 _DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
 
@@ -154,6 +160,9 @@ def begin(
     names; those that the login may not lock stay unlocked (`snapshots.require_unchanged` detects
     their reload). Raises ExtractionError if the session lacks a required property.
     """
+    if b"E'" in cursor.mogrify("%s", ("\\",)):
+        # The driver quotes as the server's setting was when it connected, whatever is set later.
+        raise ExtractionError(UNUSABLE_SETTING, side=side, name="standard_conforming_strings")
     source = source_of(settings, side)
     formats = {**_FORMATS, "timezone": settings.timezone}
     limits = {
@@ -281,9 +290,19 @@ def query(settings: Settings, side: Side) -> str:
     """The side's SQL: its query file, or by default the query on the contract's tables."""
     path = source_of(settings, side).query_file or _DEFAULT_QUERIES / f"{side}.sql"
     try:
-        return path.read_text(encoding="utf-8-sig").strip().rstrip(";")
+        return _without_end(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ExtractionError(UNREADABLE_QUERY, side=side, path=path) from error
+
+
+def _without_end(sql: str) -> str:
+    """The statement without its closing semicolon and the comments behind it."""
+    end, closed = 0, False
+    for token in _TOKENS.finditer(sql):
+        if token["code"]:
+            end, closed = token.end(), False
+        closed = closed or token[0] == ";"
+    return (sql[:end] if closed else sql).strip()
 
 
 def _open(pool: Engine) -> Connection:
@@ -332,6 +351,10 @@ def _engine(source: Source, password: str | None) -> Engine:
         # SQLAlchemy queries each new connection, and no time limit of libpq covers that.
         libpq_environment.remove()
         driver = dialect.connect(*args, **options)
+        if driver.info.parameter_status("standard_conforming_strings") != "on":
+            # The driver keeps its way of quoting for good, so this cannot wait for the session.
+            driver.close()
+            driver = dialect.connect(*args, **options, options=_STANDARD_STRINGS)
         if limits := _SETTING_UP.get():
             limits.enter_context(Watchdog(driver.fileno(), source.connect_timeout))
         return driver

@@ -13,11 +13,13 @@ from lib.config import loader
 from lib.database import sessions
 from lib.database.error_translation import (
     BY_STATE,
+    NO_CONNECT,
     NOT_CONNECTED,
     UNTRUSTED,
     WRONG_HOST,
     translate,
 )
+from lib.database.error_translation import REFUSED as REFUSED_SOMEHOW
 from lib.domain.errors import AggregatorError, ExtractionError, TransientError
 from tests.support.sentences import pattern
 from tests.support.servers import MERCHANTS
@@ -35,7 +37,9 @@ UNREACHABLE = {
 REFUSED = {
     'FATAL:  password authentication failed for user "{name}"': BY_STATE["28"],
     'FATAL:  role "{name}" does not exist': BY_STATE["28"],
-    'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "{name}", database "d"': BY_STATE["28"],
+    'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "{name}", database "d"': BY_STATE[
+        "28000"
+    ],
     'FATAL:  database "{name}" does not exist': BY_STATE["3D"],
     "SSL error: certificate verify failed": UNTRUSTED,
     'server certificate for "x" does not match host name "{name}"': WRONG_HOST,
@@ -68,6 +72,64 @@ def test_a_refusal_is_recognised_under_any_name(message: str, name: str) -> None
     error = translated(start + message.format(name=name), name)
     assert error.template == REFUSED[message]
     assert type(error) is ExtractionError
+
+
+# PostgreSQL's own translations.
+SPANISH_AND_PORTUGUESE = {
+    "la autentificación password falló para el usuario «{name}»": BY_STATE["28"],
+    'autenticação do tipo senha falhou para usuário "{name}"': BY_STATE["28"],
+    "no existe el rol «{name}»": BY_STATE["28"],
+    "al rol «{name}» no se le permite conectarse": BY_STATE["28000"],
+    'role "{name}" não tem permissão para se conectar': BY_STATE["28000"],
+    "no hay una línea en pg_hba.conf para «10.0.0.1», usuario «{name}»": BY_STATE["28000"],
+    "permiso denegado a la base de datos «{name}»": NO_CONNECT,
+    'permissão negada para banco de dados "{name}"': NO_CONNECT,
+    "no existe la base de datos «{name}»": BY_STATE["3D"],
+    'banco de dados "{name}" não existe': BY_STATE["3D"],
+    "la base de datos «{name}» no acepta conexiones": BY_STATE["55000"],
+    'banco de dados "{name}" não está aceitando conexões no momento': BY_STATE["55000"],
+    "demasiadas conexiones para el rol «{name}»": BY_STATE["53"],
+    "lo siento, ya tenemos demasiados clientes": BY_STATE["53"],
+    "desculpe, muitos clientes conectados": BY_STATE["53"],
+    "el sistema de base de datos está iniciándose": NOT_CONNECTED,
+    "o sistema de banco de dados está iniciando": NOT_CONNECTED,
+    "прием подключений запрещён": REFUSED_SOMEHOW,
+}
+
+
+@pytest.mark.parametrize("name", ["vendas", "senha"])
+@pytest.mark.parametrize("message", SPANISH_AND_PORTUGUESE)
+def test_a_refusal_is_recognised_in_the_servers_language(message: str, name: str) -> None:
+    start = f'connection to server at "{name}" (10.0.0.1), port 5432 failed: FATAL:  '
+    error = translated(start + message.format(name=name), name)
+    assert error.template == SPANISH_AND_PORTUGUESE[message]
+    transient = error.template in (BY_STATE["53"], NOT_CONNECTED)
+    assert isinstance(error, TransientError) == transient
+
+
+NAMED = {
+    'relation "vendas" does not exist': "vendas",
+    "no existe la relación «vendas»": "vendas",
+    "permiso denegado a la tabla vendas": "vendas",
+    "permissão negada para tabela vendas": "vendas",
+    "Spalte t.valor existiert nicht": "t.valor",
+    "la relation « vendas » n'existe pas": "vendas",
+    "что-то": "?",
+}
+
+
+@pytest.mark.parametrize("message", NAMED)
+def test_a_table_or_column_is_named_in_the_servers_language(message: str) -> None:
+    class Diag:
+        message_primary = message
+
+    class Missing(psycopg2.Error):
+        pgcode = "42P01"
+        diag = Diag()
+
+    error = translate(Missing(), "transactions", settings_of("h").transactions)
+    name = NAMED[message]
+    assert str(error) == BY_STATE["42P01"].format(side="transactions", name=name)
 
 
 def test_the_drivers_real_message_about_a_misleading_socket_is_no_refusal(tmp_path: Path) -> None:

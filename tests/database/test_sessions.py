@@ -6,7 +6,7 @@ import pickle
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,13 @@ import pytest
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import sessions
-from lib.database.error_translation import BY_STATE, NOT_CONNECTED, TLS_REFUSED
+from lib.database.error_translation import (
+    BY_STATE,
+    NO_CONNECT,
+    NOT_CONNECTED,
+    NOT_POSTGRESQL,
+    TLS_REFUSED,
+)
 from lib.domain import requests
 from lib.domain.errors import AggregatorError, ContractError, ExtractionError
 from tests.support.command import APPLICATION, with_query, with_source
@@ -231,6 +237,14 @@ def test_the_drivers_message_and_values_never_reach_the_sentence(databases: Data
 
 
 QUERIES = {"select 1;\n": "select 1", "\n\nselect 'ç' -- ; one\n": "select 'ç' -- ; one"}
+QUERIES |= {
+    "select 1; -- a comment\n": "select 1",
+    "select 1 -- first\n ; /* and\n last; */ ; \n": "select 1",
+    "select '; -- x'": "select '; -- x'",
+    "select $a$;$a$, E'\\'; --' ;": "select $a$;$a$, E'\\'; --'",
+    "select 'a\\' ; -- it's": "select 'a\\'",
+    'select ";" -- x;': 'select ";" -- x;',
+}
 
 
 @pytest.mark.parametrize(("text", "query"), QUERIES.items())
@@ -278,3 +292,60 @@ def test_a_hostile_value_stays_a_value(databases: Databases) -> None:
         given = {"merchant": hostile}
         cursor.execute(sessions.render(cursor, "transactions", "SELECT :merchant", given))
         assert cursor.fetchone() == (hostile,)
+
+
+REFUSALS = {
+    "ALTER ROLE refused NOLOGIN": BY_STATE["28000"],
+    "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC": NO_CONNECT,
+    "ALTER DATABASE {database} ALLOW_CONNECTIONS false": BY_STATE["55000"],
+    "ALTER ROLE refused CONNECTION LIMIT 0": BY_STATE["53"],
+}
+
+
+@pytest.mark.parametrize("statement", REFUSALS)
+def test_a_refused_connection_is_reported_with_its_cause(
+    servers: Servers, databases: Databases, statement: str
+) -> None:
+    database = databases.values["transactions"]["database"]
+    servers._administer("transactions", "CREATE ROLE refused LOGIN")
+    try:
+        servers._administer("transactions", statement.format(database=database))
+        error = failure(databases.values_for("refused"))
+    finally:
+        servers._administer("transactions", "DROP ROLE refused")
+    assert str(error) == REFUSALS[statement].format(side="transactions")
+
+
+@pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
+def test_a_server_that_is_not_postgresql_is_named(databases: Databases, sslmode: str) -> None:
+    def answer(web: socket.socket) -> None:
+        with suppress(OSError):  # the listener is closed under it
+            while True:
+                client, _ = web.accept()
+                client.recv(100)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                client.close()
+
+    with listener() as web:
+        answering = threading.Thread(target=answer, args=(web,), daemon=True)
+        answering.start()
+        source = at(web, sslmode=sslmode)
+        error = failure(with_source(databases.values, "transactions", **source))
+    expected = NOT_POSTGRESQL.format(side="transactions", host="127.0.0.1", port=source["port"])
+    assert str(error) == expected
+
+
+def test_a_comment_that_the_databases_encoding_lacks_is_named(
+    servers: Servers, databases: Databases, tmp_path: Path
+) -> None:
+    servers._administer(
+        "transactions",
+        "CREATE DATABASE latin ENCODING LATIN1 TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    try:
+        values = with_source(databases.values, "transactions", database="latin")
+        error = failure(values, "SELECT 1 -- um comentário → outro")
+    finally:
+        sessions._engine.cache_clear()
+        servers._administer("transactions", "DROP DATABASE latin WITH (FORCE)")
+    assert str(error) == BY_STATE["22P05"].format(side="transactions")

@@ -1,0 +1,235 @@
+"""Nothing but the configuration decides which server is read and how its values are read."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.config import loader
+from lib.config.settings import Settings
+from lib.database import copy_reader, error_translation, sessions
+from lib.domain import columns as c
+from lib.domain.errors import AggregatorError
+from lib.domain.requests import Window
+from tests.support.command import Command, soon, with_query, with_source
+from tests.support.servers import MERCHANTS, Databases
+
+MERCHANT = next(iter(MERCHANTS))
+DAY = date(2026, 11, 10)
+WINDOW = Window(MERCHANT, DAY, DAY)
+QUERY = (
+    "SELECT NULL AS num_cpf, card_number AS num_cartao, NULL AS num_cartao_virtual,"
+    " to_char(transaction_date, 'DD/MM/YYYY') AS data_transa, transaction_time AS hora_transa,"
+    " amount AS vlr_total, merchant_id AS des_cnpj_reduzido FROM transactions"
+)
+ENVIRONMENT = {
+    "PGDATESTYLE": "ISO, MDY",
+    "PGTZ": "Mars/Olympus",
+    "PGGEQO": "perhaps",
+    "PGHOST": "nowhere.invalid",
+    "PGHOSTADDR": "127.0.0.2",
+    "PGPORT": "1",
+    "PGDATABASE": "other",
+    "PGUSER": "other",
+    "PGPASSWORD": "other",
+    "PGPASSFILE": "/nowhere",
+    "PGSERVICE": "missing",
+    "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=1",
+    "PGCLIENTENCODING": "LATIN1",
+    "PGAPPNAME": "other",
+    "PGSSLMODE": "verify-full",
+    "PGSSLROOTCERT": "/nowhere",
+    "PGREQUIREAUTH": "none",
+    "PGCHANNELBINDING": "require",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGCONNECT_TIMEOUT": "x",
+}
+DEFAULTS = {
+    "datestyle": "'SQL, MDY'",
+    "intervalstyle": "iso_8601",
+    "timezone": "'Asia/Tokyo'",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "statement_timeout": "'10min'",
+    "idle_in_transaction_session_timeout": "'10min'",
+    "default_transaction_isolation": "'read committed'",
+    "default_transaction_read_only": "off",
+    "client_encoding": "LATIN1",
+}
+
+
+@pytest.fixture
+def own(databases: Databases, tmp_path: Path) -> dict[str, Any]:
+    """Values whose query writes dates with the day first, over one transaction."""
+    databases.fill([("4000001234561234", DAY, "12:00", MERCHANT, None, "1.00")])
+    return with_query(databases.values, "transactions", tmp_path, QUERY)
+
+
+def settings_of(values: dict[str, Any]) -> Settings:
+    return loader.from_values(values, "teste", {})
+
+
+def days_read(values: dict[str, Any]) -> list[date]:
+    settings = settings_of(values)
+    return copy_reader.extract(settings, WINDOW).transactions[c.DATA_TRANSA].to_pylist()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_a_variable_of_libpq_changes_neither_the_server_nor_the_values_read(
+    own: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, ENVIRONMENT[name])
+    assert days_read(own) == [DAY]
+    assert name not in os.environ
+
+
+def test_the_service_files_variable_stays_for_service_passwords(
+    own: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSERVICEFILE", "/nowhere")
+    assert days_read(own) == [DAY]
+    assert os.environ["PGSERVICEFILE"] == "/nowhere"
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_default_of_the_role_changes_no_session(
+    databases: Databases, own: dict[str, Any], name: str
+) -> None:
+    databases.execute("transactions", "CREATE ROLE odd LOGIN; GRANT aggregator TO odd")
+    databases.execute("transactions", f"ALTER ROLE odd SET {name} = {DEFAULTS[name]}")
+    try:
+        assert days_read(with_source(own, "transactions", user="odd")) == [DAY]
+    finally:
+        sessions._engine.cache_clear()
+        databases.execute(
+            "transactions",
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'odd'",
+        )
+        databases.execute("transactions", "DROP ROLE odd")
+
+
+def test_a_parameter_that_a_server_does_not_accept_is_named(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(databases.values)
+    monkeypatch.setitem(sessions._FORMATS, "datestyle", "of another server")
+    with pytest.raises(AggregatorError) as caught, sessions.session(settings, "auth_logs"):
+        pass
+    expected = sessions.UNUSABLE_SETTING.format(side="auth_logs", name="datestyle")
+    assert str(caught.value) == expected
+
+
+def test_a_parameter_that_a_server_ignores_is_named(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(databases.values)
+    monkeypatch.setitem(sessions._ISOLATION, "transaction_isolation", "serializable")
+    with pytest.raises(AggregatorError) as caught, sessions.session(settings, "auth_logs"):
+        pass
+    name = "transaction_isolation"
+    assert str(caught.value) == sessions.UNUSABLE_SETTING.format(side="auth_logs", name=name)
+
+
+@contextmanager
+def pooler(source: dict[str, Any], folder: Path, mode: str, **options: str) -> Iterator[Any]:
+    """A real PgBouncer in front of this source; the source's address behind it."""
+    account = pwd.getpwuid(Path(source["host"]).stat().st_uid)
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    lines = {
+        "listen_addr": "",
+        "unix_socket_dir": str(folder),
+        "listen_port": "6432",
+        "auth_type": "any",
+        "pool_mode": mode,
+        "logfile": str(folder / "log"),
+        "pidfile": str(folder / "pid"),
+        **options,
+    }
+    target = (
+        f"host={source['host']} port={source['port']} dbname={source['database']}"
+        f" user={source['user']}"
+    )
+    text = "[databases]\n" + f"{source['database']} = {target}\n[pgbouncer]\n"
+    text += "".join(f"{name} = {value}\n" for name, value in lines.items())
+    (folder / "pgbouncer.ini").write_text(text)
+    process = subprocess.Popen(
+        ["pgbouncer", "-q", "-u", account.pw_name, str(folder / "pgbouncer.ini")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert soon((folder / ".s.PGSQL.6432").exists, 60), (folder / "log").read_text()
+        yield {"host": str(folder), "port": 6432}
+    finally:
+        process.terminate()
+        process.wait(30)
+        sessions._engine.cache_clear()
+
+
+POOLERS = {
+    "session": ("session", {}),
+    "transaction": ("transaction", {}),
+    "ignoring": ("transaction", {"ignore_startup_parameters": "extra_float_digits,options"}),
+    "one connection": ("transaction", {"default_pool_size": "3"}),
+}
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+@pytest.mark.parametrize("engine", [{}, {"engine": {"kind": "chunked", "workers": 2}}])
+@pytest.mark.parametrize("kind", POOLERS)
+def test_a_read_through_a_pooler_is_exact(
+    databases: Databases,
+    own: dict[str, Any],
+    tmp_path: Path,
+    within_reach: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    engine: dict[str, Any],
+) -> None:
+    mode, options = POOLERS[kind]
+    databases.fill(auth_logs=[("4000001234561234", DAY, "12:00", "00", "", "0" + MERCHANT)])
+    with pooler(databases.values["transactions"], within_reach, mode, **options) as address:
+        values = with_source(own, "transactions", **address)
+        command = Command(databases, tmp_path, capsys)
+        words = ("--start", str(DAY), "--end", str(DAY))
+        report = command.reported(*words, values=values, **engine)
+    assert [row[3].date() for row in report.consolidated] == [DAY]
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+def test_a_query_that_writes_is_refused_behind_a_pooler_too(
+    databases: Databases, own: dict[str, Any], tmp_path: Path, within_reach: Path
+) -> None:
+    databases.execute("transactions", "CREATE SEQUENCE counted; GRANT ALL ON counted TO aggregator")
+    values = with_query(own, "transactions", tmp_path, QUERY + " WHERE nextval('counted') > 0")
+    ignoring = {"ignore_startup_parameters": "options"}
+    source = databases.values["transactions"]
+    with pooler(source, within_reach, "transaction", **ignoring) as address:
+        settings = settings_of(with_source(values, "transactions", **address))
+        with pytest.raises(AggregatorError) as caught:
+            copy_reader.extract(settings, WINDOW)
+    assert str(caught.value) == error_translation.BY_STATE["25"].format(side="transactions")
+    assert databases.execute("transactions", "SELECT is_called FROM counted") == [(False,)]
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+def test_a_pooler_that_pools_single_statements_is_named(
+    databases: Databases, own: dict[str, Any], within_reach: Path
+) -> None:
+    with pooler(databases.values["transactions"], within_reach, "statement") as address:
+        settings = settings_of(with_source(own, "transactions", **address))
+        with pytest.raises(AggregatorError) as caught:
+            copy_reader.extract(settings, WINDOW)
+    assert str(caught.value) == error_translation.CLOSED_AT_ONCE.format(side="transactions")
