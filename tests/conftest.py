@@ -1,4 +1,4 @@
-"""Fixtures of every test, the effort of property tests, and what is skipped."""
+"""Fixtures of every test, profiles of the property tests, and skipped tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print a section of its own where tests were skipped for want of a browser."""
+    """Report separately that tests were skipped because there is no browser."""
     skipped = terminalreporter.stats.get("skipped", [])
     if any("Chromium" in str(report.longrepr) for report in skipped):
         terminalreporter.section("CHROMIUM IS MISSING", red=True, bold=True)

@@ -1,4 +1,4 @@
-"""The books: counts balance, days add up to them, and a result that does not is refused."""
+"""The books: counts balance, days add up to the period, and an unbalanced result is refused."""
 
 from __future__ import annotations
 

@@ -49,9 +49,9 @@ http {{
 
 def documented() -> str:
     """The server block of docs/deployment.md."""
-    found = re.search(r"```nginx\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert found
-    return found[1]
+    block = re.search(r"```nginx\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert block
+    return block[1]
 
 
 class Proxy:
@@ -61,7 +61,7 @@ class Proxy:
         self.url = f"https://{NAME}:{port}"
         self._port, self._name = port, f"{NAME}:{port}"
         pair = Authority(folder, "authority").issue("proxy", NAME)
-        here = {
+        replacements = {
             "listen 443": f"listen 127.0.0.1:{port}",
             "/etc/ssl/aggregator.pem": str(pair.certificate),
             "/etc/ssl/private/aggregator.key": str(pair.key),
@@ -72,9 +72,9 @@ class Proxy:
             "    http2 on;\n": "",
         }
         server = documented()
-        for there, ours in here.items():
-            assert there in server
-            server = server.replace(there, ours)
+        for documented_text, text in replacements.items():
+            assert documented_text in server
+            server = server.replace(documented_text, text)
         file, log = folder / "nginx.conf", folder / "error.log"
         user = getpass.getuser()
         file.write_text(WHOLE.format(user=user, folder=folder, server=server))
@@ -90,7 +90,7 @@ class Proxy:
         ) as connection:
             connection.request("GET", path, headers={"Host": self._name, **headers})
             answer = connection.getresponse()
-            return answer.status, {name.lower(): said for name, said in answer.headers.items()}
+            return answer.status, {name.lower(): value for name, value in answer.headers.items()}
 
     def opens(self, **headers: str) -> bool:
         """True if a request with these headers opens the WebSocket of the data."""
@@ -143,17 +143,17 @@ def visit(chromium: Browser, dashboard: tuple[Server, Proxy]) -> Iterator[Visit]
 
 
 def test_every_answer_has_the_documented_security_headers(dashboard: tuple[Server, Proxy]) -> None:
-    wanted = dict(re.findall(r'add_header (\S+) "?(.*?)"? always;', documented()))
-    assert len(wanted) == 7
+    expected = dict(re.findall(r'add_header (\S+) "?(.*?)"? always;', documented()))
+    assert len(expected) == 7
     status, headers = dashboard[1].ask()
     assert status == HTTPStatus.OK
     policy = headers.pop("content-security-policy")
     assert (
         re.sub(r":\d+", "", policy.split("form-action")[0])
-        == (wanted.pop("Content-Security-Policy").split("form-action")[0])
+        == (expected.pop("Content-Security-Policy").split("form-action")[0])
     )
-    del wanted["Cache-Control"]  # a download's, below
-    assert {name: headers[name.lower()] for name in wanted} == wanted
+    del expected["Cache-Control"]  # a download's, below
+    assert {name: headers[name.lower()] for name in expected} == expected
 
 
 def test_the_servers_own_metrics_are_not_served_to_the_network(
@@ -187,8 +187,8 @@ def test_behind_the_proxy_a_person_signs_in_reads_charts_and_downloads(
         visit.page.get_by_role("button", name="Exportar Excel").click()
     assert waiting.value.suggested_filename.startswith(f"resultado_{MERCHANT}_")
     cookies = visit.page.context.cookies()
-    said = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies)
-    status, headers = dashboard[1].ask(waiting.value.url.removeprefix(visit.by), Cookie=said)
+    header = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies)
+    status, headers = dashboard[1].ask(waiting.value.url.removeprefix(visit.by), Cookie=header)
     assert (status, headers["cache-control"]) == (HTTPStatus.OK, "no-store")
     for name in ("consolidated", "charts"):
         visit.open(f"/{name}")

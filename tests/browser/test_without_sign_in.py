@@ -56,15 +56,15 @@ def forwarding(server: Server) -> Iterator[str]:
     port = urlsplit(server.url).port
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as ends:
 
-        def carry(source: socket.socket, target: socket.socket, said: bytes = b"") -> None:
+        def carry(source: socket.socket, target: socket.socket, header: bytes = b"") -> None:
             with suppress(OSError):
                 while chunk := source.recv(1 << 16):
-                    line, end, rest = chunk.partition(b"\r\n") if said else (chunk, b"", b"")
-                    target.sendall(line + end + said + rest)
-                    said = b""
-            for one in (source, target):
+                    line, end, remainder = chunk.partition(b"\r\n") if header else (chunk, b"", b"")
+                    target.sendall(line + end + header + remainder)
+                    header = b""
+            for connection in (source, target):
                 with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
 
         def accept() -> None:
             with suppress(OSError):
@@ -73,8 +73,8 @@ def forwarding(server: Server) -> Iterator[str]:
                     to = socket.create_connection(("127.0.0.1", port or 0))
                     for end in (client, to):
                         ends.enter_context(end)
-                    said = b"X-Forwarded-For: 10.1.2.3\r\n"
-                    threading.Thread(target=carry, args=(client, to, said), daemon=True).start()
+                    header = b"X-Forwarded-For: 10.1.2.3\r\n"
+                    threading.Thread(target=carry, args=(client, to, header), daemon=True).start()
                     threading.Thread(target=carry, args=(to, client), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()

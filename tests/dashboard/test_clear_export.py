@@ -32,8 +32,9 @@ from lib.config import defaults, loader
 from lib.dashboard import clear_export
 from lib.security.audit_events import Actor
 settings = loader.load(Path(sys.argv[1]))
-asked = defaults.request(settings, defaults.local_today(settings))
-clear_export.start(settings, asked, Actor("rui@example.com", "10.1.2.3"), "Pedido 77 da auditoria")
+request = defaults.request(settings, defaults.local_today(settings))
+actor = Actor("rui@example.com", "10.1.2.3")
+clear_export.start(settings, request, actor, "Pedido 77 da auditoria")
 sys.stdin.readline()
 """
 
@@ -92,9 +93,11 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
         raise RuntimeError("can't start new thread")
 
     settings = loader.from_values(databases.values, "teste", {})
-    asked = defaults.request(settings, defaults.local_today(settings))
+    request = defaults.request(settings, defaults.local_today(settings))
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    export = clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 da auditoria")
+    export = clear_export.start(
+        settings, request, Actor("rui", "10.1.2.3"), "Pedido 77 da auditoria"
+    )
     with pytest.raises(ReportError, match=pattern(clear_export.NO_THREAD)):
         export.future.result(timeout=120)
     # The end of the server waits for these.
@@ -105,7 +108,7 @@ def test_a_third_clear_export_at_once_is_refused(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = loader.from_values(databases.values, "teste", {})
-    asked = defaults.request(settings, defaults.local_today(settings))
+    request = defaults.request(settings, defaults.local_today(settings))
     go = threading.Event()
 
     def wait(*_: object) -> bytes:
@@ -113,7 +116,7 @@ def test_a_third_clear_export_at_once_is_refused(
         return b"x"
 
     def begin() -> clear_export.ClearExport:
-        return clear_export.start(settings, asked, Actor("rui", "10.1.2.3"), "Pedido 77 do setor")
+        return clear_export.start(settings, request, Actor("rui", "10.1.2.3"), "Pedido 77 do setor")
 
     monkeypatch.setattr(clear_export, "_content", wait)
     try:

@@ -33,12 +33,12 @@ def key(days: int = 0, rights: Rights | None = None) -> Key:
     return Key(Request("12345678000190", period, Rule()), rights or Rights())
 
 
-def outcome(asked: Key, records: int = 1) -> Outcome:
+def outcome(data_key: Key, records: int = 1) -> Outcome:
     bought = [Transaction("1", f"4{n:011}", None, DAY, None, None) for n in range(records)]
     tables = transactions_frame(bought), logs_frame([Log("1", DAY, None)])
-    result = reconcile.reconcile(*tables, asked.request.period, asked.request.rule)
+    result = reconcile.reconcile(*tables, data_key.request.period, data_key.request.rule)
     return Outcome(
-        request=asked.request,
+        request=data_key.request,
         merchant_name="Loja",
         clear=False,
         extracted_at=datetime(2026, 11, 20, tzinfo=timezone(timedelta(hours=-3))),
@@ -52,13 +52,13 @@ class Source:
     """A stand-in for the extraction: records its keys, waits for ``go``, and may fail."""
 
     def __init__(self, records: int = 1) -> None:
-        self.asked: list[Key] = []
+        self.requested: list[Key] = []
         self.go = threading.Event()
         self.failure: BaseException | None = None
         self.records = records
 
-    def __call__(self, settings: Any, asked: Key, progress: Progress) -> Outcome:
-        self.asked.append(asked)
+    def __call__(self, settings: Any, data_key: Key, progress: Progress) -> Outcome:
+        self.requested.append(data_key)
         progress("transactions", 0)
         progress("auth_logs", 7)
         progress("transactions", 12)
@@ -66,7 +66,7 @@ class Source:
         if self.failure is not None:
             raise self.failure
         progress("matching", 19)
-        return outcome(asked, self.records)
+        return outcome(data_key, self.records)
 
 
 @pytest.fixture
@@ -74,28 +74,28 @@ def source() -> Source:
     return Source()
 
 
-def loaded(store: Store, asked: Key) -> Dataset:
-    return store.load(ANY, asked).future.result(timeout=120)
+def loaded(store: Store, data_key: Key) -> Dataset:
+    return store.load(ANY, data_key).future.result(timeout=120)
 
 
 def test_twenty_sessions_that_ask_at_once_share_one_extraction(source: Source) -> None:
     store = Store(source)
     barrier = threading.Barrier(20)
-    got: list[Dataset] = []
+    datasets: list[Dataset] = []
 
-    def ask() -> None:
+    def load_one() -> None:
         barrier.wait()
-        got.append(store.load(ANY, key()).future.result(timeout=120))
+        datasets.append(store.load(ANY, key()).future.result(timeout=120))
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
+    threads = [threading.Thread(target=load_one) for _ in range(20)]
     for thread in threads:
         thread.start()
     source.go.set()
     for thread in threads:
         thread.join()
-    assert len(source.asked) == 1
-    assert len({id(dataset) for dataset in got}) == 1
-    assert store.find(key()) is got[0]
+    assert len(source.requested) == 1
+    assert len({id(dataset) for dataset in datasets}) == 1
+    assert store.find(key()) is datasets[0]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_twenty_sessions_that_ask_at_once_share_one_extraction(source: Source) -
 def test_another_question_or_other_rights_are_another_data_set(source: Source, other: Key) -> None:
     store = Store(source)
     source.go.set()
-    mine = loaded(store, key())
+    first = loaded(store, key())
     assert store.find(other) is None
-    assert loaded(store, other) is not mine
-    assert loaded(store, other).version != mine.version
+    assert loaded(store, other) is not first
+    assert loaded(store, other).version != first.version
 
 
 def test_a_loading_shows_the_stages_that_it_has_reached(source: Source) -> None:
@@ -166,15 +166,15 @@ def test_the_old_data_stay_until_the_new_are_there(source: Source) -> None:
 def test_the_least_recently_used_leaves_when_the_budget_is_full() -> None:
     source = Source(records=2_000)
     source.go.set()
-    one = Dataset(key(), outcome(key(), 2_000)).size_bytes
-    store = Store(source, budget_bytes=int(2.5 * one))
+    size = Dataset(key(), outcome(key(), 2_000)).size_bytes
+    store = Store(source, budget_bytes=int(2.5 * size))
     first, second, third = key(1), key(2), key(3)
     loaded(store, first)
     loaded(store, second)
     store.find(first)
     loaded(store, third)
     assert [store.find(k) is not None for k in (first, second, third)] == [True, False, True]
-    assert store.size_bytes <= 2.5 * one
+    assert store.size_bytes <= 2.5 * size
 
 
 def test_a_single_data_set_beyond_the_budget_is_served() -> None:
@@ -223,7 +223,7 @@ def test_a_period_that_reaches_recent_days_is_read_again_after_minutes_and_once(
     source.go.set()
     old = loaded(store, key())
     store.renew(ANY, old)
-    assert len(source.asked) == 1
+    assert len(source.requested) == 1
     monkeypatch.setattr("lib.dashboard.dataset_store._STALE_SECONDS", 0.0)
     source.go.clear()
     store.renew(ANY, old)
@@ -231,7 +231,7 @@ def test_a_period_that_reaches_recent_days_is_read_again_after_minutes_and_once(
     store.renew(ANY, old)
     source.go.set()
     wait_for(lambda: store.find(key()) is not old and store.loading(key()) is None)
-    assert len(source.asked) == 2
+    assert len(source.requested) == 2
 
 
 def test_a_period_that_was_long_over_when_it_was_read_is_read_again_after_half_a_day(
@@ -241,17 +241,17 @@ def test_a_period_that_was_long_over_when_it_was_read_is_read_again_after_half_a
     store = Store(source)
     source.go.set()
     old = loaded(store, key())
-    asked = dataclasses.replace(
+    past_request = dataclasses.replace(
         old.key.request, period=Period(DAY - timedelta(days=9), DAY - timedelta(days=4), DAY)
     )
-    past = loaded(store, Key(asked, Rights()))
+    past = loaded(store, Key(past_request, Rights()))
     store.renew(ANY, past)
     assert store.loading(past.key) is None
-    assert len(source.asked) == 2
+    assert len(source.requested) == 2
     monkeypatch.setattr("lib.dashboard.dataset_store._SETTLED_SECONDS", 0.0)
     store.renew(ANY, past)
     wait_for(lambda: store.find(past.key) is not past and store.loading(past.key) is None)
-    assert len(source.asked) == 3
+    assert len(source.requested) == 3
 
 
 def test_a_size_that_is_asked_for_while_values_come_and_go_is_answered() -> None:

@@ -78,8 +78,8 @@ def filled(databases: Databases) -> Settings:
 
 def run(settings: Settings, rule: Rule, start: int, end: int, days: Days | None) -> Outcome:
     period = Period(TODAY - start * DAY, TODAY - end * DAY, TODAY)
-    asked = Request(MERCHANT, period, rule)
-    return pipeline.run(settings, asked, read=days.read if days else None)
+    request = Request(MERCHANT, period, rule)
+    return pipeline.run(settings, request, read=days.read if days else None)
 
 
 def cells(outcome: Outcome) -> list[Sequence[Any]]:
@@ -218,16 +218,16 @@ def test_twenty_sessions_that_ask_at_once_cost_each_server_one_statement(
     monkeypatch.setattr(copy_stream, "pump", counted)
     store = Store()
     key = Key(Request(MERCHANT, Period(TODAY - 9 * DAY, TODAY, TODAY), Rule()), Rights())
-    barrier, got = threading.Barrier(20), []
+    barrier, datasets = threading.Barrier(20), []
 
-    def ask() -> None:
+    def load_one() -> None:
         barrier.wait()
-        got.append(store.find(key) or store.load(filled, key).future.result(timeout=120))
+        datasets.append(store.find(key) or store.load(filled, key).future.result(timeout=120))
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
+    threads = [threading.Thread(target=load_one) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(copies) == 2
-    assert len({id(dataset) for dataset in got}) == 1
+    assert len({id(dataset) for dataset in datasets}) == 1

@@ -39,8 +39,8 @@ class Exports:
 
 @pytest.fixture
 def exports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exports]:
-    """Gives the reader the role of clear exports, which last as long as the test wants."""
-    found, decide = Exports(), guard._decide
+    """Grants the role of clear exports, which run until the test ends them."""
+    started, decide = Exports(), guard._decide
 
     def with_the_role(site: Site) -> Any:
         admission = decide(site)
@@ -48,10 +48,10 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exports]:
         return replace(admission, clear=tuple(admission.merchants))
 
     monkeypatch.setattr(guard, "_decide", with_the_role)
-    monkeypatch.setattr(clear_export, "_content", found.work)
+    monkeypatch.setattr(clear_export, "_content", started.work)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    yield found
-    found.end.set()
+    yield started
+    started.end.set()
     assert soon(lambda: not clear_export._UNDER_WAY)
 
 
@@ -103,12 +103,12 @@ def test_a_refusal_leaves_the_running_export(dashboard: Dashboard, exports: Expo
     at = dashboard.open("consolidated")
     at.text_area(key="motivo_em_claro").input(REASON).run()
     button(at).click().run()
-    asked = at.session_state["_clear_export"]
+    running = at.session_state["_clear_export"]
 
     ask_for_the_last_day(at)
     at.text_area(key="motivo_em_claro").input("curto").run()
     button(at).click().run()
 
     assert [e for e in at.error if says(unescaped(e.value), clear_export.NO_REASON)]
-    assert at.session_state["_clear_export"] == asked
+    assert at.session_state["_clear_export"] == running
     assert len(exports.begun) == 1

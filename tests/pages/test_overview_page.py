@@ -167,8 +167,8 @@ def test_twenty_thousand_records_of_each_side_fill_every_page(dashboard: Dashboa
     table = last.dataframe[0].value
     assert len(table) == 50
     assert plain(table.iloc[-1]["vlr_total"]) == "R$ 20.000,00"
-    found = dashboard.open("consolidated", consolidated_busca="compra 19999")
-    assert list(found.dataframe[0].value["des_log"]) == ["Compra 19999"]
+    results = dashboard.open("consolidated", consolidated_busca="compra 19999")
+    assert list(results.dataframe[0].value["des_log"]) == ["Compra 19999"]
 
 
 def test_a_button_checks_the_databases(morning: Dashboard) -> None:

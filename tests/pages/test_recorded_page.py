@@ -25,7 +25,7 @@ def records(dashboard: Dashboard, kind: str) -> list[dict[str, Any]]:
     return [record for record in map(json.loads, lines) if record["kind"] == kind]
 
 
-def asked(dashboard: Dashboard) -> list[tuple[str, str, str]]:
+def recorded_views(dashboard: Dashboard) -> list[tuple[str, str, str]]:
     """Page, search and filters of each recorded view of selected rows."""
     views = records(dashboard, "view")
     return [(v["page"], v["search"], v["filters"]) for v in views if "search" in v]
@@ -35,17 +35,17 @@ def test_a_search_and_a_filter_are_recorded_once_each_and_without_a_card(
     morning: Dashboard,
 ) -> None:
     at = morning.open("consolidated")
-    assert asked(morning) == []
+    assert recorded_views(morning) == []
     at.text_input(key="consolidated_busca").set_value(PHYSICAL).run()
     at.run()
     at.multiselect(key="consolidated_tipo_match").set_value(["virtual", "físico"]).run()
     card = masked(PHYSICAL)
-    assert asked(morning) == [
+    assert recorded_views(morning) == [
         ("consolidated", card, ""),
         ("consolidated", card, "tipo_match = físico, virtual"),
     ]
     at.run()
-    assert len(asked(morning)) == 2
+    assert len(recorded_views(morning)) == 2
     assert [v["page"] for v in records(morning, "view") if "search" not in v] == ["consolidated"]
 
 
@@ -59,11 +59,13 @@ def _auditors_table(trail: str) -> None:
 
 def test_auditors_see_which_operations_have_no_recorded_end(morning: Dashboard) -> None:
     settings = loader.from_values(morning.databases.values, "teste", {})
-    asked = defaults.request(settings, defaults.local_today(settings))
+    request = defaults.request(settings, defaults.local_today(settings))
     rui = audit_events.Actor("rui@example.com", "10.1.2.3")
-    with audit_events.operation(settings, "export", rui, asked, clear=False) as operation:
+    with audit_events.operation(settings, "export", rui, request, clear=False) as operation:
         operation.complete()
-    audit_events.Operation(settings, "export", rui, audit_events.request_fields(asked, clear=False))
+    audit_events.Operation(
+        settings, "export", rui, audit_events.request_fields(request, clear=False)
+    )
     trail = morning.databases.values["audit"]["path"]
     at = AppTest.from_function(_auditors_table, args=(str(trail),)).run()
     assert not at.exception

@@ -89,12 +89,12 @@ def test_the_figures_are_those_of_the_run_and_nothing_is_read_from_a_database(
 def test_the_charts_show_the_days_of_the_answer_in_memory(
     produced: Dashboard, tmp_path: Path
 ) -> None:
-    found = opened(tmp_path)
+    result = opened(tmp_path)
 
-    drawn = screen._timeline(str(found.folder), found.version)
+    drawn = screen._timeline(str(result.folder), result.version)
 
-    asked = engine_data.request(loader.load(), "card")
-    whole = time_series.timeline(pipeline.run(loader.load(), asked).reconciliation)
+    request = engine_data.request(loader.load(), "card")
+    whole = time_series.timeline(pipeline.run(loader.load(), request).reconciliation)
     assert set(drawn.columns) == set(whole.columns)
     for name in whole.columns:
         assert drawn[name].tolist() == whole[name].tolist(), name
@@ -107,12 +107,12 @@ def test_every_table_shows_its_first_fifty_rows(
     at = produced.open("results", parte=name)
 
     assert not at.exception
-    found = opened(tmp_path)
+    result = opened(tmp_path)
     (shown,) = at.dataframe
-    rows = found.rows(name)
+    rows = result.rows(name)
     assert rows > 0
     assert len(shown.value) == min(50, rows)
-    cards = found.page(name, 0, 50)[c.NUM_CARTAO].to_pylist()
+    cards = result.page(name, 0, 50)[c.NUM_CARTAO].to_pylist()
     assert shown.value[c.NUM_CARTAO].tolist() == [card or "" for card in cards]
     assert tables.ROWS[1].format(count=f"{rows:,}".replace(",", ".")) in texts(at)
 
@@ -120,17 +120,17 @@ def test_every_table_shows_its_first_fifty_rows(
 def test_pages_follow_one_another_and_filters_select_rows(
     produced: Dashboard, tmp_path: Path
 ) -> None:
-    found = opened(tmp_path)
+    result = opened(tmp_path)
     at = produced.open("results", parte="divergences")
 
     at.session_state["resultado_divergences_pagina"] = 2
     at.run()
-    second = found.page("divergences", 50, 50)[c.DES_LOG].to_pylist()
+    second = result.page("divergences", 50, 50)[c.DES_LOG].to_pylist()
     assert at.dataframe[0].value[c.DES_LOG].tolist() == [text or "" for text in second]
 
     at.multiselect(key="resultado_divergences_motivo").set_value([c.NEGADA]).run()
 
-    motivos = found.page("divergences", 0, found.rows("divergences"))[c.MOTIVO].to_pylist()
+    motivos = result.page("divergences", 0, result.rows("divergences"))[c.MOTIVO].to_pylist()
     assert not at.exception
     assert tables.ROWS[1].format(count=motivos.count(c.NEGADA)) in texts(at)
     assert set(at.dataframe[0].value[c.MOTIVO]) == {c.NEGADA}
@@ -138,7 +138,7 @@ def test_pages_follow_one_another_and_filters_select_rows(
     at.multiselect(key="resultado_divergences_cod_resposta").set_value(["", "51"]).run()
 
     assert not at.exception
-    codes = found.page("divergences", 0, found.rows("divergences"))[c.COD_RESPOSTA].to_pylist()
+    codes = result.page("divergences", 0, result.rows("divergences"))[c.COD_RESPOSTA].to_pylist()
     both = [m == c.NEGADA and code in (None, "51") for m, code in zip(motivos, codes, strict=True)]
     assert tables.ROWS[1].format(count=sum(both)) in texts(at)
 

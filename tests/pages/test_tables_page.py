@@ -77,7 +77,7 @@ def test_cells_are_written_as_the_reader_writes_them(morning: Dashboard) -> None
 
 
 @pytest.mark.parametrize(
-    ("search", "found"),
+    ("search", "matches"),
     [
         # One plain purchase's card has the same mask as the card with two purchases.
         ("400000******0001", 3),
@@ -96,12 +96,12 @@ def test_cells_are_written_as_the_reader_writes_them(morning: Dashboard) -> None
     ],
 )
 def test_search_finds_masks_shown_digits_codes_and_texts(
-    morning: Dashboard, search: str, found: int
+    morning: Dashboard, search: str, matches: int
 ) -> None:
     at = morning.open("consolidated")
     at.text_input(key="consolidated_busca").set_value(search).run()
     assert not at.exception
-    assert (len(rows(at)) if at.dataframe else 0) == found
+    assert (len(rows(at)) if at.dataframe else 0) == matches
 
 
 def test_a_whole_card_number_never_stays_in_the_search_or_the_address(morning: Dashboard) -> None:
@@ -199,12 +199,12 @@ def test_another_order_goes_back_to_the_first_page(morning: Dashboard) -> None:
 def test_a_selected_match_opens_the_pair_and_the_cards_other_logs(morning: Dashboard) -> None:
     at = morning.open("consolidated", consolidated_busca="cartão virtual")
     select(at, "consolidated", 0)
-    said = texts(at)
-    assert says(said, record_details.PAIR.replace("{join}", "virtual"))
-    assert " 3 s " in said
-    assert "Compra aprovada com cartão virtual" in said
-    assert masked(PHYSICAL) in said
-    assert record_details.OTHER_LOGS[1].format(count=2) in said
+    page_text = texts(at)
+    assert says(page_text, record_details.PAIR.replace("{join}", "virtual"))
+    assert " 3 s " in page_text
+    assert "Compra aprovada com cartão virtual" in page_text
+    assert masked(PHYSICAL) in page_text
+    assert record_details.OTHER_LOGS[1].format(count=2) in page_text
     others = at.dataframe[1].value
     assert list(others["cod_resposta"]) == ["05", "00"]
     assert list(others["hora"]) == ["09:30:00", "10:00:05"]
@@ -240,10 +240,10 @@ def test_a_selected_divergence_says_there_is_no_transaction_of_its_card(
 ) -> None:
     at = morning.open("divergences", divergences_busca="sem registro")
     select(at, "divergences", 0)
-    said = texts(at)
-    assert record_details.meaning(c.APROVADA_SEM_TRANSACAO) in said
-    assert masked(UNKNOWN) in said
-    assert record_details.NO_TRANSACTION in said
+    page_text = texts(at)
+    assert record_details.meaning(c.APROVADA_SEM_TRANSACAO) in page_text
+    assert masked(UNKNOWN) in page_text
+    assert record_details.NO_TRANSACTION in page_text
 
 
 def test_a_divergence_by_time_shows_the_nearest_transaction_of_its_card(
@@ -253,18 +253,18 @@ def test_a_divergence_by_time_shows_the_nearest_transaction_of_its_card(
         "divergences", regra="card_time", tolerancia="5", divergences_busca="Não autorizada"
     )
     select(at, "divergences", 0)
-    said = texts(at)
-    assert "R$\xa01.234,56" in said
-    assert says(said, record_details.NEAREST)
-    assert " 30 min 0 s " in said
-    assert record_details.OTHER_LOGS[0].format(count=1) in said
+    page_text = texts(at)
+    assert "R$\xa01.234,56" in page_text
+    assert says(page_text, record_details.NEAREST)
+    assert " 30 min 0 s " in page_text
+    assert record_details.OTHER_LOGS[0].format(count=1) in page_text
 
 
 def test_divergences_by_time_say_how_far_the_nearest_transaction_is(morning: Dashboard) -> None:
     assert "dif_segundos" not in rows(morning.open("divergences"))
     at = morning.open("divergences", regra="card_time", divergences_ordem="dif_segundos")
-    found = rows(at).set_index("num_cartao")["dif_segundos"].to_dict()
-    assert found == {masked(PHYSICAL): "-1.800", masked(DECLINED): "", masked(UNKNOWN): ""}
+    differences = rows(at).set_index("num_cartao")["dif_segundos"].to_dict()
+    assert differences == {masked(PHYSICAL): "-1.800", masked(DECLINED): "", masked(UNKNOWN): ""}
     assert rows(at).iloc[0]["num_cartao"] == masked(PHYSICAL)
 
 

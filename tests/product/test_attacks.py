@@ -1,4 +1,4 @@
-"""Planted card numbers and CPFs, searched for wherever a masked run could have left them."""
+"""Search for planted card numbers and CPFs wherever a masked run could leave them."""
 
 from __future__ import annotations
 

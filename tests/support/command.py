@@ -24,7 +24,7 @@ from tests.support.servers import Databases
 
 PREVIOUS = b"the previous report"
 APPLICATION = "marketing-data-aggregator"
-# Bounds of waits for a state: a wait that ends well ends much sooner, on any machine.
+# Limits of waits for a state; far above what any machine needs.
 _PATIENCE_SECONDS = 120.0
 _GATE = 7
 

@@ -1,4 +1,4 @@
-"""Starts a dashboard server and Chromium, and reads pages once they have settled."""
+"""Start a dashboard server and Chromium, and read pages once they have settled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ARGUMENTS: Final = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-# Bounds of waits for a state: a wait that ends well ends much sooner, on any machine.
+# Limits of waits for a state; far above what any machine needs.
 _PATIENCE_SECONDS: Final = 120.0
 _ACTION_SECONDS: Final = 120.0
 _QUIET_MILLISECONDS: Final = 700

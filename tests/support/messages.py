@@ -1,4 +1,4 @@
-"""Finds every Portuguese message in the sources: those of the screens and those of errors.
+"""Find every Portuguese message in the sources: those of the screens and those of errors.
 
 `python -m tests.support.messages` writes them to the golden file, one line a message.
 """
@@ -77,12 +77,12 @@ def of_errors() -> set[str]:
 
 def of_command_line() -> set[str]:
     """The public constants of the command line and the audit, which no screen translates."""
-    found: set[str] = set()
+    templates: set[str] = set()
     for file in [*ROOT.glob("lib/cli/*.py"), *ROOT.glob("lib/security/audit_*.py")]:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.AnnAssign) and node.value and _is_public(node.target):
-                found |= {text for text in _texts(node.value, {}, set()) if " " in text}
-    return found
+                templates |= {text for text in _texts(node.value, {}, set()) if " " in text}
+    return templates
 
 
 def in_sources() -> set[str]:
@@ -92,7 +92,7 @@ def in_sources() -> set[str]:
 
 
 def in_golden_file() -> set[str]:
-    """The lines that the golden file has now."""
+    """The current lines of the golden file."""
     return set(GOLDEN.read_text(encoding="utf-8").splitlines())
 
 

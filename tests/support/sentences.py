@@ -1,4 +1,4 @@
-"""Compares texts with the templates of messages, so that tests do not repeat the words."""
+"""Compare texts with the templates of messages, so that tests do not repeat the words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _VALUE = re.compile(r"\\\{[^{}]*\\\}")
 
 
 def pattern(template: str) -> str:
-    """A regular expression for every sentence that this template makes."""
+    """A regular expression that matches every sentence of this template."""
     return _VALUE.sub(".*?", re.escape(template))
 
 

@@ -1,7 +1,7 @@
 """Two hundred runs of the command line, each with a random fault: `python -m tests.support.soak`.
 
 Every run must end in one of the expected ways. The file under the report's name must then be a
-whole report of the current data, or what it was before.
+complete report of the current data, or the unchanged previous file.
 """
 
 from __future__ import annotations
@@ -173,12 +173,12 @@ def renamed_column(bench: Bench) -> Completed:
 
 
 def folder_gone(bench: Bench) -> Completed:
-    away = bench.folder.with_name("away")
-    bench.folder.rename(away)
+    moved = bench.folder.with_name("away")
+    bench.folder.rename(moved)
     try:
         return none(bench)
     finally:
-        away.rename(bench.folder)
+        moved.rename(bench.folder)
 
 
 def killed(bench: Bench) -> Completed:
@@ -203,12 +203,12 @@ def two_at_once(bench: Bench) -> Completed:
     second = none(bench)
     held = first.poll() is None and command.statements(bench.databases, "auth_logs") == 1
     first.terminate()
-    ended = _finish(first)
+    result = _finish(first)
     # If the first run had already ended, the second one could not have met its lock.
-    assert held, ("the first run did not last as long as the second", ended, second)
-    assert (second.code, bench.target.read_bytes()) == (cli.FAILED, before), (ended, second)
+    assert held, ("the first run did not last as long as the second", result, second)
+    assert (second.code, bench.target.read_bytes()) == (cli.FAILED, before), (result, second)
     assert says(second.sentence, file_lock.TAKEN), second
-    return ended
+    return result
 
 
 HEALS, MAY_HEAL = {cli.DONE}, {cli.DONE, cli.FAILED}
@@ -248,7 +248,7 @@ def main(runs: int, seed: int) -> None:
     outcomes: Counter[tuple[str, str]] = Counter()
     # A shell makes background jobs ignore Ctrl-C, and every run would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         servers = Servers()
         try:
@@ -271,7 +271,7 @@ def main(runs: int, seed: int) -> None:
     for (fault_name, outcome), count in sorted(outcomes.items()):
         print(f"| {fault_name.replace('_', ' ')} | {outcome} | {count} |")
     states = Counter(run.outcome for run in recorded)
-    print(f"\n{sum(outcomes.values())} runs in {time.monotonic() - begun:.0f} s, seed {seed}.")
+    print(f"\n{sum(outcomes.values())} runs in {time.monotonic() - started_at:.0f} s, seed {seed}.")
     print("In the history: " + ", ".join(f"{n} {name}" for name, n in sorted(states.items())) + ".")
     print(f"Lock files left: {len(locks)}.")
 
@@ -280,8 +280,8 @@ def _finish(process: subprocess.Popen[str]) -> Completed:
     return command.finish(process, LONGEST_RUN_SECONDS)
 
 
-def _over_a_line(bench: Bench, **how: Any) -> Completed:
-    with Line(bench.databases.values["auth_logs"], **how) as line:
+def _over_a_line(bench: Bench, **faults_of_line: Any) -> Completed:
+    with Line(bench.databases.values["auth_logs"], **faults_of_line) as line:
         values = with_source(bench.values(), "auth_logs", **line.source)
         return _finish(bench.start(values))
 
