@@ -4,6 +4,7 @@ import gc
 import sys
 
 from lib.cli.main import main
+from lib.domain import pandas_lookup
 from lib.security import redaction
 
 if __name__ == "__main__":
@@ -11,4 +12,5 @@ if __name__ == "__main__":
     # them repeatedly, for a tenth of a second or more.
     gc.set_threshold(200_000, 20, 100)
     redaction.install()
+    pandas_lookup.disable()
     sys.exit(main(sys.argv[1:]))

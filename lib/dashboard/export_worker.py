@@ -30,7 +30,7 @@ from lib.analysis import books
 from lib.config import loader
 from lib.config.settings import ROOT
 from lib.domain import columns as c
-from lib.domain import requests
+from lib.domain import pandas_lookup, requests
 from lib.domain.errors import AggregatorError, BalanceError, ReportError
 from lib.domain.outcomes import Outcome
 from lib.domain.reconciliation import Reconciliation
@@ -248,6 +248,7 @@ def _abandon(folder: Path) -> NoReturn:
 
 def _run_as_worker(folder: Path) -> None:
     redaction.install()
+    pandas_lookup.disable()
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_exit_with_the_server, args=(folder,), daemon=True).start()
     try:

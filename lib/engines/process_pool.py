@@ -17,7 +17,7 @@ from functools import cache
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Final, TypeVar
 
-from lib.domain import memory
+from lib.domain import memory, pandas_lookup
 from lib.domain.errors import AggregatorError
 from lib.security import redaction
 
@@ -31,7 +31,7 @@ _RESERVE_KIB: Final = "65536"
 _FIRST_TASK: Final = 320 << 20
 """Memory that a worker's libraries reserve with its first task, most of it for threads."""
 _FORKS: Final = "forkserver" in multiprocessing.get_all_start_methods()
-_PRELOADED: Final = ["lib.engines.partition"]
+_PRELOADED: Final = ["lib.engines.preload"]
 
 _Job = TypeVar("_Job")
 _Task = TypeVar("_Task")
@@ -151,6 +151,7 @@ def _begin() -> None:
     import pyarrow as pa
 
     redaction.install()
+    pandas_lookup.disable()
     # Otherwise every worker starts a thread per processor of the machine.
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()

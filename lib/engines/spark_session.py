@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]
 
-from lib.domain import errors
+from lib.domain import errors, pandas_lookup
 from lib.domain.errors import AggregatorError, ConfigError, ExtractionError
 
 _OPTIONS: Final = {
@@ -68,6 +68,7 @@ def opened(master: str, folder: Path) -> Iterator[Any]:
     Raises ConfigError where Spark is missing or does not answer, the AggregatorError of a failed
     worker, and ExtractionError when the cluster fails.
     """
+    pandas_lookup.enable()  # pyspark requires it for functions over Arrow tables too
     try:
         from py4j.protocol import Py4JError
         from pyspark import SparkConf

@@ -18,10 +18,10 @@ from lib.domain.outcomes import Books
 from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
 from lib.matching import reconcile
 from tests.support.command import Command
-from tests.support.frames import logs_frame, transactions_frame
 from tests.support.matching_cases import DAY, A, B, V, buy, log
 from tests.support.sentences import pattern
 from tests.support.servers import Databases
+from tests.support.tables import logs_table, transactions_table
 
 NEXT = DAY + timedelta(days=1)
 PERIOD = Period(DAY, NEXT, NEXT + timedelta(days=9))
@@ -39,7 +39,7 @@ LOGS = [log(A), log(V, 3), log("9", 0, "51"), log("9", 1, None), log(None), log(
 
 @pytest.fixture
 def result() -> Reconciliation:
-    return reconcile.reconcile(transactions_frame(BOUGHT), logs_frame(LOGS), PERIOD, Rule())
+    return reconcile.reconcile(transactions_table(BOUGHT), logs_table(LOGS), PERIOD, Rule())
 
 
 def test_the_books_count_every_record_and_every_cent(result: Reconciliation) -> None:
@@ -59,7 +59,7 @@ def test_the_books_count_every_record_and_every_cent(result: Reconciliation) -> 
 
 
 def test_an_empty_reconciliation_balances() -> None:
-    nothing = reconcile.reconcile(transactions_frame([]), logs_frame([]), PERIOD, Rule())
+    nothing = reconcile.reconcile(transactions_table([]), logs_table([]), PERIOD, Rule())
     assert set(vars(books.books(nothing)).values()) == {0}
     assert books.balance_by_day(nothing)["day"].to_pylist() == [DAY, NEXT]
     assert len(books.by_response_code(nothing)) == 0
@@ -68,7 +68,7 @@ def test_an_empty_reconciliation_balances() -> None:
 
 def test_amounts_too_large_for_a_float_are_exact() -> None:
     rows = [buy(A, n, amount="9999999999999.99") for n in range(3)]
-    large = reconcile.reconcile(transactions_frame(rows), logs_frame([log(A)]), PERIOD, Rule())
+    large = reconcile.reconcile(transactions_table(rows), logs_table([log(A)]), PERIOD, Rule())
     assert books.books(large).amount_consolidated == Decimal("29999999999999.97")
 
 
@@ -187,7 +187,7 @@ def test_codes_are_counted_over_all_logs_the_most_frequent_first(result: Reconci
 
 def test_a_missing_and_an_empty_code_are_one_row() -> None:
     logs = [log("9", 0, None), log("9", 0, ""), log("9", 0, "00"), log("9", 0, "00")]
-    result = reconcile.reconcile(transactions_frame([]), logs_frame(logs), PERIOD, Rule())
+    result = reconcile.reconcile(transactions_table([]), logs_table(logs), PERIOD, Rule())
     assert codes_of(result) == [("", 0, 2), ("00", 0, 2)]
 
 
@@ -205,7 +205,7 @@ def test_records_outside_the_period_are_not_counted() -> None:
     rows = [buy(A, 43_100, day=outside), buy(A, -43_100, day=DAY)]
     logs = [log(A, 43_110, day=outside), log(A, -43_110, day=DAY)]
     result = reconcile.reconcile(
-        transactions_frame(rows), logs_frame(logs), PERIOD, Rule(CARD_TIME, 300)
+        transactions_table(rows), logs_table(logs), PERIOD, Rule(CARD_TIME, 300)
     )
     totals = books.books(result)
     assert (totals.transactions, totals.consolidated) == (1, 1)

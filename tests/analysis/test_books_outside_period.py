@@ -8,7 +8,7 @@ from decimal import Decimal
 from lib.analysis import books
 from lib.domain.reconciliation import Period, Rule
 from lib.matching import reconcile
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 
 def test_records_outside_the_period_are_in_the_row_without_a_day() -> None:
@@ -19,7 +19,7 @@ def test_records_outside_the_period_are_in_the_row_without_a_day() -> None:
     ]
     logs = [Log("4000009", at, time(12)) for at in (before, day, after)]
     result = reconcile.reconcile(
-        transactions_frame(bought), logs_frame(logs), Period(day, day, day), Rule()
+        transactions_table(bought), logs_table(logs), Period(day, day, day), Rule()
     )
 
     days = books.balance_by_day(result)

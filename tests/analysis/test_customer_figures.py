@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lib.analysis import customers
 from lib.domain.reconciliation import Period, Reconciliation, Rule
 from lib.matching.reconcile import reconcile
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 MONDAY = date(2026, 3, 2)
 SUNDAY = date(2026, 3, 8)
@@ -30,7 +30,7 @@ def of(purchases: list[Purchase], extra: list[Log] | None = None) -> Reconciliat
         transactions.append(Transaction(cpf, physical, number, MONDAY, at, amount))
         logs.append(Log(number if virtual else physical, MONDAY, at))
     period = Period(MONDAY, SUNDAY, date(2026, 12, 31))
-    return reconcile(transactions_frame(transactions), logs_frame(logs), period, Rule())
+    return reconcile(transactions_table(transactions), logs_table(logs), period, Rule())
 
 
 def bought(cpf: str | None, amount: str | None = "10.00", *, virtual: bool = False) -> Purchase:
@@ -84,7 +84,7 @@ def test_a_purchase_without_an_amount_does_not_lower_the_average_ticket() -> Non
 def test_a_transaction_without_a_log_is_no_purchase_of_the_marketing_view() -> None:
     silent = Transaction("bia", "4999999999999", None, MONDAY, time(9, 0), Decimal(99))
     period = Period(MONDAY, SUNDAY, date(2026, 12, 31))
-    result = reconcile(transactions_frame([silent]), logs_frame([]), period, Rule())
+    result = reconcile(transactions_table([silent]), logs_table([]), period, Rule())
 
     assert customers.figures(result).customers == 0
 

@@ -10,15 +10,15 @@ from lib.analysis import related_records
 from lib.domain import columns as c
 from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
 from lib.matching import reconcile
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 DAY = date(2026, 11, 20)
 
 
 def result_of(transactions: list[Transaction], logs: list[Log]) -> Reconciliation:
     return reconcile.reconcile(
-        transactions_frame(transactions),
-        logs_frame(logs),
+        transactions_table(transactions),
+        logs_table(logs),
         Period(DAY, DAY, DAY),
         Rule(CARD_TIME, 60),
     )

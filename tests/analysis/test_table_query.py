@@ -17,7 +17,7 @@ from lib.analysis.table_schemas import Table
 from lib.domain import columns as c
 from lib.domain.reconciliation import Period, Reconciliation, Rule
 from lib.matching import reconcile
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 DAY = date(2026, 11, 20)
 PERIOD = Period(DAY - timedelta(days=3), DAY, DAY + timedelta(days=9))
@@ -54,8 +54,8 @@ def result_of(
     dictionary: bool = True,
 ) -> Reconciliation:
     return reconcile.reconcile(
-        transactions_frame(bought, dictionary=dictionary),
-        logs_frame(logged, dictionary=dictionary),
+        transactions_table(bought, dictionary=dictionary),
+        logs_table(logged, dictionary=dictionary),
         PERIOD,
         rule or Rule(),
     )

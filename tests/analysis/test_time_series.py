@@ -11,7 +11,7 @@ import pytest
 from lib.analysis import books, time_series
 from lib.domain.reconciliation import Period, Reconciliation, Rule
 from lib.matching.reconcile import reconcile
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 MONDAY = date(2026, 3, 2)
 TUESDAY = date(2026, 3, 3)
@@ -41,7 +41,7 @@ def of(
     end: date = TUESDAY,
 ) -> Reconciliation:
     period = Period(start, end, date(2026, 12, 31))
-    return reconcile(transactions_frame(transactions), logs_frame(logs), period, Rule())
+    return reconcile(transactions_table(transactions), logs_table(logs), period, Rule())
 
 
 def test_a_timeline_has_the_counts_and_amounts_of_each_day_of_the_period() -> None:

@@ -21,7 +21,7 @@ from lib.charts import period
 from lib.charts.layout import Chart, Language
 from lib.domain.reconciliation import Period, Reconciliation, Rule
 from lib.matching.reconcile import reconcile
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 MONDAY = date(2026, 3, 2)
 WEEKDAYS = ("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo")
@@ -61,7 +61,7 @@ def of(days: int = 3, purchases: int = 60) -> Reconciliation:
         else:
             logs.append(Log(f"6{n:012}", day, at, None))
     dates = Period(MONDAY, MONDAY + timedelta(days=days - 1), date(2026, 12, 31))
-    return reconcile(transactions_frame(transactions), logs_frame(logs), dates, Rule())
+    return reconcile(transactions_table(transactions), logs_table(logs), dates, Rule())
 
 
 def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, Chart]:

@@ -22,7 +22,7 @@ from lib.domain.reconciliation import Period, Rule
 from lib.domain.requests import Progress, Request
 from lib.matching import reconcile
 from lib.ui import refresh
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 DAY = date(2026, 11, 20)
 ANY: Any = None
@@ -35,7 +35,7 @@ def key(days: int = 0, rights: Rights | None = None) -> Key:
 
 def outcome(data_key: Key, records: int = 1) -> Outcome:
     bought = [Transaction("1", f"4{n:011}", None, DAY, None, None) for n in range(records)]
-    tables = transactions_frame(bought), logs_frame([Log("1", DAY, None)])
+    tables = transactions_table(bought), logs_table([Log("1", DAY, None)])
     result = reconcile.reconcile(*tables, data_key.request.period, data_key.request.rule)
     return Outcome(
         request=data_key.request,

@@ -35,8 +35,8 @@ from lib.domain.reconciliation import Period, Rule
 from lib.domain.requests import Request
 from lib.matching import reconcile
 from tests.support.command import sheets
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 from tests.support.sentences import pattern
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 DAY = date(2026, 11, 20)
 ASKED = Request("12345678000190", Period(DAY, DAY, DAY), Rule("card_time", 90, ("00", "10")))
@@ -51,7 +51,7 @@ def outcome(purchases: int = 3) -> Outcome:
     logged = [Log(f"40000{n}", DAY, time(10, n % 60, 30), "00", "=1+1") for n in range(purchases)]
     logged.append(Log("9", DAY, None, None, None))
     result = reconcile.reconcile(
-        transactions_frame(bought), logs_frame(logged), ASKED.period, ASKED.rule
+        transactions_table(bought), logs_table(logged), ASKED.period, ASKED.rule
     )
     return Outcome(
         request=ASKED,

@@ -30,8 +30,8 @@ from lib.engines.totals import UNBALANCED, Read, require_all, totals_of
 from lib.matching.reconcile import reconcile
 from tests.matching.test_matching_property import LOGS, TRANSACTIONS
 from tests.support import engine_data
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 from tests.support.sentences import pattern
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 if TYPE_CHECKING:
     from tests.support.servers import Databases
@@ -73,7 +73,7 @@ def test_any_number_of_buckets_gives_the_answer_of_one_matching(
     first = DAY - timedelta(days=rule == "card")
     period = Period(first, DAY + timedelta(days=1), DAY + timedelta(days=1 + age))
     by = Rule(rule, tolerance)
-    whole = reconcile(transactions_frame(transactions), logs_frame(logs), period, by)
+    whole = reconcile(transactions_table(transactions), logs_table(logs), period, by)
     shuffle.shuffle(transactions)
     shuffle.shuffle(logs)
     folder = Path(tempfile.mkdtemp())
@@ -113,11 +113,11 @@ def in_buckets(
     staged, half = [], len(transactions) // 2
     for number, part in enumerate((transactions[:half], transactions[half:])):
         share = Share("transactions", number, None, None)
-        tables = [transactions_frame(part, dictionary=False)] if part else []
+        tables = [transactions_table(part, dictionary=False)] if part else []
         staged.append(partition_reader.keep_transactions(job, share, tables))
     chunked.route(job, InProcess())
     share = Share("auth_logs", 0, None, None)
-    tables = [logs_frame(logs, dictionary=False)] if logs else []
+    tables = [logs_table(logs, dictionary=False)] if logs else []
     logged = partition_reader.keep_auth_logs(job, share, tables)
     newest = max(s.newest for s in staged)
     bucketed = [partition.match(job, (number, newest, 1)) for number in range(buckets)]

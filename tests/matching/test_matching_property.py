@@ -16,14 +16,14 @@ from lib.domain.reconciliation import Period, Reconciliation, Rule
 from lib.matching import nearest_pairs
 from lib.matching.reconcile import reconcile
 from tests.support import naive
-from tests.support.frames import (
+from tests.support.tables import (
     Log,
     Transaction,
     consolidated_rows,
     divergence_rows,
-    logs_frame,
+    logs_table,
     transaction_rows,
-    transactions_frame,
+    transactions_table,
 )
 
 CARDS = st.sampled_from([None, "", "4000001", "4000002", "4000003", "400000 1"])
@@ -74,8 +74,8 @@ def test_rule_card_gives_what_a_naive_quadratic_matcher_gives(
     shuffle.shuffle(logs)
 
     result = reconcile(
-        transactions_frame(transactions, dictionary=dictionary),
-        logs_frame(logs, dictionary=dictionary),
+        transactions_table(transactions, dictionary=dictionary),
+        logs_table(logs, dictionary=dictionary),
         Period(date(2026, 2, 14), end, today),
         Rule(),
     )
@@ -161,8 +161,8 @@ def check_card_time(
     shuffle.shuffle(logs)
 
     result = reconcile(
-        transactions_frame(transactions),
-        logs_frame(logs),
+        transactions_table(transactions),
+        logs_table(logs),
         Period(day, day, today),
         Rule("card_time", tolerance),
     )

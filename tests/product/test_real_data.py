@@ -21,10 +21,10 @@ from lib.cli import main
 from lib.domain import columns as c
 from tests.support import naive
 from tests.support.command import Sheets, configured, finish, sheets, start
-from tests.support.frames import Log, Transaction, instant
 from tests.support.scenario import today
 from tests.support.servers import Databases, Servers
 from tests.support.sparkov import DAY, MERCHANT, Rows, source_rows
+from tests.support.tables import Log, Transaction, instant
 
 TOLERANCE = 300
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from lib.domain import columns as c
-from tests.support.frames import Log, Transaction
+from tests.support.tables import Log, Transaction
 
 DAY = date(2026, 11, 20)
 A, B, C, V, W = "4000001", "4000002", "4000003", "4099991", "4099992"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from tests.support.frames import Log, Transaction, instant
+from tests.support.tables import Log, Transaction, instant
 
 FOREVER = 10**15
 

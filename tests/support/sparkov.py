@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.support.frames import Log, Transaction
 from tests.support.servers import MERCHANTS
+from tests.support.tables import Log, Transaction
 
 DATA = Path(__file__).with_name("data") / "sparkov_transactions.csv"
 DAY = timedelta(days=1)

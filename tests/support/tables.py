@@ -43,7 +43,7 @@ def token(value: str | None) -> int | None:
     return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big", signed=True)
 
 
-def transactions_frame(records: list[Transaction], *, dictionary: bool = True) -> pa.Table:
+def transactions_table(records: list[Transaction], *, dictionary: bool = True) -> pa.Table:
     text = pa.dictionary(pa.int32(), pa.string()) if dictionary else pa.string()
     return pa.table(
         {
@@ -61,7 +61,7 @@ def transactions_frame(records: list[Transaction], *, dictionary: bool = True) -
     )
 
 
-def logs_frame(records: list[Log], *, dictionary: bool = True) -> pa.Table:
+def logs_table(records: list[Log], *, dictionary: bool = True) -> pa.Table:
     text = pa.dictionary(pa.int32(), pa.string()) if dictionary else pa.string()
     return pa.table(
         {
