@@ -70,7 +70,9 @@ def run(
             date_validation.require_dates(side, days, window)
     clock.lap("extract")
 
-    progress("matching", len(extracted.transactions) + len(extracted.auth_logs))
+    records = len(extracted.transactions) + len(extracted.auth_logs)
+    memory.require(records * memory.MATCHING_BYTES)
+    progress("matching", records)
     result = reconcile.reconcile(
         extracted.transactions, extracted.auth_logs, request.period, request.rule
     )

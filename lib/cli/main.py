@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.exceptions import TyperException
 
-from lib.cli import audit
+from lib.cli import audit, console
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ BAD_VALUE: Final = "Falta {parameter}, ou o seu valor não é válido"
 UNKNOWN_COMMAND: Final = "O comando pedido não existe ou tem argumentos demais"
 SEE_HELP: Final = "{sentence}; veja python aggregator.py --help."
 
-_OUTPUT_ERRORS: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
+_OUTPUT_ERRORS: Final = (
+    *(errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN),
+    errno.EINVAL,  # Windows: the reader of a pipe has ended
+)
 # Typer's error for a group without a subcommand has no public class.
 _NO_SUBCOMMAND_ERROR: Final = "NoArgsIsHelpError"
 
@@ -70,7 +73,7 @@ DemoOption = Annotated[bool, typer.Option("--demo", help="Use the built-in demo 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     hook = sys.excepthook
-    _open_closed_streams()
+    console.prepare()
     try:
         with _sigterm_as_interrupt():
             code = app(
@@ -258,13 +261,6 @@ def _usage_sentence(problem: TyperException) -> str:
     else:
         sentence = UNKNOWN_COMMAND
     return SEE_HELP.format(sentence=sentence)
-
-
-def _open_closed_streams() -> None:
-    """Replace missing standard streams; a scheduler may start a program without them."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 kept open
 
 
 @contextmanager

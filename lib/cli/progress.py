@@ -111,7 +111,8 @@ def _live() -> Iterator[Progress]:
 
         def finish(*stages: str) -> None:
             for stage in stages:
-                bars.update(tasks[stage], total=1, completed=1)
+                if stage in tasks:  # a resumed run has already read both sides
+                    bars.update(tasks[stage], total=1, completed=1)
 
         def show(stage: str, rows: int) -> None:
             with lock:

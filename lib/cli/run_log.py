@@ -130,7 +130,11 @@ class _QuietFileHandler(RotatingFileHandler):
 def _file_handler(file: Path, formatter: logging.Formatter) -> logging.Handler:
     try:
         handler = _QuietFileHandler(
-            file.absolute(), maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
+            file.absolute(),
+            maxBytes=FILE_BYTES,
+            backupCount=FILES,
+            encoding="utf-8",
+            errors="backslashreplace",
         )
     except OSError as problem:
         raise ConfigError(NOT_WRITABLE, file=file) from problem

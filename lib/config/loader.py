@@ -54,12 +54,12 @@ def exists(path: Path | None = None, environ: Mapping[str, str] = os.environ) ->
 
 def stamp(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> object:
     """A value that changes whenever the configuration file is written or replaced."""
-    file = _file(path, environ)
-    try:
-        status = file.stat() if file else None
-    except OSError:
-        return file
-    return status and (str(file), status.st_ino, status.st_size, status.st_mtime_ns)
+    return _file_stamp(_file(path, environ))
+
+
+def query_stamp(settings: Settings) -> object:
+    """A value that changes whenever a query file is written or replaced."""
+    return [_file_stamp(getattr(settings, side).query_file) for side in _SIDES]
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -119,6 +119,14 @@ def checked_merchant(settings: Settings, cnpj: str) -> str:
     if cnpj not in settings.merchants:
         raise ConfigError(NOT_CONFIGURED, merchants=", ".join(settings.merchants))
     return cnpj
+
+
+def _file_stamp(file: Path | None) -> object:
+    try:
+        status = file.stat() if file else None
+    except OSError:
+        return file
+    return status and (str(file), status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _file(path: Path | None, environ: Mapping[str, str]) -> Path | None:

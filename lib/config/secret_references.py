@@ -123,7 +123,7 @@ def _read_vault(address: str, mount: str, name: str, key: str) -> str:
 def _client(address: str) -> hvac.Client:
     import hvac
 
-    file = Path.home() / ".vault-token"
+    file = _home() / ".vault-token"
     token = os.environ.get("VAULT_TOKEN") or (
         read_secret(file, "o token do cofre").strip() if file.exists() else ""
     )
@@ -141,7 +141,7 @@ def _client(address: str) -> hvac.Client:
 
 
 def _from_service(name: str) -> str:
-    file = Path(os.environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf")
+    file = Path(os.environ.get("PGSERVICEFILE") or _home() / ".pg_service.conf")
     services = configparser.RawConfigParser(strict=False)
     text = read_secret(file, "o arquivo de serviços")
     try:
@@ -152,3 +152,8 @@ def _from_service(name: str) -> str:
     if not password:
         raise ConfigError(NO_SERVICE, file=file, name=name)
     return password
+
+
+def _home() -> Path:
+    """The home folder; for an account without one, a folder that does not exist."""
+    return Path(os.path.expanduser("~"))

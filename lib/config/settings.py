@@ -5,14 +5,12 @@ error messages. `lib.config.loader` fills the models. Secrets are read only when
 called.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import platformdirs
-import psutil  # type: ignore[import-untyped]
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,6 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lib.config import secret_references
 from lib.config.file_permissions import read_secret
+from lib.domain import container, file_system
 from lib.domain.messages import Notice
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -185,7 +184,8 @@ class Dashboard(BaseModel):
 class Engine(BaseModel):
     """Engine of a reconciliation; without a kind, in memory if it fits the memory limit.
 
-    ``memory_limit`` covers all processes together; by default half of the machine's memory.
+    ``memory_limit`` covers all processes together; by default half of the memory of the machine,
+    or of the container.
     """
 
     model_config = _FROZEN
@@ -203,17 +203,17 @@ class Engine(BaseModel):
     @property
     def memory_bytes(self) -> int:
         """The memory limit in bytes."""
-        return self.memory_limit or psutil.virtual_memory().total // 2
+        return self.memory_limit or container.memory_bytes() // 2
 
     @property
     def worker_count(self) -> int:
         """Number of parallel processes; by default one per processor."""
-        return self.workers or os.cpu_count() or 1
+        return self.workers or container.processors()
 
     @property
     def staging_folder(self) -> Path:
         """Folder of the intermediate files of a reconciliation: on a disk, private to the user."""
-        return self.staging_dir or platformdirs.user_cache_path("marketing-data-aggregator")
+        return self.staging_dir or file_system.user_folder(platformdirs.user_cache_path)
 
 
 class Settings(BaseSettings):

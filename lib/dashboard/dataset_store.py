@@ -115,7 +115,8 @@ class Derived:
 class Loading:
     """A running extraction, watched by any number of sessions; callable as a `Progress`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, anew: bool = False) -> None:
+        self.anew: Final = anew
         self.future: Future[Dataset] = Future()
         self.started: Final = time.monotonic()
         self._lock = threading.Lock()
@@ -163,15 +164,16 @@ class Store:
         """Start an extraction of this key, or join the running one.
 
         The key's older data set stays in place until the new one is complete. ``anew`` reads
-        every day of the period, also those of the day cache.
+        every day of the period, also those of the day cache; it joins only a read that does too,
+        and takes the place of any other.
         """
-        if anew:
-            self._days.forget(_window(key))
         with self._lock:
             running = self._loading.get(key)
-            if running is not None:
+            if running is not None and running.anew >= anew:
                 return running
-            loading = self._loading[key] = Loading()
+            loading = self._loading[key] = Loading(anew=anew)
+        if anew:
+            self._days.forget(_window(key))
         # A daemon, so that a server that stops does not wait for a slow database.
         thread = threading.Thread(
             target=self._run, args=(settings, key, loading), name="dataset", daemon=True
@@ -179,7 +181,7 @@ class Store:
         try:
             thread.start()
         except RuntimeError as problem:  # the machine has no thread left
-            self._end(key)
+            self._end(key, loading)
             loading.future.set_exception(problem)
         return loading
 
@@ -209,25 +211,28 @@ class Store:
             with self._slots:
                 outcome = self._load(settings, key, loading)
                 dataset = Dataset(key, outcome, derived=Derived(self._budget // _DERIVED_SHARE))
-            self._keep(dataset)
+            self._keep(dataset, loading)
         except AggregatorError as problem:
             _log.warning("%s", problem)
-            self._end(key)
+            self._end(key, loading)
             loading.future.set_exception(problem)
         except BaseException as problem:
-            self._end(key)
+            self._end(key, loading)
             loading.future.set_exception(problem)
             raise
         else:
-            self._end(key)
+            self._end(key, loading)
             loading.future.set_result(dataset)
 
-    def _end(self, key: Key) -> None:
+    def _end(self, key: Key, loading: Loading) -> None:
         with self._lock:
-            del self._loading[key]
+            if self._loading.get(key) is loading:
+                del self._loading[key]
 
-    def _keep(self, dataset: Dataset) -> None:
+    def _keep(self, dataset: Dataset, loading: Loading) -> None:
         with self._lock:
+            if self._loading.get(dataset.key) is not loading:
+                return  # a newer read takes its place
             self._kept[dataset.key] = dataset
             self._kept.move_to_end(dataset.key)
             while len(self._kept) > 1 and self._size() > self._budget:

@@ -78,6 +78,7 @@ class Days:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: list[_Read] = []
+        self._forgets = 0
 
     def read(
         self, settings: Settings, window: Window, progress: Progress
@@ -89,18 +90,20 @@ class Days:
         now = self._clock(settings)
         if settings.transactions.query_file or settings.auth_logs.query_file:
             return now, self._extract(settings, window, progress=progress)
+        forgets = self._forgets
         chosen = self._choose(window, now)
         missing = [day for day in _days(window) if day not in chosen]
         for start, end in _spans(missing):
             part = replace(window, start=start, end=end)
             read = _read(part, now, self._extract(settings, part, progress=progress))
             chosen |= dict.fromkeys(_days(part), read)
-            self._keep(read)
+            self._keep(read, forgets)
         return min(read.moment for read in chosen.values()), _assembled(chosen)
 
     def forget(self, window: Window) -> None:
         """Drop every cached read that overlaps this window."""
         with self._lock:
+            self._forgets += 1
             self._kept = [read for read in self._kept if not _overlap(read.window, window)]
 
     @property
@@ -123,8 +126,10 @@ class Days:
             self._kept.sort(key=lambda read: id(read) in used)
         return chosen
 
-    def _keep(self, read: _Read) -> None:
+    def _keep(self, read: _Read, forgets: int) -> None:
         with self._lock:
+            if forgets != self._forgets:
+                return  # begun before a refresh, which reads its own
             self._kept.append(read)
             while self._kept and self._size() > self._budget:
                 self._kept.pop(0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -69,16 +69,12 @@ def extract(
     which name the side, after cancelling the other side.
     """
     reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
-    pool = ThreadPoolExecutor(len(reads), thread_name_prefix="extract")
     futures: dict[Future[pa.Table], _Read] = {}
     try:
         for read in reads.values():
-            futures[pool.submit(read.run)] = read
+            futures[_started(read)] = read
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:
-        # `cancel` also ends a read that has not started. Pool-side cancellation is not used,
-        # because a future that it cancels never becomes `done`.
-        pool.shutdown(wait=False)
         for read in reads.values():
             read.cancel()
         # A cancellation that arrives between two statements has no effect: repeat it.
@@ -126,6 +122,20 @@ def masked_select(
     parameters = column_types.widened(settings, side, window, layout).parameters
     own = {"key": psycopg2.Binary(key), "beyond": column_types.following(window)}
     return sessions.render(cursor, side, sql, parameters | own)
+
+
+def _started(read: _Read) -> Future[pa.Table]:
+    """Run the read in a daemon thread: a process that ends does not wait for a slow database."""
+    future: Future[pa.Table] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(read.run())
+        except BaseException as problem:  # noqa: BLE001 raised where the result is asked for
+            future.set_exception(problem)
+
+    threading.Thread(target=run, name=f"extract-{read.side}", daemon=True).start()
+    return future
 
 
 class _Read:

@@ -7,7 +7,6 @@ clock, no database.
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -24,7 +23,8 @@ class Watchdog:
 
     def __init__(self, descriptor: int, seconds: float) -> None:
         self.expired = False
-        self._socket = socket.socket(fileno=os.dup(descriptor))
+        # os.dup knows no sockets on Windows.
+        self._socket = socket.socket(fileno=socket.dup(descriptor))
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._final = False

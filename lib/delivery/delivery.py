@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,18 +121,23 @@ class RunRecord:
     """A run's record in the history; a failure to write it is logged and not raised."""
 
     def __init__(self, settings: Settings, request: Request, origin: str) -> None:
-        self._history = history.of(settings)
         self._settings = settings
         self._request = request
         self._origin = origin
         self._number: int | None = None
         self._fields: dict[str, Any] = {}
+        self._history: history.History | None = None
+        with self._errors_logged():
+            self._history = history.of(settings)
 
     def begin(self, clear: bool, **fields: Any) -> None:
         """Record the start."""
-        request = self._request
+        request, store = self._request, self._history
+        if store is None:
+            return
+        self._history = None  # a locked file is not waited for again at every step
         with self._errors_logged():
-            self._number = self._history.begin(
+            self._number = store.begin(
                 origin=self._origin,
                 merchant=request.merchant,
                 merchant_name=self._settings.merchants[request.merchant],
@@ -143,12 +148,15 @@ class RunRecord:
                 clear=clear,
                 **fields,
             )
+            self._history = store
 
     def add_outcome(self, outcome: Finished) -> None:
         """Add the balanced books, and notes on unusual figures in them."""
         books = {name: _plain(value) for name, value in vars(outcome.books).items()}
         self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
         notes: list[str] = []
+        if self._history is None:
+            return
         with self._errors_logged():
             earlier = self._history.runs(
                 anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=self._request.merchant
@@ -161,8 +169,9 @@ class RunRecord:
 
     def move_file(self, old: Path, new: Path) -> None:
         """Record that an older report was renamed."""
-        with self._errors_logged():
-            self._history.move_file(old, new)
+        if self._history is not None:
+            with self._errors_logged():
+                self._history.move_file(old, new)
 
     def add_files(self, delivery: Delivery) -> None:
         """Add the written report; of several workbooks only the total size is recorded."""
@@ -176,7 +185,7 @@ class RunRecord:
 
     def end(self, outcome: str, **fields: Any) -> None:
         """Record the end."""
-        if self._number is not None:
+        if self._history is not None and self._number is not None:
             with self._errors_logged():
                 self._history.end(self._number, outcome, **self._fields, **fields)
 
@@ -230,10 +239,12 @@ def _produce(
     def place(workbook: Path, written: Written) -> None:
         with _older_kept(settings, record, written.path):
             operation.approve(written)
-            workbook.replace(written.path)
+            publish.place(workbook, written.path, clear=clear)
 
     kind = _engine_kind(settings, request)
+    result = retention.result_folder(settings, request, path)
     if kind == sizing.MEMORY:
+        _sweep_engines(settings, result)
         outcome = pipeline.run(settings, request, clear=clear, progress=progress)
         add_outcome(outcome)
         started_at = time.perf_counter()
@@ -246,16 +257,31 @@ def _produce(
 
     from lib.engines import runner  # slow to load, and not needed by runs in memory
 
-    targets = runner.Targets(path, retention.result_folder(settings, request, path))
+    targets = runner.Targets(path, result)
     hooks = runner.Hooks(add_outcome, operation.marks, operation.approve, place)
     finished, books = runner.produce(
         settings, request, kind, targets, hooks, clear=clear, progress=progress
     )
     if all(book.path != path for book in books) and path.exists():
         # Workbooks of single days replace the workbook of the whole period.
-        with _older_kept(settings, record, path):
+        with _older_kept(settings, record, path), suppress(FileNotFoundError):
             path.unlink()
     return Delivery(finished, books)
+
+
+def _sweep_engines(settings: Settings, result: Path) -> None:
+    """Remove what killed runs of the chunked engine left, which may be in clear."""
+    with suppress(OSError, AggregatorError):
+        staged = settings.engine.staging_folder
+        if staged.is_dir() and any(staged.iterdir()):
+            from lib.engines import staging
+
+            staging.sweep(staged)
+        if result.is_dir():
+            from lib.engines import result_writer  # slow to load
+
+            with exclusive_lock(result):
+                result_writer.sweep(result)
 
 
 @contextmanager
@@ -266,7 +292,8 @@ def _older_kept(settings: Settings, record: RunRecord, path: Path) -> Iterator[N
         yield
     except BaseException:
         if older:
-            older.unlink(missing_ok=True)
+            with suppress(OSError):
+                older.unlink()
         raise
     if older:
         record.move_file(path, older)

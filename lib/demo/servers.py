@@ -23,7 +23,6 @@ from subprocess import SubprocessError, TimeoutExpired
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import fasteners  # type: ignore[import-untyped]
 import platformdirs
 import psutil  # type: ignore[import-untyped]
 import psycopg2
@@ -34,6 +33,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from lib.config import libpq_environment
 from lib.config.settings import ROOT
 from lib.demo import data
+from lib.domain import file_system
 from lib.domain.errors import ConfigError, ExtractionError
 
 with warnings.catch_warnings():
@@ -245,11 +245,12 @@ def _copy(cursor: Any, table: str, rows: pa.Table) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the lock of the demonstration's folder, against other threads and processes."""
-    lock = fasteners.InterProcessLock(folder / "lock")
     with _THREADS:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            lock.acquire()
+            lock = None
+            while lock is None:  # the holder may be starting the servers
+                lock = file_system.lock(folder / "lock", wait_seconds=1.0)
         except OSError as exc:
             raise ConfigError(NOT_WRITABLE, folder=folder) from exc
         try:

@@ -1,8 +1,8 @@
 """Check available memory before it is needed, and report its shortage as an error.
 
 Arrow and the workbook writer abort the process or hang when an allocation fails in one of their
-threads; a check beforehand turns this into an error with a message. It cannot help where the
-system overcommits memory and kills processes.
+threads; a check beforehand turns this into an error with a message, also where a container's limit
+would end in the kernel's kill. It cannot help where the machine itself overcommits its memory.
 """
 
 from __future__ import annotations
@@ -12,17 +12,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from lib.domain import container
+
 START_BYTES: Final = 768 << 20
 """Memory that every run needs, whatever its size: thread stacks and buffers."""
 CONTINUE_BYTES: Final = 256 << 20
+LEAST_BYTES: Final = 48 << 20
+"""Room for the next block of records of both sides."""
+MATCHING_BYTES: Final = 250
+"""Memory that matching and its figures take for a record that is already read."""
 
 
 def check(size_bytes: int) -> None:
-    """Raise MemoryError if this many bytes cannot be allocated; nothing stays allocated."""
+    """Raise MemoryError if this many bytes cannot be allocated; nothing stays allocated.
+
+    Of a container's limit only `LEAST_BYTES` must be free: address space is not yet memory.
+    """
+    require(LEAST_BYTES)
     try:
         mmap.mmap(-1, size_bytes).close()
     except OSError as problem:
         raise MemoryError from problem
+
+
+def require(size_bytes: int) -> None:
+    """Raise MemoryError if the container's memory limit leaves less, before the kernel kills."""
+    free = container.free_bytes()
+    if free is not None and free < size_bytes:
+        raise MemoryError
 
 
 @contextmanager

@@ -10,11 +10,12 @@ Only reads; `lib.engines.result_writer` writes. Knows no database and no screen.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,9 +36,19 @@ if TYPE_CHECKING:
 
     from pyarrow.compute import Expression
 
+_Value = TypeVar("_Value")
+
 FORMAT: Final = 1
 INCOMPLETE: Final = "A pasta {folder} não tem um resultado completo."
 UNREADABLE: Final = "O resultado em {folder} não pôde ser lido: gere-o de novo."
+_VERSION: Final = re.compile("[0-9a-f]{16}")
+_AMOUNTS: Final = tuple(f.name for f in fields(Books) if f.name.startswith("amount"))
+_NO_COUNTS: Final = {"day", "code", *_AMOUNTS}
+# Raised by the readers of a manifest that another program wrote, or somebody.
+_BAD_CONTENT: Final = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+    *(ArithmeticError, RecursionError, MemoryError),
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ def open_result(folder: Path, manifest: str = MANIFEST) -> Result:
         return _opened(folder, content)
     except FileNotFoundError as exc:
         raise ReportError(INCOMPLETE, folder=folder) from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, *_BAD_CONTENT) as exc:
         raise ReportError(UNREADABLE, folder=folder) from exc
 
 
@@ -157,19 +168,51 @@ def as_json(content: dict[str, Any]) -> str:
 
 
 def _opened(folder: Path, content: dict[str, Any]) -> Result:
+    _require_types(content)
     return Result(
         **vars(counts_from(content)),
         **vars(requests.decode(content)),
         folder=folder,
-        merchant_name=content["merchant_name"],
-        clear=content["clear"],
+        merchant_name=_of_type(str, content["merchant_name"]),
+        clear=_of_type(bool, content["clear"]),
         extracted_at=datetime.fromisoformat(content["extracted_at"]),
         version=content["version"],
         pieces={
-            table: tuple(Piece(p["path"], _date(p["day"]), p["rows"]) for p in pieces)
-            for table, pieces in content["pieces"].items()
+            table: tuple(_piece(content["version"], entry) for entry in content["pieces"][table])
+            for table in result_tables.NAMES
         },
     )
+
+
+def _require_types(content: dict[str, Any]) -> None:
+    """Raise one of `_BAD_CONTENT` unless names, counts and amounts are such."""
+    rule, codes = content["rule"], content["codes"]
+    books = [content["books"], *content["days"]]
+    names = [content["merchant"], rule["name"], *rule["approved_codes"]]
+    counts = [rule["tolerance_seconds"], *(content["motivos"][name] for name in c.MOTIVOS)]
+    for name in (*names, *(row["code"] for row in codes)):
+        _of_type(str, name)
+    for row in (*books, *codes):
+        counts += [value for name, value in row.items() if name not in _NO_COUNTS]
+    for count in counts:
+        _of_type(int, count)
+    if not all(Decimal(row[name]).is_finite() for row in books for name in _AMOUNTS):
+        raise ValueError
+
+
+def _piece(version: str, entry: dict[str, Any]) -> Piece:
+    """A file below the folder of this version. Raises one of `_BAD_CONTENT` for any other."""
+    path, rows = Path(entry["path"]), _of_type(int, entry["rows"])
+    inside = path.parts[0] == version and ".." not in path.parts
+    if rows < 0 or not inside or not _VERSION.fullmatch(version):
+        raise ValueError
+    return Piece(entry["path"], _date(entry["day"]), rows)
+
+
+def _of_type(kind: type[_Value], value: object) -> _Value:
+    if type(value) is not kind:
+        raise TypeError
+    return value
 
 
 def _plain(value: object) -> object:

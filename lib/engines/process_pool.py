@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing.connection import wait as wait_for
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from lib.domain import memory, pandas_lookup
 from lib.domain.errors import AggregatorError
@@ -30,7 +31,6 @@ _WAIT_SECONDS: Final = 5.0
 _RESERVE_KIB: Final = "65536"
 _FIRST_TASK: Final = 320 << 20
 """Memory that a worker's libraries reserve with its first task, most of it for threads."""
-_FORKS: Final = "forkserver" in multiprocessing.get_all_start_methods()
 _PRELOADED: Final = ["lib.engines.preload"]
 
 _Job = TypeVar("_Job")
@@ -38,12 +38,20 @@ _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
+def start_method() -> Literal["forkserver", "spawn"]:
+    """The way to start a worker on this system.
+
+    macOS can fork, but its libraries do not work in a process forked after they were loaded.
+    """
+    return "forkserver" if platform.system() == "Linux" else "spawn"
+
+
 def prepare() -> None:
     """Start loading the workers' modules and return at once.
 
     A process without threads and connections loads them; the workers are forked from it.
     """
-    if _FORKS:
+    if start_method() == "forkserver":
         import resource
         from multiprocessing import forkserver
 
@@ -112,7 +120,7 @@ class Workers:
 
     def _started(self) -> ProcessPoolExecutor:
         prepare()
-        context = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
+        context = multiprocessing.get_context(start_method())
         pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
         try:
             for _ in range(self._count):

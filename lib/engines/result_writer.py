@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyarrow import parquet
 
-from lib.domain import requests
+from lib.domain import file_system, requests
 from lib.domain.errors import ReportError
 from lib.domain.outcomes import Finished
 from lib.domain.reconciliation import EPOCH
 from lib.engines import parquet_result, result_tables
 from lib.engines.totals import Read, Totals, require_all
-from lib.reports.publish import Written, flush_folder, write_error
+from lib.reports.publish import Written, write_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,27 +113,28 @@ class Draft:
             "pieces": pieces,
         }
         for folder in (self._draft, *(entry for entry in self._draft.rglob("*") if entry.is_dir())):
-            flush_folder(folder)
+            file_system.flush_folder(folder)
         if not manifest["clear"]:
-            self._draft.chmod(0o777 & ~_umask())
+            file_system.set_mode(self._draft, 0o777 & ~_umask())
         self._draft.rename(self.folder / self.version)
         with (self.folder / SEALED).open("w", encoding="utf-8") as file:
             file.write(parquet_result.as_json(content))
             file.flush()
-            os.fsync(file.fileno())
-        flush_folder(self.folder)
+            file_system.flush(file.fileno())
+        file_system.flush_folder(self.folder)
 
-    def publish(self, approve: Callable[[Written], object] = lambda written: None) -> None:
-        """Replace the published result; its files are removed when the draft ends.
-
-        ``approve`` receives the finished manifest, and may raise to prevent the replacement.
-        """
+    @property
+    def manifest(self) -> Written:
+        """The finished manifest, under the name it is published by."""
         content = (self.folder / SEALED).read_bytes()
         rows = {table: sum(rows for _, _, rows in files) for table, files in self._pieces.items()}
         target = self.folder / parquet_result.MANIFEST
-        approve(Written(target, rows, len(content), hashlib.sha256(content).hexdigest()))
-        (self.folder / SEALED).replace(target)
-        flush_folder(self.folder)
+        return Written(target, rows, len(content), hashlib.sha256(content).hexdigest())
+
+    def publish(self) -> None:
+        """Replace the published result, whose files are removed when the draft ends."""
+        (self.folder / SEALED).replace(self.folder / parquet_result.MANIFEST)
+        file_system.flush_folder(self.folder)
         self._manifest = parquet_result.MANIFEST
 
     def _entry(self, path: Path, rows: int) -> dict[str, Any]:
@@ -190,11 +191,11 @@ def sealed(matching: Matching, target: Path, progress: Progress) -> Iterator[Dra
 def drafted(folder: Path) -> Iterator[Draft]:
     """Open a draft in this folder; removes everything unpublished there before and after."""
     folder.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
+    sweep(folder)
     try:
         yield Draft(folder)
     finally:
-        _sweep(folder)
+        sweep(folder)
 
 
 def write_piece(path: Path, table: pa.Table) -> None:
@@ -202,22 +203,28 @@ def write_piece(path: Path, table: pa.Table) -> None:
     temporary = path.with_name(f"_{path.name}-{os.getpid()}")
     parquet.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
     with temporary.open("r+b") as file:
-        os.fsync(file.fileno())
+        file_system.flush(file.fileno())
     temporary.replace(path)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove drafts of killed runs and replaced versions."""
-    version = None
+def sweep(folder: Path) -> None:
+    """Remove drafts of killed runs and replaced versions; the caller holds the result's lock."""
+    version = readable = None
     if (folder / parquet_result.MANIFEST).exists():
-        try:
+        with suppress(ReportError):
             version = parquet_result.open_result(folder).version
-        except ReportError:
-            return  # it may be readable later
+        readable = version is not None
     for entry in folder.iterdir():
         if entry.name == SEALED:
-            entry.unlink()
-        elif _VERSION.fullmatch(entry.name) and entry.name != version:
+            entry.unlink(missing_ok=True)
+        elif (
+            _VERSION.fullmatch(entry.name)
+            and entry.name != version
+            and (
+                # A published result whose manifest cannot be read now may be readable later.
+                readable is not False or entry.name.startswith("_")
+            )
+        ):
             shutil.rmtree(entry, ignore_errors=True)
 
 

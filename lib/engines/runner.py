@@ -105,9 +105,11 @@ def produce(
             hooks.marks,
             settings.engine.worker_count,
         )
-        draft.publish(hooks.approve)
+        hooks.approve(draft.manifest)
         for book in written:
             hooks.place(aside / book.path.name, book)
+        # Last: a result without its workbooks is unpublished, and the next run removes it.
+        draft.publish()
     finished.seconds["write"] = time.perf_counter() - started
     return finished, tuple(written)
 

@@ -13,16 +13,14 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import fasteners  # type: ignore[import-untyped]
-
 from lib import __version__
 from lib.database import sessions
-from lib.domain import requests
+from lib.domain import file_system, requests
 from lib.domain.errors import ReportError
 
 if TYPE_CHECKING:
@@ -37,6 +35,8 @@ _PREFIX: Final = "mda-"
 _LOCK: Final = "lock"
 _STAGED: Final = "staged.json"
 _USEFUL_SECONDS: Final = 6 * 3600.0
+# Longer than any run: without locks, another machine's run may be using a folder.
+_STALE_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ def held(parent: Path, fingerprint: str) -> Iterator[Staging]:
             raise ReportError(UNUSABLE, folder=parent) from exc
 
 
+def sweep(parent: Path) -> None:
+    """Remove every folder whose process is gone."""
+    with suppress(OSError):
+        _resumed(parent, None, ExitStack())
+
+
 def reading(settings: Settings) -> str:
     """Digest of all settings that decide which records are read and how they are masked."""
     sources = [
@@ -92,20 +98,25 @@ def _digest(values: list[Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-def _resumed(parent: Path, fingerprint: str, locks: ExitStack) -> Staging | None:
+def _resumed(parent: Path, fingerprint: str | None, locks: ExitStack) -> Staging | None:
     """The first staged folder of this fingerprint; all other unlocked folders are removed."""
     resumed = None
     for folder in sorted(parent.glob(f"{_PREFIX}*")):
-        lock = _locked(folder)
+        try:
+            age = time.time() - folder.stat().st_mtime
+            lock = file_system.lock(folder / _LOCK)
+        except FileNotFoundError:  # removed by another run
+            continue
         if lock is None:
             continue
-        staged = _staged(folder, fingerprint) if resumed is None else None
-        if staged is not None:
+        staged = _staged(folder, fingerprint) if fingerprint and resumed is None else None
+        if fingerprint and staged is not None:
             resumed = Staging(folder, fingerprint, staged)
             locks.callback(lock.release)
-        else:
+            continue
+        if not lock.on_this_machine or age > _STALE_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
-            lock.release()
+        lock.release()
     return resumed
 
 
@@ -114,20 +125,11 @@ def _new(parent: Path, fingerprint: str, locks: ExitStack) -> Staging:
     # Locked before it gets a name that other processes sweep.
     draft = folder.with_name(f"_{folder.name}")
     draft.mkdir(mode=0o700)
-    lock = _locked(draft)
+    lock = file_system.lock(draft / _LOCK, alias=folder / _LOCK)
     if lock is None:
         raise BlockingIOError
     locks.callback(lock.release)
     return Staging(draft.rename(folder), fingerprint, None)
-
-
-def _locked(folder: Path) -> Any:
-    """Lock the folder; None where a living process holds the lock."""
-    lock = fasteners.InterProcessLock(folder / _LOCK)
-    if lock.acquire(blocking=False):
-        return lock
-    lock.lockfile.close()
-    return None
 
 
 def _staged(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -135,7 +137,8 @@ def _staged(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     try:
         if time.time() - path.stat().st_mtime > _USEFUL_SECONDS:
             return None
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
-    return values if values.get("fingerprint") == fingerprint else None
+    same = isinstance(values, dict) and values.get("fingerprint") == fingerprint
+    return values if same else None

@@ -5,14 +5,12 @@ The lock file stands beside the report; the lock ends with the process that hold
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import fasteners  # type: ignore[import-untyped]
-
+from lib.domain import file_system
 from lib.domain.errors import TakenError
 from lib.reports import temp_folder
 from lib.reports.publish import write_error
@@ -29,36 +27,15 @@ def exclusive_lock(target: Path) -> Iterator[None]:
     Does not wait. Raises TakenError if another process holds the lock, ReportError if the folder
     cannot be used.
     """
-    path = target.with_name(f".{target.name}.lock")
-    lock = fasteners.InterProcessLock(path)
     try:
-        _acquire(lock, path, target)
+        lock = file_system.lock(target.with_name(f".{target.name}.lock"))
     except OSError as exc:
         raise write_error(exc, target) from exc
+    if lock is None:
+        raise TakenError(TAKEN, target=target)
     try:
-        temp_folder.remove_leftovers(target)
+        if not lock.on_this_machine:  # else another machine's run may be using its folder
+            temp_folder.remove_leftovers(target)
         yield
     finally:
-        # A process that has opened this file meanwhile notices its removal and opens a new one.
-        with suppress(OSError):
-            path.unlink()
-        lock.release()
-
-
-def _acquire(lock: fasteners.InterProcessLock, path: Path, target: Path) -> None:
-    path.parent.stat()  # raises where the folder is missing; fasteners would create it
-    while True:
-        if not lock.acquire(blocking=False):
-            lock.lockfile.close()
-            raise TakenError(TAKEN, target=target)
-        if _is_current(lock, path):
-            return
-        lock.release()
-
-
-def _is_current(lock: fasteners.InterProcessLock, path: Path) -> bool:
-    """Return True if the locked file is still the one under this path."""
-    try:
-        return os.path.samestat(os.fstat(lock.lockfile.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        lock.remove()

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import html
 import os
-import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -21,6 +21,7 @@ from typing import Final
 import pyarrow as pa
 
 from lib.domain import columns as c
+from lib.domain import file_system
 from lib.domain.errors import ReportError
 from lib.domain.reconciliation import Reconciliation
 from lib.reports import temp_folder, xlsx_writer
@@ -106,22 +107,20 @@ def write(
     try:
         with temp_folder.create(destination) as folder:
             path = folder / "planilha.xlsx"
+            if cover.clear:
+                path.touch(mode=0o600)
             sheets = list(_sheets(reconciliation, rows_per_sheet))
             xlsx_writer.write(path, sheets, _core_properties(reconciliation, cover))
             rows = {sheet.title: sheet.table.num_rows for sheet in sheets}
             with path.open("r+b") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
+                file_system.flush(file.fileno())
             written = Written(target, rows, path.stat().st_size, digest)
             approve(written)
-            if destination.exists():
-                shutil.copymode(destination, path)
-            elif cover.clear:
-                path.chmod(0o600)
-            os.replace(path, destination)
+            place(path, destination, clear=cover.clear)
     except OSError as exc:
         raise write_error(exc, target) from exc
-    flush_folder(destination.parent)
+    file_system.flush_folder(destination.parent)
     return written
 
 
@@ -179,15 +178,18 @@ def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:
     )
 
 
-def flush_folder(folder: Path) -> None:
-    """Flush the folder's entries to the disk, where the system can."""
-    # Windows cannot open folders and some network shares cannot flush them.
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def place(path: Path, destination: Path, *, clear: bool) -> None:
+    """Move a finished workbook over the previous one. Raises OSError.
+
+    A clear one is its owner's alone, whatever stood there; a masked one takes the mode of the
+    previous file, as far as the file system has modes.
+    """
+    if clear:
+        file_system.set_mode(path, 0o600)
+    else:
+        with contextlib.suppress(OSError):
+            path.chmod(stat.S_IMODE(destination.stat().st_mode))
+    os.replace(path, destination)
 
 
 def write_error(exc: OSError, target: Path) -> ReportError:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lib.domain.errors import ConfigError
+from lib.domain.messages import Notice
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -31,6 +32,13 @@ _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
 UNKNOWN_PLACEHOLDER: Final = (
     "O nome do arquivo de saída usa {{{name}}}, que não existe; há {{date}}, {{start}}, {{end}} "
     "e {{merchant}}."
+)
+NOT_KEPT: Final = (
+    "O relatório anterior em {path} não pôde ser guardado com outro nome: confira o espaço em "
+    "disco e a permissão da pasta."
+)
+NOT_REMOVED: Final = (
+    "Um relatório antigo não pôde ser removido em {path}: confira a permissão da conta nessa pasta."
 )
 
 _log: Final = logging.getLogger(__name__)
@@ -72,18 +80,23 @@ def default_result_folder(workbook: Path) -> Path:
 def keep_previous(path: Path) -> Path | None:
     """Link the report at this path to a second name that contains its time of writing.
 
-    Returns the second path, or None if there is no report.
+    Returns the second path, or None if there is no report. One that cannot be kept is a warning:
+    the new report matters more.
     """
-    with suppress(FileNotFoundError):
+    try:
         written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
         copy = path.with_name(f"{path.stem}{written:{_MOMENT_FORMAT}}{path.suffix}")
         if not copy.exists():
             try:
                 os.link(path, copy)
             except OSError:  # a file system without links
-                shutil.copy2(path, copy)
-        return copy
-    return None
+                _copy(path, copy)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, OverflowError):  # the moment may be out of range
+        _log.warning("%s", Notice(NOT_KEPT, {"path": path}))
+        return None
+    return copy
 
 
 def remove_old(template: Path, written: Sequence[Written], merchant: str, keep: int) -> None:
@@ -98,13 +111,42 @@ def remove_old(template: Path, written: Sequence[Written], merchant: str, keep: 
     pattern = re.compile(name + _DAY_SUFFIX + _MOMENT_SUFFIX + re.escape(template.suffix))
     current = {book.path.name for book in written}
     older: dict[str | None, list[Path]] = defaultdict(list)
-    for path in written[0].path.parent.iterdir():
-        match = pattern.fullmatch(path.name)
-        if match and path.name not in current and path.is_file():
-            older[match["day"]].append(path)
+    folder = written[0].path.parent
+    try:
+        for path in folder.iterdir():
+            match = pattern.fullmatch(path.name)
+            if match and path.name not in current and path.is_file():
+                older[match["day"]].append(path)
+    except OSError:
+        _log.warning("%s", Notice(NOT_REMOVED, {"path": folder}))
     for paths in older.values():
-        paths.sort(key=lambda path: (path.stat().st_mtime, path.name), reverse=True)
+        paths.sort(key=lambda path: (_modified(path), path.name), reverse=True)
         for path in paths[keep:]:
-            with suppress(OSError):
+            try:
                 path.unlink()
+            except FileNotFoundError:  # removed by someone else
+                continue
+            except OSError:
+                _log.warning("%s", Notice(NOT_REMOVED, {"path": path}))
+            else:
                 _log.info("relatório antigo removido: %s", path.name)
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy the report whole or not at all, with its mode and moment where they can be set."""
+    try:
+        copy.touch(mode=0o600)
+        shutil.copyfile(path, copy)
+    except OSError:
+        with suppress(OSError):
+            copy.unlink()
+        raise
+    with suppress(OSError):
+        shutil.copystat(path, copy)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # removed since it was listed
+        return 0.0

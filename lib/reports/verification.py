@@ -7,6 +7,8 @@ repeats a cell's value.
 from __future__ import annotations
 
 import re
+import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -66,9 +68,16 @@ _CLEAR_NUMBER: Final = re.compile(r"\d{7}")
 _PURCHASE: Final = itemgetter(*map(c.CONSOLIDATED.index, c.DUPLICATE_KEY))
 # Raised by openpyxl, zipfile and the XML parser for files that only look like workbooks.
 _FORMAT_ERRORS: Final = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError),
-    *(KeyError, ValueError, TypeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, AttributeError, AssertionError),
+    *(LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, struct.error),
 )
+# A sheet of a report shrinks to a tenth, never to a hundredth; a zip bomb to a thousandth.
+_LEAST_SHARE: Final = 0.005
+_SMALL_BYTES: Final = 50 << 20
+# The parts that are read whole.
+_MOST_BYTES_OF_A_PART: Final = 64 << 20
+_SHEETS_FOLDER: Final = "xl/worksheets/"
+_SHEET_ROWS: Final = 1_048_576
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,8 @@ def properties(path: Path) -> dict[str, str]:
 
 def _with_file(path: Path, read: Callable[[Path, IO[bytes]], _Result]) -> _Result:
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of values and extensions that no report has
             return read(path, file)
     except FileNotFoundError as exc:
         raise ReportError(MISSING, path=path) from exc
@@ -183,6 +193,7 @@ def _one_line(value: str) -> str:
 
 def _verification(path: Path, file: IO[bytes]) -> Verification:
     with zipfile.ZipFile(file) as archive:
+        _require_sizes(archive)
         if archive.testzip():
             raise zipfile.BadZipFile
     with _opened(file) as workbook:
@@ -190,8 +201,21 @@ def _verification(path: Path, file: IO[bytes]) -> Verification:
 
 
 def _properties(path: Path, file: IO[bytes]) -> dict[str, str]:
+    with zipfile.ZipFile(file) as archive:
+        _require_sizes(archive)
     with _opened(file) as workbook:
         return _description(path, workbook)
+
+
+def _require_sizes(archive: zipfile.ZipFile) -> None:
+    """Raise BadZipFile if the archive unpacks to more than a report can."""
+    for entry in archive.infolist():
+        bomb = entry.file_size > _SMALL_BYTES and (
+            entry.compress_size < entry.file_size * _LEAST_SHARE
+        )
+        is_sheet = entry.filename.startswith(_SHEETS_FOLDER)
+        if bomb or (not is_sheet and entry.file_size > _MOST_BYTES_OF_A_PART):
+            raise zipfile.BadZipFile
 
 
 def _opened(file: IO[bytes]) -> closing[Any]:
@@ -268,7 +292,9 @@ def _records(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the rows below the header of all parts of a sheet, and count them in ``rows``."""
     for name in [name for name in rows if name.startswith(base)]:
-        cells = workbook[name].iter_rows(values_only=True)
+        # One column more than there should be, and no gap of a billion rows.
+        size = {"max_row": _SHEET_ROWS, "max_col": len(header) + 1}
+        cells = workbook[name].iter_rows(values_only=True, **size)
         if tuple(value for value in next(cells, ()) if value is not None) != header:
             raise ReportError(WRONG_COLUMNS, name=name, path=path)
         for row in cells:

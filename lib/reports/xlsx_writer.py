@@ -5,12 +5,12 @@ Owns the order of the parts in the file; decides nothing about titles or content
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from lib.domain import container
 from lib.reports import xlsx_parts, zip_archive
 from lib.reports.xlsx_cells import Rows
 from lib.reports.xlsx_parts import Sheet
@@ -19,7 +19,7 @@ from lib.reports.zip_archive import Piece, compress
 
 def write(path: Path, sheets: Sequence[Sheet], core: str) -> None:
     """Write the workbook; ``core`` is the XML of docProps/core.xml. Raises OSError."""
-    workers = min(os.cpu_count() or 1, 4)
+    workers = min(container.processors(), 4)
     with (
         path.open("wb") as file,
         ThreadPoolExecutor(workers, thread_name_prefix="sheet") as pool,

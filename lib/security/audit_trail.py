@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-import fasteners  # type: ignore[import-untyped]
-
 from lib.config.file_permissions import is_exposed
+from lib.domain import file_system
 from lib.domain.errors import AuditError
 
 Fields = dict[str, Any]
@@ -112,7 +111,7 @@ def append(path: Path, key_file: Path, build: Callable[[Fields], Sequence[Fields
             key = _read_or_create_key(key_file) if is_new else read_key(key_file)
             last, torn = _last_record(path, key, file)
             # Terminate the partial line of a killed process; the next record holds its length.
-            content = b"\n" if torn else b""
+            content = b"\n" if _is_cut(b"".join(_last_lines(file, 1))) else b""
             for fields in build(last):
                 last = _sealed(key, last, fields | ({"torn": torn} if torn else {}))
                 content += _line(last)
@@ -205,7 +204,7 @@ def _read_or_create_key(path: Path) -> bytes:
             with os.fdopen(descriptor, "w") as file:
                 file.write(f"{secrets.token_hex(32)}\n")
                 file.flush()
-                os.fsync(descriptor)
+                file_system.flush(descriptor)
             os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
@@ -225,10 +224,9 @@ def _locked(path: Path) -> Iterator[None]:
     if not _THREAD_LOCK.acquire(timeout=_WAIT_SECONDS):
         raise busy
     try:
-        _make_private(lock_path)
-        lock = fasteners.InterProcessLock(lock_path)
-        if not lock.acquire(timeout=_WAIT_SECONDS):
-            lock.lockfile.close()
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = file_system.lock(lock_path, wait_seconds=_WAIT_SECONDS)
+        if lock is None:
             raise busy
         try:
             yield
@@ -236,17 +234,6 @@ def _locked(path: Path) -> Iterator[None]:
             lock.release()
     finally:
         _THREAD_LOCK.release()
-
-
-def _make_private(lock: Path) -> None:
-    # Any account that can open the lock file, even for reading, can hold it.
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock, _FLAGS, 0o600)
-    try:
-        if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077:
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -260,15 +247,24 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _last_record(path: Path, key: bytes, file: IO[bytes]) -> tuple[Fields, int]:
-    """The last record, and the length in bytes of a partial line behind it."""
+    """The last record, and the length in bytes of an unfinished line behind it.
+
+    A line that lacks its newline alone has a length of 0 and is the last record.
+    """
     lines = _last_lines(file, 2)
-    torn = len(lines.pop()) if lines and not lines[-1].endswith(b"\n") else 0
+    if lines and _is_cut(lines[-1]) and (whole := _read_record(key, lines[-1] + b"\n")):
+        return whole, 0
+    torn = len(lines.pop()) if lines and _is_cut(lines[-1]) else 0
     if not lines:
         return {"seq": 0, "seal": _FIRST_SEAL}, torn
     last = _read_record(key, lines[-1])
     if last is None:
         raise AuditError(BROKEN, path=path)
     return last, torn
+
+
+def _is_cut(line: bytes) -> bool:
+    return bool(line) and not line.endswith(b"\n")
 
 
 def _last_lines(file: IO[bytes], limit: int) -> list[bytes]:
@@ -293,7 +289,7 @@ def _write(file: IO[bytes], content: bytes) -> None:
         unwritten = memoryview(content)
         while unwritten:
             unwritten = unwritten[file.write(unwritten) :]
-        os.fsync(file.fileno())
+        file_system.flush(file.fileno())
     except OSError:
         with suppress(OSError):  # an append-only file cannot be truncated
             file.truncate(size_before)
@@ -312,7 +308,7 @@ def _seal(key: bytes, record: Fields) -> str:
 def _read_record(key: bytes, line: bytes) -> Fields | None:
     """The record of a line; None if its seal or any byte of it is wrong."""
     record = _parsed(line)
-    if record is None or _line(record) != line:
+    if record is None or not {"seq", "prev"} <= record.keys() or _line(record) != line:
         return None
     unsealed = {name: value for name, value in record.items() if name != "seal"}
     return record if hmac.compare_digest(_seal(key, unsealed), str(record.get("seal"))) else None
@@ -321,9 +317,9 @@ def _read_record(key: bytes, line: bytes) -> Fields | None:
 def _parsed(line: bytes) -> Fields | None:
     try:
         record = json.loads(line)
-    except ValueError:
+        return record if isinstance(record, dict) and _text(record) else None
+    except (ValueError, RecursionError):  # nested too deep to be read, or to be written again
         return None
-    return record if isinstance(record, dict) else None
 
 
 def _line(record: Fields) -> bytes:

@@ -29,6 +29,16 @@ class Site:
     day: date
     store: Store = field(default_factory=Store)
     stamp: object = field(default_factory=loader.stamp)
+    query_stamp: object = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "query_stamp", loader.query_stamp(self.settings))
+
+    @property
+    def is_current(self) -> bool:
+        """True while the configuration and its query files are as they were read."""
+        stamps = loader.stamp(), loader.query_stamp(self.settings)
+        return stamps == (self.stamp, self.query_stamp)
 
     @property
     def today(self) -> date:
@@ -47,7 +57,7 @@ def find() -> Site | None:
     """The current site; None before `prepare`, after the demonstration's day, and once the
     configuration's file has changed, so that a revoked role ends at once."""
     site = _Current.site
-    if site is None or (site.demo and site.day != site.today) or site.stamp != loader.stamp():
+    if site is None or (site.demo and site.day != site.today) or not site.is_current:
         return None
     return site
 

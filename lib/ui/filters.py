@@ -35,6 +35,15 @@ _MINUTES: Final = "tolerancia_escolhida"
 _FIRST_DAY: Final = date(2000, 1, 1)
 _MOST_MINUTES: Final = 525_600
 
+BAD_PERIOD: Final = (
+    "O período do endereço é inválido; esta página mostra o período padrão. O endereço precisa de "
+    "duas datas (ano-mês-dia), em ordem, até hoje."
+)
+BAD_CHOICE: Final = (
+    "O endereço tem um estabelecimento, uma regra ou uma tolerância inválida; esta página mostra o "
+    "padrão."
+)
+
 
 def presets(today: date) -> dict[str, Span]:
     """The named periods; N days are today - N to today, as on the command line."""
@@ -94,7 +103,16 @@ def narrow(start: date, end: date) -> None:
 
 def before(start: date, days: int) -> date:
     """The date this many days before ``start``, but not before the first selectable day."""
-    return max(start - timedelta(days=days), _FIRST_DAY)
+    return min(start, max(start - timedelta(days=days), _FIRST_DAY))
+
+
+def show_refused() -> None:
+    """Say which values of the address are invalid and were not used."""
+    if query_params.refused(_PERIOD):
+        st.warning(t(BAD_PERIOD))
+    choices = [query_params.refused(key) for key in (_MERCHANT, _RULE, _TOLERANCE)]
+    if any(choices):
+        st.warning(t(BAD_CHOICE))
 
 
 def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> None:
@@ -102,10 +120,11 @@ def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> N
     query_params.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
     query_params.restore(_RULE, _RULE, lambda texts: _known(texts[0], rules))
     query_params.restore(_TOLERANCE, _TOLERANCE, lambda texts: _minutes(texts[0]))
-    query_params.restore(_PERIOD, _PERIOD, lambda texts: _span(texts, today))
+    window = (today - timedelta(days=settings.window_days), today)
+    first = min(_FIRST_DAY, window[0])
+    query_params.restore(_PERIOD, _PERIOD, lambda texts: _span(texts, first, today))
     if _known(st.session_state.get(_MERCHANT, ""), merchants) is None:
         st.session_state[_MERCHANT] = next(iter(merchants))
-    window = (today - timedelta(days=settings.window_days), today)
     for key, value in (
         (_RULE, settings.match_rule),
         (_TOLERANCE, settings.tolerance_minutes),
@@ -143,7 +162,7 @@ def _period(today: date) -> Span:
     st.date_input(
         t("De e até"),
         key=_PERIOD,
-        min_value=_FIRST_DAY,
+        min_value=min(_FIRST_DAY, chosen[0]),
         max_value=max(today, chosen[1]),
         format="DD/MM/YYYY" if i18n.language() == i18n.PORTUGUESE else "YYYY-MM-DD",
         label_visibility="collapsed",
@@ -201,9 +220,9 @@ def _minutes(text: str) -> int | None:
     return int(text) if known else None
 
 
-def _span(texts: list[str], today: date) -> Span | None:
+def _span(texts: list[str], first: date, today: date) -> Span | None:
     try:
         start, end = (date.fromisoformat(text) for text in texts)
     except ValueError:
         return None
-    return (start, end) if _FIRST_DAY <= start <= end <= today else None
+    return (start, end) if first <= start <= end <= today else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 from lib.dashboard import temp_folders
@@ -19,9 +19,17 @@ from lib.ui import downloads
 _INTERVAL_SECONDS: Final = 1.0
 
 
-@lru_cache(maxsize=1)
+_STARTING: Final = threading.Lock()
+
+
 def start() -> threading.Thread:
     """Start the thread, redact the logs and remove old exports; once a process."""
+    with _STARTING:  # `cache` alone would let sessions that open together each start one
+        return _started()
+
+
+@cache
+def _started() -> threading.Thread:
     redaction.install()
     temp_folders.sweep()
     thread = threading.Thread(target=_collect, name="upkeep", daemon=True)

@@ -113,6 +113,7 @@ def open_page(name: str) -> View:
         extraction_status.failure(problem)
     if request.merchant not in admission.merchants:
         guard.refuse(site)
+    filters.show_refused()
     subtitle.caption(_subject(admission.merchants[request.merchant], request))
     key = Key(request, admission.rights)
     dataset = site.store.find(key) or extraction_status.watch(site, key)

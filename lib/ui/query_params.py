@@ -16,6 +16,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 _PAGE: Final = "_page"
 _ARRIVED: Final = "_arrived"
+_REFUSED: Final = "_refused"
+
+_UNSET: Final = "unset"
 
 
 def arrive(page: str) -> None:
@@ -34,10 +37,24 @@ def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
         return
     texts = st.query_params.get_all(name)
     value = parse(texts) if texts else None
+    st.session_state.setdefault(_REFUSED, {}).pop(key, None)
     if value is not None:
         st.session_state[key] = value
-    elif key in st.session_state:
+        return
+    if texts:
+        st.session_state[_REFUSED][key] = _UNSET
+    if key in st.session_state:
         del st.session_state[key]
+
+
+def refused(key: str) -> bool:
+    """True while the session shows a default because the address had an invalid value."""
+    values = st.session_state.get(_REFUSED, {})
+    if key not in values:
+        return False
+    if values[key] is _UNSET:
+        values[key] = st.session_state[key]
+    return bool(values[key] == st.session_state[key])
 
 
 def publish(values: Mapping[str, str | list[str] | None]) -> None:

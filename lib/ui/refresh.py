@@ -47,7 +47,7 @@ def show(site: Site, dataset: Dataset) -> None:
         t("Atualizar"),
         key=REFRESH,
         width="stretch",
-        disabled=running is not None,
+        disabled=running is not None and running.anew,
         on_click=_refresh,
         args=(site, dataset),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
@@ -151,7 +152,7 @@ def _reading() -> Iterator[None]:
     except FileNotFoundError:
         st.info(t(REPLACED))
         st.stop()
-    except OSError:
+    except (OSError, ValueError, KeyError, pa.ArrowException):
         st.error(t(UNREADABLE))
         st.stop()
 

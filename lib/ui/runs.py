@@ -66,7 +66,11 @@ _NOTHING: Final = "–"
 def banner(site: Site, admission: Admission) -> None:
     """Warn where the last scheduled run failed, is older than a day, or has unusual figures."""
     zone = ZoneInfo(site.settings.timezone)
-    for concern, run in _concerns(str(history.of(site.settings).path)):
+    try:
+        path = str(history.of(site.settings).path)
+    except HistoryError:
+        return  # the page of the runs shows the failure
+    for concern, run in _concerns(path):
         if run.merchant not in admission.merchants:
             continue
         began = run.began_at.astimezone(zone)

@@ -324,3 +324,39 @@ def test_a_session_that_asked_for_a_refresh_keeps_no_data_set_in_memory(
     read = weakref.ref(store.find(key()))
     loaded(store, key(1))  # there is room for one
     wait_for(lambda: gc.collect() >= 0 and read() is None)
+
+
+def test_a_refresh_during_another_read_is_a_read_of_its_own(source: Source) -> None:
+    store, asked = Store(source), key()
+    renewal = store.load(ANY, asked)
+    refresh = store.load(ANY, asked, anew=True)
+    assert refresh is not renewal
+    assert store.load(ANY, asked, anew=True) is refresh
+    assert store.load(ANY, asked) is refresh
+    source.go.set()
+    older, newer = (loading.future.result(timeout=30) for loading in (renewal, refresh))
+    assert older is not newer
+    wait_for(lambda: store.loading(asked) is None)
+    assert store.find(asked) is newer
+    assert len(source.asked) == 2
+
+
+def test_a_read_that_a_refresh_has_overtaken_does_not_replace_its_data() -> None:
+    gates = [threading.Event(), threading.Event()]
+    begun: list[Key] = []
+
+    def load(settings: Any, asked: Key, progress: Progress) -> Outcome:
+        begun.append(asked)
+        assert gates[len(begun) - 1].wait(30)
+        return outcome(asked)
+
+    store, asked = Store(load), key()
+    older = store.load(ANY, asked)
+    wait_for(lambda: len(begun) == 1)
+    newer = store.load(ANY, asked, anew=True)
+    gates[1].set()
+    fresh = newer.future.result(timeout=30)
+    gates[0].set()
+    older.future.result(timeout=30)
+    wait_for(lambda: store.loading(asked) is None)
+    assert store.find(asked) is fresh

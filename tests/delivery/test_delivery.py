@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ from lib.reports import retention
 from lib.security import redaction
 from tests.support.command import PREVIOUS, Command, configured, sheets
 from tests.support.faults import DAY, MERCHANT, PERIOD, fill
-from tests.support.sentences import pattern
+from tests.support.sentences import pattern, says
 from tests.support.servers import MERCHANTS, Databases
 
 OTHER = [cnpj for cnpj in MERCHANTS if cnpj != MERCHANT][0]
@@ -312,3 +314,87 @@ def test_a_log_that_cannot_be_written_is_reported_before_anything_is_read(comman
     log = command.folder / "nada" / "execucoes.log"
     sentence = command.refused("--log-file", str(log), *PERIOD)
     assert sentence == run_log.NOT_WRITABLE.format(file=log)
+
+
+def older_reports(folder: Path, count: int) -> list[Path]:
+    paths = [
+        folder / f"resultado_transacoes_2026110{day}-060000.xlsx" for day in range(1, count + 1)
+    ]
+    for path in paths:
+        path.write_bytes(b"old")
+    return paths
+
+
+@pytest.mark.parametrize("gone_at", ["list", "sort", "removal"])
+def test_an_older_report_that_somebody_removes_meanwhile_fails_no_run(
+    command: Command, monkeypatch: pytest.MonkeyPatch, gone_at: str
+) -> None:
+    path = older_reports(command.folder, 3)[0]
+    methods = {"list": "is_file", "sort": "stat", "removal": "unlink"}
+    method = getattr(Path, methods[gone_at])
+
+    def removing(self: Path, *words: Any, **options: Any) -> Any:
+        if self == path:
+            os.path.lexists(path) and os.unlink(path)
+        return method(self, *words, **options)
+
+    monkeypatch.setattr(Path, methods[gone_at], removing)
+    command.reported(*PERIOD, keep=1)
+    assert not os.path.lexists(path)
+    assert len(reports(command.folder)) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EBUSY, errno.EROFS])
+def test_an_older_report_that_cannot_be_removed_is_a_warning(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    older = set(older_reports(command.folder, 3))
+    unlink = Path.unlink
+
+    def refusing(self: Path, missing_ok: bool = False) -> None:
+        if self in older:
+            raise OSError(number, os.strerror(number))
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    result = command.run(*PERIOD, keep=1)
+    assert result.code == main.DONE
+    assert says(result.err, retention.NOT_REMOVED)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPERM, errno.ENAMETOOLONG])
+def test_a_report_that_cannot_be_kept_is_a_warning_and_the_new_one_is_written(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    result = command.run(*PERIOD, keep=1)
+    assert result.code == main.DONE
+    assert says(result.err, retention.NOT_KEPT)
+    assert reports(command.folder) == [command.target.name]
+
+
+def test_a_run_in_memory_removes_what_a_killed_chunked_run_left_in_clear(command: Command) -> None:
+    """A killed run leaves its staged records, and a result that it had not published."""
+    staging, result = command.folder / "staging", command.folder / "resultado_transacoes"
+    left = [
+        staging / "mda-0123456789abcdef",
+        result / "0123456789abcdef",
+        result / "_fedcba9876543210",
+    ]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "0000.parquet").write_bytes(b"4539578763621486")
+    (staging / "mda-0123456789abcdef" / "staged.json").write_text("{}")
+    (result / "_manifest.json").write_text("{}")
+    command.reported(*PERIOD, engine={"kind": "memory", "staging_dir": str(staging)})
+    assert list(command.folder.rglob("*.parquet")) == []
+    assert list(staging.iterdir()) == list(result.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [(), ("--days", "36500"), ("--rule", "card_time")])
+def test_the_longest_window_gives_a_report(command: Command, words: tuple[str, ...]) -> None:
+    assert len(command.reported(*words, window_days=36_500).consolidated) == 5

@@ -16,7 +16,7 @@ from lib.cli import run as scheduled
 from lib.database import error_translation
 from lib.delivery import history
 from lib.domain import columns as c
-from lib.engines import chunked, parquet_result, result_workbooks
+from lib.engines import chunked, parquet_result, result_workbooks, runner
 from lib.engines.totals import UNBALANCED
 from lib.reports import publish
 from lib.reports.verification import AUDITORIA, verify
@@ -221,3 +221,20 @@ def test_an_unreachable_server_is_named_in_one_sentence(
     keys = engine(command) | source
 
     assert says(command.refused(*PERIOD, **keys), error_translation.NOT_CONNECTED)
+
+
+def test_a_result_is_published_after_its_workbooks(databases: Databases, tmp_path: Path) -> None:
+    """A run killed between them leaves a result that is unpublished, and so is swept."""
+    engine_data.fill(databases, 200)
+    configured = engine_data.settings(databases, tmp_path / "staging")
+    request = engine_data.request(configured, "card")
+    targets = runner.Targets(tmp_path / "r.xlsx", tmp_path / "r")
+    published = []
+
+    def place(workbook: Path, written: publish.Written) -> None:
+        published.append((targets.result / parquet_result.MANIFEST).exists())
+        workbook.replace(written.path)
+
+    runner.produce(configured, request, "chunked", targets, runner.Hooks(place=place), clear=True)
+    assert published == [False]
+    assert parquet_result.open_result(targets.result).clear

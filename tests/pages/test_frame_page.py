@@ -207,6 +207,61 @@ def test_invalid_values_in_the_address_are_ignored(
     assert len(at.dataframe[0].value) > 0
 
 
+NEXT_WEEK = (today() + timedelta(days=7)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("address", "template"),
+    [
+        ({"periodo": ["2026-11-01", NEXT_WEEK]}, filters.BAD_PERIOD),
+        ({"periodo": [NEXT_WEEK, NEXT_WEEK]}, filters.BAD_PERIOD),
+        ({"periodo": ["ontem", "hoje"]}, filters.BAD_PERIOD),
+        ({"periodo": "2026-11-01"}, filters.BAD_PERIOD),
+        ({"periodo": ["2026-11-01"] * 3}, filters.BAD_PERIOD),
+        ({"estabelecimento": "99999999999999"}, filters.BAD_CHOICE),
+        ({"regra": "nenhuma"}, filters.BAD_CHOICE),
+        ({"regra": "card_time", "tolerancia": "-5"}, filters.BAD_CHOICE),
+    ],
+    ids=str,
+)
+def test_a_link_that_cannot_be_followed_says_so_until_another_choice(
+    morning: Dashboard, address: dict[str, Any], template: str
+) -> None:
+    def said(at: AppTest) -> list[str]:
+        warnings = [unescaped(warning.value) for warning in at.warning]
+        return [text for text in warnings if text in (filters.BAD_PERIOD, filters.BAD_CHOICE)]
+
+    at = morning.open("consolidated", **address)
+    assert said(at) == [template]
+    assert said(at.run()) == [template]
+    if template == filters.BAD_PERIOD:
+        at.date_input(key="periodo").set_value((today(), today()))
+        assert said(at.run()) == []
+    assert said(morning.open("consolidated")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("days", [9_829, 36_500])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_shows_the_longest_window(
+    morning: Dashboard,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    days: int,
+) -> None:
+    file = scenario.site(tmp_path, morning.databases.values, window_days=days)
+    monkeypatch.setenv(loader.FILE_VARIABLE, str(file))
+    at = morning.open(name)
+    assert not at.exception
+    assert not at.error
+    assert period(at) == (today() - timedelta(days=days), today())
+    address = {key: at.query_params[key] for key in ("periodo", "estabelecimento")}
+    again = morning.open(name, **address)
+    assert period(again) == period(at)
+    assert not again.exception
+
+
 def test_a_database_that_is_down_is_one_sentence_and_the_retry_button_recovers(
     morning: Dashboard, servers: Servers
 ) -> None:

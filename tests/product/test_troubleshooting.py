@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ from lib.config import defaults, loader
 from lib.config.settings import ROOT
 from lib.database import retry
 from lib.delivery import history
+from lib.domain import file_system
 from lib.engines import runner
 from lib.matching import reconcile
-from lib.reports import file_lock
+from lib.reports import file_lock, retention
 from lib.reports.publish import write_error
 from tests.support.command import Command, slow_query, with_query, with_source
 from tests.support.faults import DAY, PERIOD, Line, fill
@@ -169,10 +172,35 @@ def unusual(command: Command, _: pytest.MonkeyPatch) -> str:
     return command.run(*PERIOD).err
 
 
+def no_locks(command: Command, _: pytest.MonkeyPatch) -> str:
+    # tests/domain/test_file_system.py refuses real locks.
+    return f"Atenção: {file_system.NO_LOCKS.format(folder='/srv/reports')}"
+
+
+def not_kept(command: Command, _: pytest.MonkeyPatch) -> str:
+    # tests/delivery/test_delivery.py refuses the copy, and the removal.
+    return f"Atenção: {retention.NOT_KEPT.format(path='/srv/reports/resultado.xlsx')}"
+
+
+def not_removed(command: Command, _: pytest.MonkeyPatch) -> str:
+    path = "/srv/reports/resultado_20261101-060000.xlsx"
+    return f"Atenção: {retention.NOT_REMOVED.format(path=path)}"
+
+
+def damaged_record(command: Command, _: pytest.MonkeyPatch) -> str:
+    path = command.folder / "history.sqlite"
+    where = {"history": {"path": str(path)}}
+    command.run(*PERIOD, **where)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE runs SET books = '{bad'")
+    return command.run(*PERIOD, **where).err.replace(str(path), "/srv/state/history.sqlite")
+
+
 SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
     *(unreachable, cut, full, too_slow, wrong_password, no_permission),
     *(no_memory, no_memory_for_workers, no_space, twice, two_runs),
     *(no_logs, no_logs_of_some_days, wrong_prefix, unusual),
+    *(no_locks, not_kept, not_removed, damaged_record),
 )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -28,7 +30,7 @@ from openpyxl.utils.escape import unescape
 from lib.domain import columns as c
 from lib.domain.errors import ReportError
 from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
-from lib.reports import publish, verification, xlsx_cells
+from lib.reports import publish, retention, verification, xlsx_cells
 from tests.support.sentences import pattern, says
 
 DAY = date(2026, 11, 12)
@@ -500,3 +502,30 @@ def test_a_file_that_is_no_whole_workbook_is_refused_in_one_sentence(target: Pat
         target.write_bytes(damaged)
         with pytest.raises(ReportError, match=pattern(verification.DAMAGED)):
             verification.verify(target)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o664, 0o400])
+def test_a_clear_report_is_its_owners_alone_whatever_stood_there(target: Path, mode: int) -> None:
+    publish.write(built([{}]), COVER, target)
+    target.chmod(mode)
+    publish.write(built([{}], clear=True), CLEAR, target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+REFUSED = ("chmod", "utime", "fsync", "link")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EACCES])
+def test_a_share_that_knows_no_modes_and_flushes_takes_every_report(
+    target: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in REFUSED:
+        monkeypatch.setattr(os, name, refuse)
+    for cover in (COVER, CLEAR, COVER):
+        retention.keep_previous(target)
+        publish.write(built([{}], clear=cover.clear), cover, target)
+        assert cells(target, c.SHEET_CONSOLIDATED) != []
+    assert len(list(target.parent.glob("resultado_transacoes_*.xlsx"))) == 1

@@ -483,3 +483,42 @@ def test_verify_needs_no_configuration(trail: Path) -> None:
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert "Registros: 1" in out
+
+
+def test_a_trail_cut_by_its_last_newline_goes_on_and_is_intact(trail: Path) -> None:
+    add(trail, "a", "b")
+    whole = trail.read_bytes()
+    trail.write_bytes(whole[:-1])
+    anchor = add(trail, "c")
+    assert trail.read_bytes().startswith(whole)
+    assert verified(trail, anchor).problems == ()
+    assert [record["seq"] for record in records(trail)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 60])
+def test_a_trail_cut_anywhere_in_its_last_line_goes_on(trail: Path, cut: int) -> None:
+    add(trail, "a", "b")
+    trail.write_bytes(trail.read_bytes()[:-cut])
+    add(trail, "c")
+    assert verified(trail).problems == ()
+
+
+HOSTILE = {
+    "brackets": b"[" * 200_000,
+    "objects": b'{"a":' * 50_000,
+    "a deep value": b'{"seq": 1, "prev": ' + b"[" * 900 + b"]" * 900 + b"}",
+    "a number without end": b'{"seq": ' + b"9" * 10_000 + b"}",
+    "no object": b"[1, 2]",
+    "no names": b"{}",
+    "no text": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)
+def test_a_line_that_nobody_sealed_is_named_and_read_by_no_page(trail: Path, line: bytes) -> None:
+    add(trail, "a")
+    trail.write_bytes(trail.read_bytes() + line + b"\n")
+    assert any(says(p, audit_trail.ALTERED_LINE) for p in verified(trail).problems)
+    assert "a" in {record.get("what") for record in audit_trail.read(trail, 10)}
+    with pytest.raises(AuditError, match=pattern(audit_trail.BROKEN)):
+        add(trail, "b")

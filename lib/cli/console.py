@@ -1,0 +1,46 @@
+"""The standard streams of a command, made to bear what a scheduler may give it.
+
+Text that the console's encoding cannot hold is escaped, a missing stream is opened to nothing, and
+messages that standard error cannot take are lost. Standard output still fails: it is the result.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+_ESCAPED: Final = "backslashreplace"
+
+
+def prepare() -> None:
+    """Prepare both streams; streams that are no files of the system stay as they are."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 kept open
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPED)
+    buffer = getattr(sys.stderr, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # without a buffer under PYTHONUNBUFFERED
+    if isinstance(raw, io.FileIO) and not isinstance(raw, _Unfailing):
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(_Unfailing(raw.fileno(), "w", closefd=False)),
+            encoding=sys.stderr.encoding,
+            errors=_ESCAPED,
+            line_buffering=True,
+        )
+
+
+class _Unfailing(io.FileIO):
+    """A file whose failed writes are dropped: a full disk or a closed pipe stops no command."""
+
+    def write(self, content: Any) -> int:
+        """Write the content, or drop it."""
+        with suppress(OSError):
+            written = super().write(content)
+            if written is not None:
+                return written
+        return len(memoryview(content).cast("B"))

@@ -1,0 +1,159 @@
+"""Limits of memory and processors, as a container's control groups state them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lib import pipeline
+from lib.config import defaults, loader
+from lib.config.settings import ROOT, Engine
+from lib.domain import container, memory
+from lib.domain.errors import ExtractionError
+from tests.support.sentences import pattern
+
+MIB = 1 << 20
+SOURCE = {"host": "/nowhere", "database": "d", "user": "u"}
+
+V2 = {"proc/self/cgroup": "0::/\n"}
+V2_NESTED = {"proc/self/cgroup": "0::/pod/run\n"}
+V1 = {"proc/self/cgroup": "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/\n"}
+
+
+def machine(root: Path, *parts: dict[str, str]) -> Path:
+    """A root folder with these files."""
+    for part in parts:
+        for name, text in part.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {**V2, "sys/fs/cgroup/memory.max": f"{300 * MIB}\n"},
+        {**V2_NESTED, "sys/fs/cgroup/pod/memory.max": f"{300 * MIB}\n"},
+        {
+            **V2_NESTED,
+            "sys/fs/cgroup/pod/memory.max": f"{300 * MIB}\n",
+            "sys/fs/cgroup/pod/run/memory.max": "max\n",
+        },
+        {**V1, "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{300 * MIB}\n"},
+        {**V1, "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": f"{300 * MIB}\n"},
+    ],
+)
+def test_the_memory_is_the_containers(tmp_path: Path, files: dict[str, str]) -> None:
+    assert container.memory_bytes(machine(tmp_path, files)) == 300 * MIB
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {**V2, "sys/fs/cgroup/memory.max": "max\n"},
+        {**V2, "sys/fs/cgroup/memory.max": "nonsense"},
+        {**V1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"},
+        {"proc/self/cgroup": "no group at all"},
+    ],
+)
+def test_without_a_limit_the_memory_is_the_machines(tmp_path: Path, files: dict[str, str]) -> None:
+    root = machine(tmp_path, files)
+    assert container.memory_bytes(root) == psutil.virtual_memory().total
+    assert container.free_bytes(root) is None
+
+
+def test_what_the_kernel_can_reclaim_counts_as_free(tmp_path: Path) -> None:
+    used = {
+        "memory.max": f"{300 * MIB}",
+        "memory.current": f"{250 * MIB}",
+        "memory.stat": f"anon {100 * MIB}\ninactive_file {120 * MIB}\n",
+    }
+    root = machine(tmp_path, V2, {f"sys/fs/cgroup/{name}": text for name, text in used.items()})
+    assert container.free_bytes(root) == 170 * MIB
+
+
+@pytest.mark.parametrize(
+    ("files", "processors"),
+    [
+        ({**V2, "sys/fs/cgroup/cpu.max": "100000 100000\n"}, 1),
+        ({**V2, "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
+        (
+            {
+                **V1,
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "90000",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
+            },
+            1,
+        ),
+        (
+            {
+                **V1,
+                "sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us": "-1",
+                "sys/fs/cgroup/cpu/docker/abc/cpu.cfs_period_us": "100000",
+            },
+            None,
+        ),
+        ({**V2, "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_processors_are_the_containers(
+    tmp_path: Path, files: dict[str, str], processors: int | None
+) -> None:
+    expected = processors or len(os.sched_getaffinity(0))
+    assert container.processors(machine(tmp_path, files)) == expected
+
+
+def test_a_process_bound_to_one_processor_has_one() -> None:
+    script = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from lib.domain import container; print(container.processors())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "1\n"
+
+
+def test_a_system_without_affinity_has_the_machines_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert container.processors(tmp_path) == os.cpu_count()
+
+
+def test_the_engines_take_their_share_from_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "memory_bytes", lambda: 400 * MIB)
+    monkeypatch.setattr(container, "processors", lambda: 3)
+    assert (Engine().memory_bytes, Engine().worker_count) == (200 * MIB, 3)
+
+
+@pytest.mark.parametrize("free", [0, memory.LEAST_BYTES - 1])
+def test_a_run_beyond_the_containers_memory_ends_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    monkeypatch.setattr(container, "free_bytes", lambda: free)
+    values: dict[str, Any] = {
+        "merchants": {"12345678000195": "Loja"},
+        "transactions": SOURCE,
+        "auth_logs": SOURCE,
+    }
+    settings = loader.from_values(values, "teste", {})
+    request = defaults.request(settings, defaults.local_today(settings))
+    with pytest.raises(ExtractionError, match=pattern(pipeline.NO_MEMORY)):
+        pipeline.run(settings, request)
+
+
+def test_matching_is_not_begun_without_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "free_bytes", lambda: memory.MATCHING_BYTES * 10)
+    memory.require(memory.MATCHING_BYTES * 10)
+    with pytest.raises(MemoryError):
+        memory.require(memory.MATCHING_BYTES * 11)
