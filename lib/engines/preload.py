@@ -1,4 +1,4 @@
-"""Loads the workers' modules, without pandas, in the process that workers are forked from."""
+"""Load the workers' modules, without pandas, in the process that workers are forked from."""
 
 from lib.domain import pandas_lookup
 
