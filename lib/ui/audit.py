@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from lib.security.audit_trail import Fields
     from lib.ui.app_state import Site
 
+CHECK: Final = "conferir_auditoria"
+INTACT: Final = (
+    "Íntegra: {count} registro. Só uma planilha mostra se o fim foi cortado "
+    "(aggregator.py audit verify --workbook).",
+    "Íntegra: {count} registros. Só uma planilha mostra se o fim foi cortado "
+    "(aggregator.py audit verify --workbook).",
+)
+
 _MOST_RECORDS: Final = 500
 _COMMON: Final = ("seq", "at", "kind", "who", "from", "outcome", "merchant")
 _SEALS: Final = ("prev", "seal", "torn")
@@ -36,7 +44,7 @@ def files(site: Site) -> tuple[Path, Path]:
 
 def check(path: Path, key: Path) -> None:
     """Draw the button that checks every seal, and the result."""
-    if not st.button(t("Conferir a auditoria inteira"), type="primary"):
+    if not st.button(t("Conferir a auditoria inteira"), key=CHECK, type="primary"):
         return
     try:
         verification = audit_trail.verify(path, key)
@@ -46,15 +54,7 @@ def check(path: Path, key: Path) -> None:
     for damage in verification.problems[:_MOST_RECORDS]:
         st.error(plain(damage))
     if not verification.problems:
-        st.success(
-            n(
-                "Íntegra: {count} registro. Só uma planilha mostra se o fim foi cortado "
-                "(aggregator.py audit verify --workbook).",
-                "Íntegra: {count} registros. Só uma planilha mostra se o fim foi cortado "
-                "(aggregator.py audit verify --workbook).",
-                verification.records,
-            )
-        )
+        st.success(n(*INTACT, verification.records))
 
 
 def records(path: Path) -> None:

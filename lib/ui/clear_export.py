@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
+START: Final = "em_claro"
 DOWNLOAD: Final = "baixar_em_claro"
+REASON: Final = "motivo_em_claro"
 
 _INTERVAL_SECONDS: Final = 0.5
-_REASON: Final = "motivo_em_claro"
 # The session's request with its export, and the one with the problem that kept it from beginning.
 _EXPORT: Final = "_clear_export"
 _REFUSAL: Final = "_clear_export_refused"
@@ -40,13 +41,13 @@ def show(site: Site, admission: Admission, request: Request) -> None:
                 "arquivo ficam na auditoria."
             )
         )
-        st.text_area(t("Motivo"), key=_REASON, max_chars=clear_export.LONGEST_REASON)
+        st.text_area(t("Motivo"), key=REASON, max_chars=clear_export.LONGEST_REASON)
         running = _running()
         st.button(
             t("Exportar em claro"),
             on_click=_start,
             args=(site, request),
-            key="em_claro",
+            key=START,
             disabled=running is not None and running[0] == request,
         )
         for key in (_REFUSAL, _EXPORT):
@@ -70,7 +71,7 @@ def _start(site: Site, request: Request) -> None:
     if running is not None and running[0] == request:
         return
     st.session_state.pop(_REFUSAL, None)
-    reason = st.session_state.get(_REASON, "")
+    reason = st.session_state.get(REASON, "")
     try:
         export = clear_export.start(site.settings, request, admission.actor, reason)
     except AggregatorError as problem:

@@ -28,6 +28,17 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.session_user import Visitor
 
+NO_SIGN_IN: Final = (
+    "Sem [auth] na configuração, este painel só mostra a demonstração; configure o acesso, ou "
+    "[aggregator.access] without_sign_in para usá-lo neste computador."
+)
+NO_ROLE: Final = "{name} não tem acesso a este painel; peça-o ao responsável."
+EXPIRED: Final = "O seu acesso expirou; entre de novo."
+SIGNED_OUT: Final = "Entre com a sua conta para ver o painel."
+# Keys of the buttons.
+SIGN_IN: Final = "entrar"
+SIGN_OUT: Final = "sair"
+
 _ADMITTED: Final = "_admitted"
 _VIEWED: Final = "_viewed"
 _RESULT: Final = "_result"
@@ -61,7 +72,13 @@ def admit(site: Site) -> Admission:
         _record_once(site, "sign_in", decision.actor, "")
         with st.sidebar:
             st.caption(plain(decision.actor.name))
-            st.button(t("Sair"), on_click=_leave, args=(site, decision.actor), width="stretch")
+            st.button(
+                t("Sair"),
+                key=SIGN_OUT,
+                on_click=_leave,
+                args=(site, decision.actor),
+                width="stretch",
+            )
     return decision
 
 
@@ -185,28 +202,21 @@ def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:
     """Stop the page with the reason of the refusal and record it."""
     st.session_state.pop(_ADMITTED, None)
     if reason == "no_sign_in":
-        st.error(
-            t(
-                "Sem [auth] na configuração, este painel só mostra a demonstração; configure o "
-                "acesso, ou [aggregator.access] without_sign_in para usá-lo neste computador."
-            )
-        )
+        st.error(t(NO_SIGN_IN))
         st.stop()
     visitor = session_user.visitor()
     actor = Actor(visitor.name, visitor.address)
     if reason == "no_role":
         _record_once(site, "refusal", actor, reason)
-        st.error(
-            plain(t("{name} não tem acesso a este painel; peça-o ao responsável.", name=actor.name))
-        )
+        st.error(plain(t(NO_ROLE, name=actor.name)))
         st.button(t("Sair"), on_click=st.logout)
         st.stop()
     if reason == "expired":
         _record_once(site, "refusal", actor, reason)
-        st.warning(t("O seu acesso expirou; entre de novo."))
+        st.warning(t(EXPIRED))
     else:
-        st.info(t("Entre com a sua conta para ver o painel."))
-    st.button(t("Entrar"), type="primary", on_click=st.login)
+        st.info(t(SIGNED_OUT))
+    st.button(t("Entrar"), key=SIGN_IN, type="primary", on_click=st.login)
     st.stop()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Download
 
+from lib.ui import downloads, export
 from tests.browser.conftest import Opened
 from tests.support.command import sheets, soon
 from tests.support.driving import Visit
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 def downloaded(seen: Visit) -> Download:
     with seen.page.expect_download() as waiting:
-        seen.page.get_by_role("button", name="Exportar Excel").click()
+        seen.button(export.START).click()
     return waiting.value
 
 
@@ -40,7 +41,7 @@ def test_a_link_serves_only_its_own_browser_and_session(visit: Opened, tmp_path:
     assert stranger.page.context.request.get(link).status == 403
     for changed in (link[:-1] + ("0" if link[-1] != "0" else "1"), link.rsplit(".", 1)[0]):
         refused = mine.get(changed)
-        assert (refused.status, refused.text()[:13]) == (403, "Este link não")
+        assert (refused.status, refused.text().strip()) == (403, downloads.GONE)
 
     seen.page.close()
     assert soon(lambda: mine.get(link).status == 403)
@@ -53,7 +54,7 @@ def test_a_second_download_has_a_link_of_its_own_and_the_same_file(
     seen = visit("/consolidated")
     first = downloaded(seen)
     with seen.page.expect_download() as waiting:
-        seen.page.get_by_role("button", name="Baixar de novo").click()
+        seen.button(export.REPEAT).click()
     assert waiting.value.url != first.url
     assert waiting.value.suggested_filename == first.suggested_filename
     first.save_as(tmp_path / "first.xlsx")

@@ -21,6 +21,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from lib.config.settings import ROOT
+from lib.ui import export, guard
 from tests.support import driving
 from tests.support.certificates import Authority
 from tests.support.command import configured, soon
@@ -181,10 +182,10 @@ def test_behind_the_proxy_a_person_signs_in_reads_charts_and_downloads(
 ) -> None:
     provider.claims = Claims(ANA)
     visit.open("/")
-    visit.page.get_by_role("button", name="Entrar").click()
-    visit.page.get_by_role("button", name="Exportar Excel").wait_for()
+    visit.button(guard.SIGN_IN).click()
+    visit.button(export.START).wait_for()
     with visit.page.expect_download() as waiting:
-        visit.page.get_by_role("button", name="Exportar Excel").click()
+        visit.button(export.START).click()
     assert waiting.value.suggested_filename.startswith(f"resultado_{MERCHANT}_")
     cookies = visit.page.context.cookies()
     header = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies)

@@ -9,9 +9,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from lib.demo import servers as demo
+from lib.ui import page
 from tests.support import scenario, signing
 from tests.support.driving import Visit, new_page
 from tests.support.provider import Provider
+from tests.support.sentences import says
 from tests.support.servers import MERCHANTS, Servers
 from tests.support.signing import Site
 
@@ -21,7 +23,6 @@ FIRST, SECOND = MERCHANTS
 OWN = {"ana@example.com": FIRST, "rui@example.com": SECOND}
 # By the configuration alone, both would have both merchants.
 PEOPLE = dict.fromkeys(OWN, {"roles": ["analyst"], "merchants": ["*"]})
-NOTHING = "Nenhuma transação e nenhum log de"
 Enter = Callable[[str], Visit]
 
 
@@ -58,8 +59,8 @@ def enter(chromium: Browser, site: Site, provider: Provider) -> Iterator[Enter]:
         return signing.enter(Visit(pages[-1], site.server), provider, email)
 
     yield go
-    for page in pages:
-        page.context.close()
+    for opened in pages:
+        opened.context.close()
 
 
 def test_each_person_sees_only_own_rows_in_whatever_order_they_come(
@@ -72,9 +73,9 @@ def test_each_person_sees_only_own_rows_in_whatever_order_they_come(
                 visit = visits[person].open(f"/consolidated?estabelecimento={merchant}")
                 if merchant == own:
                     assert visit.cells("num_cartao") != []
-                    assert NOTHING not in visit.text()
+                    assert not says(visit.text(), page.NO_RECORDS)
                 else:
-                    assert NOTHING in visit.text()
+                    assert says(visit.text(), page.NO_RECORDS)
                     assert visit.page.get_by_test_id("stDataFrame").count() == 0
     for record in site.records("view"):
         shown = 1 if OWN[record["who"]] == record["merchant"] else 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.ui import export
 from tests.browser.conftest import Opened
 from tests.support.driving import Server
 
@@ -22,7 +23,7 @@ def test_a_terminated_server_leaves_no_workbook(
     try:
         seen = visit("/overview", at=server)
         with seen.page.expect_download():
-            seen.page.get_by_role("button", name="Exportar Excel").click()
+            seen.button(export.START).click()
         assert len(list(temporary.rglob("*.xlsx"))) == 1
         seen.page.context.close()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,12 +13,16 @@ import openpyxl
 import pytest
 from playwright.sync_api import Browser
 
+from lib.config.file_permissions import EXPOSED
+from lib.dashboard.clear_export import NO_REASON
 from lib.reports import verification
+from lib.ui import audit, clear_export, export, guard
 from tests.support import scenario, signing
 from tests.support.driving import Visit, new_page
 from tests.support.provider import Provider
+from tests.support.sentences import pattern, says
 from tests.support.servers import MERCHANTS, Databases
-from tests.support.signing import SIGN_IN, Site
+from tests.support.signing import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("sign-in")]
 
@@ -56,32 +61,31 @@ def enter(visit: Visit, provider: Provider) -> Enter:
 
 
 def shows_data(visit: Visit) -> bool:
-    text = visit.text()
-    return any(word in text for word in ("R$", "Exportar", "Consolidadas", "Estabelecimento"))
+    return "R$" in visit.text() or visit.button(export.START).count() > 0
 
 
 def search(visit: Visit) -> None:
     """Rerun the table, and nothing else of the page."""
-    visit.page.get_by_label("Buscar").fill("4000")
-    visit.page.get_by_label("Buscar").press("Enter")
+    visit.field("consolidated_busca").fill("4000")
+    visit.page.keyboard.press("Enter")
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_direct_link_without_sign_in_shows_nothing(visit: Visit, page: str) -> None:
     visit.open(f"/{page}")
-    assert SIGN_IN in visit.text()
+    assert guard.SIGNED_OUT in visit.text()
     assert not shows_data(visit)
 
 
 def test_a_stranger_who_signs_in_is_refused_and_written_down(enter: Enter, site: Site) -> None:
     visit = enter("nobody@example.com")
-    assert "nobody@example.com não tem acesso a este painel" in visit.text()
+    assert guard.NO_ROLE.format(name="nobody@example.com") in visit.text()
     assert not shows_data(visit)
     assert {"nobody@example.com"} == {r["who"] for r in site.records("refusal")}
 
 
 def test_an_unverified_address_gives_no_access(enter: Enter) -> None:
-    assert "não tem acesso" in enter(ANA, email_verified=False).text()
+    assert says(enter(ANA, email_verified=False).text(), guard.NO_ROLE)
 
 
 def test_a_group_does_not_let_an_unverified_address_in_by_its_name(
@@ -98,8 +102,8 @@ def test_an_analyst_sees_the_own_merchant_and_neither_clear_data_nor_the_audit(
     visit = enter(ANA)
     assert shows_data(visit)
     assert MERCHANTS[FIRST] in visit.text()
-    assert "Exportar em claro" not in visit.text()
-    assert visit.page.get_by_role("link", name="Auditoria").count() == 0
+    assert visit.page.get_by_test_id("stPopover").count() == 0
+    assert visit.link("audit").count() == 0
     visit.open(f"/consolidated?estabelecimento={SECOND}")
     assert MERCHANTS[SECOND] not in visit.text()
     visit.open("/audit")
@@ -123,17 +127,17 @@ def test_an_expired_sign_in_shows_no_further_row(enter: Enter, provider: Provide
     assert shows_data(visit)
     time.sleep(max(0.0, provider.expires_at - time.time()))
     search(visit)
-    visit.page.get_by_text("O seu acesso expirou; entre de novo.").wait_for()
+    visit.page.get_by_text(guard.EXPIRED).wait_for()
     visit.settle()
     assert not shows_data(visit)
 
 
 def test_a_direct_link_shows_nothing_after_sign_out(enter: Enter, site: Site) -> None:
     visit = enter(ANA)
-    visit.page.get_by_role("button", name="Sair").click()  # goes to the provider and back
-    visit.page.get_by_text(SIGN_IN).wait_for()
+    visit.button(guard.SIGN_OUT).click()  # goes to the provider and back
+    visit.page.get_by_text(guard.SIGNED_OUT).wait_for()
     visit.open("/divergences")
-    assert SIGN_IN in visit.text()
+    assert guard.SIGNED_OUT in visit.text()
     assert not shows_data(visit)
     assert site.records("sign_out")[-1]["who"] == ANA
 
@@ -143,7 +147,7 @@ def test_a_revoked_role_ends_at_the_next_click(enter: Enter, site: Site) -> None
     assert shows_data(visit)
     site.grant({RUI: PEOPLE[RUI]})
     search(visit)
-    visit.page.get_by_text("não tem acesso a este painel").wait_for()
+    visit.page.get_by_text(guard.NO_ROLE.format(name=ANA)).wait_for()
     visit.settle()
     assert not shows_data(visit)
 
@@ -151,25 +155,24 @@ def test_a_revoked_role_ends_at_the_next_click(enter: Enter, site: Site) -> None
 def test_sign_in_secrets_readable_by_others_are_refused(visit: Visit, site: Site) -> None:
     site.secrets.chmod(0o644)
     site.grant(PEOPLE)
-    assert "Outras contas podem ler os segredos de [auth]" in visit.open("/").text()
+    assert says(visit.open("/").text(), EXPOSED)
     site.secrets.chmod(0o600)
     site.grant(PEOPLE)
-    assert SIGN_IN in visit.open("/").text()
+    assert guard.SIGNED_OUT in visit.open("/").text()
 
 
 def test_a_clear_export_needs_a_reason_is_marked_and_is_audited(
     enter: Enter, site: Site, tmp_path: Path
 ) -> None:
     visit = enter(RUI)
-    visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Exportar em claro").click()
-    visit.page.get_by_test_id("stPopoverBody").get_by_role("button").click()
-    visit.page.get_by_text("pede um motivo por escrito").wait_for()
-    body = visit.page.get_by_test_id("stPopoverBody")
-    body.get_by_label("Motivo").fill("Auditoria interna 12/2026, pedido 77")
-    body.get_by_label("Motivo").press("Tab")
+    visit.page.get_by_test_id("stPopover").get_by_role("button").click()
+    visit.button(clear_export.START).click()
+    visit.page.get_by_text(re.compile(pattern(NO_REASON))).wait_for()
+    visit.field(clear_export.REASON).fill("Auditoria interna 12/2026, pedido 77")
+    visit.field(clear_export.REASON).press("Tab")
     visit.settle()
-    body.get_by_role("button", name="Exportar em claro").click()
-    button = body.get_by_role("button", name="Baixar a planilha em claro")
+    visit.button(clear_export.START).click()
+    button = visit.button(clear_export.DOWNLOAD)
     button.wait_for()
     with visit.page.expect_download() as download:
         button.click()
@@ -191,8 +194,9 @@ def test_a_clear_export_needs_a_reason_is_marked_and_is_audited(
 
 def test_an_auditor_reads_the_trail_and_no_data(enter: Enter) -> None:
     visit = enter(EVA).open("/audit")
-    visit.press("Conferir a auditoria inteira")
-    assert "Íntegra" in visit.text()
+    visit.button(audit.CHECK).click()
+    visit.settle()
+    assert any(says(visit.text(), form) for form in audit.INTACT)
     visit.open("/consolidated")
-    assert "não tem acesso" in visit.text()
+    assert says(visit.text(), guard.NO_ROLE)
     assert not shows_data(visit)

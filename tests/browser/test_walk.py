@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from lib.cli import main
+from lib.ui import export, tables
+from lib.ui.navigation import titles
 from tests.browser.conftest import Opened
 from tests.support.command import sheets
 from tests.support.scenario import BULK, UNKNOWN, masked
@@ -15,20 +17,21 @@ def test_an_analyst_reads_every_page_and_downloads_the_command_lines_workbook(
     visit: Opened, configuration: Path, tmp_path: Path
 ) -> None:
     seen = visit("/overview")
-    assert seen.page.get_by_role("heading", level=1).inner_text() == "Resumo"
-    for link, rows in (("Transações consolidadas", f"{BULK + 3} linhas"), ("Divergências", "")):
-        seen.page.get_by_role("link", name=link).click()
+    assert seen.heading() == titles()["overview"]
+    for name, rows in (("consolidated", BULK + 3), ("divergences", 3)):
+        seen.link(name).click()
         seen.settle()
-        assert seen.page.get_by_role("heading", level=1).inner_text() == link
-        assert rows in seen.text()
+        assert seen.heading() == titles()[name]
+        assert tables.ROWS[1].format(count=rows) in seen.text()
     assert masked(UNKNOWN) in seen.cells("num_cartao")
-    for link in ("Gráficos", "Clientes"):
-        seen.page.get_by_role("link", name=link).click()
+    for name in ("charts", "customers"):
+        seen.link(name).click()
         seen.settle()
+        assert seen.heading() == titles()[name]
         assert seen.page.locator(".js-plotly-plot").count() > 0
 
     with seen.page.expect_download() as first:
-        seen.page.get_by_role("button", name="Exportar Excel").click()
+        seen.button(export.START).click()
     name = first.value.suggested_filename
     assert re.fullmatch(r"resultado_12345678000190_\d{8}_\d{8}_[0-9a-f]{16}\.xlsx", name)
     first.value.save_as(tmp_path / name)
@@ -38,6 +41,6 @@ def test_an_analyst_reads_every_page_and_downloads_the_command_lines_workbook(
     assert sheets(tmp_path / name) == sheets(target)
     # The second download is the same file, without another export.
     with seen.page.expect_download() as again:
-        seen.page.get_by_role("button", name="Baixar de novo").click()
+        seen.button(export.REPEAT).click()
     again.value.save_as(tmp_path / "again.xlsx")
     assert (tmp_path / "again.xlsx").read_bytes() == (tmp_path / name).read_bytes()

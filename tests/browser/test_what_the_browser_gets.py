@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import time, timedelta
 from pathlib import Path
@@ -12,10 +11,13 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, WebSocket
 
 from lib.config.settings import ROOT
+from lib.database.error_translation import BY_STATE
+from lib.ui import export, tables
 from tests.support import scenario
 from tests.support.command import with_query
 from tests.support.driving import Server, Visit, new_page
 from tests.support.scenario import FIELD, MERCHANT, masked
+from tests.support.sentences import says
 from tests.support.servers import MERCHANTS, Databases, Servers
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("what-the-browser-gets")]
@@ -130,14 +132,12 @@ def test_no_frame_of_any_page_carries_a_clear_value_and_no_markup_is_run(
     visit.open("/consolidated").mark(0)
     visit.page.keyboard.press("Escape")
     visit.settle()
-    visit.page.get_by_label("Buscar").fill(PHYSICAL)
-    visit.page.keyboard.press("Enter")
-    visit.settle()
+    visit.search("consolidated", PHYSICAL)
     for tab in ("divergences", "divergences?divergences_busca=sem"):
         visit.open(f"/{tab}").mark(0)
     visit.open("/overview")
     with visit.page.expect_download() as waiting:
-        visit.page.get_by_role("button", name="Exportar Excel").click()
+        visit.button(export.START).click()
     waiting.value.save_as(tmp_path / "export.xlsx")
     assert visit.page.evaluate("window.struck") is None
     for shown in (masked(PHYSICAL), masked(LOST), "***.982.247-**"):
@@ -153,7 +153,7 @@ def test_an_error_of_the_database_with_values_in_it_sends_none_of_them(
     site.fail_with_values()
     wire = Wire(visit.page)
     visit.open("/divergences")
-    assert "um valor não tem o tipo do contrato" in visit.text()
+    assert says(visit.text(), BY_STATE["22"])
     assert wire.frames > 0
     assert wire.leaked() == []
     # Without any rows shown, there may be no audit file.
@@ -168,9 +168,7 @@ def test_an_attack_through_the_search_is_only_text(
 ) -> None:
     site.read_by(planted.values)
     visit.open("/consolidated")
-    visit.page.get_by_label("Buscar").fill(hostile)
-    visit.page.keyboard.press("Enter")
-    visit.settle()
+    visit.search("consolidated", hostile)
     assert visit.page.evaluate("window.struck") is None
-    assert re.search(r"\d+ linhas? de 2", visit.text())
+    assert says(visit.text(), tables.OF_ALL_ROWS.format(count="{count}", of=2))
     assert planted.execute("transactions", "SELECT count(*) FROM transactions") == [(2,)]

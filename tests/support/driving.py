@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -184,10 +183,26 @@ class Visit:
         """Click the header of the first table's first column."""
         return self._click(60, _MARK)
 
-    def press(self, label: str | re.Pattern[str]) -> Visit:
-        """Click a button, or a pill."""
-        button = self.page.get_by_role("button", name=label)
-        button.or_(self.page.get_by_role("radio", name=label)).first.click()
+    def button(self, key: str) -> Locator:
+        """The buttons or pills of the widget with this key."""
+        return self.page.locator(f".st-key-{key} button")
+
+    def field(self, key: str) -> Locator:
+        """The text field of the widget with this key."""
+        return self.page.locator(f".st-key-{key}").locator("input, textarea")
+
+    def link(self, name: str) -> Locator:
+        """The menu's link to this page."""
+        return self.page.locator(f'[data-testid=stSidebarNavLink][href*="/{name}"]')
+
+    def heading(self) -> str:
+        """The title of the page."""
+        return self.page.get_by_role("heading", level=1).inner_text()
+
+    def search(self, table: str, text: str) -> Visit:
+        """Search a table."""
+        self.field(f"{table}_busca").fill(text)
+        self.page.keyboard.press("Enter")
         return self.settle()
 
     def text(self) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lib.ui import guard
 from tests.support.command import configured
 from tests.support.driving import Server, Visit, free_port
 from tests.support.provider import CLIENT, SECRET, Claims, Provider
-
-SIGN_IN = "Entre com a sua conta para ver o painel."
 
 
 def auth_file(folder: Path, url: str, provider: Provider) -> Path:
@@ -66,7 +65,7 @@ def enter(
     """Sign this person in for these seconds, with ``more`` claims."""
     provider.claims = Claims(email, seconds, more)
     visit.open("/")
-    visit.page.get_by_role("button", name="Entrar").click()
+    visit.button(guard.SIGN_IN).click()
     visit.page.wait_for_function("() => !location.search.includes('code=')")
-    visit.page.get_by_text(SIGN_IN).wait_for(state="detached")
+    visit.page.get_by_text(guard.SIGNED_OUT).wait_for(state="detached")
     return visit.settle()
