@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeGuard
 
@@ -18,6 +19,7 @@ _FORM_COUNTS = {"t": 1, "n": 2}
 _FORMS = " | "
 
 
+@cache
 def on_screen() -> set[tuple[str, ...]]:
     """The messages that `t` and `n` translate: (message,) or (one, many)."""
     messages: set[tuple[str, ...]] = set()
@@ -62,6 +64,7 @@ def of_values() -> set[str]:
     }
 
 
+@cache
 def of_errors() -> set[str]:
     """The templates of errors and notices, raised below the screens."""
     templates: set[str] = set()

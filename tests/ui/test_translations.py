@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from string import Formatter
 
 import pytest
@@ -12,6 +13,7 @@ from lib.ui.i18n import CATALOGUES, ENGLISH, PORTUGUESE, catalogue
 from tests.support import messages
 
 
+@cache
 def english() -> dict[tuple[str, ...], tuple[str, ...]]:
     with (CATALOGUES / ENGLISH / "LC_MESSAGES" / "messages.po").open("rb") as file:
         entries = pofile.read_po(file, locale=ENGLISH, abort_invalid=True)
