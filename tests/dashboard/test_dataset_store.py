@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +19,7 @@ import numpy as np
 import pytest
 
 from lib.analysis import books
+from lib.config.settings import ROOT
 from lib.dashboard.dataset_store import Dataset, Derived, Key, Rights, Store
 from lib.domain.errors import AggregatorError, ExtractionError
 from lib.domain.outcomes import Outcome
@@ -22,6 +27,8 @@ from lib.domain.reconciliation import Period, Rule
 from lib.domain.requests import Progress, Request
 from lib.matching import reconcile
 from lib.ui import refresh
+from tests.support.command import slow_query, with_query
+from tests.support.servers import Databases
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 DAY = date(2026, 11, 20)
@@ -360,3 +367,35 @@ def test_a_read_that_a_refresh_has_overtaken_does_not_replace_its_data() -> None
     older.future.result(timeout=30)
     wait_for(lambda: store.loading(asked) is None)
     assert store.find(asked) is fresh
+
+
+# Begins a read that lasts longer than any test, and ends once both statements are under way.
+ENDING = """
+import json, sys, time
+from lib.config import defaults, loader
+from lib.dashboard.dataset_store import Key, Rights, Store
+
+settings = loader.from_values(json.loads(sys.argv[1]), "teste", {})
+request = defaults.request(settings, defaults.local_today(settings))
+loading = Store().load(settings, Key(request, Rights()))
+while len(loading.stages) < 2:
+    assert not loading.future.done(), loading.future.exception()
+    time.sleep(0.01)
+"""
+
+
+def test_a_server_that_ends_does_not_wait_for_a_slow_read(
+    databases: Databases, tmp_path: Path
+) -> None:
+    values = databases.values
+    for side in ("transactions", "auth_logs"):
+        values = with_query(values, side, tmp_path, slow_query(side))
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDING, json.dumps(values)],
+        cwd=ROOT,
+        timeout=120,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
