@@ -21,13 +21,29 @@ DECIMALS: Final = "decimals"
 """Replaces an amount with more than two decimals; not a number, so that reading it fails."""
 _BLANKS: Final = r"E' \t\n\r'"
 
-_LONG_RUNS: Final = (
-    r"\d{11,}"  # any card number or bare CPF, also one behind a prefix
-    r"|\d{3}\.\d{3}\.\d{3}-\d{2}"  # a formatted CPF
-    r"|\d{4}[ .-]\d{4}[ .-]\d{4}([ .-]\d{1,7})?"  # a card number in groups
-    r"|\d{4}[ .-]\d{6}[ .-]\d{5}"  # the same, as American Express groups it
+# A digit may be full-width; between groups stand up to three blanks or signs, of Unicode too.
+_D: Final = r"[0-9\uff10-\uff19]"
+_S: Final = (
+    r"[\s\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+    r"./_,:|\u2010-\u2015-]{1,3}"
 )
-_CANDIDATE: Final = r"\d[\d .-]{9}\d"
+_GROUPS: Final = (
+    "{11,}",  # any card number or bare CPF, also one behind a prefix
+    "{3} {3} {3} {2}",  # a CPF
+    "{9} {2}",
+    "{4} {4} {4} {4} {1,7}",  # a card
+    "{4} {4} {4} {1,7}",
+    "{4} {4} {4}",
+    "{4} {6} {4,5}",  # as American Express and Diners group it
+    "{8} {8}",
+    "{6} {10}",
+)
+_LONG_RUNS: Final = "|".join(
+    _S.join(_D + length for length in groups.split()) for groups in _GROUPS
+)
+_LEAST: Final = 11
+# Cheaper than the groups by far, and true for all of them.
+_CANDIDATE: Final = f"{_D}({_S[:-5]}*{_D}){{{_LEAST - 1}}}"
 
 
 def card(value: str) -> str:
@@ -53,9 +69,14 @@ def cpf(value: str) -> str:
 def text(value: str) -> str:
     """Replace every run of digits that could be a card number or a CPF by six asterisks."""
     return (
-        f"CASE WHEN {value} ~ '{_CANDIDATE}'"
+        f"CASE WHEN octet_length({value}) >= {_LEAST} AND {value} ~ '{_CANDIDATE}'"
         f" THEN regexp_replace({value}, '{_LONG_RUNS}', '******', 'g') ELSE {value} END"
     )
+
+
+def merchant(value: str) -> str:
+    """Mask a merchant field as a text unless it is the requested CNPJ."""
+    return f"CASE WHEN {value} = :merchant THEN {value} ELSE {text(value)} END"
 
 
 def token(value: str) -> str:
@@ -109,11 +130,14 @@ def transactions(query: str, layout: Layout, *, clear: bool, prefix_length: int 
         f" {q[c.DES_CNPJ_REDUZIDO]}::text AS {c.DES_CNPJ_REDUZIDO}"
         f" FROM (\n{query}\n) AS q{within(q[c.DATA_TRANSA], layout)}"
     )
-    show_cpf, show_card = (_plain, _plain) if clear else (cpf, card)
+    show_cpf, show_card, show_merchant = (
+        (_plain, _plain, _plain) if clear else (cpf, card, merchant)
+    )
     shown = {
         c.NUM_CPF: show_cpf(f"m.{c.NUM_CPF}"),
         c.NUM_CARTAO: show_card(f"m.{c.NUM_CARTAO}"),
         c.NUM_CARTAO_VIRTUAL: show_card(f"m.{c.NUM_CARTAO_VIRTUAL}"),
+        c.DES_CNPJ_REDUZIDO: show_merchant(f"m.{c.DES_CNPJ_REDUZIDO}"),
         c.TOKEN_CARTAO: token(f"m.{c.NUM_CARTAO}"),
         c.TOKEN_VIRTUAL: token(f"m.{c.NUM_CARTAO_VIRTUAL}"),
         c.TOKEN_CPF: token(f"m.{c.NUM_CPF}"),
@@ -133,6 +157,7 @@ def auth_logs(query: str, layout: Layout, *, clear: bool) -> str:
     show_card, show_text = (_plain, _plain) if clear else (card, text)
     shown = {
         c.NUM_CARTAO: show_card(f"m.{c.NUM_CARTAO}"),
+        c.COD_RESPOSTA: show_text(f"m.{c.COD_RESPOSTA}"),
         c.DES_LOG: _bounded(f"m.{c.DES_LOG}", show_text(f"m.{c.DES_LOG}")),
         c.DES_LINHA_RECEBIMENTO: _bounded(
             f"m.{c.DES_LINHA_RECEBIMENTO}", f"m.{c.DES_LINHA_RECEBIMENTO}"

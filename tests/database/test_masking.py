@@ -32,7 +32,7 @@ def evaluated(databases: Databases, expression: str, values: Sequence[str | None
     sql = f"SELECT {expression} FROM unnest(CAST(:values AS text[])) WITH ORDINALITY AS u(v, at)"
     with closing(databases.connect("transactions")) as connection:
         cursor = connection.cursor()
-        given = {"values": list(values), "key": KEY}
+        given = {"values": list(values), "key": KEY, "merchant": "12345678000190"}
         cursor.execute(sessions.render(cursor, "transactions", f"{sql} ORDER BY at", given))
         return [value for (value,) in cursor]
 
@@ -104,6 +104,46 @@ TEXTS = [
 def test_runs_of_digits_that_could_be_a_card_or_a_cpf_vanish_from_texts(empty: Databases) -> None:
     shown = evaluated(empty, masking.text("v"), [value for value, _ in TEXTS])
     assert shown == [mask for _, mask in TEXTS]
+
+
+def full_width(number: str) -> str:
+    return "".join(chr(ord(d) + 0xFEE0) if d.isdigit() else d for d in number)
+
+
+SPELLINGS = [
+    *("529982247-25", "529 982 247 25", "529.982.247-25", "529982247/25", "529_982_247_25"),
+    *("4000 001234 56123", "4000 001234 5612", "40000012 34561234", "400000 1234561234"),
+    *("4000 0012 3456 1234 567", "4000 0012 3456", "4000-0012-3456-1234"),
+    *("4000\t0012\t3456\t1234", "4000\n0012\n3456\n1234", "4000  0012  3456  1234"),
+    *("4000\u00a00012\u202f3456\u20091234", "4000\u30000012\u30003456\u30001234"),
+    *(f"4000{sign}0012{sign}3456{sign}1234" for sign in "/_,:|.-–"),
+    "4000 - 0012 - 3456 - 1234",
+    *map(full_width, ("4000001234561234", "4000 0012 3456 1234", "529.982.247-25")),
+]
+PLAIN = [
+    "2026-11-20 12:00:00",
+    "R$ 1.234.567,89 em 3x",
+    "(11) 98765-4321",
+    "12.345.678/0001-90",
+    "NSU 123456 lote 7890",
+    "1234 5678",
+]
+
+
+@pytest.mark.parametrize("around", ["{}", "cartão {} ok", "a{}b", "\n{}\n"])
+def test_every_usual_spelling_of_a_number_is_masked(empty: Databases, around: str) -> None:
+    texts = [around.format(spelling) for spelling in SPELLINGS]
+    assert evaluated(empty, masking.text("v"), texts) == [around.format("******")] * len(texts)
+
+
+def test_texts_with_other_numbers_stay_as_they_are(empty: Databases) -> None:
+    assert evaluated(empty, masking.text("v"), PLAIN) == PLAIN
+
+
+def test_a_merchant_field_shows_the_requested_merchant_alone(empty: Databases) -> None:
+    values = ["12345678000190", "7KM2Q9B4000149", "4000001234561234", "98765432000155", "", None]
+    shown = [*values[:2], "******", "******", "", None]
+    assert evaluated(empty, masking.merchant("v"), values) == shown
 
 
 @examples(max_examples=20)
