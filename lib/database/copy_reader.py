@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import psycopg2
 import pyarrow as pa
 from pyarrow import csv
 
-from lib.database import column_types, copy_stream, masking, sessions, snapshots
+from lib.database import column_types, copy_stream, masking, sessions, sides, snapshots
 from lib.database.socket_timeout import Watchdog
 from lib.domain import memory, requests
 from lib.domain.errors import ExtractionError, TransientError
@@ -44,7 +43,6 @@ SILENT: Final = (
     "{side}: o servidor ficou {seconds:.0f} s em silêncio, além do seu tempo limite, e a conexão "
     "foi encerrada; tente de novo em instantes e avise o administrador do banco."
 )
-BOTH_FAILED: Final = "Os dois bancos falharam: {first} {second}"
 CANCELLED: Final = "{side}: a leitura foi cancelada."
 
 
@@ -83,23 +81,8 @@ def extract(
                 read.cancel()
     errors = [f.exception() for f, read in futures.items() if not read.interrupted]
     if failures := [error for error in errors if error is not None]:
-        raise failure_of(failures)
+        raise sides.failure_of(failures)
     return Extracted(**{read.side: future.result() for future, read in futures.items()})
-
-
-def failure_of(failures: Sequence[BaseException]) -> BaseException:
-    """Return the error of the failed side or, if both failed, one error that names both.
-
-    That error is transient only if both are.
-    """
-    if unexpected := [f for f in failures if not isinstance(f, ExtractionError)]:
-        return unexpected[0]
-    if len(failures) == 1:
-        return failures[0]
-    transient = all(isinstance(failure, TransientError) for failure in failures)
-    kind = TransientError if transient else ExtractionError
-    first, second = failures
-    return kind(BOTH_FAILED, first=first, second=second)
 
 
 def masked_select(

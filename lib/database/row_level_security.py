@@ -11,8 +11,7 @@ import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from lib.database import sessions
-from lib.domain import requests
+from lib.database import sessions, sides
 from lib.domain.errors import ContractError, ExtractionError, TransientError
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def prove(settings: Settings, window: Window) -> None:
     """Raise ExtractionError if a side does not protect its rows; skip if not configured."""
     if not settings.row_level_security:
         return
-    for side in requests.SIDES:
-        _prove(settings, side, window)
+    sides.each(lambda side: _prove(settings, side, window))
 
 
 def _prove(settings: Settings, side: Side, window: Window) -> None:

@@ -14,10 +14,9 @@ import numpy as np
 
 from lib import pipeline
 from lib.analysis import books
-from lib.database import copy_reader, source_checks
+from lib.database import sides, source_checks
 from lib.domain import column_arrays, outcomes, requests
 from lib.domain import columns as c
-from lib.domain.errors import ExtractionError
 from lib.domain.messages import Notice
 
 if TYPE_CHECKING:
@@ -25,10 +24,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from lib.config.settings import Settings
-    from lib.database.source_checks import Survey
     from lib.domain.outcomes import Finished
     from lib.domain.reconciliation import Reconciliation
-    from lib.domain.requests import Request, Side
+    from lib.domain.requests import Request
 
 _MAX_LAG: Final = timedelta(hours=1)
 _MAX_CLOCK_SECONDS: Final = 60.0
@@ -135,7 +133,7 @@ def check_sources(settings: Settings, request: Request, user: str | None = None)
     Fetches no record. Raises AggregatorError.
     """
     window = requests.Window(request.merchant, request.period.start, request.period.end, user)
-    surveys = _surveys(settings, window)
+    surveys = sides.each(lambda side: source_checks.survey(settings, side, window))
     results, drifts = [], []
     for side, survey in surveys.items():
         drifts.append(survey.server_time - time.time())
@@ -158,20 +156,6 @@ def check_sources(settings: Settings, request: Request, user: str | None = None)
     if surveys["auth_logs"].rows == 0 and surveys["auth_logs"].any_merchant:
         results.append(Notice(NO_MERCHANT, {"merchant": request.merchant}))
     return results
-
-
-def _surveys(settings: Settings, window: requests.Window) -> dict[Side, Survey]:
-    """Survey both sides; where both fail, raise one error that names both."""
-    surveys: dict[Side, Survey] = {}
-    failures: list[ExtractionError] = []
-    for side in requests.SIDES:
-        try:
-            surveys[side] = source_checks.survey(settings, side, window)
-        except ExtractionError as failure:
-            failures.append(failure)
-    if failures:
-        raise copy_reader.failure_of(failures)
-    return surveys
 
 
 def _empty(rows: Mapping[str, int]) -> list[Notice]:

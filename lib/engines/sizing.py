@@ -6,8 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from lib.database import retry, sessions
-from lib.domain import requests
+from lib.database import retry, sessions, sides
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -36,7 +35,7 @@ def records(settings: Settings, window: Window) -> int:
 
     A server can only guess how many texts contain the merchant. Raises ExtractionError.
     """
-    return 2 * max(retry.call(partial(_rows, settings, s, window)) for s in requests.SIDES)
+    return 2 * max(sides.each(lambda s: retry.call(partial(_rows, settings, s, window))).values())
 
 
 def kind(settings: Settings, window: Window) -> Kind:

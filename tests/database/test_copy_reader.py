@@ -15,8 +15,9 @@ import pytest
 from lib.config import loader
 from lib.config.loader import Settings
 from lib.database import column_types, copy_reader, sessions
-from lib.database.copy_reader import BOTH_FAILED, Extracted
+from lib.database.copy_reader import Extracted
 from lib.database.error_translation import BY_STATE, NOT_CONNECTED
+from lib.database.sides import BOTH_FAILED
 from lib.domain import columns as c
 from lib.domain import requests
 from lib.domain.errors import ContractError, ExtractionError, TransientError

@@ -11,9 +11,11 @@ import pytest
 from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.database import source_checks
+from lib.database.sides import BOTH_FAILED
 from lib.database.source_checks import Survey
 from lib.delivery import diagnosis
 from lib.domain import requests
+from lib.domain.errors import ExtractionError
 from lib.domain.messages import Notice
 from lib.domain.requests import Window
 from lib.ui import formatting
@@ -90,3 +92,34 @@ def test_numbers_in_a_notice_are_written_as_the_reader_writes_them() -> None:
 def test_logs_without_the_merchant_are_reported(databases: Databases) -> None:
     databases.fill(auth_logs=[(CARD, DAY, "10:00", "00", "", "0" + OTHER)])
     assert serious(notices(databases)) == [Notice(diagnosis.NO_MERCHANT, {"merchant": MERCHANT})]
+
+
+def test_padded_or_odd_virtual_numbers_and_codes_with_spaces_are_counted(
+    databases: Databases,
+) -> None:
+    numbers = [f"{CARD}    ", CARD, f"VC0001{CARD}", f"VC01{CARD}", None]
+    databases.fill(
+        [(CARD, DAY, "10:00", MERCHANT, number, "1.00") for number in numbers],
+        auth_logs=[
+            (CARD, DAY, "10:00", code, "", "0" + MERCHANT) for code in ("00", "00 ", "\t00", None)
+        ],
+    )
+    assert serious(notices(databases)) == [
+        Notice(diagnosis.ODD_VIRTUAL, {"side": "transactions", "odd": 1, "rows": 5}),
+        Notice(diagnosis.OTHER_LENGTH, {"side": "transactions", "odd": 1, "rows": 5}),
+        Notice(diagnosis.SPACED_CODES, {"side": "auth_logs", "odd": 2, "rows": 4}),
+    ]
+
+
+def test_both_sides_that_fail_are_named_at_once(databases: Databases) -> None:
+    for side, table in (
+        ("transactions", "transactions"),
+        ("auth_logs", "authentication.transaction_logs"),
+    ):
+        databases.execute(side, f"REVOKE SELECT ON {table} FROM aggregator")
+    with pytest.raises(ExtractionError) as caught:
+        notices(databases)
+    assert caught.value.template == BOTH_FAILED
+    assert [str(error).partition(":")[0] for error in caught.value.values.values()] == list(
+        requests.SIDES
+    )

@@ -16,6 +16,7 @@ from lib.config import defaults, loader
 from lib.config.settings import ROOT
 from lib.database import retry
 from lib.delivery import history
+from lib.domain import columns as c
 from lib.domain import file_system
 from lib.engines import runner
 from lib.matching import reconcile
@@ -86,6 +87,36 @@ def no_permission(command: Command, _: pytest.MonkeyPatch) -> str:
     table = "authentication.transaction_logs"
     command.databases.execute("auth_logs", f"REVOKE SELECT ON {table} FROM aggregator")
     return command.refused(*PERIOD)
+
+
+def may_not_connect(command: Command, _: pytest.MonkeyPatch) -> str:
+    database = command.databases.values["auth_logs"]["database"]
+    command.databases.execute("auth_logs", f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    return command.refused(*PERIOD)
+
+
+def both_down(command: Command, _: pytest.MonkeyPatch) -> str:
+    with Line(command.databases.values["auth_logs"]) as stopped:
+        source = stopped.source
+    values = with_source(command.databases.values, "auth_logs", **source)
+    values = with_source(values, "transactions", **source)
+    sentence = command.refused(*PERIOD, values=values)
+    return sentence.replace(f"127.0.0.1, porta {source['port']}", "10.0.0.2, porta 5432")
+
+
+def own_column(command: Command, name: str, expression: str) -> str:
+    columns = dict.fromkeys(c.TRANSACTIONS_QUERY, "NULL") | {name: expression}
+    sql = "SELECT " + ", ".join(f"{value} AS {name}" for name, value in columns.items())
+    values = with_query(command.databases.values, "transactions", command.folder, sql)
+    return command.refused(*PERIOD, values=values)
+
+
+def three_decimals(command: Command, _: pytest.MonkeyPatch) -> str:
+    return own_column(command, "vlr_total", "1.005")
+
+
+def number_for_text(command: Command, _: pytest.MonkeyPatch) -> str:
+    return own_column(command, "num_cartao", "4000001234561234")
 
 
 def no_memory(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -198,6 +229,7 @@ def damaged_record(command: Command, _: pytest.MonkeyPatch) -> str:
 
 SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
     *(unreachable, cut, full, too_slow, wrong_password, no_permission),
+    *(may_not_connect, both_down, three_decimals, number_for_text),
     *(no_memory, no_memory_for_workers, no_space, twice, two_runs),
     *(no_logs, no_logs_of_some_days, wrong_prefix, unusual),
     *(no_locks, not_kept, not_removed, damaged_record),

@@ -1,0 +1,47 @@
+"""Both sides of a run: work done on each, and one error where both fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from lib.domain import requests
+from lib.domain.errors import ContractError, ExtractionError, TransientError
+
+if TYPE_CHECKING:
+    from lib.domain.requests import Side
+
+BOTH_FAILED: Final = "Os dois bancos falharam: {first} {second}"
+
+_Result = TypeVar("_Result")
+
+
+def each(work: Callable[[Side], _Result]) -> dict[Side, _Result]:
+    """Do the work on both sides and return the results; raises `failure_of` what failed."""
+    results: dict[Side, _Result] = {}
+    failures: list[ExtractionError] = []
+    for side in requests.SIDES:
+        try:
+            results[side] = work(side)
+        except ExtractionError as failure:
+            failures.append(failure)
+    if failures:
+        raise failure_of(failures)
+    return results
+
+
+def failure_of(failures: Sequence[BaseException]) -> BaseException:
+    """The error to raise for one or two failed sides: where both failed, one that names both.
+
+    It is transient, or a breach of the contract, only if both are.
+    """
+    if unexpected := [f for f in failures if not isinstance(f, ExtractionError)]:
+        return unexpected[0]
+    if len(failures) == 1:
+        return failures[0]
+    kind: type[ExtractionError] = ExtractionError
+    for narrower in (TransientError, ContractError):
+        if all(isinstance(failure, narrower) for failure in failures):
+            kind = narrower
+    first, second = failures
+    return kind(BOTH_FAILED, first=first, second=second)
