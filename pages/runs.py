@@ -3,7 +3,7 @@
 from lib.ui import page, runs
 
 site, admission = page.enter("runs")
-page.announce(site)
+page.announce(site, admission.merchants)
 runs.banner(site, admission)
 recorded = runs.read(site, admission)
 runs.trend(recorded)

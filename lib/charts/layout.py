@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from html import escape
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -104,6 +105,11 @@ def draw(
         }
         | layout,
     )
+
+
+def inert(text: str) -> str:
+    """Text as plotly shows it, letter by letter: plotly reads tags, entities and LaTeX."""
+    return escape(text, quote=False).replace("$", "&#36;")
 
 
 def percent_axis(rates: Values, title: str) -> dict[str, Any]:

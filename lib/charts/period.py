@@ -212,7 +212,7 @@ def response_codes(codes: pd.DataFrame, approved: Collection[str], language: Lan
     bars = [
         go.Bar(
             x=codes[column][:_MOST_CODES],
-            y=labels[:_MOST_CODES],
+            y=[layout.inert(label) for label in labels[:_MOST_CODES]],
             name=name,
             orientation="h",
             marker_color=color,

@@ -80,7 +80,7 @@ def _show(key: str, chart: Chart) -> None:
         config={"displayModeBar": False},
         alt=chart.finding,
     )
-    st.caption(chart.finding)
+    st.caption(formatting.plain(chart.finding))
     with st.expander(t("Números do gráfico")):
         table = pd.DataFrame({heading: values for heading, (values, _) in chart.columns.items()})
         writes: dict[Any, Any] = {heading: write for heading, (_, write) in chart.columns.items()}

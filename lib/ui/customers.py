@@ -36,7 +36,7 @@ def before(view: View) -> Marketing | None:
     name = formatting.span(period.start, period.end)
     dataset = view.beside(period.start, period.end)
     if not isinstance(dataset, Dataset):
-        st.warning(t(NOT_READ, period=name, reason=i18n.sentence(dataset)))
+        st.warning(formatting.plain(t(NOT_READ, period=name, reason=i18n.sentence(dataset))))
         return None
     marketing = view_cache.marketing_of(dataset)
     if not marketing.figures.purchases:

@@ -85,10 +85,12 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
     timed = st.session_state[_RULE] == CARD_TIME
     minutes = _tolerance(settings) if timed else settings.tolerance_minutes
     _publish(start, end, minutes if timed else None)
+    chosen = st.session_state[_MERCHANT]
     return defaults.request(
         settings,
         today,
-        merchant=st.session_state[_MERCHANT],
+        # A forged choice must not be answered with the list of all configured merchants.
+        merchant=chosen if chosen in merchants else next(iter(merchants)),
         start=start,
         end=end,
         rule=st.session_state[_RULE],

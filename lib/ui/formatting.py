@@ -18,7 +18,11 @@ from lib.ui.i18n import PORTUGUESE, language, t
 if TYPE_CHECKING:
     from lib.domain.messages import Notice
 
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&=])")
+# Icons, emoji and bare addresses are replaced after Markdown has taken its escapes away; a time of
+# day is no emoji.
+_REPLACED: Final = re.compile(r":(?=material/|//|(?!\d\d:)[\w+-]+:)|\bwww(?=\.)", re.IGNORECASE)
+_JOINER: Final = "\u2060"
 _CURRENCY: Final = "BRL"
 _LARGE: Final = 100_000_000
 _MINUTE: Final = 60
@@ -27,7 +31,12 @@ _DAY: Final = 86_400
 
 
 def plain(text: str) -> str:
-    """Text with its Markdown escaped, for widgets that render Markdown."""
+    """Text as a widget that renders Markdown shows it, letter by letter: no markup, no link.
+
+    Whatever comes from a database, a file or the configuration passes here, or is drawn by a widget
+    that renders no Markdown (tables, `st.text`, the options of a box).
+    """
+    text = _REPLACED.sub(lambda match: match[0] + _JOINER, text)
     return _MARKDOWN.sub(r"\\\1", text)
 
 

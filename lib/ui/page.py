@@ -7,7 +7,7 @@ pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
@@ -51,8 +51,8 @@ Admit = Callable[["Site"], "Admission"]
 _WIDER_DAYS: Final = 30
 _STYLE: Final = """<style>
 .stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
-/* Its search and CSV would cover one page of fifty rows, not the table. */
-[class*="_linhas"] [data-testid="stElementToolbar"] { display: none; }
+/* Its CSV would hold texts that a spreadsheet runs, and one page of a long table. */
+.stDataFrame [data-testid="stElementToolbar"] { display: none; }
 </style>"""
 
 
@@ -104,7 +104,7 @@ def open_page(name: str) -> View:
     """Set up the page and return its view; stop the page if there is nothing to show."""
     site, admission = enter(name)
     subtitle = st.empty()
-    announce(site)
+    announce(site, admission.merchants)
     runs.banner(site, admission)
     try:
         with st.sidebar:
@@ -126,13 +126,15 @@ def open_page(name: str) -> View:
     return View(dataset, site, admission.rights)
 
 
-def announce(site: Site) -> None:
-    """Show the demonstration's banner, or the configuration's warnings."""
+def announce(site: Site, merchants: Container[str]) -> None:
+    """Show the demonstration's banner, or the configuration's warnings about these merchants."""
     if site.demo:
         st.info(t(DEMONSTRATION))
         return
     for warning in site.settings.warnings():
-        st.warning(formatting.sentence(warning))
+        # Other merchants' numbers are not the reader's to know.
+        if "cnpj" not in warning.values or warning.values["cnpj"] in merchants:
+            st.warning(formatting.sentence(warning))
 
 
 def _title(name: str) -> str:

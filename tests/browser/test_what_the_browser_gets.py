@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Response, WebSocket
 from lib.config.settings import ROOT
 from lib.database.error_translation import BY_STATE
 from lib.ui import export, tables
-from tests.support import scenario
+from tests.support import hostile, scenario
 from tests.support.command import with_query
 from tests.support.driving import Server, Visit, new_page
 from tests.support.scenario import FIELD, MERCHANT, masked
@@ -50,6 +50,10 @@ def planted(chromium: Browser, servers: Servers) -> Iterator[Databases]:
             (VIRTUAL, day, time(10), "00", f"cartão {PHYSICAL} CPF {CPF} {ATTACK}", raw),
             (ATTACK, day, time(11), ATTACK, f"{INJECTION} =cmd() {ATTACK}", raw),
             (LOST, day, time(12), "00", f"sem transação **negrito** $x$ {ATTACK}", raw),
+            *(
+                (PHYSICAL, day, time(13, number), text, text, raw)
+                for number, text in enumerate(hostile.TEXTS)
+            ),
         ],
     )
     yield databases
@@ -67,7 +71,7 @@ class Site:
     def read_by(self, values: dict[str, Any]) -> Path:
         """Read the databases by these values from now on."""
         keys = {
-            "merchants": {MERCHANT: ATTACK, OTHER: "Outra"},
+            "merchants": {MERCHANT: f"{ATTACK} {hostile.EVERY}", OTHER: "Outra"},
             "audit": {"path": str(self.audit)},
             "history": {"path": str(self._folder / "history.sqlite")},
         }
@@ -121,6 +125,20 @@ def visit(chromium: Browser, site: Site) -> Iterator[Visit]:
     page.context.close()
 
 
+def assert_inert(visit: Visit) -> None:
+    """No element of the page comes from a hostile text."""
+    app = visit.page.get_by_test_id("stApp")
+    assert app.locator(f"a[href*='{hostile.HOST}'], a[href^='javascript:']").count() == 0
+    assert app.locator(f"img[src*='{hostile.HOST}'], .katex").count() == 0
+    assert (
+        app.locator("a:text-is('elo'), b:text-is('negrito'), strong:text-is('forte')").count() == 0
+    )
+    assert app.locator(".js-plotly-plot tspan[style*='bold'], .js-plotly-plot svg a").count() == 0
+    icons = app.get_by_test_id("stMain").locator("[role=img][aria-label*=home]")
+    assert icons.count() == 0
+    assert "😄" not in visit.text()
+
+
 def test_no_frame_of_any_page_carries_a_clear_value_and_no_markup_is_run(
     visit: Visit, site: Site, tmp_path: Path
 ) -> None:
@@ -129,12 +147,18 @@ def test_no_frame_of_any_page_carries_a_clear_value_and_no_markup_is_run(
         visit.open(f"/{name}")
         assert visit.page.evaluate("window.struck") is None, name
         assert visit.page.locator("img[src=x]").count() == 0, name
+        assert_inert(visit)
     visit.open("/consolidated").mark(0)
+    assert_inert(visit)
     visit.page.keyboard.press("Escape")
     visit.settle()
     visit.search("consolidated", PHYSICAL)
     for tab in ("divergences", "divergences?divergences_busca=sem"):
         visit.open(f"/{tab}").mark(0)
+        assert_inert(visit)
+    visit.open("/charts")
+    visit.page.locator(".js-plotly-plot").nth(5).hover()
+    assert_inert(visit)
     visit.open("/overview")
     with visit.page.expect_download() as waiting:
         visit.button(export.START).click()
@@ -143,6 +167,7 @@ def test_no_frame_of_any_page_carries_a_clear_value_and_no_markup_is_run(
     for shown in (masked(PHYSICAL), masked(LOST), "***.982.247-**"):
         assert shown.encode() in wire.content, "the frames were not read"
     assert wire.leaked() == []
+    assert visit.elsewhere == set(), "no picture, font or page of another host is asked for"
     said = (site.server.log() + site.audit.read_text()).encode()
     assert [value for value in PLANTED if value.encode() in said] == []
 

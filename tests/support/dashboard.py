@@ -46,4 +46,4 @@ def texts(at: AppTest) -> str:
 
 def unescaped(text: object) -> str:
     """A text of a page without the escapes of Markdown."""
-    return re.sub(r"\\([^\w\s]|_)", r"\1", str(text))
+    return re.sub(r"\\([^\w\s]|_)", r"\1", str(text)).replace("\u2060", "")
