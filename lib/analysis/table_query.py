@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib.analysis.table_schemas import Derived, Stored, Table
-from lib.domain import column_arrays
+from lib.domain import column_arrays, long_numbers
 from lib.domain import columns as c
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 SEARCH_LENGTH: Final = 60
 
+_LONGEST_CARD: Final = 19
 _IDENTIFIERS: Final = (c.NUM_CPF, c.NUM_CARTAO, c.NUM_CARTAO_VIRTUAL)
 _DATES_AND_TIMES: Final = (c.DATA_TRANSA, c.HORA_TRANSA, c.DATA, c.HORA)
-_NUMBER: Final = re.compile(r"(?<!\d)\d(?:[ .-]?\d){10,18}(?!\d)")
 _LAST: Final = np.iinfo(np.int64).max
 
 Cached = Callable[[Hashable, Callable[[], Any]], Any]
@@ -85,11 +85,13 @@ def distinct_values(result: Reconciliation, table: Table, name: str) -> tuple[st
 
 def clean_search(text: str) -> str:
     """Shorten a search text and mask card numbers and CPFs in it, so that it may be stored."""
-    return _NUMBER.sub(_masked, " ".join(text[: 4 * SEARCH_LENGTH].split()))[:SEARCH_LENGTH].strip()
+    words = " ".join(text[: 4 * SEARCH_LENGTH].split())
+    return long_numbers.replace(words, _masked)[:SEARCH_LENGTH].strip()
 
 
-def _masked(number: re.Match[str]) -> str:
-    digits = re.sub(r"\D", "", number[0])
+def _masked(digits: str) -> str:
+    if len(digits) > _LONGEST_CARD:
+        return "******"
     if len(digits) == 11:
         return f"***.{digits[3:6]}.{digits[6:9]}-**"
     return (digits[:6] if len(digits) >= 13 else "") + "******" + digits[-4:]

@@ -80,11 +80,10 @@ def _trail_and_key(
     file: Path | None, key_file: Path | None, config: Path | None
 ) -> tuple[Path, Path]:
     from lib.config import loader
-    from lib.config.settings import Audit
 
     if file is not None:
         return file, key_file or file.with_name(f"{file.name}.key")
-    configured = loader.load(config).audit if loader.exists(config) else Audit()
+    configured = loader.load_audit(config)
     if configured.path is None or configured.key is None:
         raise AuditError(NO_AUDIT)
     return configured.path, key_file or configured.key

@@ -1,6 +1,7 @@
 """Read configuration files and check their permissions.
 
-Refuses a file with secrets that other accounts can read, and a configuration that they can change.
+Refuses a file with secrets that other accounts can read, and a configuration that they can change
+or replace: an account is trusted with a file if it is root or runs this process.
 Messages name a file by its ``label``. Does not interpret the contents.
 """
 
@@ -21,10 +22,24 @@ EXPOSED: Final = (
 CHANGEABLE: Final = (
     "Outras contas podem alterar {what} em {file}: rode chmod go-w nesse arquivo e tente de novo."
 )
-_WRITABLE_BY_OTHERS: Final = 0o022
+FOREIGN: Final = (
+    "{what} em {file} é de outra conta (uid {owner}): use um arquivo da conta que roda o programa, "
+    "ou do root."
+)
+REPLACEABLE: Final = (
+    "Outras contas podem trocar {what} em {file}: a pasta {folder} é de outra conta, ou outras "
+    "podem gravar nela; rode chmod go-w nessa pasta, ou mude o dono."
+)
+_ROOT: Final = 0
+_WRITABLE_BY_GROUP: Final = 0o020
+_WRITABLE_BY_ALL: Final = 0o002
+_WRITABLE_BY_OTHERS: Final = _WRITABLE_BY_GROUP | _WRITABLE_BY_ALL
 _ENTERED_BY_OTHERS: Final = 0o011
 _OWNER_MODE: Final = 0o600
 _ROOT_MODE: Final = 0o640
+_SECRETS: Final = Path("/run/secrets")
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
+_SYSTEM_FOLDERS: Final = frozenset({"/", "/dev/shm", "/run", "/run/lock", "/tmp", "/var/tmp"})  # noqa: S108
 
 
 def read_secret(file: Path, label: str) -> str:
@@ -34,16 +49,18 @@ def read_secret(file: Path, label: str) -> str:
 
 
 def require_private(file: Path, label: str) -> None:
-    """Raise ConfigError if other accounts may read the file."""
+    """Raise ConfigError if other accounts may read the file, or put another in its place."""
     if is_exposed(file):
         raise ConfigError(EXPOSED, what=label, file=file)
+    _require_trusted(file, label)
 
 
 def is_exposed(file: Path) -> bool:
     """Check if an account other than the owner's may read the file.
 
     As in libpq, a file that root owns may be readable by its group. Always False on Windows,
-    which has no permission bits.
+    which has no permission bits, and for a secret that root mounted into a container, where the
+    mode is 0444 or 0644 by default.
     """
     try:
         status = file.stat()
@@ -51,7 +68,10 @@ def is_exposed(file: Path) -> bool:
         return False  # reading the file reports the error
     allowed = _ROOT_MODE if status.st_uid == 0 else _OWNER_MODE
     exposed = stat.S_ISREG(status.st_mode) and status.st_mode & 0o77 & ~allowed
-    return os.name == "posix" and bool(exposed)
+    if os.name != "posix" or not exposed:
+        return False
+    readable_only = not status.st_mode & _WRITABLE_BY_OTHERS
+    return not (status.st_uid == _ROOT and readable_only and _is_mounted_secret(file))
 
 
 def is_within_reach(file: Path) -> bool:
@@ -62,9 +82,9 @@ def is_within_reach(file: Path) -> bool:
 
 
 def require_unchangeable(file: Path, label: str) -> None:
-    """Raise ConfigError if the file's group or everybody may write it.
+    """Raise ConfigError if another account may write the file, or put another in its place.
 
-    A file in a folder that other accounts cannot enter is safe.
+    A file in a folder that other accounts cannot enter may have any mode.
     """
     try:
         status = file.stat()
@@ -73,6 +93,71 @@ def require_unchangeable(file: Path, label: str) -> None:
     changeable = stat.S_ISREG(status.st_mode) and status.st_mode & _WRITABLE_BY_OTHERS
     if os.name == "posix" and changeable and is_within_reach(file):
         raise ConfigError(CHANGEABLE, what=label, file=file)
+    _require_trusted(file, label)
+
+
+def _require_trusted(file: Path, label: str) -> None:
+    """Raise ConfigError if the file, or a folder on its path, is another account's to change.
+
+    A link is followed, and both paths count. In a sticky folder, such as /tmp, nobody replaces
+    another account's file.
+    """
+    if os.name != "posix":
+        return
+    trusted = {_ROOT, os.geteuid()}
+    try:
+        owner = file.stat().st_uid
+        folders = {*file.absolute().parents, *file.resolve().parents}
+        statuses = {folder: folder.stat() for folder in sorted(folders)}
+    except OSError:
+        return  # reading the file reports the error
+    if owner not in trusted:
+        raise ConfigError(FOREIGN, what=label, file=file, owner=owner)
+    for folder, status in statuses.items():
+        if status.st_uid not in trusted or _is_writable_by_others(status):
+            raise ConfigError(REPLACEABLE, what=label, file=file, folder=folder)
+
+
+def _is_writable_by_others(folder: os.stat_result) -> bool:
+    if folder.st_mode & stat.S_ISVTX:
+        return False
+    if folder.st_mode & _WRITABLE_BY_ALL:
+        return True
+    return bool(folder.st_mode & _WRITABLE_BY_GROUP) and not _is_private_group(folder)
+
+
+def _is_private_group(folder: os.stat_result) -> bool:
+    """Check if the folder's group is its owner's own, with nobody else in it."""
+    import grp
+    import pwd
+
+    with suppress(KeyError):
+        owner, group = pwd.getpwuid(folder.st_uid), grp.getgrgid(folder.st_gid)
+        alone = not set(group.gr_mem) - {owner.pw_name}
+        return alone and owner.pw_gid == group.gr_gid and owner.pw_name == group.gr_name
+    return False
+
+
+def _is_mounted_secret(file: Path) -> bool:
+    """Check if the file was mounted as a secret: by Docker, Podman, systemd or Kubernetes.
+
+    It stands in /run/secrets, is a mount of its own, or in a mount in memory that is no folder of
+    the system itself.
+    """
+    path = file.resolve()
+    if path.is_relative_to(_SECRETS):
+        return True
+    kinds: dict[str, str] = {}
+    with suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+            mount, _, kind = line.partition(" - ")
+            kinds[mount.split(" ")[4].replace(r"\040", " ")] = kind.split(" ")[0]
+    mounted = next((folder for folder in (path, *path.parents) if str(folder) in kinds), None)
+    if mounted is None:
+        return False
+    return mounted == path or (
+        kinds[str(mounted)] in _IN_MEMORY and str(mounted) not in _SYSTEM_FOLDERS
+    )
 
 
 def read_text(file: Path, label: str) -> str:

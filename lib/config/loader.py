@@ -18,7 +18,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from lib.config import secret_references
 from lib.config.file_permissions import is_exposed, is_within_reach, read_text, require_unchangeable
-from lib.config.settings import ROOT, Settings, Source
+from lib.config.settings import ROOT, Audit, Settings, Source
 from lib.domain.errors import ConfigError
 
 DEFAULT_FILE: Final = ROOT / ".streamlit" / "secrets.toml"
@@ -41,15 +41,14 @@ EXPOSED: Final = (
     "password_file."
 )
 NOT_CONFIGURED: Final = "O CNPJ pedido não é um dos configurados: {merchants}."
-_HOST: Final = re.compile(f"{PREFIX}(TRANSACTIONS|AUTH_LOGS)(__HOST)?", re.IGNORECASE)
 _SIDES: Final = ("transactions", "auth_logs")
 _PASSWORDS: Final = frozenset({"password", "password_file"})
 _KeyPath: TypeAlias = tuple[int | str, ...]
 
 
 def exists(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Check if a configuration exists: a named or default file, or a host in ``environ``."""
-    return _file(path, environ) is not None or any(map(_HOST.fullmatch, environ))
+    """Check if a configuration exists: a named or default file, or a variable of ours."""
+    return _file(path, environ) is not None or any(map(_is_override, environ))
 
 
 def stamp(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> object:
@@ -95,10 +94,7 @@ def from_values(
     try:
         settings = Settings(**_merged(values, overrides))
     except ValidationError as exc:
-        error = min(exc.errors(include_input=False), key=lambda e: e["type"] != "extra_forbidden")
-        path = error["loc"]
-        blamed = variables.get(path[:2]) or variables.get(path[:1]) or origin
-        raise _mistake(path, blamed, error["type"]) from None
+        raise _wrong(exc, (), variables, origin) from None
     for side in _SIDES:
         source: Source = getattr(settings, side)
         if source.password and source.password_file:
@@ -112,6 +108,23 @@ def from_values(
             require_unchangeable(source.query_file, "a consulta")
         source.secret()
     return settings
+
+
+def load_audit(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Audit:
+    """The table [aggregator.audit] alone, found as in `load`; its defaults where there is none.
+
+    A trail can thus be verified where the rest of the configuration is incomplete.
+    Raises ConfigError.
+    """
+    file = _file(path, environ)
+    table = _table(file) if file else {}
+    if file:
+        require_unchangeable(file, "a configuração")
+    overrides, variables = _overrides(environ)
+    try:
+        return Audit.model_validate(_merged(table, overrides).get("audit", {}))
+    except ValidationError as exc:
+        raise _wrong(exc, ("audit",), variables, str(file or "ambiente")) from None
 
 
 def checked_merchant(settings: Settings, cnpj: str) -> str:
@@ -162,7 +175,7 @@ def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPat
     reader = EnvSettingsSource(Settings, case_sensitive=True, env_nested_delimiter="__")
     table: dict[str, Any] = {}
     variables: dict[_KeyPath, str] = {}
-    prefixed = (name for name in environ if name.upper().startswith(PREFIX))
+    prefixed = filter(_is_override, environ)
     # Outer levels first, so that a key overrides its table.
     for name in sorted(prefixed, key=lambda name: name.count("__")):
         key, *inner_keys = name[len(PREFIX) :].split("__")
@@ -195,6 +208,21 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
             value = {k: v for k, v in table.items() if k not in hidden} | value
         merged[key] = value
     return merged
+
+
+def _is_override(name: str) -> bool:
+    return name.upper().startswith(PREFIX)
+
+
+def _wrong(
+    problem: ValidationError, table: _KeyPath, variables: Mapping[_KeyPath, str], origin: str
+) -> ConfigError:
+    """The error for a table's first mistake, unknown keys first; it names the variable at fault."""
+    errors = problem.errors(include_input=False)
+    error = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+    path = (*table, *error["loc"])
+    blamed = variables.get(path[:2]) or variables.get(path[:1]) or origin
+    return _mistake(path, blamed, error["type"])
 
 
 def _mistake(path: _KeyPath, origin: str, kind: str = "") -> ConfigError:

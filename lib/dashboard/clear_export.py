@@ -86,7 +86,7 @@ def written_reason(text: str) -> str:
     reason = " ".join(text.split())
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise ReportError(NO_REASON, least=SHORTEST_REASON, most=LONGEST_REASON)
-    return redaction.scrub(reason)
+    return redaction.scrub_typed(reason)
 
 
 @atexit.register

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import traceback
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -45,6 +46,7 @@ DIED: Final = (
 _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
+_LAST_SECONDS: Final = 5.0
 # Minimum lifetime of a finished file, in which its session must fetch it.
 _FETCHED_SECONDS: Final = 180.0
 
@@ -71,6 +73,7 @@ class Exports:
         self._lock = threading.Lock()
         self._exports: OrderedDict[str, Export] = OrderedDict()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._folder: Path | None = None
 
     def find(self, version: str) -> Export | None:
@@ -96,6 +99,7 @@ class Exports:
         thread = threading.Thread(target=self._run, args=(export,), name="export", daemon=True)
         try:
             thread.start()
+            self._threads.add(thread)
         except RuntimeError:
             export.unwritten.clear()
             export.ended = time.monotonic()
@@ -114,8 +118,12 @@ class Exports:
     def close(self) -> None:
         """Stop every export and remove every file."""
         with self._lock:
-            for export in self._exports.values():
+            exports, threads = list(self._exports.values()), list(self._threads)
+            for export in exports:
                 export.stop()
+        for thread in threads:
+            thread.join(_LAST_SECONDS)  # it records the failure
+        with self._lock:
             if self._folder is not None:
                 temp_folders.remove(self._folder)
                 self._folder = None

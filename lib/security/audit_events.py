@@ -24,7 +24,7 @@ from lib import __version__
 from lib.domain.errors import AggregatorError, AuditError
 from lib.reports.verification import AUDITORIA, MOTIVO, RESPONSAVEL
 from lib.security import audit_trail
-from lib.security.redaction import scrub
+from lib.security.redaction import scrub, scrub_typed
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -39,7 +39,10 @@ STARTED: Final = "started"
 DONE: Final = "done"
 FAILED: Final = "failed"
 
-_TYPED_FIELDS: Final = frozenset({"reason", "search", "filters", "message"})
+_SCRUBBED: Final = {
+    **dict.fromkeys(("reason", "search", "filters"), scrub_typed),
+    "message": scrub,
+}
 _MAX_TYPED_LENGTH: Final = 1_000
 NO_AUDIT: Final = (
     "Uma exportação em claro só é feita com auditoria: dê um caminho em [aggregator.audit]."
@@ -212,7 +215,7 @@ def row_counts(outcome: HasBooks) -> dict[str, int]:
 
 def _cleaned(fields: dict[str, Any]) -> Fields:
     return {
-        name: scrub(str(value))[:_MAX_TYPED_LENGTH] if name in _TYPED_FIELDS else value
+        name: _SCRUBBED[name](str(value))[:_MAX_TYPED_LENGTH] if name in _SCRUBBED else value
         for name, value in fields.items()
         if value is not None
     }

@@ -15,15 +15,19 @@ import traceback
 from types import TracebackType
 from typing import Any, Final
 
+from lib.domain import long_numbers
+
 MASK: Final = "******"
 
 _LONG: Final = re.compile(r"(?<!\d)\d{15,}(?!\d)")
 _CARD: Final = re.compile(r"(?<!\d)\d{13,14}(?!\d)")
 _CPF: Final = re.compile(r"(?<!\d)\d{11}(?!\d)")
+# Between the usual groups of a card number or a CPF.
+_S: Final = r"(?:\s{1,2}|[./_,:|–—-])"
 _GROUPED: Final = re.compile(
-    r"(?<!\d)(\d{3}\.\d{3}\.\d{3}-\d{2}"
-    r"|\d{4}[ .-]\d{4}[ .-]\d{4}([ .-]\d{1,7})?"
-    r"|\d{4}[ .-]\d{6}[ .-]\d{5})(?!\d)"
+    rf"(?<!\d)(\d{{3}}{_S}\d{{3}}{_S}\d{{3}}{_S}\d{{2}}|\d{{9}}{_S}\d{{2}}"
+    rf"|\d{{4}}{_S}\d{{4}}{_S}\d{{4}}({_S}\d{{1,7}})?|\d{{4}}{_S}\d{{6}}{_S}\d{{4,5}}"
+    rf"|\d{{8}}{_S}\d{{8}}|\d{{6}}{_S}\d{{10}})(?!\d)"
 )
 _NAMES: Final = r"pwd|pass(?:word|wd|phrase)?|senha|secret|token|cookie|authorization|api[_-]?key"
 # A password may contain any punctuation, so only a space ends an unquoted one.
@@ -45,6 +49,11 @@ def scrub(text: str) -> str:
     text = _LONG.sub(MASK, text)
     text = _CARD.sub(lambda match: MASK if luhn(match[0]) else match[0], text)
     return _CPF.sub(lambda match: MASK if is_cpf(match[0]) else match[0], text)
+
+
+def scrub_typed(text: str) -> str:
+    """As `scrub`, of a text that a person typed: every number of eleven digits or more goes."""
+    return scrub(long_numbers.replace(text, lambda _: MASK))
 
 
 def luhn(digits: str) -> bool:

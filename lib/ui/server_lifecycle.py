@@ -1,7 +1,7 @@
 """Start and end of the server.
 
-At the end, removes the exported workbooks and stops the demonstration's databases: `atexit` does
-not run if SIGTERM stops the server.
+At the end, stops the clear exports, each of which records its failure, removes the exported
+workbooks and stops the demonstration's databases: `atexit` does not run after SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from streamlit.runtime.pages_manager import PagesManager
 
+from lib.dashboard import clear_export
 from lib.demo import servers
 from lib.ui import app_state
 from lib.ui.export import EXPORTS
@@ -23,6 +24,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
     # would run it without the entry script, under a menu of the folder's files.
     PagesManager.uses_pages_directory = False
     yield
+    clear_export.stop_all()
     EXPORTS.close()
     site = app_state.find()
     if site and site.demo:

@@ -305,10 +305,35 @@ def test_the_environment_alone_can_be_the_configuration() -> None:
 
 
 def test_without_a_configuration_the_error_names_the_searched_places(default_file: Path) -> None:
-    environ = {"AGGREGATOR__WINDOW_DAYS": "30", "AGGREGATOR__TRANSACTIONS__PORT": "1"}
+    environ = {"PATH": "/bin", "AGGREGATOR": "x"}
     assert not loader.exists(environ=environ)
     text = str(refusal(loader.load, None, environ))
     assert all(part in text for part in (str(default_file), loader.FILE_VARIABLE, "--demo"))
+
+
+@pytest.mark.parametrize("name", ["TRANSACTIONS__PASSWORD", "audit__path", "WINDOW_DAYS"])
+def test_any_variable_of_ours_is_a_configuration_that_may_be_incomplete(
+    default_file: Path, name: str
+) -> None:
+    environ = {f"AGGREGATOR__{name}": "3"}
+    assert loader.exists(environ=environ)
+    assert refusal(loader.load, None, environ).template == loader.MISSING_KEY
+
+
+def test_the_audit_is_found_by_the_environment_with_or_without_a_file(
+    tmp_path: Path, default_file: Path
+) -> None:
+    environ = {"AGGREGATOR__AUDIT__PATH": str(tmp_path / "other.jsonl")}
+    assert loader.load_audit(None, {}).path == settings().audit.path
+    assert loader.load_audit(None, environ).path == tmp_path / "other.jsonl"
+    file = tmp_path / "incomplete.toml"
+    file.write_text('[aggregator.audit]\npath = "/of/the/file"\nkey_file = "/of/the/key"')
+    file.chmod(0o600)
+    assert loader.load_audit(file, {}).path == Path("/of/the/file")
+    both = loader.load_audit(file, environ)
+    assert (both.path, both.key) == (tmp_path / "other.jsonl", Path("/of/the/key"))
+    wrong = refusal(loader.load_audit, None, {"AGGREGATOR__AUDIT__PTH": "x"})
+    assert summary(wrong)[:2] == (loader.UNKNOWN_KEY, "AGGREGATOR__AUDIT__PTH")
 
 
 def test_a_named_or_dangling_file_is_no_demo(tmp_path: Path, default_file: Path) -> None:

@@ -25,7 +25,7 @@ from tests.support.servers import Databases
 
 pytestmark = pytest.mark.slow
 
-SERVER = """
+SETTINGS = """
 import sys
 from pathlib import Path
 from lib.config import defaults, loader
@@ -34,8 +34,23 @@ from lib.security.audit_events import Actor
 settings = loader.load(Path(sys.argv[1]))
 request = defaults.request(settings, defaults.local_today(settings))
 actor = Actor("rui@example.com", "10.1.2.3")
+"""
+SERVER = f"""{SETTINGS}
 clear_export.start(settings, request, actor, "Pedido 77 da auditoria")
 sys.stdin.readline()
+"""
+
+# As `streamlit run` serves: the signal ends the process without `atexit`.
+SERVED = f"""{SETTINGS}
+import uvicorn
+from starlette.applications import Starlette
+from lib.ui import server_lifecycle
+class Server(uvicorn.Server):
+    async def startup(self, *_, **__):
+        await super().startup()
+        clear_export.start(settings, request, actor, "Pedido 77 da auditoria")
+app = Starlette(lifespan=server_lifecycle.lifespan)
+Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error")).run()
 """
 
 
@@ -47,8 +62,13 @@ def temporary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def program() -> str:
+    return SERVER
+
+
+@pytest.fixture
 def server(
-    databases: Databases, tmp_path: Path, temporary: Path
+    program: str, databases: Databases, tmp_path: Path, temporary: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process with a clear export that is still reading."""
     merchant = next(iter(databases.values["merchants"]))
@@ -56,14 +76,14 @@ def server(
     databases.fill(transactions=[("4539578763621486", day, time(10), merchant, None, 10)])
     values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs"))
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(configured(tmp_path, values))],
+        [sys.executable, "-c", program, str(configured(tmp_path, values))],
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(temporary)},
         stdin=subprocess.PIPE,
     ) as process:
         try:
             assert soon(lambda: statements(databases, "auth_logs") == 1)
-            [folder] = temporary.iterdir()
+            [folder] = temporary.glob("agregador-*")
             assert folder.name.startswith(f"agregador-claro-{process.pid}-")
             yield process
         finally:
@@ -82,6 +102,17 @@ def test_a_server_that_ends_leaves_nothing_in_clear_and_says_that_the_export_fai
 ) -> None:
     server.communicate(b"\n", timeout=120)
     assert list(temporary.iterdir()) == []
+    trail = Path(databases.values["audit"]["path"]).read_text().splitlines()
+    assert [json.loads(line).get("outcome") for line in trail] == [None, "started", "failed"]
+
+
+@pytest.mark.parametrize("program", [SERVED])
+def test_a_server_that_is_told_to_stop_leaves_nothing_in_clear_and_records_the_failure(
+    server: subprocess.Popen[bytes], temporary: Path, databases: Databases
+) -> None:
+    server.send_signal(signal.SIGTERM)
+    server.wait(timeout=120)
+    assert list(temporary.glob("agregador-*")) == []
     trail = Path(databases.values["audit"]["path"]).read_text().splitlines()
     assert [json.loads(line).get("outcome") for line in trail] == [None, "started", "failed"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.analysis import table_query
 from lib.config.settings import ROOT
 from lib.engines import process_pool
 from lib.security import redaction
@@ -27,6 +29,11 @@ MASKED = {
     "0200453957876362148600300000000012345": "******",
     "4222222222222 tem 13": "****** tem 13",
     "CPF 52998224725 e 529.982.247-25": "CPF ****** e ******",
+    "4000/0012/3456/7899, 4539_5787_6362_1486": "******, ******",
+    "45395787 63621486 e 453957:8763621486": "****** e ******",
+    "529982247/25 e 529\u00a0982\u00a0247\u00a025": "****** e ******",
+    "3782|822463|1000": "******",
+    "４５３９５７８７６３６２１４８６": "******",
     "password=hunter2 host=x": "password=****** host=x",
     "password='a b\\'c' host=x": "password=****** host=x",
     '{"password": "s3nh@", "user": "u"}': '{"password": ******, "user": "u"}',
@@ -49,6 +56,32 @@ UNCHANGED = [
     "https://login.example.com/.well-known",
 ]
 
+SPELLED = [
+    "4000/0012/3456/7899",
+    "4000 0012  3456 7899",
+    "4000,0012,3456,7899",
+    "4000:0012|3456_7899",
+    "529982247/25",
+    "529 982 247 25",
+    "529.982.247-25",
+    "52998224725",
+    "4539578763621486529982",
+    "4539\u00a05787\t6362\n1486",
+    "４５３９ ５７８７ ６３６２ １４８６",
+    "3782-822463-1000",
+    "4000\u200b001234567899",
+]
+KEPT = [
+    "28/11/2026 10:30:05",
+    "de 2026-11-28 a 2026-12-01",
+    "28.11.2026 às 23:59",
+    "R$ 1.234,56",
+    "pedido 1234567890",
+    "401234******7899",
+    "***.982.247-**",
+    "chamado 12/2026, item 3",
+]
+
 
 @pytest.fixture
 def installed() -> Iterator[None]:
@@ -68,6 +101,20 @@ def test_sensitive_values_are_masked(text: str, clean: str) -> None:
 @pytest.mark.parametrize("text", UNCHANGED)
 def test_other_numbers_and_words_are_unchanged(text: str) -> None:
     assert redaction.scrub(text) == text
+
+
+@pytest.mark.parametrize("number", SPELLED)
+def test_a_person_types_no_number_into_the_record_however_it_is_spelled(number: str) -> None:
+    assert redaction.scrub_typed(f"pedido 77 de {number} ok") == "pedido 77 de ****** ok"
+    kept = re.sub(r"[.-]", "", table_query.clean_search(number))
+    assert "***" in kept
+    assert max(map(len, re.findall(r"\d+", kept)), default=0) <= 6
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_dates_times_and_amounts_stay_in_what_a_person_types(text: str) -> None:
+    assert redaction.scrub_typed(text) == text
+    assert table_query.clean_search(text) == text
 
 
 @given(st.integers(12, 18), st.data(), st.sampled_from([" ", "(", "'", "=", "\n", "x", "é"]))
