@@ -162,7 +162,7 @@ def test_sign_in_secrets_readable_by_others_are_refused(visit: Visit, site: Site
 
 
 def test_a_clear_export_needs_a_reason_is_marked_and_is_audited(
-    enter: Enter, site: Site, tmp_path: Path
+    enter: Enter, site: Site, tmp_path: Path, chromium: Browser
 ) -> None:
     visit = enter(RUI)
     visit.page.get_by_test_id("stPopover").get_by_role("button").click()
@@ -190,6 +190,18 @@ def test_a_clear_export_needs_a_reason_is_marked_and_is_audited(
     assert said[verification.AUDITORIA] == f"{began['seq']}:{began['seal']}"
     assert {began["who"], began["reason"], began["clear"]} == {RUI, said[verification.MOTIVO], True}
     assert scenario.PHYSICAL not in site.audit.read_text()
+
+    link, mine = download.value.url, visit.page.context.request
+    assert mine.get(link).status == 200
+    stranger = chromium.new_context()
+    assert stranger.request.get(link).status == 403
+    stranger.close()
+    site.grant({**PEOPLE, RUI: {"roles": ["analyst"], "merchants": ["*"]}})
+    assert mine.get(link).status == 403
+    site.grant(PEOPLE)
+    visit.page.context.clear_cookies(name=re.compile("_streamlit_user.*"))
+    assert mine.get(link).status == 403
+    assert "/media/" not in link
 
 
 def test_an_auditor_reads_the_trail_and_no_data(enter: Enter) -> None:

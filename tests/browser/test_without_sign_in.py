@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -126,3 +130,35 @@ def test_with_the_setting_a_server_at_another_address_serves_nobody(
         page.context.close()
     finally:
         server.stop()
+
+
+def test_a_page_of_another_port_of_this_machine_gets_no_socket_and_no_figures(
+    site: tuple[Server, Allow],
+) -> None:
+    server, allow = site
+    allow(True)
+    host = urlsplit(server.url).netloc
+
+    def opens(origin: str) -> bool:
+        shake = {
+            "Host": host,
+            "Origin": origin,
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
+            "Sec-WebSocket-Protocol": "streamlit",
+        }
+        return status("/_stcore/stream", shake) == HTTPStatus.SWITCHING_PROTOCOLS
+
+    def status(path: str, headers: dict[str, str]) -> int:
+        with closing(http.client.HTTPConnection(host, timeout=20)) as connection:
+            connection.request("GET", path, headers=headers)
+            return connection.getresponse().status
+
+    assert opens(server.url)
+    for other in ("http://localhost:1", "http://127.0.0.1:1", "https://localhost", "null"):
+        assert not opens(other), other
+        assert status("/_stcore/host-config", {"Origin": other}) == HTTPStatus.FORBIDDEN
+    assert status("/_stcore/metrics", {}) == HTTPStatus.NOT_FOUND
+    assert status("/_stcore/health", {}) == HTTPStatus.OK
