@@ -17,8 +17,9 @@ import pytest
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.dashboard.day_cache import Days
-from lib.database import copy_reader, retry, sessions, snapshots
+from lib.database import column_types, copy_reader, retry, sessions, snapshots
 from lib.database.copy_reader import Extracted
+from lib.database.error_translation import BY_STATE
 from lib.domain import requests
 from lib.domain.errors import TransientError
 from lib.domain.requests import Window
@@ -214,3 +215,21 @@ def test_both_sides_lock_what_their_queries_read(databases: Databases) -> None:
         "transactions": ["public.customer_cards", "public.transactions"],
         "auth_logs": ["authentication.transaction_logs"],
     }
+
+
+def test_a_reload_that_waits_for_an_exported_snapshot_is_a_sentence_and_not_a_deadlock(
+    filled: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_ADOPTED_LOCK_MS", 200)
+    settings = loader.from_values(filled.values, "teste", {})
+    with ThreadPoolExecutor(1) as pool:
+        with snapshots.export(settings, WINDOW) as names:
+            loading = pool.submit(filled.execute, "transactions", "TRUNCATE transactions")
+            assert soon(lambda: waits_for_a_lock(filled, ""))
+            name = names["transactions"]
+            with (
+                pytest.raises(TransientError, match=pattern(BY_STATE["55P03"])),
+                sessions.session(settings, "transactions", snapshot=name) as cursor,
+            ):
+                column_types.examine(cursor, settings, "transactions", WINDOW)
+        assert loading.result(60) == []

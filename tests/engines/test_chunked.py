@@ -204,7 +204,8 @@ def test_the_snapshot_survives_a_server_that_ends_idle_transactions(
 
 def test_a_lost_snapshot_is_a_transient_error(databases: Databases, tmp_path: Path) -> None:
     configured = engine_data.settings(databases, tmp_path / "staging")
-    with snapshots.export(configured, None) as names:
+    window = requests.window_of(engine_data.request(configured, "card"))
+    with snapshots.export(configured, window) as names:
         lost = names["transactions"]
 
     with (
