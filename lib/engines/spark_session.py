@@ -151,16 +151,17 @@ def _started(conf: Any, master: str) -> Any:
     try:
         spark = SparkSession.builder.config(conf=conf).getOrCreate()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(
-                signal.SIGINT, interrupt
-            )  # Spark replaces the handler and never restores it
+            # Spark replaces the handler and never restores it.
+            signal.signal(signal.SIGINT, interrupt)
         # Its default prints a traceback when the Java machine dies.
         spark.sparkContext._accumulatorServer.handle_error = lambda *_: None
         return spark
     except Py4JError as exc:
         if SparkContext._active_spark_context is not None:
             # Otherwise the next session of this process would get the stopped context.
-            SparkContext._active_spark_context.stop()
+            with suppress(Py4JError, OSError):  # its Java machine may have died
+                SparkContext._active_spark_context.stop()
+            SparkContext._active_spark_context = None
         raise ConfigError(NO_MASTER, master=master) from exc
 
 
