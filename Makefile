@@ -6,21 +6,24 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
 REST := fault or browser or slow or spark
 
 .PHONY: run test test-rest test-all nightly spark sentences lint types fmt bench screenshots
-.PHONY: advisories clean
+.PHONY: lock advisories clean
 .DEFAULT_GOAL := test
 
-.venv/run: requirements.txt requirements.lock
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes
+
+.venv/run: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock
+	$(LOCKED) -r requirements.lock
 	touch $@
 
-.venv/dev: requirements.txt requirements-dev.txt requirements.lock
+.venv/dev: requirements-dev.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c requirements.lock
+	$(LOCKED) -r requirements-dev.lock
 	touch .venv/run $@
 
-.venv/spark: .venv/dev requirements-spark.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c requirements.lock
+.venv/spark: .venv/dev requirements-spark.lock
+	$(LOCKED) -r requirements-spark.lock
 	touch $@
 
 run: .venv/run
@@ -69,10 +72,21 @@ bench: .venv/dev
 screenshots: .venv/dev
 	$(BIN)/python -m tests.browser.screenshots
 
+# Write the exact versions of all packages, with the hashes of their files. Versions that still fit
+# stay; `make lock UPGRADE=--upgrade` takes the newest.
+COMPILE := $(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(UPGRADE)
+lock:
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) pip-tools
+	$(COMPILE) -o requirements.lock requirements.txt
+	$(COMPILE) -c requirements.lock -o requirements-dev.lock requirements-dev.txt
+	$(COMPILE) -c requirements.lock -o requirements-spark.lock requirements-spark.txt
+
 # Known advisories against the locked versions; fails where one could not be looked up.
 advisories: .venv/dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit --strict -r requirements.lock --no-deps --disable-pip
+	$(INSTALL) pip-audit
+	for file in requirements*.lock; do $(BIN)/pip-audit --strict -r $$file --no-deps --disable-pip || exit 1; done
 
 clean:
 	rm -rf .venv .demo
