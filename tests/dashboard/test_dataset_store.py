@@ -345,7 +345,7 @@ def test_a_refresh_during_another_read_is_a_read_of_its_own(source: Source) -> N
     assert older is not newer
     wait_for(lambda: store.loading(asked) is None)
     assert store.find(asked) is newer
-    assert len(source.asked) == 2
+    assert len(source.requested) == 2
 
 
 def test_a_read_that_a_refresh_has_overtaken_does_not_replace_its_data() -> None:

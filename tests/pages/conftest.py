@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib.config import loader
-from lib.ui import app_state, session_user
+from lib.ui import app_state, downloads, session_user
 from tests.support import scenario
 from tests.support.dashboard import Dashboard
 from tests.support.servers import Databases
@@ -24,8 +24,10 @@ def dashboard(
     # There is no server here, so the session has no address.
     monkeypatch.setattr(session_user, "at_this_machine", lambda: True)
     app_state.forget()
+    downloads._OFFERS.clear()
     yield Dashboard(databases)
     app_state.forget()
+    downloads._OFFERS.clear()
 
 
 @pytest.fixture

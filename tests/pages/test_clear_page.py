@@ -81,7 +81,6 @@ def test_a_second_click_cannot_begin_a_second_export(
     [offer] = downloads._OFFERS.values()
     assert (offer.file.content, offer.file.clear) == (b"planilha", True)
     assert clear_page.DOWNLOAD not in [b.key for b in at.button]
-    downloads._OFFERS.clear()
 
 
 def test_another_request_replaces_the_running_export(

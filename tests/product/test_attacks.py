@@ -154,7 +154,7 @@ def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
     planted: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    export = clear_export.start(*request_of(planted), RUI, f"{REASON} {CPF}")
+    export = clear_export.start(*request_of(planted), RUI, f"{REASON} de {CPF}")
     content = export.future.result(60)
     assert list(tmp_path.iterdir()) == []
     trail = Path(values_of(planted)["audit"]["path"]).read_text()
@@ -166,7 +166,7 @@ def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
     properties = verification.properties(file)
     person = properties[verification.RESPONSAVEL]
     assert (properties[verification.DADOS], person) == ("em claro", RUI.name)
-    assert properties[verification.MOTIVO] == f"{REASON} ******"
+    assert properties[verification.MOTIVO] == f"{REASON} de ******"
     assert verification.verify(file).clear
 
 

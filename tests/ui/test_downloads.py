@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -69,7 +70,9 @@ class World:
 
     def get(self, link: str | None, **headers: str) -> Any:
         assert link is not None
-        return anyio.run(self._get, link, headers)
+        # Its own thread: a browser test of the same process leaves a loop running in this one.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(anyio.run, self._get, link, headers).result()
 
     async def _get(self, link: str, headers: dict[str, str]) -> Any:
         transport = httpx.ASGITransport(app=self._app)
