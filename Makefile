@@ -33,7 +33,7 @@ run: .venv/run
 test: lint types
 	$(PYTEST) -m "not ($(REST))"
 
-# What `make test` leaves out: fault injection, every browser test, slow ones, Spark.
+# The tests that `make test` leaves out: fault injection, every browser test, slow ones, Spark.
 test-rest: .venv/dev
 	$(PYTEST) -m "$(REST)"
 

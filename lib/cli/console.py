@@ -1,4 +1,4 @@
-"""The standard streams of a command, made to bear what a scheduler may give it.
+"""Prepare standard streams that are full, closed or cannot encode a character.
 
 Text that the console's encoding cannot hold is escaped, a missing stream is opened to nothing, and
 messages that standard error cannot take are lost. Standard output still fails: it is the result.

@@ -97,7 +97,7 @@ def require_unchangeable(file: Path, label: str) -> None:
 
 
 def _require_trusted(file: Path, label: str) -> None:
-    """Raise ConfigError if the file, or a folder on its path, is another account's to change.
+    """Raise ConfigError if the file, or a folder on its path, can be changed by another account.
 
     A link is followed, and both paths count. In a sticky folder, such as /tmp, nobody replaces
     another account's file.

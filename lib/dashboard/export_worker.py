@@ -39,7 +39,6 @@ from lib.security import audit_events, redaction
 OTHER_BOOKS: Final = "A planilha não tem as contas da tela; nada foi exportado."
 
 _WORKBOOK: Final = "resultado.xlsx"
-_TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
 _DONE: Final = 0
 _FAILED: Final = 2
 _STDIN: Final = 0
@@ -133,7 +132,7 @@ def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str]) -> dict[str,
     for field in fields(result):
         value = getattr(result, field.name)
         if isinstance(value, pa.Table):
-            table = value.select([name for name in value.column_names if name not in _TOKENS])
+            table = value.select([name for name in value.column_names if name not in c.TOKENS])
             target = folder / f"{field.name}.arrow"
             with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, table.schema) as ipc:
                 ipc.write_table(table)

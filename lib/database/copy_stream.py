@@ -31,14 +31,13 @@ MORE_DECIMALS: Final = (
     "(query_file): round({name}::numeric, 2)."
 )
 _TIMES: Final = (c.HORA_TRANSA, c.HORA)
-_TOKENS: Final = (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL, c.TOKEN_CPF)
 _EXACT: Final = {
     c.DATA_TRANSA: pa.date32(),
     c.DATA: pa.date32(),
     c.VLR_TOTAL: pa.decimal128(18, 2),
     c.DES_LINHA_RECEBIMENTO: pa.string(),
     **dict.fromkeys(_TIMES, pa.int32()),
-    **dict.fromkeys(_TOKENS, pa.string()),
+    **dict.fromkeys(c.TOKENS, pa.string()),
 }
 _PIPE: Final = 1 << 20
 
@@ -104,4 +103,4 @@ def typed(name: str, values: pa.Array) -> pa.Array:
     """Convert a column's values, as read, to the type of the contract."""
     if name in _TIMES:
         return values.view(pa.time32("s"))
-    return column_arrays.tokens_from_hex(values) if name in _TOKENS else values
+    return column_arrays.tokens_from_hex(values) if name in c.TOKENS else values

@@ -230,9 +230,7 @@ def _verified(
     if settings.row_level_security:
         # Transaction-local: the connection's next transaction has no user.
         login = source_of(settings, side).user
-        columns.append(
-            cursor.mogrify("set_config('app.user', %s, true)", (user or login,)).decode()
-        )
+        columns.append(cursor.mogrify(_AS_USER, (user or login,)).decode())
     cursor.execute(f"SELECT {', '.join(columns)}")
     process, since, *values = cursor.fetchone()
     expected = [*_ISOLATION.values(), *formats.values(), *["true"] * len(limits)]

@@ -34,6 +34,7 @@ POR_QUE: Final = "por_que"
 TOKEN_CARTAO: Final = "token_cartao"
 TOKEN_VIRTUAL: Final = "token_virtual"
 TOKEN_CPF: Final = "token_cpf"
+TOKENS: Final = (TOKEN_CARTAO, TOKEN_VIRTUAL, TOKEN_CPF)
 
 # Columns that a source query must return.
 TRANSACTIONS_QUERY: Final = (

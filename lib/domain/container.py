@@ -27,7 +27,7 @@ def memory_bytes(root: Path = _ROOT) -> int:
 
 
 def free_bytes(root: Path = _ROOT) -> int | None:
-    """What the memory limits leave, less what the kernel can reclaim; None without a limit."""
+    """Memory in bytes below the limits, plus what the kernel can reclaim; None without a limit."""
     free = [
         limit - max(_number(folder / used) or 0, 0) + _reclaimable(folder / "memory.stat", name)
         for folder, limit, used, name in _memory(root)

@@ -28,7 +28,7 @@ from lib.domain.errors import ReportError
 from lib.domain.outcomes import Books
 from lib.domain.reconciliation import Period, Rule
 from lib.engines import result_tables
-from lib.engines.result_index import MANIFEST as MANIFEST
+from lib.engines.result_index import MANIFEST
 from lib.engines.totals import Counts
 
 if TYPE_CHECKING:

@@ -150,7 +150,7 @@ class Moves:
 
     @classmethod
     def none(cls) -> Moves:
-        """No moves."""
+        """Moves of no homes."""
         return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint16))
 
     def of(self, homes: Ints, buckets: int) -> Buckets:

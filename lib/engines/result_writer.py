@@ -25,7 +25,7 @@ from lib.domain import file_system, requests
 from lib.domain.errors import ReportError
 from lib.domain.outcomes import Finished
 from lib.domain.reconciliation import EPOCH
-from lib.engines import parquet_result, result_tables
+from lib.engines import parquet_result, result_index, result_tables
 from lib.engines.totals import Read, Totals, require_all
 from lib.reports.publish import Written, write_error
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lib.domain.reconciliation import Period
     from lib.domain.requests import Progress, Request
 
-SEALED: Final = f"_{parquet_result.MANIFEST}"
+SEALED: Final = f"_{result_index.MANIFEST}"
 _UNDATED: Final = "sem-data"
 _GROUP_ROWS: Final = 65_536
 _SLOT_ROWS: Final = 400_000
@@ -128,14 +128,14 @@ class Draft:
         """The finished manifest, under the name it is published by."""
         content = (self.folder / SEALED).read_bytes()
         rows = {table: sum(rows for _, _, rows in files) for table, files in self._pieces.items()}
-        target = self.folder / parquet_result.MANIFEST
+        target = self.folder / result_index.MANIFEST
         return Written(target, rows, len(content), hashlib.sha256(content).hexdigest())
 
     def publish(self) -> None:
         """Replace the published result, whose files are removed when the draft ends."""
-        (self.folder / SEALED).replace(self.folder / parquet_result.MANIFEST)
+        (self.folder / SEALED).replace(self.folder / result_index.MANIFEST)
         file_system.flush_folder(self.folder)
-        self._manifest = parquet_result.MANIFEST
+        self._manifest = result_index.MANIFEST
 
     def _entry(self, path: Path, rows: int) -> dict[str, Any]:
         day = path.parent.name.removeprefix("dia=")
@@ -210,7 +210,7 @@ def write_piece(path: Path, table: pa.Table) -> None:
 def sweep(folder: Path) -> None:
     """Remove drafts of killed runs and replaced versions; the caller holds the result's lock."""
     version = readable = None
-    if (folder / parquet_result.MANIFEST).exists():
+    if (folder / result_index.MANIFEST).exists():
         with suppress(ReportError):
             version = parquet_result.open_result(folder).version
         readable = version is not None

@@ -22,7 +22,6 @@ CLICK_HINT: Final = "Clique em um dia de um gráfico para ver só esse dia, hora
 
 _COLUMNS: Final = 2
 _COLUMN_WIDTH: Final = 340
-_NO_VALUE: Final = "–"
 # A chart selects the point that the pointer was last over, and a finger hovers over none.
 _TAPS: Final = """<script>
 if (!window.chartsHearTaps) {
@@ -84,7 +83,7 @@ def _show(key: str, chart: Chart) -> None:
     with st.expander(t("Números do gráfico")):
         table = pd.DataFrame({heading: values for heading, (values, _) in chart.columns.items()})
         writes: dict[Any, Any] = {heading: write for heading, (_, write) in chart.columns.items()}
-        st.dataframe(table.style.format(writes, na_rep=_NO_VALUE), hide_index=True)
+        st.dataframe(table.style.format(writes, na_rep=formatting.NO_VALUE), hide_index=True)
 
 
 def _narrow(key: str, days: tuple[date, ...]) -> None:

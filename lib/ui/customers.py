@@ -26,7 +26,6 @@ NO_PURCHASES: Final = (
 )
 
 _COLUMNS: Final = 4
-_NO_VALUE: Final = "–"
 _VISIBLE: Final = 0.0005
 
 
@@ -55,7 +54,7 @@ def metrics(now: Figures, earlier: Figures | None) -> None:
         change = _change(value, old, points) if known else None
         st.metric(
             label,
-            _NO_VALUE if value is None else write(value),
+            formatting.NO_VALUE if value is None else write(value),
             delta=None if change is None else _written(change, points),
             delta_color="off",
             delta_arrow="auto" if change and abs(change) >= _VISIBLE else "off",

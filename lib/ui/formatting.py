@@ -23,6 +23,7 @@ _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&=])")
 # day is no emoji.
 _REPLACED: Final = re.compile(r":(?=material/|//|(?!\d\d:)[\w+-]+:)|\bwww(?=\.)", re.IGNORECASE)
 _JOINER: Final = "\u2060"
+NO_VALUE: Final = "–"
 _CURRENCY: Final = "BRL"
 _LARGE: Final = 100_000_000
 _MINUTE: Final = 60

@@ -31,15 +31,18 @@ NO_LOGS_ON: Final = "Nenhum log em {days}"
 _NEWEST: Final = 5
 _MOST_DAYS: Final = 5
 _MOST_ROWS: Final = 14
-_NOTHING: Final = "–"
 
 
 def metrics(figures: Overview, books: Books) -> None:
     """Draw transactions, consolidated, divergences and amount, each with its series by day."""
     purchases = books.consolidated + books.without_log
     needing = figures.motivos[c.APROVADA_SEM_TRANSACAO]
-    rate = percent(books.consolidated / purchases) if purchases else _NOTHING
-    mean = money(books.amount_consolidated / books.consolidated) if books.consolidated else _NOTHING
+    rate = percent(books.consolidated / purchases) if purchases else formatting.NO_VALUE
+    mean = (
+        money(books.amount_consolidated / books.consolidated)
+        if books.consolidated
+        else formatting.NO_VALUE
+    )
     with st.grid(4):
         _metric(
             t("Transações"),
@@ -107,7 +110,7 @@ def reach(figures: Overview) -> None:
     with st.grid(len(sides)):
         for label, latest, sentence, days in sides:
             with st.container(border=True, height="stretch"):
-                st.metric(label, formatting.instant(latest) if latest else _NOTHING)
+                st.metric(label, formatting.instant(latest) if latest else formatting.NO_VALUE)
                 if days:
                     st.caption(sentence.format(days=_listed(days)))
 

@@ -116,7 +116,7 @@ _STYLE: Final = """<style>
 
 
 def _text(name: str, value: Any) -> str:
-    return escape(table_cells.written(name, value)) or "–"
+    return escape(table_cells.written(name, value)) or formatting.NO_VALUE
 
 
 def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:

@@ -60,7 +60,6 @@ _MOST_RUNS: Final = 200
 _SEARCHED: Final = 200
 _TREND: Final = 30
 _BANNER_SECONDS: Final = 60
-_NOTHING: Final = "–"
 
 
 def banner(site: Site, admission: Admission) -> None:
@@ -228,10 +227,10 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
         t("Origem"): origins.get(run.origin, run.origin),
         t("Estabelecimento"): run.merchant_name,
         t("Período"): formatting.span(*run.period),
-        t("Registros lidos"): whole(_rows(run)) if run.books else _NOTHING,
-        t("Divergências"): whole(run.books["divergences"]) if run.books else _NOTHING,
-        t("Taxa de divergência"): _NOTHING if rate is None else formatting.percent(rate),
-        t("Duração"): _seconds(sum(run.seconds.values())) if run.seconds else _NOTHING,
+        t("Registros lidos"): whole(_rows(run)) if run.books else formatting.NO_VALUE,
+        t("Divergências"): whole(run.books["divergences"]) if run.books else formatting.NO_VALUE,
+        t("Taxa de divergência"): formatting.NO_VALUE if rate is None else formatting.percent(rate),
+        t("Duração"): _seconds(sum(run.seconds.values())) if run.seconds else formatting.NO_VALUE,
     }
 
 

@@ -1,4 +1,4 @@
-"""Files that another account may read, change or replace are refused, whoever else is trusted."""
+"""Files that another account may read, change or replace are refused."""
 
 from __future__ import annotations
 

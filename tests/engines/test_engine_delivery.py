@@ -16,7 +16,7 @@ from lib.cli import run as scheduled
 from lib.database import error_translation
 from lib.delivery import history
 from lib.domain import columns as c
-from lib.engines import chunked, parquet_result, result_workbooks, runner
+from lib.engines import chunked, parquet_result, result_index, result_workbooks, runner
 from lib.engines.totals import UNBALANCED
 from lib.reports import publish
 from lib.reports.verification import AUDITORIA, verify
@@ -83,7 +83,7 @@ def test_a_run_by_an_engine_says_and_writes_what_one_in_memory_does(command: Com
     done = [line for line in audited(command) if line["outcome"] == "done"]
     assert done[-1]["file"] == str(command.target)
     assert done[-1]["rows"] == done[0]["rows"]
-    assert done[-2]["file"] == str(command.target.with_suffix("") / parquet_result.MANIFEST)
+    assert done[-2]["file"] == str(command.target.with_suffix("") / result_index.MANIFEST)
     started = [line for line in audited(command) if line["outcome"] == "started"]
     anchor = verify(command.target).properties[AUDITORIA]
     assert anchor == f"{started[-1]['seq']}:{started[-1]['seal']}"
@@ -95,7 +95,7 @@ def test_a_period_beyond_the_memory_limit_is_run_by_the_engine(command: Command)
 
     sheets = command.reported(*PERIOD, **engine(command, memory_limit="1 MB"))
 
-    assert (command.target.with_suffix("") / parquet_result.MANIFEST).exists()
+    assert (command.target.with_suffix("") / result_index.MANIFEST).exists()
     assert len(sheets.consolidated) == recorded(command)[0].books["consolidated"]
 
 
@@ -165,7 +165,7 @@ def test_a_workbook_that_cannot_be_written_keeps_the_older_result(
 
     assert says(command.refused(*PERIOD, **keys), publish.NO_SPACE)
     names = {entry.name for entry in before.folder.iterdir()}
-    assert names == {parquet_result.MANIFEST, before.version}
+    assert names == {result_index.MANIFEST, before.version}
 
 
 def test_a_workbook_a_day_takes_the_place_of_the_one_before(
@@ -232,7 +232,7 @@ def test_a_result_is_published_after_its_workbooks(databases: Databases, tmp_pat
     published = []
 
     def place(workbook: Path, written: publish.Written) -> None:
-        published.append((targets.result / parquet_result.MANIFEST).exists())
+        published.append((targets.result / result_index.MANIFEST).exists())
         workbook.replace(written.path)
 
     runner.produce(configured, request, "chunked", targets, runner.Hooks(place=place), clear=True)

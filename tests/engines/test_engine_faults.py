@@ -20,7 +20,7 @@ from lib import pipeline
 from lib.cli import main
 from lib.config.settings import ROOT
 from lib.domain.errors import ReportError
-from lib.engines import chunked, parquet_result, process_pool, runner, staging
+from lib.engines import chunked, parquet_result, process_pool, result_index, runner, staging
 from lib.engines.process_pool import WorkerError
 from tests.support import engine_data
 from tests.support.command import PREVIOUS, Command
@@ -128,7 +128,7 @@ def test_a_run_killed_at_another_stage_is_swept_and_repeated(
     driver.start()
     driver.until(stage)
     driver.kill()
-    assert not (driver.target / parquet_result.MANIFEST).exists()
+    assert not (driver.target / result_index.MANIFEST).exists()
 
     driver.start()
 

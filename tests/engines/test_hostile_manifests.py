@@ -11,7 +11,7 @@ import pytest
 
 from lib.domain import columns as c
 from lib.domain.errors import ReportError
-from lib.engines import parquet_result, result_tables, result_writer
+from lib.engines import parquet_result, result_index, result_tables, result_writer
 from tests.support.sentences import pattern
 
 VERSION = "0123456789abcdef"
@@ -93,7 +93,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
 
 
 def written(folder: Path, text: str) -> Path:
-    (folder / parquet_result.MANIFEST).write_text(text, encoding="utf-8")
+    (folder / result_index.MANIFEST).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -116,4 +116,4 @@ def test_an_unreadable_manifest_keeps_its_files_and_not_those_of_killed_runs(
     (tmp_path / f"_{VERSION}").mkdir()
     (tmp_path / result_writer.SEALED).write_text(json.dumps(manifest()))
     result_writer.sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {parquet_result.MANIFEST, VERSION}
+    assert {path.name for path in tmp_path.iterdir()} == {result_index.MANIFEST, VERSION}

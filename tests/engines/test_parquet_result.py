@@ -54,7 +54,7 @@ def test_a_new_result_replaces_the_old_one_whole(databases: Databases, tmp_path:
 
     new = engine_data.run(configured, engine_data.request(configured, "card_time"), target)
 
-    assert {entry.name for entry in target.iterdir()} == {parquet_result.MANIFEST, new.version}
+    assert {entry.name for entry in target.iterdir()} == {result_index.MANIFEST, new.version}
     assert new.version != old.version
     assert parquet_result.open_result(target).rule.name == "card_time"
 
@@ -87,7 +87,7 @@ def test_the_result_beside_a_workbook_of_any_name_is_found(
         configured, request, retention.target(configured.output_path, request)
     )
     folder.mkdir()
-    (folder / parquet_result.MANIFEST).touch()
+    (folder / result_index.MANIFEST).touch()
 
     assert result_index.folders(configured) == [folder]
 
@@ -123,7 +123,7 @@ def test_a_result_beyond_the_sheets_has_a_workbook_a_day(
     )
 
     books = result_workbooks.planned(result, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
-    written = result_workbooks.write(result, parquet_result.MANIFEST, books, tmp_path, {}, 1)
+    written = result_workbooks.write(result, result_index.MANIFEST, books, tmp_path, {}, 1)
 
     days = [engine_data.START + timedelta(days=number) for number in range(7)]
     assert [book.path.name for book in written] == [f"saida_{day}.xlsx" for day in days]
@@ -138,6 +138,6 @@ def test_a_result_beyond_the_sheets_has_a_workbook_a_day(
 def test_a_folder_without_a_manifest_is_no_result(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=pattern(parquet_result.INCOMPLETE)):
         parquet_result.open_result(tmp_path)
-    (tmp_path / parquet_result.MANIFEST).write_text("{")
+    (tmp_path / result_index.MANIFEST).write_text("{")
     with pytest.raises(ReportError, match=pattern(parquet_result.UNREADABLE)):
         parquet_result.open_result(tmp_path)

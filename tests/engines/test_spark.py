@@ -25,7 +25,7 @@ from lib.config.settings import ROOT
 from lib.database import copy_reader, error_translation
 from lib.demo import servers
 from lib.domain.errors import ConfigError, ContractError, ExtractionError
-from lib.engines import parquet_result, spark, spark_session, spark_tasks
+from lib.engines import parquet_result, result_index, spark, spark_session, spark_tasks
 from lib.engines.spark_tasks import KEY_VARIABLE
 from tests.support import cluster as clusters
 from tests.support import engine_data
@@ -161,7 +161,7 @@ def test_a_killed_driver_leaves_nothing_that_the_next_run_does_not_sweep(
         driver.start()
         driver.until(stage)
         driver.kill()
-        assert not (driver.target / parquet_result.MANIFEST).exists()
+        assert not (driver.target / result_index.MANIFEST).exists()
         cluster.wait_until_idle()
     driver.start()
 

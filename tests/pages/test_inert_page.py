@@ -1,4 +1,4 @@
-"""What comes from a database, the history or the configuration is text, wherever it is shown."""
+"""Texts of a database, the history or the configuration are shown as text everywhere."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from lib.config.settings import ROOT
-from lib.engines import parquet_result
+from lib.engines import result_index
 
 if TYPE_CHECKING:
     from lib.engines.parquet_result import Result
@@ -98,5 +98,5 @@ class Driver:
 def leftovers(folder: Path, result: Result) -> list[Path]:
     """The files in the folder that do not belong to the published result."""
     expected = {result.folder / piece.path for table in result.pieces.values() for piece in table}
-    expected.add(result.folder / parquet_result.MANIFEST)
+    expected.add(result.folder / result_index.MANIFEST)
     return [path for path in folder.rglob("*") if path.is_file() and path not in expected]
