@@ -7,6 +7,7 @@ Clear card numbers arrive only for a clear report.
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
@@ -43,7 +44,12 @@ SILENT: Final = (
     "{side}: o servidor ficou {seconds:.0f} s em silêncio, além do seu tempo limite, e a conexão "
     "foi encerrada; tente de novo em instantes e avise o administrador do banco."
 )
+_EXIT_SECONDS: Final = 5.0
+"""Time that the end of the process gives its cancelled reads."""
 CANCELLED: Final = "{side}: a leitura foi cancelada."
+
+
+_RUNNING: Final[dict[Future[pa.Table], _Read]] = {}
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,8 @@ def extract(
     futures: dict[Future[pa.Table], _Read] = {}
     try:
         for read in reads.values():
-            futures[_started(read)] = read
+            futures[copy_stream.start(f"extract-{read.side}", read.run)] = read
+        _RUNNING.update(futures)
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:
         for read in reads.values():
@@ -79,6 +86,8 @@ def extract(
         while wait(futures, _CANCEL_AGAIN_SECONDS).not_done:
             for read in reads.values():
                 read.cancel()
+        for future in futures:
+            _RUNNING.pop(future, None)
     errors = [f.exception() for f, read in futures.items() if not read.interrupted]
     if failures := [error for error in errors if error is not None]:
         raise sides.failure_of(failures)
@@ -107,18 +116,12 @@ def masked_select(
     return sessions.render(cursor, side, sql, parameters | own)
 
 
-def _started(read: _Read) -> Future[pa.Table]:
-    """Run the read in a daemon thread: a process that ends does not wait for a slow database."""
-    future: Future[pa.Table] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(read.run())
-        except BaseException as problem:  # noqa: BLE001 raised where the result is asked for
-            future.set_exception(problem)
-
-    threading.Thread(target=run, name=f"extract-{read.side}", daemon=True).start()
-    return future
+@atexit.register
+def _cancel_running() -> None:
+    """Cancel the reads under way: the interpreter aborts if it ends inside a buffered read."""
+    for read in tuple(_RUNNING.values()):
+        read.cancel()
+    wait(tuple(_RUNNING), _EXIT_SECONDS)
 
 
 class _Read:

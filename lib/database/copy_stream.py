@@ -7,10 +7,11 @@ column types of the contract; knows neither the sources nor their masks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import pyarrow as pa
 from pyarrow import csv
@@ -40,6 +41,7 @@ _EXACT: Final = {
     **dict.fromkeys(c.TOKENS, pa.string()),
 }
 _PIPE: Final = 1 << 20
+T = TypeVar("T")
 
 
 @contextmanager
@@ -60,34 +62,49 @@ def opened(
     with (
         os.fdopen(sending, "wb", buffering=_PIPE) as sink,
         os.fdopen(receiving, "rb", buffering=_PIPE) as stream,
-        ThreadPoolExecutor(1, thread_name_prefix=f"copy-{side}") as pool,
     ):
-        pumped = pool.submit(pump, cursor, command, sink)
+        pumped = start(f"copy-{side}", pump, cursor, command, sink)
         try:
-            # Closed before the pool waits for the pump, which ends on a closed pipe.
-            with (
-                stream,
-                closing(
-                    csv.open_csv(
-                        stream,
-                        read_options=read,
-                        parse_options=csv.ParseOptions(newlines_in_values=True),
-                        convert_options=csv.ConvertOptions(
-                            column_types=texts | _EXACT,
-                            null_values=[""],
-                            strings_can_be_null=True,
-                            quoted_strings_can_be_null=False,
-                        ),
-                    )
-                ) as reader,
-            ):
-                yield reader
+            try:
+                with (
+                    stream,
+                    closing(
+                        csv.open_csv(
+                            stream,
+                            read_options=read,
+                            parse_options=csv.ParseOptions(newlines_in_values=True),
+                            convert_options=csv.ConvertOptions(
+                                column_types=texts | _EXACT,
+                                null_values=[""],
+                                strings_can_be_null=True,
+                                quoted_strings_can_be_null=False,
+                            ),
+                        )
+                    ) as reader,
+                ):
+                    yield reader
+            finally:
+                wait([pumped])  # it ends on a closed pipe
         except pa.ArrowInvalid as error:
             pumped.result()
             if f"'{masking.DECIMALS}'" in str(error):
                 raise ContractError(MORE_DECIMALS, side=side, name=c.VLR_TOTAL) from error
             raise ContractError(WRONG_TYPE, side=side) from error
         pumped.result()
+
+
+def start(name: str, function: Callable[..., T], *arguments: Any) -> Future[T]:
+    """Call the function in a daemon thread, which a process that ends does not wait for."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as problem:  # noqa: BLE001 raised where the result is asked for
+            future.set_exception(problem)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
 
 
 def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
