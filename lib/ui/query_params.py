@@ -28,7 +28,10 @@ def arrive(page: str) -> None:
 
 
 def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
-    """Set the session's value from the address; ``parse`` returns None for an invalid one."""
+    """Set the session's value from the address.
+
+    ``parse`` returns None for an invalid value, and of a list the valid part.
+    """
     if key in st.session_state and not _moved_in_history():
         if st.session_state[_ARRIVED]:
             # Streamlit hands on the value of the previous page's widget only after this run;
@@ -38,23 +41,24 @@ def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
     texts = st.query_params.get_all(name)
     value = parse(texts) if texts else None
     st.session_state.setdefault(_REFUSED, {}).pop(key, None)
+    partly = isinstance(value, list) and len(value) < len(texts)
+    if texts and (value is None or partly):
+        st.session_state[_REFUSED][key] = _UNSET
     if value is not None:
         st.session_state[key] = value
         return
-    if texts:
-        st.session_state[_REFUSED][key] = _UNSET
     if key in st.session_state:
         del st.session_state[key]
 
 
 def refused(key: str) -> bool:
-    """True while the session shows a default because the address had an invalid value."""
+    """True while the session shows something else because the address had an invalid value."""
     values = st.session_state.get(_REFUSED, {})
     if key not in values:
         return False
     if values[key] is _UNSET:
-        values[key] = st.session_state[key]
-    return bool(values[key] == st.session_state[key])
+        values[key] = st.session_state.get(key)
+    return bool(values[key] == st.session_state.get(key))
 
 
 def publish(values: Mapping[str, str | list[str] | None]) -> None:

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 NO_RESULT: Final = "Nenhum resultado de execução grande para mostrar."
 REPLACED: Final = "Este resultado acaba de ser substituído; recarregue a página."
 UNREADABLE: Final = "Não foi possível ler os arquivos deste resultado; confira as permissões."
+BAD_RESULT: Final = (
+    "O endereço tem um resultado que não existe, ou que você não pode ver; esta página mostra o "
+    "mais recente."
+)
 
 _CHOSEN: Final = "resultado"
 _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
@@ -58,6 +62,8 @@ def choose(site: Site, admission: Admission) -> Result:
     query_params.restore(_CHOSEN, _CHOSEN, lambda texts: texts[0] if texts[0] in results else None)
     if st.session_state.get(_CHOSEN) not in results:
         st.session_state[_CHOSEN] = next(iter(results))
+    if query_params.refused(_CHOSEN):
+        st.warning(t(BAD_RESULT))
     with st.sidebar:
         st.selectbox(
             t("Resultado a mostrar"),

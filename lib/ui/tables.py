@@ -32,6 +32,10 @@ ROWS: Final = ("{count} linha", "{count} linhas")
 OF_ALL_ROWS: Final = "{count} de {of}"
 WITH_AMOUNT: Final = "{count} · total {amount}"
 NO_MATCH: Final = "Nenhuma linha com esta busca e estes filtros."
+BAD_VIEW: Final = (
+    "O endereço tem um filtro, uma ordem ou um número de página que esta tabela não tem; a tabela "
+    "mostra o padrão no lugar dele."
+)
 
 _PAGINATION_WIDTH: Final = 340
 _MOST_VALUES: Final = 200
@@ -101,6 +105,8 @@ def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Det
     key = _Keys(table.name)
     choices = {name: _choices(dataset, table, name) for name in filtered}
     _restore(key, table, choices)
+    if _is_refused(key, table, choices):
+        st.warning(t(BAD_VIEW))
     _controls(key, table, choices)
     query = _query(key, choices)
     _publish(key, query, filtered)
@@ -163,6 +169,17 @@ def _restore(key: _Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> N
         chosen = st.session_state.get(key[name])
         if chosen:
             st.session_state[key[name]] = _among(known, chosen)
+
+
+def _is_refused(key: _Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> bool:
+    """Check if the address asks this table for something that it does not have."""
+    names = {"busca", "ordem", "pagina", *choices}
+    foreign = {"busca", "ordem", "pagina", *table.columns}  # names that lack the table's own
+    asked = st.query_params
+    return any(
+        name in foreign or (name.startswith(key[""]) and name.removeprefix(key[""]) not in names)
+        for name in asked
+    ) or any(query_params.refused(key[name]) for name in names)
 
 
 def _among(known: tuple[str, ...], texts: list[str]) -> list[str]:

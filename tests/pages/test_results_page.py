@@ -20,7 +20,7 @@ from lib.engines import parquet_result as results
 from lib.ui import app_state, tables
 from lib.ui import results as screen
 from tests.support import engine_data, scenario
-from tests.support.dashboard import Dashboard, texts
+from tests.support.dashboard import Dashboard, texts, unescaped
 from tests.support.servers import MERCHANTS
 
 OTHER = next(cnpj for cnpj in MERCHANTS if cnpj != engine_data.MERCHANT)
@@ -58,6 +58,13 @@ def test_without_a_result_the_page_says_so(dashboard: Dashboard) -> None:
     at = dashboard.open("results")
     assert not at.exception
     assert screen.NO_RESULT in texts(at)
+
+
+def test_a_link_to_a_result_that_is_gone_says_so_and_shows_the_latest(produced: Dashboard) -> None:
+    at = produced.open("results", resultado="0" * 32)
+    assert [unescaped(warning.value) for warning in at.warning].count(screen.BAD_RESULT) == 1
+    assert at.metric
+    assert screen.BAD_RESULT not in texts(produced.open("results", **at.query_params))
 
 
 @pytest.mark.parametrize(("locale", "title"), [("pt-BR", "Resultados"), ("en-US", "Results")])

@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.domain import columns as c
-from lib.ui import record_details, tables
-from tests.support.dashboard import Dashboard, texts
+from lib.ui import record_details, tables, tabs
+from tests.support.dashboard import Dashboard, texts, unescaped
 from tests.support.scenario import (
     BULK,
     DECLINED,
@@ -45,6 +45,12 @@ def counted(rows: int, of: int | None = None, amount: str | None = None) -> str:
     line = tables.ROWS[rows != 1].format(count=rows)
     line = line if of is None else tables.OF_ALL_ROWS.format(count=line, of=of)
     return line if amount is None else tables.WITH_AMOUNT.format(count=line, amount=amount)
+
+
+def said_of_the_link(at: AppTest) -> list[str]:
+    """The sentences about an address that cannot be followed."""
+    warnings = [unescaped(warning.value) for warning in at.warning]
+    return [text for text in warnings if text in (tables.BAD_VIEW, tabs.BAD_TAB)]
 
 
 def test_a_page_has_fifty_rows_and_the_next_one_goes_on(morning: Dashboard) -> None:
@@ -355,3 +361,49 @@ def test_a_reason_is_in_the_readers_language(morning: Dashboard) -> None:
 
 def reasons(at: AppTest) -> list[Any]:
     return [frame for frame in at.dataframe if "motivo_sem_log" in frame.value]
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ({"motivo": "xyz"}, tables.BAD_VIEW),
+        ({"divergences_motivo": "xyz"}, tables.BAD_VIEW),
+        ({"divergences_motivo": [c.NEGADA, "xyz"]}, tables.BAD_VIEW),
+        ({"divergences_cod_resposta": "[x](http://h.example)"}, tables.BAD_VIEW),
+        ({"divergences_cor": "azul"}, tables.BAD_VIEW),
+        ({"divergences_vlr_total": "10"}, tables.BAD_VIEW),
+        ({"divergences_ordem": "vlr_total"}, tables.BAD_VIEW),
+        ({"divergences_ordem": "--data"}, tables.BAD_VIEW),
+        ({"divergences_pagina": "0"}, tables.BAD_VIEW),
+        ({"divergences_pagina": "1e3"}, tables.BAD_VIEW),
+        ({"aba": "outra"}, tabs.BAD_TAB),
+    ],
+    ids=str,
+)
+def test_a_link_that_asks_a_table_for_what_it_does_not_have_says_so(
+    morning: Dashboard, address: dict[str, Any], sentence: str
+) -> None:
+    at = morning.open("divergences", **address)
+    assert not at.exception
+    assert said_of_the_link(at) == [sentence]
+    assert len(rows(at)) > 0
+
+
+def test_a_link_that_a_table_can_follow_is_followed_without_a_word(morning: Dashboard) -> None:
+    at = morning.open(
+        "divergences",
+        divergences_motivo=c.NEGADA,
+        divergences_ordem="-data",
+        divergences_pagina="1",
+        utm_source="boletim",
+        aba="divergencias",
+    )
+    assert not said_of_the_link(at)
+    assert set(rows(at)[c.MOTIVO]) == {c.NEGADA}
+
+
+def test_the_sentence_about_a_link_ends_with_another_choice(morning: Dashboard) -> None:
+    at = morning.open("divergences", divergences_motivo="xyz")
+    assert said_of_the_link(at.run()) == [tables.BAD_VIEW]
+    at.multiselect(key="divergences_motivo").set_value([c.NEGADA]).run()
+    assert not said_of_the_link(at)
