@@ -40,7 +40,7 @@ _BY_KIND: Final[dict[str, Collection[int]]] = {
 }
 _KINDS: Final = {
     **dict.fromkeys((c.DATA_TRANSA, c.DATA), "date"),
-    **dict.fromkeys((c.HORA_TRANSA, c.HORA), "time"),
+    **dict.fromkeys(c.TIMES, "time"),
     c.VLR_TOTAL: "amount",
 }
 _CENTS: Final = 2

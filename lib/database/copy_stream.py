@@ -31,13 +31,12 @@ MORE_DECIMALS: Final = (
     "{side}: há valores com mais de duas casas decimais na coluna {name}; arredonde-os na consulta "
     "(query_file): round({name}::numeric, 2)."
 )
-_TIMES: Final = (c.HORA_TRANSA, c.HORA)
 _EXACT: Final = {
     c.DATA_TRANSA: pa.date32(),
     c.DATA: pa.date32(),
     c.VLR_TOTAL: pa.decimal128(18, 2),
     c.DES_LINHA_RECEBIMENTO: pa.string(),
-    **dict.fromkeys(_TIMES, pa.int32()),
+    **dict.fromkeys(c.TIMES, pa.int32()),
     **dict.fromkeys(c.TOKENS, pa.string()),
 }
 _PIPE: Final = 1 << 20
@@ -118,6 +117,6 @@ def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
 
 def typed(name: str, values: pa.Array) -> pa.Array:
     """Convert a column's values, as read, to the type of the contract."""
-    if name in _TIMES:
+    if name in c.TIMES:
         return values.view(pa.time32("s"))
     return column_arrays.tokens_from_hex(values) if name in c.TOKENS else values

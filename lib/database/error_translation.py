@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 import psycopg2
 from sqlalchemy import exc
 
-from lib.domain.errors import AggregatorError, ContractError, ExtractionError, TransientError
+from lib.domain.errors import (
+    AggregatorError,
+    ContractError,
+    ExtractionError,
+    SnapshotError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from lib.config.settings import Source
@@ -86,7 +92,8 @@ TLS_REFUSED: Final = "{side}: a conexão segura (TLS) foi recusada; confira sslm
 # The driver raises a bare DatabaseError for a connection that is cut while COPY runs.
 _LOST: Final = (psycopg2.OperationalError, psycopg2.DatabaseError, psycopg2.InterfaceError)
 _CONTRACT_STATES: Final = ("42P01", "42703", "22021", "22")
-_TRANSIENT: Final = re.compile("08...|57P0[1235]|55P03|40001|40P01|53300")
+_TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
+_RELOAD_WAITS: Final = "55P03"
 # The texts of PostgreSQL's catalogues in English, Spanish, Portuguese, French, German and Italian.
 _DATABASE: Final = "(?:database|base de datos|banco de dados|base de données|Datenbank)"
 _CONNECTING: Final = (
@@ -164,6 +171,7 @@ def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
         if prefix in BY_STATE:
             kind = ContractError if prefix in _CONTRACT_STATES else ExtractionError
             kind = TransientError if _TRANSIENT.fullmatch(code) else kind
+            kind = SnapshotError if code == _RELOAD_WAITS else kind
             template = BY_STATE[prefix]
             # Only these driver messages quote an identifier; others may quote a row's value.
             name = _identifier(original) if "{name}" in template else "?"

@@ -1,25 +1,27 @@
 """Retry transient failures, a few times and within a deadline.
 
 Only a `TransientError` is retried: a lost or refused connection, a server that restarts or is
-full. A wrong password, a missing table or unbalanced books get exactly one attempt.
+full. A wrong password, a missing table or unbalanced books get exactly one attempt. Readers of a
+shared snapshot leave a `SnapshotError` to the one who took the snapshot.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_attempt,
     stop_before_delay,
     wait_exponential,
 )
 
-from lib.domain.errors import TransientError
+from lib.domain.errors import SnapshotError, TransientError
 
 ATTEMPTS: Final = 3
 FIRST_WAIT_SECONDS: Final = 1.0
@@ -37,9 +39,29 @@ def call(function: Callable[[], _Result]) -> _Result:
     Waits 1 s, then 2 s, and starts no attempt later than ten minutes after the first. Raises the
     last attempt's error.
     """
+    return _call(function, lambda error: isinstance(error, TransientError), DEADLINE_SECONDS)
+
+
+def within_snapshot(function: Callable[[], _Result]) -> _Result:
+    """`call` for a reader of a shared snapshot: a `SnapshotError` gets one attempt."""
+
+    def retried(error: BaseException) -> bool:
+        return isinstance(error, TransientError) and not isinstance(error, SnapshotError)
+
+    return _call(function, retried, DEADLINE_SECONDS)
+
+
+def from_new_snapshot(function: Callable[[], _Result]) -> _Result:
+    """Retry only a `SnapshotError`, without a deadline: a long read is repeated as well."""
+    return _call(function, lambda error: isinstance(error, SnapshotError), math.inf)
+
+
+def _call(
+    function: Callable[[], _Result], retried: Callable[[BaseException], bool], deadline: float
+) -> _Result:
     retrying = Retrying(
-        retry=retry_if_exception_type(TransientError),
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(DEADLINE_SECONDS),
+        retry=retry_if_exception(retried),
+        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(deadline),
         wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS),
         before_sleep=_log_attempt,
         reraise=True,

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from lib.config import libpq_environment
 from lib.database.error_translation import translate
 from lib.database.socket_timeout import Watchdog
-from lib.domain.errors import ContractError, ExtractionError, TransientError
+from lib.domain.errors import ContractError, ExtractionError, SnapshotError
 from lib.domain.requests import Side
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def begin(
         except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.WrongObjectType):
             _set(cursor, side, values)
         except psycopg2.errors.UndefinedTable as error:  # dropped or renamed a moment ago
-            raise TransientError(RELOADED, side=side) from error
+            raise SnapshotError(RELOADED, side=side) from error
     if snapshot is not None:
         _adopt(cursor, side, snapshot)
     return _verified(cursor, settings, side, user, formats, limits)
@@ -244,7 +244,7 @@ def _adopt(cursor: Cursor, side: Side, snapshot: str) -> None:
     try:
         cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
     except (psycopg2.errors.UndefinedObject, psycopg2.errors.InvalidParameterValue) as error:
-        raise TransientError(LOST_SNAPSHOT, side=side) from error
+        raise SnapshotError(LOST_SNAPSHOT, side=side) from error
 
 
 def _roll_back(driver: Any, seconds: float) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from lib.database import column_types, sessions
 from lib.database.socket_timeout import Watchdog
 from lib.domain import requests
-from lib.domain.errors import TransientError
+from lib.domain.errors import SnapshotError
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -64,10 +64,10 @@ def used(cursor: Cursor) -> list[tuple[str, str, bool]]:
 
 
 def require_unchanged(cursor: Cursor, side: Side) -> None:
-    """Raise TransientError if the snapshot is older than the data of a table that was read."""
+    """Raise SnapshotError if the snapshot is older than the data of a table that was read."""
     cursor.execute(_RELOADED)
     if cursor.fetchone() != (0,):
-        raise TransientError(sessions.RELOADED, side=side)
+        raise SnapshotError(sessions.RELOADED, side=side)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ HORA: Final = "hora"
 COD_RESPOSTA: Final = "cod_resposta"
 DES_LOG: Final = "des_log"
 DES_LINHA_RECEBIMENTO: Final = "des_linha_recebimento"
+TIMES: Final = (HORA_TRANSA, HORA)
 
 TIPO_MATCH: Final = "tipo_match"
 DIF_SEGUNDOS: Final = "dif_segundos"

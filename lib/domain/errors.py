@@ -4,6 +4,7 @@
     ├── ConfigError         invalid configuration or command-line arguments
     ├── ExtractionError     a source database cannot be reached or read; names the side
     │   ├── TransientError  a retry may succeed
+    │   │   └── SnapshotError   only a retry from a new snapshot may succeed
     │   └── ContractError   wrong columns, types or values
     ├── BalanceError        the books do not balance; nothing is published
     ├── ReportError         the workbook cannot be written or does not verify
@@ -41,6 +42,10 @@ class ExtractionError(AggregatorError):
 
 class TransientError(ExtractionError):
     """A source failed, and a retry may succeed: a lost connection, a full server."""
+
+
+class SnapshotError(TransientError):
+    """A shared snapshot cannot be read to its end: a reload waits for its locks, or it is lost."""
 
 
 class ContractError(ExtractionError):

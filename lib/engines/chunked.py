@@ -14,8 +14,9 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lib.database import copy_reader, snapshots
+from lib.database import copy_reader, retry, snapshots
 from lib.domain import requests
+from lib.domain.errors import SnapshotError
 from lib.domain.reconciliation import CARD
 from lib.engines import partition, partition_reader, process_pool, result_writer, sizing, staging
 from lib.engines.job import Job, Share, shares
@@ -44,9 +45,8 @@ def matched(
         pool = stack.enter_context(process_pool.started(settings.engine.worker_count))
         job, share_count = _job(settings, request, clear, stage)
         if stage.staged is None:
-            with snapshots.export(settings, job.window) as names:
-                read = _staged(replace(job, snapshots=names), pool, share_count, progress)
-                stage.complete(vars(read))
+            read = retry.from_new_snapshot(lambda: _read(job, stage, pool, share_count, progress))
+            stage.complete(vars(read))
         else:
             read = Read(**{field.name: stage.staged[field.name] for field in fields(Read)})
         yield _matching(job, request, read, pool, progress)
@@ -91,6 +91,23 @@ def _job(
         snapshots={},
     )
     return job, share_count
+
+
+def _read(
+    job: Job, stage: staging.Staging, pool: Workers, share_count: int, progress: Progress
+) -> Read:
+    """Stage both sides from one snapshot of each, or nothing."""
+    try:
+        with ExitStack() as held:
+            names = retry.call(
+                lambda: held.enter_context(snapshots.export(job.settings, job.window))
+            )
+            return _staged(replace(job, snapshots=names), pool, share_count, progress)
+    except SnapshotError:
+        # A task under way would stage records of the old snapshot beside those of the next.
+        pool.restart()
+        stage.clear()
+        raise
 
 
 def _staged(job: Job, pool: Workers, share_count: int, progress: Progress) -> Read:

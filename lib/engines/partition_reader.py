@@ -62,12 +62,12 @@ class Staged:
 
 def stage_transactions(job: Job, share: Share) -> Staged:
     """Read and stage a share of the transactions. Raises ExtractionError."""
-    return retry.call(lambda: _stage(job, share, keep_transactions))
+    return retry.within_snapshot(lambda: _stage(job, share, keep_transactions))
 
 
 def stage_auth_logs(job: Job, share: Share) -> Staged:
     """Read and stage a share of the logs; needs the saved `Routes`. Raises ExtractionError."""
-    return retry.call(lambda: _stage(job, share, keep_auth_logs))
+    return retry.within_snapshot(lambda: _stage(job, share, keep_auth_logs))
 
 
 def keep_transactions(job: Job, share: Share, tables: Iterable[pa.Table]) -> Staged:

@@ -100,6 +100,11 @@ class Workers:
                 running.clear()
                 self._replace()
 
+    def restart(self) -> None:
+        """Kill the processes with whatever they do, and start new ones."""
+        self.close()
+        self._pool = self._started()
+
     def close(self) -> None:
         """Kill the processes."""
         _kill(self._pool)

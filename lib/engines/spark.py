@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from lib.database import copy_reader, snapshots
+from lib.database import copy_reader, retry, snapshots
 from lib.domain import column_arrays, requests
 from lib.domain import columns as c
-from lib.domain.errors import ConfigError
+from lib.domain.errors import ConfigError, SnapshotError
 from lib.domain.reconciliation import CARD
 from lib.engines import parquet_result, result_writer, sizing, spark_session, spark_tasks, staging
 from lib.engines.job import shares
@@ -74,25 +75,15 @@ def matched(
     with (
         staging.held(settings.engine.staging_folder, sizing.SPARK) as stage,
         spark_session.opened(settings.engine.master, stage.folder) as spark,
-        snapshots.export(settings, window) as names,
+        ExitStack() as held,
     ):
-        extracted_at = datetime.now(settings.zone).replace(microsecond=0)
         # The default of 200 takes a third of the processor time of a small run.
         spark.conf.set(_PARTITIONS, str(max(4 * buckets, _LEAST_PARTITIONS)))
         reading = staging.reading(settings)
-        plan = Plan(
-            window, request.period, request.rule, clear, names, buckets, key_digest, reading
-        )
+        plan = Plan(window, request.period, request.rule, clear, {}, buckets, key_digest, reading)
         count = sizing.share_count(settings, records)
-        transactions, purchased = _read(spark, plan, "transactions", settings, count, progress)
-        auth_logs, logged = _read(spark, plan, "auth_logs", settings, count, progress)
-        read = Read(
-            transactions=purchased["inside"],
-            auth_logs=logged["inside"],
-            cents=purchased["cents"],
-            newest=purchased["newest"],
-            extracted_at=extracted_at.isoformat(),
-            buckets=buckets,
+        plan, read, transactions, auth_logs = retry.from_new_snapshot(
+            lambda: _both(held, spark, plan, settings, count, progress)
         )
         progress("matching", read.transactions + read.auth_logs)
         route = _copied if request.rule.name == CARD else _joined
@@ -139,6 +130,35 @@ def _persisted(rows: Any) -> Any:
     from pyspark import StorageLevel
 
     return rows.persist(StorageLevel.DISK_ONLY)
+
+
+def _both(
+    held: ExitStack, spark: Any, plan: Plan, settings: Settings, count: int, progress: Progress
+) -> tuple[Plan, Read, Any, Any]:
+    """Read both sides from one snapshot of each, which ``held`` then holds: Spark may read again.
+
+    Returns the plan with the snapshots, the figures and both sides' rows.
+    """
+    try:
+        with spark_session.failures(settings.engine.master):
+            names = retry.call(lambda: held.enter_context(snapshots.export(settings, plan.window)))
+            plan = replace(plan, snapshots=names)
+            extracted_at = datetime.now(settings.zone).replace(microsecond=0)
+            transactions, purchased = _read(spark, plan, "transactions", settings, count, progress)
+            auth_logs, logged = _read(spark, plan, "auth_logs", settings, count, progress)
+    except SnapshotError:
+        held.close()
+        spark.catalog.clearCache()
+        raise
+    read = Read(
+        transactions=purchased["inside"],
+        auth_logs=logged["inside"],
+        cents=purchased["cents"],
+        newest=purchased["newest"],
+        extracted_at=extracted_at.isoformat(),
+        buckets=plan.buckets,
+    )
+    return plan, read, transactions, auth_logs
 
 
 def _read(

@@ -72,7 +72,6 @@ def opened(master: str, folder: Path) -> Iterator[Any]:
     try:
         from py4j.protocol import Py4JError
         from pyspark import SparkConf
-        from pyspark.errors.exceptions.captured import CapturedException
     except ImportError as exc:
         raise ConfigError(NOT_INSTALLED) from exc
     _require_answer(master)
@@ -84,16 +83,27 @@ def opened(master: str, folder: Path) -> Iterator[Any]:
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         spark = _started(conf, master)
         try:
-            _require_workers(spark, master)
-            yield spark
-        except (CapturedException, Py4JError, ConnectionError) as error:
-            text = _text(error)
-            _log.info("spark: %s", text)  # the log redacts numbers
-            # An unexpected error keeps its text: the Java machine that knows it ends here.
-            raise _translated(text, master) or RuntimeError(text) from None
+            with failures(master):
+                _require_workers(spark, master)
+                yield spark
         finally:
             with suppress(Py4JError, OSError):  # its Java machine may have died
                 spark.stop()
+
+
+@contextmanager
+def failures(master: str) -> Iterator[None]:
+    """Raise a failure of the session's worker or cluster as `opened` does, already here."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors.exceptions.captured import CapturedException
+
+    try:
+        yield
+    except (CapturedException, Py4JError, ConnectionError) as error:
+        text = _text(error)
+        _log.info("spark: %s", text)  # the log redacts numbers
+        # An unexpected error keeps its text: the Java machine that knows it ends with `opened`.
+        raise _translated(text, master) or RuntimeError(text) from None
 
 
 @contextmanager

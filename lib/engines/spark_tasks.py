@@ -48,7 +48,6 @@ PRESENT: Final = "present"
 BUCKET: Final = "bucket"
 
 _BODIES: Final = pa.schema({"tabela": pa.string(), "slot": pa.int64(), "corpo": pa.binary()})
-_TIMES: Final = (c.HORA_TRANSA, c.HORA)
 OTHER_KEY: Final = "Uma máquina do cluster não tem em {name} a mesma chave; nada foi publicado."
 OTHER_SETTINGS: Final = (
     "Uma máquina do cluster tem outra versão do programa, ou em {name} outra configuração; nada "
@@ -187,7 +186,7 @@ def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
     inside = pa.array(partition_reader.inside_period(job, instants))
     extra = {HOME: pa.array(home), INSIDE: inside} | marks
     data: dict[str, Any] = {
-        name: table[name].cast(pa.int32()) if name in _TIMES else table[name]
+        name: table[name].cast(pa.int32()) if name in c.TIMES else table[name]
         for name in columns(side, job.clear)
     }
     return pa.table(data | extra)
@@ -196,7 +195,7 @@ def _marked(job: Job, side: Side, table: pa.Table) -> pa.Table:
 def _timed(table: pa.Table) -> pa.Table:
     """Convert the seconds of the rows back to times; one chunk a column."""
     data = {
-        name: table[name].cast(pa.time32("s")) if name in _TIMES else table[name]
+        name: table[name].cast(pa.time32("s")) if name in c.TIMES else table[name]
         for name in table.column_names
     }
     return pa.table(data).combine_chunks()

@@ -57,6 +57,14 @@ class Staging:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self.folder / _STAGED)
 
+    def clear(self) -> None:
+        """Remove everything but the lock."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
+
 
 @contextmanager
 def held(parent: Path, fingerprint: str) -> Iterator[Staging]:

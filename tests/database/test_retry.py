@@ -13,10 +13,12 @@ from lib.domain.errors import (
     ConfigError,
     ContractError,
     ExtractionError,
+    SnapshotError,
     TransientError,
 )
 
 LOST = TransientError("{side}: lost", side="auth_logs")
+STALE = SnapshotError("{side}: reloaded", side="auth_logs")
 
 
 def read_with(*outcomes: AggregatorError | str) -> tuple[Callable[[], str], list[int]]:
@@ -64,6 +66,23 @@ def test_other_errors_are_not_retried(kind: type[AggregatorError]) -> None:
     with pytest.raises(kind):
         retry.call(read)
     assert len(calls) == 1
+
+
+def test_a_reader_of_a_shared_snapshot_repeats_only_what_the_snapshot_outlives() -> None:
+    read, calls = read_with(LOST, STALE, "lido")
+    with pytest.raises(SnapshotError):
+        retry.within_snapshot(read)
+    assert len(calls) == 2
+
+
+def test_who_takes_the_snapshot_repeats_the_read_from_a_new_one_however_long_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retry, "DEADLINE_SECONDS", 0.0)
+    read, calls = read_with(STALE, LOST, "lido")
+    with pytest.raises(TransientError, match=str(LOST)):
+        retry.from_new_snapshot(read)
+    assert len(calls) == 2
 
 
 def test_the_first_wait_is_a_second_and_the_next_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:

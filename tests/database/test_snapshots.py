@@ -21,7 +21,7 @@ from lib.database import column_types, copy_reader, retry, sessions, snapshots
 from lib.database.copy_reader import Extracted
 from lib.database.error_translation import BY_STATE
 from lib.domain import requests
-from lib.domain.errors import TransientError
+from lib.domain.errors import SnapshotError
 from lib.domain.requests import Window
 from tests.support.command import APPLICATION, soon, with_query
 from tests.support.sentences import pattern
@@ -176,7 +176,7 @@ def test_a_materialized_view_refreshed_after_the_snapshot_is_noticed(
         snapshots.require_unchanged(cursor, "transactions")
         filled.execute("transactions", "REFRESH MATERIALIZED VIEW stored")
         cursor.execute("SELECT count(*) FROM stored")
-        with pytest.raises(TransientError, match=pattern(sessions.RELOADED)):
+        with pytest.raises(SnapshotError, match=pattern(sessions.RELOADED)):
             snapshots.require_unchanged(cursor, "transactions")
 
 
@@ -217,7 +217,7 @@ def test_both_sides_lock_what_their_queries_read(databases: Databases) -> None:
     }
 
 
-def test_a_reload_that_waits_for_an_exported_snapshot_is_a_sentence_and_not_a_deadlock(
+def test_a_reload_that_waits_for_an_exported_snapshot_ends_it_and_is_no_deadlock(
     filled: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "_ADOPTED_LOCK_MS", 200)
@@ -228,7 +228,7 @@ def test_a_reload_that_waits_for_an_exported_snapshot_is_a_sentence_and_not_a_de
             assert soon(lambda: waits_for_a_lock(filled, ""))
             name = names["transactions"]
             with (
-                pytest.raises(TransientError, match=pattern(BY_STATE["55P03"])),
+                pytest.raises(SnapshotError, match=pattern(BY_STATE["55P03"])),
                 sessions.session(settings, "transactions", snapshot=name) as cursor,
             ):
                 column_types.examine(cursor, settings, "transactions", WINDOW)

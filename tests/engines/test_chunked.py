@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from lib import pipeline
 from lib.analysis import books
 from lib.config import defaults
-from lib.database import sessions, snapshots
+from lib.database import retry, sessions, snapshots
+from lib.database.error_translation import BY_STATE
 from lib.domain import requests
 from lib.domain.errors import BalanceError, ConfigError, TransientError
 from lib.domain.reconciliation import Period, Rule
@@ -34,6 +35,7 @@ from tests.support.sentences import pattern
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
 if TYPE_CHECKING:
+    from lib.domain.requests import Side
     from tests.support.servers import Databases
 
 pytestmark = pytest.mark.slow
@@ -180,6 +182,32 @@ def test_records_that_arrive_while_it_reads_are_in_no_table(
     result = engine_data.run(configured, request, tmp_path / "resultado", progress=arrive)
 
     assert engine_data.digest(result) == before
+
+
+@pytest.mark.parametrize(("side", "rule"), [("transactions", "card_time"), ("auth_logs", "card")])
+def test_a_reload_that_waits_behind_the_snapshot_is_let_through_and_read_whole(
+    databases: Databases,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    side: Side,
+    rule: str,
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.05)
+    engine_data.fill(databases, 2_000)
+    configured = engine_data.settings(databases, tmp_path / "staging", workers=2)
+    request = engine_data.request(configured, rule)
+    before = pipeline.run(configured, request)
+
+    with engine_data.reload_at(databases, side, 1_200) as progress:
+        result = engine_data.run(configured, request, tmp_path / "resultado", progress=progress)
+
+    after = pipeline.run(configured, request)
+    assert engine_data.digest(result) == engine_data.digest(after.reconciliation)
+    assert result.books == after.books != before.books
+    sentence = BY_STATE["55P03"].format(side=side)
+    assert [str(r.args[0]) for r in caplog.records if r.msg == retry.RETRYING] == [sentence]
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_the_snapshot_survives_a_server_that_ends_idle_transactions(

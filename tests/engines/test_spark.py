@@ -36,7 +36,7 @@ from tests.support.sentences import pattern
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
-    from lib.domain.requests import Progress
+    from lib.domain.requests import Progress, Side
     from tests.support.servers import Databases
 
 pytestmark = [
@@ -254,6 +254,20 @@ def test_a_side_without_records_is_a_result_too(
     whole = pipeline.run(settings, request)
     assert result.books == whole.books
     assert engine_data.digest(result) == engine_data.digest(whole.reconciliation)
+
+
+@pytest.mark.parametrize("side", ["transactions", "auth_logs"])
+def test_a_reload_that_waits_behind_the_snapshot_is_let_through_and_read_whole(
+    databases: Databases, tmp_path: Path, side: Side
+) -> None:
+    engine_data.fill(databases, 2_000)
+    settings = engine_data.settings(databases, tmp_path / "staging", master="local[2]")
+
+    with engine_data.reload_at(databases, side, 1_200) as progress:
+        result = run(settings, tmp_path, progress=progress)
+
+    after = pipeline.run(settings, engine_data.request(settings, "card"))
+    assert engine_data.digest(result) == engine_data.digest(after.reconciliation)
 
 
 def test_machines_with_another_configuration_are_refused(

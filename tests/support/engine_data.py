@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +18,10 @@ from lib.config.settings import Settings
 from lib.domain.reconciliation import Reconciliation
 from lib.engines import parquet_result, result_tables, result_writer, runner
 from lib.engines.parquet_result import Result
+from tests.support.command import soon
 
 if TYPE_CHECKING:
-    from lib.domain.requests import Progress, Request
+    from lib.domain.requests import Progress, Request, Side
     from lib.engines.sizing import Kind
     from tests.support.servers import Databases
 
@@ -67,6 +71,39 @@ def fill(databases: Databases, rows: int) -> None:
     databases.execute("transactions", _CARDS.format(**values))
     databases.execute("transactions", _TRANSACTIONS.format(**values))
     databases.execute("auth_logs", _LOGS.format(**values))
+
+
+@contextmanager
+def reload_at(databases: Databases, stage: Side, rows: int) -> Iterator[Progress]:
+    """Yield a progress callback that reloads this side by TRUNCATE as its read begins.
+
+    The reload waits for the locks of the exported snapshot before the first share is read; the
+    block ends when it has committed.
+    """
+    table, insert = {
+        "transactions": ("transactions", _TRANSACTIONS),
+        "auth_logs": ("authentication.transaction_logs", _LOGS),
+    }[stage]
+    values = {"rows": rows, "cards": max(rows // 5, 60), "merchant": MERCHANT}
+    statements = f"TRUNCATE {table}; {insert.format(**values)}"
+    reloads: list[Future[Any]] = []
+
+    def waits() -> bool:
+        [(waiting,)] = databases.execute(
+            stage,
+            f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass",
+        )
+        return bool(waiting)
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def begin(reached: str, _: int) -> None:
+            if reached == stage and not reloads:
+                reloads.append(pool.submit(databases.execute, stage, statements))
+                assert soon(waits)
+
+        yield begin
+        assert reloads[0].result(60) == []
 
 
 def settings(

@@ -110,6 +110,7 @@ _ERRORS = (
     "TakenError",
     "HistoryError",
     "TransientError",
+    "SnapshotError",
     "WorkerError",
     "Notice",
 )
