@@ -1,8 +1,13 @@
 """Entry point of the command line; see `lib.cli.main`."""
 
 import gc
+import os
 import sys
 
+# numpy's linear algebra, which nothing here calls, starts a thread a processor while it loads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from lib.cli import console
 from lib.cli.main import main
 from lib.domain import pandas_lookup
 from lib.security import redaction
@@ -13,4 +18,4 @@ if __name__ == "__main__":
     gc.set_threshold(200_000, 20, 100)
     redaction.install()
     pandas_lookup.disable()
-    sys.exit(main(sys.argv[1:]))
+    console.end_process(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Prepare standard streams that are full, closed or cannot encode a character.
+"""Prepare standard streams that are full, closed or cannot encode a character; end the process.
 
 Text that the console's encoding cannot hold is escaped, a missing stream is opened to nothing, and
 messages that standard error cannot take are lost. Standard output still fails: it is the result.
@@ -6,11 +6,13 @@ messages that standard error cannot take are lost. Standard output still fails: 
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import sys
+import threading
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 _ESCAPED: Final = "backslashreplace"
 
@@ -32,6 +34,23 @@ def prepare() -> None:
             errors=_ESCAPED,
             line_buffering=True,
         )
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process after its exit handlers, without freeing each object of the interpreter.
+
+    That takes a fifth of a small run. A thread that still works gets the interpreter's own end,
+    which waits for it.
+    """
+    if any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread()):
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(code)  # its own end reports the lost output
+    os._exit(code)
 
 
 class _Unfailing(io.FileIO):
