@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from benchmarks import data, measure
 from lib.analysis import books
 from lib.domain import columns as c
-from lib.domain.reconciliation import EPOCH, Period, Rule
+from lib.domain.reconciliation import EPOCH
+from lib.domain.requests import Period, Rule
 from lib.matching import reconcile
 
 if TYPE_CHECKING:

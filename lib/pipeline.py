@@ -17,11 +17,11 @@ from lib.database import copy_reader, date_validation, retry
 from lib.domain import column_arrays, memory, requests
 from lib.domain.errors import ExtractionError
 from lib.domain.outcomes import Outcome
-from lib.domain.reconciliation import CARD
-from lib.domain.requests import Progress, Request, window_of
+from lib.domain.requests import CARD, Progress, Request, window_of
 from lib.matching import reconcile
-from lib.reports.publish import Written, write
-from lib.reports.verification import Cover
+from lib.reports.description import Cover
+from lib.reports.publish import write
+from lib.reports.report_file import Written
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ import streamlit as st
 from lib.analysis import table_schemas
 from lib.dashboard import view_cache
 from lib.domain import columns as c
-from lib.domain.reconciliation import CARD
+from lib.domain.requests import CARD
 from lib.ui import page, record_details, tables, tabs
 from lib.ui.formatting import whole
 from lib.ui.i18n import t

@@ -18,7 +18,7 @@ import pyarrow as pa
 from lib.analysis.time_series import HOURS, WEEKDAYS, share, weekday
 from lib.domain import column_arrays
 from lib.domain import columns as c
-from lib.domain.reconciliation import Period
+from lib.domain.requests import Period
 
 if TYPE_CHECKING:
     from lib.domain.column_arrays import Ints

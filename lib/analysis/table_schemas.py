@@ -16,12 +16,13 @@ import pyarrow as pa
 from lib.analysis import reasons
 from lib.domain import column_arrays
 from lib.domain import columns as c
-from lib.domain.reconciliation import CARD_TIME
+from lib.domain.requests import CARD_TIME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.domain.reconciliation import Reconciliation, Rows, Rule
+    from lib.domain.reconciliation import Reconciliation, Rows
+    from lib.domain.requests import Rule
 
 
 @dataclass(frozen=True)

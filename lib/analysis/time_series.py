@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lib.domain.column_arrays import Instants, Ints
-    from lib.domain.reconciliation import Period, Reconciliation
+    from lib.domain.reconciliation import Reconciliation
+    from lib.domain.requests import Period
 
 HOURS: Final = 24
 WEEKDAYS: Final = 7

@@ -99,9 +99,9 @@ def _parse_anchor(text: str) -> Anchor:
 
 
 def _workbook_anchor(file: Path) -> Anchor:
-    from lib.reports import verification
+    from lib.reports import description, verification
 
-    text = verification.properties(file).get(verification.AUDITORIA)
+    text = verification.properties(file).get(description.AUDITORIA)
     if text is None:
         raise AuditError(NO_ANCHOR, file=file)
     return _parse_anchor(text)

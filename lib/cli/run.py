@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.domain.outcomes import Finished
     from lib.domain.requests import Request
-    from lib.reports.publish import Written
+    from lib.reports.report_file import Written
 
 # Keys: exactly one failed; number of successes, at most 2 (which stands for two or more).
 FAILED_MERCHANTS: Final = {

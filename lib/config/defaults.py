@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from lib.config import loader
 from lib.domain.errors import ConfigError
-from lib.domain.reconciliation import Period, Rule
-from lib.domain.requests import Request, Window, window_of
+from lib.domain.requests import Period, Request, Rule, Window, window_of
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings

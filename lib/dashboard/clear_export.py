@@ -19,7 +19,7 @@ from lib.dashboard import temp_folders
 from lib.dashboard.export_worker import Worker
 from lib.domain import requests
 from lib.domain.errors import AggregatorError, ReportError
-from lib.reports.publish import Written
+from lib.reports.report_file import Written
 from lib.security import audit_events, redaction
 
 if TYPE_CHECKING:

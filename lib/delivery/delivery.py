@@ -24,13 +24,13 @@ from lib.domain.errors import AggregatorError, HistoryError, TakenError
 from lib.domain.outcomes import Finished, Outcome
 from lib.domain.requests import Progress, Request
 from lib.engines import sizing
-from lib.reports import publish, retention
+from lib.reports import report_file, retention
 from lib.reports.file_lock import exclusive_lock
 from lib.security import audit_events
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
-    from lib.reports.publish import Written
+    from lib.reports.report_file import Written
 
 UNEXPECTED: Final = "erro inesperado ({kind})"
 
@@ -63,7 +63,7 @@ def deliver(
         _recorded(settings, request, clear=clear) as record,
         audit_events.operation(settings, "run", account, request, clear=clear) as operation,
     ):
-        publish.require_target(path)
+        report_file.require_target(path)
         with exclusive_lock(path):
             delivery = _produce(settings, request, path, clear, progress, record, operation)
             record.add_files(delivery)
@@ -239,7 +239,7 @@ def _produce(
     def place(workbook: Path, written: Written) -> None:
         with _older_kept(settings, record, written.path):
             operation.approve(written)
-            publish.place(workbook, written.path, clear=clear)
+            report_file.place(workbook, written.path, clear=clear)
 
     kind = _engine_kind(settings, request)
     result = retention.result_folder(settings, request, path)

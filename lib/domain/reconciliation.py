@@ -1,6 +1,6 @@
-"""The period and rule of a reconciliation, and its result, which all renderers read.
+"""The result of a reconciliation, which all renderers read.
 
-A reconciliation holds the two extracted tables and row numbers into them: a page or a whole sheet
+It holds the two extracted tables and row numbers into them: a page or a whole sheet
 is one ``take``, and no large table is copied. `lib.matching.reconcile` builds it.
 """
 
@@ -19,30 +19,11 @@ from lib.domain import columns as c
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lib.domain.requests import Period, Rule
+
     Rows = NDArray[np.int64]
 
 EPOCH: Final = date(1970, 1, 1)
-
-CARD: Final = "card"
-CARD_TIME: Final = "card_time"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A matching rule: `CARD`, or `CARD_TIME` within the tolerance."""
-
-    name: str = CARD
-    tolerance_seconds: int = 300
-    approved_codes: tuple[str, ...] = ("00",)
-
-
-@dataclass(frozen=True)
-class Period:
-    """Local dates, inclusive on both ends; ``today`` is the local date of the request."""
-
-    start: date
-    end: date
-    today: date
 
 
 @dataclass(frozen=True)

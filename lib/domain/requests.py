@@ -1,4 +1,4 @@
-"""Requests, and the window of dates that a request reads.
+"""Requests: merchant, period and rule; and the window of dates that a request reads.
 
 Knows no configuration; `lib.config.defaults` builds a request from the configured defaults.
 """
@@ -10,14 +10,33 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
-from lib.domain import column_arrays
-from lib.domain.reconciliation import CARD_TIME, Period, Rule
-
 Side = Literal["transactions", "auth_logs"]
 SIDES: Final[tuple[Side, Side]] = ("transactions", "auth_logs")
 
 Progress = Callable[[str, int], None]
 """Receives a stage (transactions, auth_logs, matching, writing) and its number of rows so far."""
+
+
+CARD: Final = "card"
+CARD_TIME: Final = "card_time"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A matching rule: `CARD`, or `CARD_TIME` within the tolerance."""
+
+    name: str = CARD
+    tolerance_seconds: int = 300
+    approved_codes: tuple[str, ...] = ("00",)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Local dates, inclusive on both ends; ``today`` is the local date of the request."""
+
+    start: date
+    end: date
+    today: date
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,8 @@ def window_of(request: Request) -> Window:
     period, rule = request.period, request.rule
     start, end = period.start, period.end
     if rule.name == CARD_TIME and rule.tolerance_seconds:
-        days = timedelta(days=-(-rule.tolerance_seconds // column_arrays.DAY_SECONDS))
+        whole_days = -(timedelta(seconds=-rule.tolerance_seconds) // timedelta(days=1))
+        days = timedelta(days=whole_days)
         start = max(start, date.min + days) - days
         end = min(end, date.max - days) + days
     return Window(request.merchant, start, end)

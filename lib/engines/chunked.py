@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lib.database import copy_reader, retry, snapshots
 from lib.domain import requests
 from lib.domain.errors import SnapshotError
-from lib.domain.reconciliation import CARD
+from lib.domain.requests import CARD
 from lib.engines import partition, partition_reader, process_pool, result_writer, sizing, staging
 from lib.engines.job import Job, Share, shares
 from lib.engines.partition import Gathering, Matched

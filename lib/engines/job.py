@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
-    from lib.domain.reconciliation import Period, Rule
-    from lib.domain.requests import Side, Window
+    from lib.domain.requests import Period, Rule, Side, Window
 
 END_OF_DAY: Final = 86_400
 _HOUR: Final = 3600

@@ -26,7 +26,7 @@ from lib.domain import columns as c
 from lib.domain import requests
 from lib.domain.errors import ReportError
 from lib.domain.outcomes import Books
-from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Period, Rule
 from lib.engines import result_tables
 from lib.engines.result_index import MANIFEST
 from lib.engines.totals import Counts

@@ -29,7 +29,7 @@ from lib.database import (
 from lib.database.socket_timeout import Watchdog
 from lib.domain import column_arrays
 from lib.domain import columns as c
-from lib.domain.reconciliation import CARD
+from lib.domain.requests import CARD
 from lib.engines.job import END_OF_DAY
 from lib.engines.partitioning import Routes, bucket_of, homes, log_homes
 from lib.matching import reconcile

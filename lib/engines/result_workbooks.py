@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 
 from lib import __version__
 from lib.domain import columns as c
-from lib.domain.reconciliation import Period, Reconciliation
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import Period
 from lib.engines import parquet_result, process_pool, result_tables
-from lib.reports import publish, verification
-from lib.reports.publish import Written
+from lib.reports import description, publish
+from lib.reports.report_file import Written
 
 if TYPE_CHECKING:
     from lib.engines.parquet_result import Result
@@ -80,7 +81,7 @@ class Task:
 def write_one(task: Task, book: Workbook) -> Written:
     """Write one workbook of the result."""
     result = parquet_result.open_result(task.result, task.manifest)
-    cover = verification.Cover(
+    cover = description.Cover(
         merchant=result.merchant,
         merchant_name=result.merchant_name,
         clear=result.clear,

@@ -27,14 +27,13 @@ from lib.domain.outcomes import Finished
 from lib.domain.reconciliation import EPOCH
 from lib.engines import parquet_result, result_index, result_tables
 from lib.engines.totals import Read, Totals, require_all
-from lib.reports.publish import Written, write_error
+from lib.reports.report_file import Written, write_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lib.config.settings import Settings
-    from lib.domain.reconciliation import Period
-    from lib.domain.requests import Progress, Request
+    from lib.domain.requests import Period, Progress, Request
 
 SEALED: Final = f"_{result_index.MANIFEST}"
 _UNDATED: Final = "sem-data"

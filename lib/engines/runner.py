@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lib.domain.requests import Progress, Request
     from lib.engines.result_writer import Matching
     from lib.engines.sizing import Kind
-    from lib.reports.publish import Written
+    from lib.reports.report_file import Written
 
 NO_MEMORY: Final = (
     "A memória deste computador não basta para os processos de trabalho: diminua workers em "

@@ -25,7 +25,7 @@ from lib.database import copy_reader, retry, snapshots
 from lib.domain import column_arrays, requests
 from lib.domain import columns as c
 from lib.domain.errors import ConfigError, SnapshotError
-from lib.domain.reconciliation import CARD
+from lib.domain.requests import CARD
 from lib.engines import parquet_result, result_writer, sizing, spark_session, spark_tasks, staging
 from lib.engines.job import shares
 from lib.engines.partition_reader import FIRST

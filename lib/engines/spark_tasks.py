@@ -21,7 +21,7 @@ from lib.config import loader
 from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.errors import AggregatorError, ConfigError
-from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Period, Rule
 from lib.engines import (
     parquet_result,
     partition,

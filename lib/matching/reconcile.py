@@ -14,7 +14,8 @@ import numpy as np
 
 from lib.domain import column_arrays
 from lib.domain import columns as c
-from lib.domain.reconciliation import CARD, EPOCH, Period, Reconciliation, Rule
+from lib.domain.reconciliation import EPOCH, Reconciliation
+from lib.domain.requests import CARD, Period, Rule
 from lib.matching import duplicates, rule_card, rule_card_time, sorting
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Final
 from lib.domain import file_system
 from lib.domain.errors import TakenError
 from lib.reports import temp_folder
-from lib.reports.publish import write_error
+from lib.reports.report_file import write_error
 
 TAKEN: Final = (
     "Outra execução está gravando {target} neste momento: espere ela terminar e rode de novo."

@@ -22,7 +22,7 @@ from lib.domain.messages import Notice
 if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.domain.requests import Request
-    from lib.reports.publish import Written
+    from lib.reports.report_file import Written
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _DAY_SUFFIX: Final = rf"(_(?P<day>{_DAY}|sem-data))?"

@@ -1,6 +1,6 @@
-"""Describe a report in its document properties, and verify its cells against them.
+"""Verify a report: hold its cells against its document properties.
 
-Owns the lines of the description. Needs only the file: no configuration, database or clock. Never
+Needs only the file: no configuration, database or clock. Never
 repeats a cell's value.
 """
 
@@ -13,37 +13,34 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
-import pyarrow.compute as pc
-
 from lib.domain import columns as c
 from lib.domain.errors import ReportError
 from lib.domain.messages import counted, thousands
-from lib.domain.reconciliation import CARD_TIME, Reconciliation
-
-PERIODO: Final = "período"
-ESTABELECIMENTO: Final = "estabelecimento"
-REGRA: Final = "regra"
-DADOS: Final = "dados"
-LOGS: Final = "logs extraídos"
-CONCILIADOS: Final = "logs conciliados"
-DIVERGENTES: Final = "logs divergentes"
-TRANSACOES: Final = "transações extraídas"
-CONSOLIDADAS: Final = "transações consolidadas"
-SEM_LOG: Final = "transações sem log"
-DUPLICADAS: Final = "duplicadas removidas"
-TOTAL: Final = "total consolidado"
-AUDITORIA, RESPONSAVEL, MOTIVO = "auditoria", "exportado por", "motivo da exportação em claro"
+from lib.reports.description import (
+    CLEAR,
+    CONCILIADOS,
+    CONSOLIDADAS,
+    DADOS,
+    DIVERGENTES,
+    DUPLICADAS,
+    LOGS,
+    PERIODO,
+    SEM_LOG,
+    SUBJECT,
+    TOTAL,
+    TRANSACOES,
+    money,
+    sheet_title,
+)
 
 _Result = TypeVar("_Result")
-_MASKED, _CLEAR = "mascarados", "em claro"
-SUBJECT: Final = "Conciliação de transações com logs de autenticação"
 
 MISSING: Final = "A planilha {path} não existe: confira o nome."
 UNREADABLE: Final = (
@@ -81,21 +78,6 @@ _SHEET_ROWS: Final = 1_048_576
 
 
 @dataclass(frozen=True)
-class Cover:
-    """The values of the document properties that the reconciliation does not contain.
-
-    ``extracted_at`` is aware; ``marks`` are further lines, put last.
-    """
-
-    merchant: str
-    merchant_name: str
-    clear: bool
-    extracted_at: datetime
-    version: str
-    marks: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Verification:
     """The figures of a report that agrees with its properties, and the problems in its rows.
 
@@ -119,7 +101,7 @@ class Verification:
         return [
             *(f"Aba '{name}': {counted(n, 'linha', 'linhas')}" for name, n in self.rows.items()),
             f"Datas das transações: {days}",
-            f"Total consolidado: {_money(self.total)}",
+            f"Total consolidado: {money(self.total)}",
             f"Transações repetidas: {thousands(self.duplicates)}",
             *(f"Atenção: {sentence}" for sentence in self.problems),
         ]
@@ -149,46 +131,6 @@ def _with_file(path: Path, read: Callable[[Path, IO[bytes]], _Result]) -> _Resul
         raise ReportError(UNREADABLE, path=path) from exc
     except _FORMAT_ERRORS as exc:
         raise ReportError(DAMAGED, path=path) from exc
-
-
-def sheet_title(name: str, part: int) -> str:
-    """Return the title of the part-th sheet (from 1) of ``name``."""
-    return name if part == 1 else f"{name} ({part})"
-
-
-def describe(reconciliation: Reconciliation, cover: Cover) -> dict[str, str]:
-    """Return the lines of the description, key to value, in their order."""
-    r, rule = reconciliation, reconciliation.rule
-    timed = rule.name == CARD_TIME
-    amounts = r.transactions[c.VLR_TOTAL].take(r.consolidated_rows)
-    lines = {
-        PERIODO: f"{r.period.start:%d/%m/%Y} a {r.period.end:%d/%m/%Y}",
-        ESTABELECIMENTO: f"{cover.merchant} ({cover.merchant_name})",
-        REGRA: rule.name,
-        "tolerância": f"{rule.tolerance_seconds / 60:g} min" if timed else "não se aplica",
-        "códigos aprovados": ", ".join(rule.approved_codes),
-        DADOS: _CLEAR if cover.clear else _MASKED,
-        LOGS: len(r.matched_log_rows) + len(r.divergent_rows),
-        CONCILIADOS: len(r.matched_log_rows),
-        DIVERGENTES: len(r.divergent_rows),
-        TRANSACOES: len(r.consolidated_rows) + len(r.without_log_rows) + len(r.duplicate_rows),
-        CONSOLIDADAS: len(r.consolidated_rows),
-        SEM_LOG: len(r.without_log_rows),
-        DUPLICADAS: len(r.duplicate_rows),
-        TOTAL: _money(pc.sum(amounts).as_py() or Decimal(0)),
-        "extraído em": f"{cover.extracted_at:%d/%m/%Y %H:%M:%S %z}",
-        "versão": cover.version,
-        **cover.marks,
-    }
-    return {key: _one_line(str(value)) for key, value in lines.items()}
-
-
-def _money(amount: Decimal) -> str:
-    return f"{amount:.2f}".replace(".", ",")
-
-
-def _one_line(value: str) -> str:
-    return " ".join("".join(x if x.isprintable() else " " for x in value).split())
 
 
 def _verification(path: Path, file: IO[bytes]) -> Verification:
@@ -232,7 +174,7 @@ def _description(path: Path, workbook: Any) -> dict[str, str]:
 
 
 def _counted(path: Path, workbook: Any, description: dict[str, str]) -> Verification:
-    clear = description[DADOS] == _CLEAR
+    clear = description[DADOS] == CLEAR
     rows = dict.fromkeys(_report_sheets(path, workbook.sheetnames), 0)
     unmasked = cents = 0
     log_days: set[date] = set()
@@ -254,7 +196,7 @@ def _counted(path: Path, workbook: Any, description: dict[str, str]) -> Verifica
     consolidated = sum(rows.values()) - divergences
 
     total = Decimal(cents).scaleb(-2)
-    counts = {DIVERGENTES: str(divergences), CONSOLIDADAS: str(consolidated), TOTAL: _money(total)}
+    counts = {DIVERGENTES: str(divergences), CONSOLIDADAS: str(consolidated), TOTAL: money(total)}
     _require_agreement(path, description, counts, log_days | transaction_days)
     duplicates = consolidated - len(purchases)
     problems = []

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from lib import __version__
 from lib.domain.errors import AggregatorError, AuditError
-from lib.reports.verification import AUDITORIA, MOTIVO, RESPONSAVEL
+from lib.reports.description import AUDITORIA, MOTIVO, RESPONSAVEL
 from lib.security import audit_trail
 from lib.security.redaction import scrub, scrub_typed
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.domain.outcomes import Books
     from lib.domain.requests import Request
-    from lib.reports.publish import Written
+    from lib.reports.report_file import Written
     from lib.security.audit_trail import Anchor, Fields
 
 Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration"]

@@ -15,7 +15,7 @@ import streamlit as st
 from lib.dashboard.export_queue import Export, Exports, file_name
 from lib.delivery import delivery
 from lib.domain.errors import AggregatorError
-from lib.reports.publish import Written
+from lib.reports.report_file import Written
 from lib.security import audit_events
 from lib.ui import downloads, extraction_status, guard
 from lib.ui.formatting import plain, size

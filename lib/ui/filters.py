@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from lib.config import defaults
-from lib.domain.reconciliation import CARD, CARD_TIME
+from lib.domain.requests import CARD, CARD_TIME
 from lib.ui import formatting, i18n, query_params
 from lib.ui.i18n import t
 

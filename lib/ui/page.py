@@ -16,7 +16,7 @@ import streamlit as st
 
 from lib.dashboard.dataset_store import Dataset, Key, Rights
 from lib.domain.errors import AggregatorError
-from lib.domain.reconciliation import Period
+from lib.domain.requests import Period
 from lib.ui import (
     clear_export,
     downloads,

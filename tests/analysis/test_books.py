@@ -15,7 +15,8 @@ from lib.analysis import books
 from lib.domain import columns as c
 from lib.domain.errors import BalanceError
 from lib.domain.outcomes import Books
-from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import CARD_TIME, Period, Rule
 from lib.matching import reconcile
 from tests.support.command import Command
 from tests.support.matching_cases import DAY, A, B, V, buy, log

@@ -6,7 +6,7 @@ from datetime import date, time
 from decimal import Decimal
 
 from lib.analysis import books
-from lib.domain.reconciliation import Period, Rule
+from lib.domain.requests import Period, Rule
 from lib.matching import reconcile
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 

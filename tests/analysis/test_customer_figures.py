@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.analysis import customers
-from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import Period, Rule
 from lib.matching.reconcile import reconcile
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 

@@ -8,7 +8,8 @@ import pytest
 
 from lib.analysis import related_records
 from lib.domain import columns as c
-from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import CARD_TIME, Period, Rule
 from lib.matching import reconcile
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 

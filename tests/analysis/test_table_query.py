@@ -15,7 +15,8 @@ from lib.analysis import table_query, table_schemas
 from lib.analysis.table_query import Query
 from lib.analysis.table_schemas import Table
 from lib.domain import columns as c
-from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import Period, Rule
 from lib.matching import reconcile
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lib.analysis import books, time_series
-from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import Period, Rule
 from lib.matching.reconcile import reconcile
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 from lib.config.file_permissions import EXPOSED
 from lib.dashboard.clear_export import NO_REASON
-from lib.reports import verification
+from lib.reports import description, verification
 from lib.ui import audit, clear_export, export, guard
 from tests.support import scenario, signing
 from tests.support.driving import Visit, new_page
@@ -180,15 +180,15 @@ def test_a_clear_export_needs_a_reason_is_marked_and_is_audited(
     download.value.save_as(file)
     assert len(download.value.suggested_filename) > 60, "nobody guesses it"
     said = verification.properties(file)
-    assert said[verification.DADOS] == "em claro"
-    assert said[verification.RESPONSAVEL] == RUI
-    assert said[verification.MOTIVO] == "Auditoria interna 12/2026, pedido 77"
+    assert said[description.DADOS] == "em claro"
+    assert said[description.RESPONSAVEL] == RUI
+    assert said[description.MOTIVO] == "Auditoria interna 12/2026, pedido 77"
     sheet = openpyxl.load_workbook(file)["Transacoes Consolidadas"]
     assert scenario.PHYSICAL in {row[1] for row in sheet.iter_rows(values_only=True)}
     began, ended = site.records("export")[-2:]
     assert (began["outcome"], ended["outcome"]) == ("started", "done")
-    assert said[verification.AUDITORIA] == f"{began['seq']}:{began['seal']}"
-    assert {began["who"], began["reason"], began["clear"]} == {RUI, said[verification.MOTIVO], True}
+    assert said[description.AUDITORIA] == f"{began['seq']}:{began['seal']}"
+    assert {began["who"], began["reason"], began["clear"]} == {RUI, said[description.MOTIVO], True}
     assert scenario.PHYSICAL not in site.audit.read_text()
 
     link, mine = download.value.url, visit.page.context.request

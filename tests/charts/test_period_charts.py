@@ -19,7 +19,8 @@ from lib.analysis import customers, time_series
 from lib.charts import customers as customer_charts
 from lib.charts import period
 from lib.charts.layout import Chart, Language
-from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import Period, Rule
 from lib.matching.reconcile import reconcile
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 

@@ -17,7 +17,7 @@ from lib.config import defaults, loader
 from lib.database import column_types, copy_stream, error_translation, sessions
 from lib.database.error_translation import BY_STATE
 from lib.database.sides import BOTH_FAILED
-from lib.reports import publish
+from lib.reports import report_file
 from tests.support.command import (
     PREVIOUS,
     Command,
@@ -208,7 +208,7 @@ def test_a_query_file_that_breaks_the_contract(command: Command, sql: str, sente
 def test_an_output_folder_that_does_not_exist(command: Command) -> None:
     folder = command.folder / "nova"
     sentence = command.refused("--output", str(folder / "a.xlsx"))
-    assert sentence == publish.NO_FOLDER.format(folder=folder)
+    assert sentence == report_file.NO_FOLDER.format(folder=folder)
 
 
 @pytest.fixture
@@ -234,9 +234,9 @@ def test_a_disk_that_is_full_or_read_only(
         f"INSERT INTO {LOGS} SELECT n, '{TODAY}', NULL, '00', sha256(n::text::bytea),"
         f" '0{MERCHANT}' FROM generate_series(1, 3000) AS n",
     )
-    assert command.kept(command.say(*words)) == publish.NO_SPACE.format(folder=small_disk)
+    assert command.kept(command.say(*words)) == report_file.NO_SPACE.format(folder=small_disk)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert command.kept(command.say(*words)) == publish.NOT_WRITABLE.format(folder=small_disk)
+    assert command.kept(command.say(*words)) == report_file.NOT_WRITABLE.format(folder=small_disk)
 
 
 def test_a_report_open_elsewhere_is_replaced_and_stays_whole_for_its_reader(

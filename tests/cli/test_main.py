@@ -16,7 +16,7 @@ from lib.config.settings import BAD_DIGITS
 from lib.database.error_translation import BY_STATE
 from lib.demo import servers
 from lib.domain.errors import AggregatorError
-from lib.reports import publish, verification
+from lib.reports import report_file, verification
 from tests.support.command import PREVIOUS, Command, configured, finish, start
 from tests.support.sentences import says
 from tests.support.servers import MERCHANTS, Databases
@@ -255,9 +255,9 @@ def test_an_output_that_is_no_workbook_is_refused_before_anything_is_read(filled
     words = ("--config", str(file), *WORDS, "--output")
     before = file.read_bytes()
     sentence = filled.kept(filled.say(*words, str(file)))
-    assert sentence == publish.WRONG_SUFFIX.format(target=file)
+    assert sentence == report_file.WRONG_SUFFIX.format(target=file)
     sentence = filled.kept(filled.say(*words, str(filled.folder)))
-    assert sentence == publish.NOT_A_FILE.format(target=filled.folder)
+    assert sentence == report_file.NOT_A_FILE.format(target=filled.folder)
     assert file.read_bytes() == before
 
 

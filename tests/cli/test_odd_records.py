@@ -16,7 +16,7 @@ from lib.cli import main
 from lib.delivery import diagnosis
 from lib.domain import columns as c
 from lib.reports import verification
-from lib.reports.verification import DUPLICADAS, SEM_LOG
+from lib.reports.description import DUPLICADAS, SEM_LOG
 from lib.reports.xlsx_cells import CUT_MARK
 from tests.support.command import Command, Sheets, with_query
 from tests.support.servers import MERCHANTS, Databases

@@ -23,8 +23,7 @@ from lib.config.settings import ROOT
 from lib.dashboard.dataset_store import Dataset, Derived, Key, Rights, Store
 from lib.domain.errors import AggregatorError, ExtractionError
 from lib.domain.outcomes import Outcome
-from lib.domain.reconciliation import Period, Rule
-from lib.domain.requests import Progress, Request
+from lib.domain.requests import Period, Progress, Request, Rule
 from lib.matching import reconcile
 from lib.ui import refresh
 from tests.support.command import slow_query, with_query

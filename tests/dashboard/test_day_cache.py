@@ -19,8 +19,7 @@ from lib.dashboard.day_cache import RECENT, SETTLED, Days
 from lib.database import copy_reader, copy_stream
 from lib.database.copy_reader import Extracted
 from lib.domain.outcomes import Outcome
-from lib.domain.reconciliation import Period, Rule
-from lib.domain.requests import Request, Window
+from lib.domain.requests import Period, Request, Rule, Window
 from tests.support.servers import MERCHANTS, Databases
 
 MERCHANT, OTHER = MERCHANTS

@@ -31,8 +31,7 @@ from lib.dashboard.export_worker import Workbook
 from lib.domain import columns as c
 from lib.domain.errors import BalanceError, ReportError
 from lib.domain.outcomes import Outcome
-from lib.domain.reconciliation import Period, Rule
-from lib.domain.requests import Request
+from lib.domain.requests import Period, Request, Rule
 from lib.matching import reconcile
 from tests.support.command import sheets
 from tests.support.sentences import pattern

@@ -23,8 +23,7 @@ from lib.database import retry, sessions, snapshots
 from lib.database.error_translation import BY_STATE
 from lib.domain import requests
 from lib.domain.errors import BalanceError, ConfigError, TransientError
-from lib.domain.reconciliation import Period, Rule
-from lib.domain.requests import Window
+from lib.domain.requests import Period, Rule, Window
 from lib.engines import chunked, partition, partition_reader, result_tables, sizing
 from lib.engines.job import Job, Share, shares
 from lib.engines.totals import UNBALANCED, Read, require_all, totals_of

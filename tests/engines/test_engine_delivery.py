@@ -18,8 +18,9 @@ from lib.delivery import history
 from lib.domain import columns as c
 from lib.engines import chunked, parquet_result, result_index, result_workbooks, runner
 from lib.engines.totals import UNBALANCED
-from lib.reports import publish
-from lib.reports.verification import AUDITORIA, verify
+from lib.reports import report_file
+from lib.reports.description import AUDITORIA
+from lib.reports.verification import verify
 from tests.support import engine_data
 from tests.support.command import PREVIOUS, Command, with_source
 from tests.support.sentences import says
@@ -163,7 +164,7 @@ def test_a_workbook_that_cannot_be_written_keeps_the_older_result(
 
     monkeypatch.setattr(result_workbooks, "write", refuse)
 
-    assert says(command.refused(*PERIOD, **keys), publish.NO_SPACE)
+    assert says(command.refused(*PERIOD, **keys), report_file.NO_SPACE)
     names = {entry.name for entry in before.folder.iterdir()}
     assert names == {result_index.MANIFEST, before.version}
 
@@ -231,7 +232,7 @@ def test_a_result_is_published_after_its_workbooks(databases: Databases, tmp_pat
     targets = runner.Targets(tmp_path / "r.xlsx", tmp_path / "r")
     published = []
 
-    def place(workbook: Path, written: publish.Written) -> None:
+    def place(workbook: Path, written: report_file.Written) -> None:
         published.append((targets.result / result_index.MANIFEST).exists())
         workbook.replace(written.path)
 

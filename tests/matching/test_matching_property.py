@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lib.analysis import books
 from lib.domain import columns as c
-from lib.domain.reconciliation import Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import Period, Rule
 from lib.matching import nearest_pairs
 from lib.matching.reconcile import reconcile
 from tests.support import naive

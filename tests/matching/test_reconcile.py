@@ -12,7 +12,8 @@ import pytest
 
 from lib.analysis import books
 from lib.domain import columns as c
-from lib.domain.reconciliation import CARD, CARD_TIME, Period, Reconciliation, Rule
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import CARD, CARD_TIME, Period, Rule
 from lib.matching import reconcile
 from tests.support.matching_cases import (
     ALONE,

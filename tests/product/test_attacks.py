@@ -22,7 +22,7 @@ from lib.config.settings import ROOT
 from lib.dashboard import clear_export, export_worker
 from lib.domain import requests
 from lib.domain.errors import AuditError, ReportError
-from lib.reports import verification
+from lib.reports import description, verification
 from lib.security import redaction
 from lib.security.audit_events import Actor
 from tests.support.command import Command, with_query
@@ -164,9 +164,9 @@ def test_a_clear_export_is_marked_recorded_first_and_leaves_no_file(
     file.write_bytes(content)
     assert leaked(contents(tmp_path)) != []
     properties = verification.properties(file)
-    person = properties[verification.RESPONSAVEL]
-    assert (properties[verification.DADOS], person) == ("em claro", RUI.name)
-    assert properties[verification.MOTIVO] == f"{REASON} de ******"
+    person = properties[description.RESPONSAVEL]
+    assert (properties[description.DADOS], person) == ("em claro", RUI.name)
+    assert properties[description.MOTIVO] == f"{REASON} de ******"
     assert verification.verify(file).clear
 
 

@@ -22,7 +22,7 @@ from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.database import error_translation
 from lib.delivery import history
-from lib.reports import file_lock, publish, verification
+from lib.reports import file_lock, report_file, verification
 from tests.support import faults
 from tests.support.command import (
     PREVIOUS,
@@ -184,7 +184,7 @@ def test_a_missing_folder_is_named_before_anything_is_read(command: Command) -> 
     )
     assert (result.code, result.sentence) == (
         main.FAILED,
-        publish.NO_FOLDER.format(folder=gone.parent),
+        report_file.NO_FOLDER.format(folder=gone.parent),
     )
 
 
@@ -211,7 +211,7 @@ def test_a_full_disk_keeps_the_previous_report_and_leaves_no_half_file(command: 
         target.write_bytes(PREVIOUS)
         result = command.say("--config", str(file), "--output", str(target), *PERIOD)
         assert (result.code, target.read_bytes()) == (main.FAILED, PREVIOUS)
-        assert says(result.sentence, publish.NO_SPACE)
+        assert says(result.sentence, report_file.NO_SPACE)
         assert os.listdir(disk) == ["resultado.xlsx"]
 
 

@@ -21,7 +21,7 @@ from lib.config.settings import ROOT
 from lib.database.socket_timeout import Watchdog
 from lib.domain import memory
 from lib.engines import process_pool, runner
-from lib.reports import verification
+from lib.reports import description, verification
 from tests.support.command import configured
 from tests.support.servers import Databases
 
@@ -81,7 +81,7 @@ def test_a_hundred_thousand_records_fit_their_budget(configuration: Path, tmp_pa
     target = tmp_path / "report.xlsx"
     run = limited(configuration, target, 2.0)
     assert run.returncode == 0, run.stderr
-    assert verification.properties(target)[verification.CONSOLIDADAS] == f"{ROWS}"
+    assert verification.properties(target)[description.CONSOLIDADAS] == f"{ROWS}"
 
 
 @pytest.mark.parametrize("share", [0.25, 0.9])
@@ -126,7 +126,7 @@ def test_workers_fit_although_their_allocator_reserves_memory_at_once(
     target = tmp_path / "report.xlsx"
     run = limited(chunked, target, 2.2)
     assert run.returncode == 0, run.stderr
-    assert verification.properties(target)[verification.CONSOLIDADAS] == f"{ROWS}"
+    assert verification.properties(target)[description.CONSOLIDADAS] == f"{ROWS}"
 
 
 def test_a_fork_server_that_ends_is_a_shortage_of_memory(

@@ -14,7 +14,7 @@ from lib import pipeline
 from lib.config import defaults, loader
 from lib.domain import outcomes, requests
 from lib.domain.errors import ConfigError
-from lib.domain.reconciliation import CARD, CARD_TIME, Period, Rule
+from lib.domain.requests import CARD, CARD_TIME, Period, Rule
 from lib.reports import verification
 from tests.support.command import sheets
 from tests.support.sentences import pattern

@@ -21,7 +21,7 @@ from lib.domain import file_system
 from lib.engines import runner
 from lib.matching import reconcile
 from lib.reports import file_lock, retention
-from lib.reports.publish import write_error
+from lib.reports.report_file import write_error
 from tests.support.command import Command, slow_query, with_query, with_source
 from tests.support.faults import DAY, PERIOD, Line, fill
 from tests.support.servers import NEEDS_PASSWORD, Databases

@@ -29,13 +29,14 @@ from openpyxl.utils.escape import unescape
 
 from lib.domain import columns as c
 from lib.domain.errors import ReportError
-from lib.domain.reconciliation import CARD_TIME, Period, Reconciliation, Rule
-from lib.reports import publish, retention, verification, xlsx_cells
+from lib.domain.reconciliation import Reconciliation
+from lib.domain.requests import CARD_TIME, Period, Rule
+from lib.reports import description, publish, report_file, retention, verification, xlsx_cells
 from tests.support.sentences import pattern, says
 
 DAY = date(2026, 11, 12)
 EXTRACTED_AT = datetime(2026, 11, 22, 9, 0, 3, tzinfo=UTC)
-COVER = verification.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
+COVER = description.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
 CLEAR = replace(COVER, clear=True)
 CARD = "400000******1234"
 TRANSACTION = ("***.456.789-**", CARD, None, DAY, clock(10, 30), Decimal("12.34"), COVER.merchant)
@@ -270,13 +271,13 @@ def test_each_thing_in_the_way_is_named_in_one_sentence(folder: Path) -> None:
     (folder / "arquivo").touch()
     (folder / "pasta.xlsx").mkdir()
     new, file = folder / "nova", folder / "arquivo"
-    assert refused(new / "a.xlsx") == publish.NO_FOLDER.format(folder=new)
-    assert refused(file / "a.xlsx") == publish.NOT_A_FOLDER.format(folder=file)
+    assert refused(new / "a.xlsx") == report_file.NO_FOLDER.format(folder=new)
+    assert refused(file / "a.xlsx") == report_file.NOT_A_FOLDER.format(folder=file)
     target = folder / "pasta.xlsx"
-    assert refused(target) == publish.NOT_A_FILE.format(target=target)
+    assert refused(target) == report_file.NOT_A_FILE.format(target=target)
     folder.chmod(0o555)
     with unprivileged():
-        assert refused(folder / "a.xlsx") == publish.NOT_WRITABLE.format(folder=folder)
+        assert refused(folder / "a.xlsx") == report_file.NOT_WRITABLE.format(folder=folder)
 
 
 @pytest.mark.system
@@ -285,7 +286,7 @@ def test_a_target_that_may_not_be_replaced_is_left_as_it_was(folder: Path) -> No
     target.write_text("anterior")
     folder.chmod(0o1777)
     with unprivileged():
-        assert refused(target) == publish.NOT_REPLACEABLE.format(target=target)
+        assert refused(target) == report_file.NOT_REPLACEABLE.format(target=target)
     assert target.read_text() == "anterior"
     assert list(folder.iterdir()) == [target]
 
@@ -309,7 +310,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path)
     try:
         target = folder / "a.xlsx"
         target.write_text("anterior")
-        with pytest.raises(ReportError, match=pattern(publish.NO_SPACE)):
+        with pytest.raises(ReportError, match=pattern(report_file.NO_SPACE)):
             publish.write(
                 built([{c.NUM_CARTAO: os.urandom(99).hex()} for _ in range(999)]), COVER, target
             )
@@ -338,7 +339,7 @@ def child(target: Path, setup: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_file_that_may_not_grow_is_a_full_disk_too(target: Path) -> None:
     with child(target, "resource.setrlimit(resource.RLIMIT_FSIZE, (99_999, 99_999))") as run:
-        assert says(run.communicate()[0], publish.NO_SPACE)
+        assert says(run.communicate()[0], report_file.NO_SPACE)
     assert list(target.parent.iterdir()) == []
 
 
@@ -446,8 +447,8 @@ def difference(key: str, described: str, counted: str) -> str:
             {
                 "differences": "; ".join(
                     (
-                        difference(verification.CONSOLIDADAS, "2", "1"),
-                        difference(verification.TOTAL, "24,68", "12,34"),
+                        difference(description.CONSOLIDADAS, "2", "1"),
+                        difference(description.TOTAL, "24,68", "12,34"),
                     )
                 )
             },
@@ -455,14 +456,14 @@ def difference(key: str, described: str, counted: str) -> str:
         (
             "amount",
             verification.CONTRADICTION,
-            {"differences": difference(verification.TOTAL, "24,68", "24,69")},
+            {"differences": difference(description.TOTAL, "24,68", "24,69")},
         ),
         (
             "day",
             verification.CONTRADICTION,
             {
                 "differences": verification.DAY_OUTSIDE.format(
-                    key=verification.PERIODO, period="12/11/2026 a 22/11/2026"
+                    key=description.PERIODO, period="12/11/2026 a 22/11/2026"
                 )
             },
         ),

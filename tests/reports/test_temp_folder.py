@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib.domain.errors import ReportError
-from lib.reports import publish, temp_folder
+from lib.reports import report_file, temp_folder
 from tests.support.sentences import pattern
 
 HOUR = 3_600
@@ -29,22 +29,22 @@ def test_the_folder_of_another_report_is_removed_only_when_older_than_any_run(
 @pytest.mark.parametrize(
     ("name", "template"),
     [
-        ("relatorio.xls", publish.WRONG_SUFFIX),
-        (f"{'a' * 250}.xlsx", publish.NAME_TOO_LONG),
-        (f"{'a' * 300}.xlsx", publish.NAME_TOO_LONG),
-        (f"{'é' * 120}.xlsx", publish.NAME_TOO_LONG),
-        (f"{'a' * 300}/r.xlsx", publish.OTHER_ERROR),
+        ("relatorio.xls", report_file.WRONG_SUFFIX),
+        (f"{'a' * 250}.xlsx", report_file.NAME_TOO_LONG),
+        (f"{'a' * 300}.xlsx", report_file.NAME_TOO_LONG),
+        (f"{'é' * 120}.xlsx", report_file.NAME_TOO_LONG),
+        (f"{'a' * 300}/r.xlsx", report_file.OTHER_ERROR),
     ],
 )
 def test_a_name_that_no_report_can_have_is_one_sentence(
     tmp_path: Path, name: str, template: str
 ) -> None:
     with pytest.raises(ReportError, match=pattern(template)):
-        publish.require_target(tmp_path / name)
+        report_file.require_target(tmp_path / name)
 
 
 def test_the_longest_name_leaves_room_for_the_lock_and_the_older_reports(tmp_path: Path) -> None:
     target = tmp_path / f"{'a' * 215}.xlsx"
-    publish.require_target(target)
+    report_file.require_target(target)
     for beside in (f".{target.name}.lock", f"{target.stem}_2026-11-20_20261120-101112.xlsx"):
         (tmp_path / beside).touch()

@@ -24,7 +24,7 @@ from lib.cli import audit, main
 from lib.config import loader
 from lib.config.settings import ROOT, Settings
 from lib.domain.errors import AuditError
-from lib.reports import verification
+from lib.reports import description, verification
 from lib.security import audit_events, audit_trail
 from lib.security.audit_events import Actor
 from tests.support.command import PREVIOUS, Command, start
@@ -336,7 +336,7 @@ def test_a_scheduled_run_is_recorded_before_and_after_and_its_workbook_has_the_a
     assert began["clear"] is False
     assert ended["rows"] == dict.fromkeys(began and ended["rows"], 0)
     properties = verification.properties(command.target)
-    assert properties[verification.AUDITORIA] == f"{began['seq']}:{began['seal']}"
+    assert properties[description.AUDITORIA] == f"{began['seq']}:{began['seal']}"
     result = command.say("audit", "verify", str(trail), "--workbook", str(command.target))
     assert (result.code, result.out.splitlines()[-1]) == (main.DONE, audit.INTACT)
 
@@ -363,7 +363,7 @@ def test_verify_finds_a_workbook_that_was_edited_and_kept_its_anchor(
     workbook = openpyxl.load_workbook(command.target)
     workbook.worksheets[0]["A2"] = "outro valor"
     workbook.save(command.target)
-    assert verification.properties(command.target)[verification.AUDITORIA]
+    assert verification.properties(command.target)[description.AUDITORIA]
     result = command.say("audit", "verify", trail, "--workbook", str(command.target))
     assert result.code == main.FAILED
     problem = audit.EDITED.format(file=command.target)
