@@ -5,10 +5,14 @@ A run and `check` examine the columns alike, before the first record. Reads no r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
+
+import psycopg2
 
 from lib.database import sessions
 from lib.domain import columns as c
@@ -43,7 +47,11 @@ _KINDS: Final = {
     **dict.fromkeys(c.TIMES, "time"),
     c.VLR_TOTAL: "amount",
 }
+_FREE_TEXTS: Final = (c.DES_LOG, c.DES_LINHA_RECEBIMENTO)
 _CENTS: Final = 2
+# The default queries name tables as "FROM table AS t" and columns as "t.column AS name".
+_TABLE: Final = re.compile(r"(?:FROM|JOIN) (\S+) AS (\w+)")
+_COLUMN: Final = re.compile(r"\b(\w+)\.(\w+)(?:\s+AS (\w+))?")
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,20 @@ def required(side: Side) -> tuple[str, ...]:
 def examine(cursor: Any, settings: Settings, side: Side, window: Window) -> Layout:
     """Examine the columns of this side's query without reading a record.
 
-    Raises ContractError, naming the column, if one is missing or cannot be read exactly.
+    Raises ContractError, naming the column, if one is missing or cannot be read exactly; with the
+    default query, the column of the table.
     """
+    try:
+        return _examined(cursor, settings, side, window)
+    except (ContractError, psycopg2.ProgrammingError, psycopg2.DataError):
+        if sessions.source_of(settings, side).query_file is None:
+            cursor.connection.rollback()
+            with suppress(psycopg2.Error):
+                _require_tables(cursor, side, sessions.query(settings, side))
+        raise
+
+
+def _examined(cursor: Any, settings: Settings, side: Side, window: Window) -> Layout:
     sql = f"SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q LIMIT 0"
     cursor.execute(sessions.render(cursor, side, sql, window.parameters))
     columns = {column.name: column for column in cursor.description}
@@ -77,7 +97,7 @@ def examine(cursor: Any, settings: Settings, side: Side, window: Window) -> Layo
             raise ContractError(MISSING_COLUMN, side=side, name=name)
         column, kind = columns[name], _KINDS.get(name, "text")
         if column.type_code not in _BY_KIND[kind]:
-            _require_text(cursor, side, name, kind, column.type_code)
+            _require_text(cursor, side, name, column.type_code)
         if kind == "date":
             layout = replace(layout, instants=column.type_code in _INSTANTS)
         if kind == "amount":
@@ -106,8 +126,27 @@ def _has_cents(column: Any) -> bool:
     return column.type_code in _INTEGERS
 
 
-def _require_text(cursor: Any, side: Side, name: str, kind: str, code: int) -> None:
-    """Raise ContractError unless a text column is of a string, enumerated or allowed type."""
+def _require_tables(cursor: Any, side: Side, query: str) -> None:
+    """Raise ContractError for a table's column that the default query cannot compare or read."""
+    tables = {alias: table for table, alias in _TABLE.findall(query)}
+    columns = [column for column in _COLUMN.findall(query) if column[0] in tables]
+    names = {column: name for _, column, name in columns if name}
+    for alias, column in dict.fromkeys(column[:2] for column in columns):
+        cursor.execute(f"SELECT {column} FROM {tables[alias]} LIMIT 0")
+        code = cursor.description[0].type_code
+        name = names[column]
+        kind = _KINDS.get(name, "text")
+        # The query compares its dates with dates, which a text cannot be.
+        if code not in _BY_KIND[kind] or (kind == "date" and code in _TEXTS):
+            _require_text(cursor, side, name, code, f"{tables[alias]}.{column}")
+
+
+def _require_text(cursor: Any, side: Side, name: str, code: int, shown: str = "") -> None:
+    """Raise ContractError unless a text column is of a string, enumerated or allowed type.
+
+    The error names the column ``shown``, by default ``name``.
+    """
+    kind = _KINDS.get(name, "text")
     cursor.execute(
         "SELECT typcategory::text, format_type(oid, NULL) FROM pg_catalog.pg_type WHERE oid = %s",
         (code,),
@@ -115,9 +154,7 @@ def _require_text(cursor: Any, side: Side, name: str, kind: str, code: int) -> N
     category, type_name = cursor.fetchone()
     readable = category in ("S", "E") or (name in _FREE_TEXTS and code in _DOCUMENTS)
     if not readable or kind != "text":
+        expected = EXPECTED[kind]
         raise ContractError(
-            WRONG_TYPE, side=side, name=name, type=type_name, expected=EXPECTED[kind]
+            WRONG_TYPE, side=side, name=shown or name, type=type_name, expected=expected
         )
-
-
-_FREE_TEXTS: Final = (c.DES_LOG, c.DES_LINHA_RECEBIMENTO)

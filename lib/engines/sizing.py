@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from lib.database import retry, sessions, sides
+from lib.database import column_types, retry, sessions, sides
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -33,7 +33,8 @@ _log: Final = logging.getLogger(__name__)
 def records(settings: Settings, window: Window) -> int:
     """Estimate the records of both sides, as twice the larger one; reads no record.
 
-    A server can only guess how many texts contain the merchant. Raises ExtractionError.
+    A server can only guess how many texts contain the merchant. Raises ExtractionError, also for
+    columns that no engine could read.
     """
     return 2 * max(sides.each(lambda s: retry.call(partial(_rows, settings, s, window))).values())
 
@@ -72,6 +73,7 @@ def _rows(settings: Settings, side: Side, window: Window) -> int:
     sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q"
     limit = sessions.silence_limit(settings, side)
     with sessions.session(settings, side, window.user, limit=limit) as cursor:
+        column_types.examine(cursor, settings, side, window)
         cursor.execute(sessions.render(cursor, side, sql, window.parameters))
         (plan,) = cursor.fetchone()
         return int(plan[0]["Plan"]["Plan Rows"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +14,12 @@ from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.database import copy_reader, copy_stream
 from lib.database.column_types import EXPECTED, WRONG_TYPE
+from lib.database.error_translation import BY_STATE
 from lib.delivery import diagnosis
 from lib.domain import columns as c
 from lib.domain.errors import ContractError
 from lib.domain.requests import Window
+from lib.engines import sizing
 from tests.support.command import with_query
 from tests.support.servers import MERCHANTS, Databases
 
@@ -199,3 +202,44 @@ def test_a_column_that_cannot_be_read_exactly_is_refused_with_its_type(
     assert refusals(settings) == {
         WRONG_TYPE.format(side="transactions", name=name, type=type_name, expected=EXPECTED[kind])
     }
+
+
+LOGS = "authentication.transaction_logs"
+ODD_TABLES = [
+    ("transactions", "transactions", "merchant_id", "bigint", "text"),
+    ("transactions", "transactions", "merchant_id", "integer", "text"),
+    ("transactions", "transactions", "merchant_id", "uuid[]", "text"),
+    ("transactions", "transactions", "transaction_date", "text", "date"),
+    ("transactions", "transactions", "transaction_date", "integer", "date"),
+    ("transactions", "transactions", "transaction_time", "interval", "time"),
+    ("transactions", "transactions", "card_number", "bigint", "text"),
+    ("transactions", "transactions", "amount", "boolean", "amount"),
+    ("transactions", "customer_cards", "card_number", "numeric", "text"),
+    ("transactions", "customer_cards", "customer_cpf", "bigint", "text"),
+    ("auth_logs", LOGS, "log_date", "character varying", "date"),
+    ("auth_logs", LOGS, "log_date", "bigint", "date"),
+    ("auth_logs", LOGS, "log_time", "interval", "time"),
+    ("auth_logs", LOGS, "raw_data", "bytea", "text"),
+    ("auth_logs", LOGS, "response_code", "integer", "text"),
+]
+
+
+@pytest.mark.parametrize(("side", "table", "column", "type_name", "kind"), ODD_TABLES)
+def test_a_column_of_a_table_that_the_default_query_cannot_use_is_refused_with_its_type(
+    databases: Databases, side: str, table: str, column: str, type_name: str, kind: str
+) -> None:
+    change = f"ALTER TABLE {table} DROP {column} CASCADE; ALTER TABLE {table} ADD {column}"
+    databases.execute(side, f"{change} {type_name}")
+    sentence = WRONG_TYPE.format(
+        side=side, name=f"{table}.{column}", type=type_name, expected=EXPECTED[kind]
+    )
+    settings = loader.from_values(databases.values, "teste", {})
+    assert refusals(settings) == {sentence}
+    with pytest.raises(ContractError, match=re.escape(sentence)):
+        sizing.kind(settings, WINDOW)
+
+
+def test_a_table_that_lacks_a_column_is_still_told_so(databases: Databases) -> None:
+    databases.execute("transactions", "ALTER TABLE transactions DROP COLUMN amount")
+    settings = loader.from_values(databases.values, "teste", {})
+    assert refusals(settings) == {BY_STATE["42703"].format(side="transactions", name="t.amount")}
