@@ -16,7 +16,7 @@ import typer
 
 from lib.cli import progress, run_log
 from lib.config import defaults
-from lib.delivery import delivery, diagnosis
+from lib.delivery import delivery
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 from lib.domain.messages import counted, thousands
 from lib.reports import retention
@@ -122,6 +122,8 @@ def _deliver(settings: Settings, request: Request, job: Job) -> None:
                 settings, request, job.output, clear=clear, progress=report
             )
             outcome, written = delivered.outcome, delivered.written
+    from lib.delivery import diagnosis
+
     for notice in diagnosis.notices_of_run(outcome):
         sys.stderr.write(f"Atenção: {notice}\n")
     if written:

@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
-import pyarrow as pa
-from pyarrow import csv
 
 from lib.database import column_types, copy_stream, masking, sessions, sides, snapshots
 from lib.database.socket_timeout import Watchdog
-from lib.domain import memory, requests
+from lib.domain import requests
 from lib.domain.errors import ExtractionError, TransientError
 from lib.domain.requests import Progress, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
     from lib.config.settings import Settings
     from lib.database.column_types import Layout
     from lib.database.sessions import Backend
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 KEY: Final = secrets.token_bytes(32)
 """The token key, drawn at process start; never stored, shown, logged or exported."""
 
-_TEXT: Final = pa.dictionary(pa.int32(), pa.string())
-_READ: Final = csv.ReadOptions(block_size=4 << 20)
 _CANCEL_AGAIN_SECONDS: Final = 0.5
 
 _CANCEL_SECONDS: Final = 2.0
@@ -66,10 +66,12 @@ def extract(
     *,
     clear: bool = False,
     progress: Progress = lambda side, rows: None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Extracted:
     """Read both sides in parallel, each in one snapshot.
 
-    ``progress`` receives a side and its rows so far. Raises ExtractionError or ContractError,
+    ``progress`` receives a side and its rows so far; ``meanwhile`` is called while both databases
+    work. Raises ExtractionError or ContractError,
     which name the side, after cancelling the other side.
     """
     reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
@@ -78,6 +80,7 @@ def extract(
         for read in reads.values():
             futures[copy_stream.start(f"extract-{read.side}", read.run)] = read
         _RUNNING.update(futures)
+        meanwhile()
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:
         for read in reads.values():
@@ -201,17 +204,12 @@ class _Read:
         select = masked_select(
             cursor, self._settings, self.side, self._window, layout, clear=self._clear
         )
-        batches = []
-        with copy_stream.opened(cursor, self.side, select, _TEXT, _READ) as reader:
-            for batch in reader:
-                watchdog.reset()
-                memory.check(memory.CONTINUE_BYTES)
-                batches.append(batch)
-                self._progress(self.side, sum(map(len, batches)))
-            table = pa.Table.from_batches(batches, reader.schema).unify_dictionaries()
-        return pa.table(
-            {
-                name: copy_stream.typed(name, table[name].combine_chunks())
-                for name in table.column_names
-            }
-        )
+
+        def advance(rows: int) -> None:
+            watchdog.reset()
+            self._progress(self.side, rows)
+
+        with copy_stream.opened(cursor, self.side, select) as stream:
+            from lib.database import record_batches  # Arrow loads while the server works
+
+            return record_batches.read_table(stream, self.side, advance)

@@ -1,7 +1,7 @@
-"""Stream the result of a query from PostgreSQL as Arrow record batches, in bounded memory.
+"""Stream the result of a query from PostgreSQL as CSV text, in bounded memory.
 
-The server's ``COPY (query) TO STDOUT`` goes through a pipe into pyarrow's CSV reader. Owns the
-column types of the contract; knows neither the sources nor their masks.
+The server's ``COPY (query) TO STDOUT`` goes through a pipe. Knows neither the sources nor their
+columns (`lib.database.record_batches`), and loads quickly.
 """
 
 from __future__ import annotations
@@ -10,50 +10,26 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
-import pyarrow as pa
-from pyarrow import csv
-
-from lib.database import masking
-from lib.domain import column_arrays
-from lib.domain import columns as c
 from lib.domain.errors import ContractError
 
 if TYPE_CHECKING:
     from lib.domain.requests import Side
 
-WRONG_TYPE: Final = (
-    "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta."
-)
-MORE_DECIMALS: Final = (
-    "{side}: há valores com mais de duas casas decimais na coluna {name}; arredonde-os na consulta "
-    "(query_file): round({name}::numeric, 2)."
-)
-_EXACT: Final = {
-    c.DATA_TRANSA: pa.date32(),
-    c.DATA: pa.date32(),
-    c.VLR_TOTAL: pa.decimal128(18, 2),
-    c.DES_LINHA_RECEBIMENTO: pa.string(),
-    **dict.fromkeys(c.TIMES, pa.int32()),
-    **dict.fromkeys(c.TOKENS, pa.string()),
-}
 _PIPE: Final = 1 << 20
 T = TypeVar("T")
 
 
 @contextmanager
-def opened(
-    cursor: Any, side: Side, query: bytes, text: pa.DataType, read: csv.ReadOptions
-) -> Iterator[csv.CSVStreamingReader]:
-    """Read the query's rows as batches, with texts of the type ``text``.
+def opened(cursor: Any, side: Side, query: bytes) -> Iterator[BinaryIO]:
+    """Start the query and yield its rows as CSV text with a header, in UTF-8.
 
-    Times arrive as seconds and tokens as hexadecimal digits (`typed`). Raises ContractError for a
-    value of another type, and the driver's errors.
+    The server works from the beginning of the block. Raises the driver's errors, also in place of
+    a ContractError about text that they cut short.
     """
     command = b"COPY (" + query + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
-    texts = dict.fromkeys((*c.TRANSACTIONS, *c.AUTH_LOGS_CLEAR), text)
     receiving, sending = os.pipe()
     # Open both ends before a thread blocks on one: opening fails when there is no memory for a
     # buffer. With a buffer a read fills its whole block; without one, no row could be longer than
@@ -64,31 +40,13 @@ def opened(
     ):
         pumped = start(f"copy-{side}", pump, cursor, command, sink)
         try:
-            try:
-                with (
-                    stream,
-                    closing(
-                        csv.open_csv(
-                            stream,
-                            read_options=read,
-                            parse_options=csv.ParseOptions(newlines_in_values=True),
-                            convert_options=csv.ConvertOptions(
-                                column_types=texts | _EXACT,
-                                null_values=[""],
-                                strings_can_be_null=True,
-                                quoted_strings_can_be_null=False,
-                            ),
-                        )
-                    ) as reader,
-                ):
-                    yield reader
-            finally:
-                wait([pumped])  # it ends on a closed pipe
-        except pa.ArrowInvalid as error:
+            with stream:
+                yield stream
+        except ContractError:
             pumped.result()
-            if f"'{masking.DECIMALS}'" in str(error):
-                raise ContractError(MORE_DECIMALS, side=side, name=c.VLR_TOTAL) from error
-            raise ContractError(WRONG_TYPE, side=side) from error
+            raise
+        finally:
+            wait([pumped])  # it ends on a closed pipe
         pumped.result()
 
 
@@ -113,10 +71,3 @@ def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
     """
     with suppress(BrokenPipeError), sink:
         cursor.copy_expert(command, sink)
-
-
-def typed(name: str, values: pa.Array) -> pa.Array:
-    """Convert a column's values, as read, to the type of the contract."""
-    if name in c.TIMES:
-        return values.view(pa.time32("s"))
-    return column_arrays.tokens_from_hex(values) if name in c.TOKENS else values

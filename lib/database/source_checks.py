@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lib.database import column_types, copy_reader, copy_stream, masking, sessions, snapshots
+from lib.database import column_types, copy_reader, masking, record_batches, sessions, snapshots
 from lib.domain import columns as c
 from lib.domain import requests
 from lib.domain.errors import ContractError
@@ -66,7 +66,7 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
             cursor.fetchone()
         )
         if decimals:
-            raise ContractError(copy_stream.MORE_DECIMALS, side=side, name=c.VLR_TOTAL)
+            raise ContractError(record_batches.MORE_DECIMALS, side=side, name=c.VLR_TOTAL)
         anyone = {**window.parameters, "merchant_field": ""}
         exists = f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)"
         cursor.execute(sessions.render(cursor, side, exists, anyone))

@@ -22,6 +22,7 @@ from lib.database import (
     copy_reader,
     copy_stream,
     date_validation,
+    record_batches,
     retry,
     sessions,
     snapshots,
@@ -191,14 +192,17 @@ def _tables(
         cursor, job.settings, share.side, job.window, layout, clear=job.clear, key=job.key
     )
     query = b"SELECT s.* FROM (" + select + b") AS s" + _condition(cursor, share)
-    with copy_stream.opened(cursor, share.side, query, pa.string(), _READ) as reader:
+    with (
+        copy_stream.opened(cursor, share.side, query) as stream,
+        record_batches.opened(stream, share.side, pa.string(), _READ) as reader,
+    ):
         for batch in reader:
             watchdog.reset()
             if not len(batch):
                 continue
             names = batch.schema.names
             table = pa.table(
-                {n: copy_stream.typed(n, batch.column(i)) for i, n in enumerate(names)}
+                {n: record_batches.typed(n, batch.column(i)) for i, n in enumerate(names)}
             )
             if job.rule.name == CARD:
                 days = table.column(date_validation.DATES[share.side])

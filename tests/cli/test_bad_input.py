@@ -14,7 +14,7 @@ import pytest
 
 from lib.cli import main
 from lib.config import defaults, loader
-from lib.database import column_types, copy_stream, error_translation, sessions
+from lib.database import column_types, error_translation, record_batches, sessions
 from lib.database.error_translation import BY_STATE
 from lib.database.sides import BOTH_FAILED
 from lib.reports import report_file
@@ -157,7 +157,7 @@ STRUCTURE = [
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
         f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 'NaN')",
-        copy_stream.WRONG_TYPE.format(side="transactions"),
+        record_batches.WRONG_TYPE.format(side="transactions"),
     ),
 ]
 

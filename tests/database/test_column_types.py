@@ -12,7 +12,7 @@ import pytest
 
 from lib.config import defaults, loader
 from lib.config.settings import Settings
-from lib.database import copy_reader, copy_stream
+from lib.database import copy_reader, record_batches
 from lib.database.column_types import EXPECTED, WRONG_TYPE
 from lib.database.error_translation import BY_STATE
 from lib.delivery import diagnosis
@@ -94,7 +94,7 @@ def test_an_amount_with_more_than_two_decimals_is_refused_with_the_remedy(
     databases: Databases, tmp_path: Path, amount: str
 ) -> None:
     settings = selected(databases, tmp_path, vlr_total=amount)
-    sentence = copy_stream.MORE_DECIMALS.format(side="transactions", name="vlr_total")
+    sentence = record_batches.MORE_DECIMALS.format(side="transactions", name="vlr_total")
     assert refusals(settings) == {sentence}
 
 
