@@ -1,4 +1,4 @@
-"""Clientes: the marketing view of the consolidated purchases, beside the preceding period."""
+"""Clientes: the marketing view of the consolidated purchases, beside as many days before."""
 
 import streamlit as st
 
@@ -10,13 +10,15 @@ from lib.ui.i18n import t
 
 view = page.open_page("customers")
 current, placeholder = view_cache.marketing_of(view.dataset), st.empty()
-# The figures are shown at once; the preceding period may have to be extracted.
+# The figures are shown at once; the days to compare with may have to be extracted.
 with placeholder.container():
     marketing.metrics(current.figures, None)
-previous = marketing.before(view)
-if previous is not None:
+comparison = marketing.compare(view)
+if comparison is not None:
     with placeholder.container():
-        marketing.metrics(current.figures, previous.figures)
+        marketing.metrics(current.figures, comparison)
+    current = comparison.now
+previous = comparison and comparison.earlier
 
 language = chart_view.language()
 chart_view.show(

@@ -7,7 +7,6 @@ aggregates, and no token or mask leaves this module.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -18,7 +17,6 @@ import pyarrow as pa
 from lib.analysis.time_series import HOURS, WEEKDAYS, share, weekday
 from lib.domain import column_arrays
 from lib.domain import columns as c
-from lib.domain.requests import Period
 
 if TYPE_CHECKING:
     from lib.domain.column_arrays import Ints
@@ -157,12 +155,6 @@ def approval(result: Reconciliation, by: Literal["hour", "weekday"]) -> pd.DataF
     return pd.DataFrame(
         {by: np.arange(size), "logs": logs, "approved": approvals, "rate": share(approvals, logs)}
     )
-
-
-def preceding_period(period: Period) -> Period:
-    """Return the period of the same length that ends the day before this one starts."""
-    last = period.start - timedelta(days=1)
-    return Period(last - (period.end - period.start), last, period.today)
 
 
 @dataclass(frozen=True)

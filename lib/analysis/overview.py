@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from lib.analysis import books
+from lib.analysis import books, periods
 
 if TYPE_CHECKING:
     from lib.domain.outcomes import Outcome
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overview:
-    """Series with one value per day of the period, `books.by_motivo` and `books.Coverage`."""
+    """Series with one value per whole day, `books.by_motivo` and `books.Coverage`."""
 
     transactions: tuple[int, ...]
     consolidated: tuple[int, ...]
@@ -34,8 +34,11 @@ class Overview:
 
 def overview(outcome: Outcome) -> Overview:
     """Return the landing page's figures of an outcome."""
-    # Records outside the period are in the books, but in no series.
+    # Records outside the period are in the books, but in no series. Today would end every series
+    # in a fall.
+    whole = periods.whole(outcome.request.period)
     days = outcome.by_day.drop_null()
+    days = days.slice(0, (whole.end - whole.start).days + 1 if whole else 0)
     return Overview(
         transactions=tuple(days["transactions"].to_pylist()),
         consolidated=tuple(days["consolidated"].to_pylist()),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from lib.analysis import books
+from lib.analysis import books, periods
 from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.reconciliation import EPOCH
@@ -104,18 +104,19 @@ def timeline(result: Reconciliation) -> pd.DataFrame:
 def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:
     """Count consolidated purchases by weekday and hour: 168 rows, Monday (0) first, hour 0 to 23.
 
-    Columns: ``weekday, hour, transactions, days`` (occurrences of the weekday in the period) and
-    ``mean`` (purchases per such day, NaN without days). Unlike the count, the mean can be compared
-    where some weekdays occur more often than others. A purchase without a time is in no row.
+    Columns: ``weekday, hour, transactions, days`` and ``mean`` (purchases per such day, NaN without
+    days). Only whole days with data count (`periods.with_data`); unlike the count, the mean can be
+    compared where some weekdays occur more often than others. A purchase without a time is in no
+    row.
     """
     bought = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA)
+    counted = np.array([_day(day) for day in periods.with_data(result)], dtype=np.int64)
     rows = result.consolidated_rows
-    rows = rows[bought.known[rows]]
+    rows = rows[bought.known[rows] & np.isin(bought.day[rows], counted)]
     hour = bought.seconds[rows] % column_arrays.DAY_SECONDS // _HOUR_SECONDS
     cell = weekday(bought.day[rows]) * HOURS + hour
     count = np.bincount(cell, minlength=WEEKDAYS * HOURS)
-    first, last = (_day(d) for d in (result.period.start, result.period.end))
-    days = np.bincount(weekday(np.arange(first, last + 1)), minlength=WEEKDAYS).repeat(HOURS)
+    days = np.bincount(weekday(counted), minlength=WEEKDAYS).repeat(HOURS)
     return pd.DataFrame(
         {
             "weekday": np.arange(WEEKDAYS).repeat(HOURS),

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from lib.analysis.time_series import HOURS
 from lib.charts import layout
 from lib.charts.layout import (
     Chart,
@@ -143,17 +144,17 @@ def joins(timeline: pd.DataFrame, language: Language) -> Chart:
 def weekday_and_hour(cells: pd.DataFrame, language: Language) -> Chart:
     """Draw the heat map of `time_series.by_weekday_and_hour`: mean purchases per day."""
     t, number = language.t, language.number
-    finding = t("Nenhuma transação consolidada com horário no período.")
+    finding = t("Nenhuma transação consolidada com horário nos dias completos do período.")
     if cells["transactions"].any():
         peak = cells.iloc[int(cells["mean"].argmax())]
         finding = t(
-            "Mais compras: {weekday}, {hour}h (média de {mean}).",
+            "Mais compras: {weekday}, {hour}h (média de {mean}, em dias completos).",
             weekday=language.weekdays[int(peak["weekday"])],
             hour=int(peak["hour"]),
             mean=number(round(float(peak["mean"]), 1)),
         )
     shown = cells[cells["days"] > 0].reset_index(drop=True)
-    grid = (shown["weekday"].nunique(), -1)
+    grid = (shown["weekday"].nunique(), HOURS)
     counts = [number(count) for count in shown["transactions"]]
     days = [language.n("{count} dia", "{count} dias", int(count)) for count in shown["days"]]
     heat = go.Heatmap(

@@ -15,10 +15,12 @@ import streamlit as st
 from babel import Locale, numbers
 
 from lib.charts.layout import Chart, Language
-from lib.ui import filters, formatting, i18n
+from lib.ui import day, formatting, i18n
 from lib.ui.i18n import n, t
 
-CLICK_HINT: Final = "Clique em um dia de um gráfico para ver só esse dia, hora a hora."
+CLICK_HINT: Final = (
+    "Clique em um dia de um gráfico para ver só esse dia, hora a hora, em todas as páginas."
+)
 
 _COLUMNS: Final = 2
 _COLUMN_WIDTH: Final = 340
@@ -90,5 +92,4 @@ def _narrow(key: str, days: tuple[date, ...]) -> None:
     # A point's own x is the middle of its bar, which beside another bar lies in the day before.
     points = st.session_state[key].selection.points
     if points:
-        day = days[points[0]["point_index"]]
-        filters.narrow(day, day)
+        day.choose(days[points[0]["point_index"]])

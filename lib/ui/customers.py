@@ -1,15 +1,16 @@
-"""Figures of the marketing view, compared with the preceding period. Shows sums, no person."""
+"""Figures of the marketing view, compared with as many whole days before. Shows sums, no person."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 from babel import numbers
 
-from lib.analysis import customers
-from lib.dashboard import view_cache
+from lib.analysis import periods
+from lib.dashboard import dataset_parts, view_cache
 from lib.dashboard.dataset_store import Dataset
 from lib.ui import formatting, i18n
 from lib.ui.formatting import money, percent, whole
@@ -17,48 +18,86 @@ from lib.ui.i18n import t
 
 if TYPE_CHECKING:
     from lib.analysis.customers import Figures, Marketing
+    from lib.domain.errors import AggregatorError
+    from lib.domain.requests import Period
     from lib.ui.page import View
 
-COMPARED: Final = "Ao lado do período anterior, {period}."
+COMPARED: Final = "Comparação e gráficos: {now}, ao lado de {earlier}; só dias completos."
 NOT_READ: Final = "Sem comparação: o período anterior ({period}) não pôde ser lido. {reason}"
 NO_PURCHASES: Final = (
     "Sem comparação: o período anterior ({period}) não tem transações consolidadas."
 )
+BEFORE: Final = "antes: {old}"
+FROM_TO: Final = "de {old} para {new}"
+NO_WHOLE_DAY: Final = "Sem comparação: o dia de hoje ainda não terminou."
 
 _COLUMNS: Final = 4
 _VISIBLE: Final = 0.0005
 
 
-def before(view: View) -> Marketing | None:
-    """Read the preceding period of the same length; on failure show a sentence, return None."""
-    period = customers.preceding_period(view.request.period)
-    name = formatting.span(period.start, period.end)
-    dataset = view.beside(period.start, period.end)
+@dataclass(frozen=True)
+class Comparison:
+    """The figures of the whole days on show, and of as many whole days some weeks earlier."""
+
+    now: Marketing
+    earlier: Marketing
+    of_part: bool
+    """True where the days on show are not all whole."""
+
+
+def compare(view: View) -> Comparison | None:
+    """Read the days to compare with; without them show a sentence and return None."""
+    shown = view.dataset.outcome.reconciliation.period
+    days, past = periods.whole(shown), periods.compared(shown)
+    if days is None or past is None:
+        st.info(t(NO_WHOLE_DAY))
+        return None
+    name = formatting.span(past.start, past.end)
+    dataset = _read(view, days, past)
     if not isinstance(dataset, Dataset):
         st.warning(formatting.plain(t(NOT_READ, period=name, reason=i18n.sentence(dataset))))
         return None
-    marketing = view_cache.marketing_of(dataset)
-    if not marketing.figures.purchases:
+    earlier = view_cache.marketing_of(dataset)
+    if not earlier.figures.purchases:
         st.info(t(NO_PURCHASES, period=name))
         return None
-    st.caption(t(COMPARED, period=name))
-    return marketing
+    st.caption(t(COMPARED, now=formatting.span(days.start, days.end), earlier=name))
+    now = view_cache.marketing_of(dataset_parts.part(view.dataset, days.start, days.end))
+    return Comparison(now, earlier, days != shown)
 
 
-def metrics(now: Figures, earlier: Figures | None) -> None:
-    """Draw the figures, each with its change since the preceding period."""
+def _read(view: View, days: Period, past: Period) -> Dataset | AggregatorError:
+    """Read the past days as the days on show were: alone, or as a day of a longer period."""
+    if view.dataset is view.whole:
+        return view.beside(past.start, past.end)
+    period = periods.shifted(view.request.period, (days.start - past.start).days // 7)
+    whole = view.beside(period.start, period.end)
+    if not isinstance(whole, Dataset):
+        return whole
+    return dataset_parts.part(whole, past.start, past.end)
+
+
+def metrics(current: Figures, comparison: Comparison | None) -> None:
+    """Draw the figures, each with its change between the whole days that are compared."""
+    now = comparison.now.figures if comparison else None
+    earlier = comparison.earlier.figures if comparison else None
+    partial = comparison is not None and comparison.of_part
 
     def show(label: str, name: str, write: Callable[[Any], str], meaning: str) -> None:
-        value, old = getattr(now, name), getattr(earlier, name, None)
-        known, points = value is not None and old is not None, write is percent
-        change = _change(value, old, points) if known else None
+        value, points = getattr(current, name), write is percent
+        new, old = getattr(now, name, None), getattr(earlier, name, None)
+        known = new is not None and old is not None
+        change = _change(new, old, points) if known else None
+        values = {"old": write(old), "new": write(new)} if known else {}
+        # Today is in the figure, but in no comparison.
+        described = t(FROM_TO, **values) if partial else t(BEFORE, **values)
         st.metric(
             label,
             formatting.NO_VALUE if value is None else write(value),
             delta=None if change is None else _written(change, points),
             delta_color="off",
             delta_arrow="auto" if change and abs(change) >= _VISIBLE else "off",
-            delta_description=t("antes: {value}", value=write(old)) if known else None,
+            delta_description=described if known else None,
             help=meaning,
             border=True,
             height="stretch",

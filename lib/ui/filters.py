@@ -1,62 +1,38 @@
 """The sidebar's filters: merchant, period and rule, kept in the session and in the address.
 
-Owns the presets; an unfinished choice of dates changes nothing. `lib.config.defaults.request`
-validates the values.
+`lib.ui.period` draws the period; `lib.config.defaults.request` validates the values.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
 from lib.config import defaults
 from lib.domain.requests import CARD, CARD_TIME
-from lib.ui import formatting, i18n, query_params
+from lib.ui import formatting, period, query_params
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from lib.config.settings import Settings
     from lib.domain.requests import Request
 
-Span = tuple[date, date]
-
 _MERCHANT: Final = "estabelecimento"
-_PERIOD: Final = "periodo"
-_PRESET: Final = "atalho"
 _RULE: Final = "regra"
 _TOLERANCE: Final = "tolerancia"
-# The last complete choice of dates, and of minutes; a widget may hold half of the next one.
-_CHOSEN: Final = "periodo_escolhido"
+# The last complete choice of minutes; the widget may be empty.
 _MINUTES: Final = "tolerancia_escolhida"
-_FIRST_DAY: Final = date(2000, 1, 1)
 _MOST_MINUTES: Final = 525_600
 
-BAD_PERIOD: Final = (
-    "O período do endereço é inválido; esta página mostra o período padrão. O endereço precisa de "
-    "duas datas (ano-mês-dia), em ordem, até hoje."
-)
 BAD_CHOICE: Final = (
     "O endereço tem um estabelecimento, uma regra ou uma tolerância inválida; esta página mostra o "
     "padrão."
 )
-
-
-def presets(today: date) -> dict[str, Span]:
-    """The named periods; N days are today - N to today, as on the command line."""
-    first = today.replace(day=1)
-    last_month = first - timedelta(days=1)
-    return {
-        "hoje": (today, today),
-        "ontem": (today - timedelta(days=1),) * 2,
-        "7d": (today - timedelta(days=7), today),
-        "10d": (today - timedelta(days=10), today),
-        "mes": (first, today),
-        "mes-passado": (last_month.replace(day=1), last_month),
-    }
 
 
 def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Request:
@@ -69,7 +45,7 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
         key=_MERCHANT,
         persist_state="session",
     )
-    start, end = _period(today)
+    start, end = period.show(settings, today)
     rules = {CARD: t("Cartão"), CARD_TIME: t("Cartão e horário")}
     st.selectbox(
         t("Regra de conciliação"),
@@ -98,20 +74,9 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
     )
 
 
-def narrow(start: date, end: date) -> None:
-    """Choose another period. For callbacks only: these run before the widgets are drawn."""
-    st.session_state[_CHOSEN] = st.session_state[_PERIOD] = (start, end)
-
-
-def before(start: date, days: int) -> date:
-    """The date this many days before ``start``, but not before the first selectable day."""
-    return min(start, max(start - timedelta(days=days), _FIRST_DAY))
-
-
 def show_refused() -> None:
     """Say which values of the address are invalid and were not used."""
-    if query_params.refused(_PERIOD):
-        st.warning(t(BAD_PERIOD))
+    period.show_refused()
     choices = [query_params.refused(key) for key in (_MERCHANT, _RULE, _TOLERANCE)]
     if any(choices):
         st.warning(t(BAD_CHOICE))
@@ -122,55 +87,11 @@ def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> N
     query_params.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
     query_params.restore(_RULE, _RULE, lambda texts: _known(texts[0], rules))
     query_params.restore(_TOLERANCE, _TOLERANCE, lambda texts: _minutes(texts[0]))
-    window = (today - timedelta(days=settings.window_days), today)
-    first = min(_FIRST_DAY, window[0])
-    query_params.restore(_PERIOD, _PERIOD, lambda texts: _span(texts, first, today))
+    period.restore(settings, today)
     if _known(st.session_state.get(_MERCHANT, ""), merchants) is None:
         st.session_state[_MERCHANT] = next(iter(merchants))
-    for key, value in (
-        (_RULE, settings.match_rule),
-        (_TOLERANCE, settings.tolerance_minutes),
-        (_PERIOD, window),
-    ):
-        st.session_state.setdefault(key, value)
-
-
-def _period(today: date) -> Span:
-    spans = presets(today)
-    names = {
-        "hoje": t("Hoje"),
-        "ontem": t("Ontem"),
-        "7d": t("7 dias"),
-        "10d": t("10 dias"),
-        "mes": t("Este mês"),
-        "mes-passado": t("Mês passado"),
-    }
-    picked = tuple(st.session_state[_PERIOD])
-    if len(picked) == 2:
-        st.session_state[_CHOSEN] = picked
-    chosen: Span = st.session_state.get(_CHOSEN) or spans["10d"]
-    # Where two presets are the same period, the clicked one stays marked.
-    if spans.get(st.session_state.get(_PRESET, "")) != chosen:
-        st.session_state[_PRESET] = next((n for n, span in spans.items() if span == chosen), None)
-    st.pills(
-        t("Período"),
-        list(spans),
-        format_func=names.__getitem__,
-        key=_PRESET,
-        on_change=_take_preset,
-        args=(today,),
-        persist_state="session",
-    )
-    st.date_input(
-        t("De e até"),
-        key=_PERIOD,
-        min_value=min(_FIRST_DAY, chosen[0]),
-        max_value=max(today, chosen[1]),
-        format="DD/MM/YYYY" if i18n.language() == i18n.PORTUGUESE else "YYYY-MM-DD",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    return chosen
+    st.session_state.setdefault(_RULE, settings.match_rule)
+    st.session_state.setdefault(_TOLERANCE, settings.tolerance_minutes)
 
 
 def _tolerance(settings: Settings) -> int:
@@ -189,17 +110,11 @@ def _tolerance(settings: Settings) -> int:
     return minutes
 
 
-def _take_preset(today: date) -> None:
-    span = presets(today).get(st.session_state[_PRESET] or "")
-    if span is not None:
-        narrow(*span)
-
-
 def _publish(start: date, end: date, minutes: int | None) -> None:
     query_params.publish(
         {
             _MERCHANT: st.session_state[_MERCHANT],
-            _PERIOD: [start.isoformat(), end.isoformat()],
+            period.KEY: [start.isoformat(), end.isoformat()],
             _RULE: st.session_state[_RULE],
             _TOLERANCE: None if minutes is None else str(minutes),
         }
@@ -220,11 +135,3 @@ def _known(text: str, names: Mapping[str, str]) -> str | None:
 def _minutes(text: str) -> int | None:
     known = re.fullmatch(r"[0-9]{1,6}", text) and int(text) <= _MOST_MINUTES
     return int(text) if known else None
-
-
-def _span(texts: list[str], first: date, today: date) -> Span | None:
-    try:
-        start, end = (date.fromisoformat(text) for text in texts)
-    except ValueError:
-        return None
-    return (start, end) if first <= start <= end <= today else None

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from lib.dashboard import dataset_parts
 from lib.dashboard.dataset_store import Dataset, Key, Rights
 from lib.domain.errors import AggregatorError
 from lib.domain.requests import Period
 from lib.ui import (
     clear_export,
+    day,
     downloads,
     export,
     extraction_status,
@@ -31,6 +33,7 @@ from lib.ui import (
     refresh,
     runs,
 )
+from lib.ui import period as period_filter
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
@@ -58,16 +61,20 @@ _STYLE: Final = """<style>
 
 @dataclass(frozen=True)
 class View:
-    """The data set of a page, with its site and the reader's rights."""
+    """The data set of a page, with its site and the reader's rights.
+
+    ``dataset`` has the chosen day only, if there is one; ``whole`` has the period.
+    """
 
     dataset: Dataset
+    whole: Dataset
     site: Site
     rights: Rights
 
     @property
     def request(self) -> Request:
-        """The data set's request."""
-        return self.dataset.key.request
+        """The request of the whole period."""
+        return self.whole.key.request
 
     def beside(self, start: date, end: date) -> Dataset | AggregatorError:
         """Read another period under a spinner; return its data set, or the error."""
@@ -123,7 +130,7 @@ def open_page(name: str) -> View:
         clear_export.show(site, admission, request)
     guard.note_view(site, name, dataset)
     _report_emptiness(dataset)
-    return View(dataset, site, admission.rights)
+    return View(_on_day(dataset), dataset, site, admission.rights)
 
 
 def announce(site: Site, merchants: Container[str]) -> None:
@@ -146,6 +153,17 @@ def _subject(merchant: str, request: Request) -> str:
     return f"{formatting.plain(merchant)} · CNPJ {formatting.cnpj(request.merchant)} · {period}"
 
 
+def _on_day(dataset: Dataset) -> Dataset:
+    """Return the data set of the chosen day, with its chip; without one, the whole data set."""
+    whole = dataset.key.request.period
+    chosen = day.restore(whole)
+    day.show_refused()
+    if chosen is None:
+        return dataset
+    day.chip(chosen, whole)
+    return dataset_parts.part(dataset, chosen, chosen)
+
+
 def _report_emptiness(dataset: Dataset) -> None:
     books, period = dataset.outcome.books, dataset.key.request.period
     if books.transactions and books.logs:
@@ -156,7 +174,7 @@ def _report_emptiness(dataset: Dataset) -> None:
     if books.logs:
         st.warning(t(NO_TRANSACTIONS))
         return
-    wider = (filters.before(period.start, _WIDER_DAYS), period.end)
+    wider = (period_filter.before(period.start, _WIDER_DAYS), period.end)
     st.info(
         t(
             NO_RECORDS,
@@ -166,5 +184,5 @@ def _report_emptiness(dataset: Dataset) -> None:
     )
     if wider[0] < period.start:
         label = t("Ver {period}", period=formatting.span(*wider))
-        st.button(label, key=WIDEN, on_click=filters.narrow, args=wider)
+        st.button(label, key=WIDEN, on_click=period_filter.narrow, args=wider)
     st.stop()

@@ -32,7 +32,7 @@ def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
 
     ``parse`` returns None for an invalid value, and of a list the valid part.
     """
-    if key in st.session_state and not _moved_in_history():
+    if key in st.session_state and not moved_in_history():
         if st.session_state[_ARRIVED]:
             # Streamlit hands on the value of the previous page's widget only after this run;
             # an assignment makes it available at once.
@@ -72,6 +72,7 @@ def publish(values: Mapping[str, str | list[str] | None]) -> None:
         st.query_params.from_dict(after)
 
 
-def _moved_in_history() -> bool:
+def moved_in_history() -> bool:
+    """True in the run after the browser's back or forward."""
     context = get_script_run_ctx()
     return bool(context and context.is_history_navigation)

@@ -174,14 +174,6 @@ def test_the_approval_rate_counts_every_attempt_of_the_period_matched_or_not() -
     assert days.loc[0].to_list() == [3, 1, pytest.approx(1 / 3)]
 
 
-def test_the_period_before_is_as_long_and_ends_the_day_before() -> None:
-    period = Period(date(2026, 3, 1), date(2026, 3, 11), date(2026, 3, 11))
-
-    assert customers.preceding_period(period) == Period(
-        date(2026, 2, 18), date(2026, 2, 28), date(2026, 3, 11)
-    )
-
-
 def test_the_share_of_the_first_decile_equals_the_figure() -> None:
     result = of([bought(name, str(n)) for n, name in enumerate("abcdefghijklmnopqrstuvw", 1)])
 

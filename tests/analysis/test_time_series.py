@@ -138,11 +138,12 @@ def test_records_without_a_date_are_in_no_day() -> None:
     assert days[["consolidated", "divergences", "without_log"]].to_numpy().sum() == 0
 
 
-def test_weekday_and_hour_counts_are_compared_by_how_often_the_weekday_comes() -> None:
+def test_weekday_and_hour_counts_are_compared_by_how_often_the_weekday_has_data() -> None:
+    weeks = [MONDAY, MONDAY + timedelta(days=7)]
     result = of(
-        [bought(MONDAY, time(9, 59, 59)), bought(MONDAY + timedelta(days=7), time(9, 0))],
-        [logged(MONDAY)],
-        end=MONDAY + timedelta(days=7),
+        [bought(weeks[0], time(9, 59, 59)), bought(weeks[1], time(9, 0)), bought(TUESDAY)],
+        [logged(weeks[0]), logged(weeks[1]), logged(TUESDAY, card="4000000000009")],
+        end=MONDAY + timedelta(days=14),
     )
 
     cells = time_series.by_weekday_and_hour(result).set_index(["weekday", "hour"])
@@ -150,7 +151,7 @@ def test_weekday_and_hour_counts_are_compared_by_how_often_the_weekday_comes() -
     assert len(cells) == 7 * 24
     assert cells.loc[(0, 9)].to_list() == [2, 2, 1.0]
     assert cells.loc[(1, 9)].to_list() == [0, 1, 0.0]
-    assert cells["transactions"].sum() == 2
+    assert cells["transactions"].sum() == 3
 
 
 def test_a_weekday_the_period_does_not_have_has_no_mean() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib.database.error_translation import NOT_CONNECTED
-from lib.ui import chart_view, extraction_status, filters, record_details, refresh, tables
+from lib.ui import chart_view, extraction_status, period, record_details, refresh, tables
 from lib.ui.navigation import titles
 from tests.browser.conftest import Opened
 from tests.support import scenario
@@ -109,7 +109,7 @@ def test_no_request_leaves_the_machine_and_the_console_has_no_errors(
 def test_a_preset_and_a_typed_range_change_the_period(visit: Opened) -> None:
     seen = visit("/consolidated")
     assert rows(BULK + 3) in seen.text()
-    seen.button("atalho").nth(list(filters.presets(today())).index("ontem")).click()
+    seen.button("atalho").nth(list(period.presets(today(), 10)).index("ontem")).click()
     seen.settle()
     assert rows(3) in seen.text()
     assert f"periodo={today() - timedelta(days=1)}" in seen.page.url
@@ -226,22 +226,23 @@ def test_a_marked_divergence_by_time_shows_the_nearest_transaction(visit: Opened
     assert " 30 min 0 s " in said
 
 
-def test_a_click_on_a_charts_day_narrows_the_period_to_it(visit: Opened) -> None:
+def test_a_click_on_a_charts_day_narrows_the_view_to_it(visit: Opened) -> None:
     seen = visit("/charts")
     middle = middle_of_the_bar_with_the_plain_purchases(seen)
     # A chart ignores a press before the pointer has moved in and its hover text is drawn.
     seen.page.mouse.move(middle[0], middle[1] - 3, steps=4)
     seen.page.get_by_test_id("stPlotlyChart").first.locator(".hoverlayer .legend").wait_for()
     seen.page.mouse.click(*middle)
-    seen.page.wait_for_url(lambda url: url.count(f"periodo={today() - timedelta(days=2)}") == 2)
+    seen.page.wait_for_url(lambda url: f"dia={today() - timedelta(days=2)}" in url)
     seen.settle()
     assert chart_view.CLICK_HINT not in seen.text()
+    assert f"periodo={today()}" in seen.page.url
 
 
-def test_a_tap_on_a_charts_day_narrows_the_period_to_it(visit: Opened) -> None:
+def test_a_tap_on_a_charts_day_narrows_the_view_to_it(visit: Opened) -> None:
     seen = visit("/charts", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     seen.page.touchscreen.tap(*middle_of_the_bar_with_the_plain_purchases(seen))
-    seen.page.wait_for_url(lambda url: url.count(f"periodo={today() - timedelta(days=2)}") == 2)
+    seen.page.wait_for_url(lambda url: f"dia={today() - timedelta(days=2)}" in url)
 
 
 def middle_of_the_bar_with_the_plain_purchases(seen: Visit) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
-from lib.ui import chart_view
+from lib.ui import chart_view, day
 from tests.support.dashboard import Dashboard, texts
 from tests.support.scenario import BULK, today
 
@@ -83,20 +83,23 @@ def test_the_amounts_of_a_chart_are_the_amounts_of_the_books(morning: Dashboard)
 
 
 @pytest.mark.parametrize("title", [TITLES[n] for n in range(4)])
-def test_a_click_on_a_day_narrows_the_period_to_it_hour_by_hour(
+def test_a_click_on_a_day_narrows_the_view_to_it_hour_by_hour(
     morning: Dashboard, title: str
 ) -> None:
     at = morning.open("charts")
-    yesterday = today() - timedelta(days=1)
+    before, yesterday = period(at), today() - timedelta(days=1)
 
     click(at, title, 9)
 
     assert not at.exception
-    assert period(at) == (yesterday, yesterday)
-    assert at.query_params["periodo"] == [yesterday.isoformat()] * 2
+    assert period(at) == before
+    assert at.query_params["dia"] == yesterday.isoformat()
     assert titles(at)[0] == "Consolidadas e divergências por hora"
     hours = at.dataframe[0].value.set_index("Hora")
     assert hours.loc[["10:00", "11:00", "13:00"], "Consolidadas"].to_list() == [1, 1, 1]
+    at.button(key=day.CLOSE).click().run()
+    assert titles(at) == TITLES
+    assert "dia" not in at.query_params
 
 
 def test_a_click_beside_all_points_changes_nothing(morning: Dashboard) -> None:

@@ -44,9 +44,9 @@ def span(first: int, last: int) -> list[str]:
     return [(today() - timedelta(days=n)).isoformat() for n in (first, last)]
 
 
-def fill_the_day_before(dashboard: Dashboard) -> None:
-    """Add one purchase two days ago, of the customer with three purchases on the day after."""
-    day = today() - timedelta(days=2)
+def fill_the_week_before(dashboard: Dashboard) -> None:
+    """Add one purchase eight days ago, of the customer with three purchases a week later."""
+    day = today() - timedelta(days=8)
     dashboard.databases.fill(
         transactions=[(TWICE, day, "10:00", MERCHANT, None, Decimal("100.00"))],
         auth_logs=[(TWICE, day, "10:00", "00", "Aprovada", f"01000{MERCHANT}")],
@@ -71,18 +71,49 @@ def test_the_figures_count_customers_by_cpf_and_purchases_without_one_apart(
     assert len(at.dataframe) == len(TITLES)
 
 
-def test_the_preceding_period_stands_beside_the_figures(morning: Dashboard) -> None:
-    fill_the_day_before(morning)
+def test_as_many_days_of_the_week_before_stand_beside_the_figures(morning: Dashboard) -> None:
+    fill_the_week_before(morning)
 
     at = morning.open("customers", periodo=span(1, 1))
 
     assert not at.exception
-    before = f"{today() - timedelta(days=2):%d/%m/%Y}"
-    assert customers.COMPARED.format(period=before) in texts(at)
+    now, earlier = (f"{today() - timedelta(days=ago):%d/%m/%Y}" for ago in (1, 8))
+    assert customers.COMPARED.format(now=now, earlier=earlier) in texts(at)
     assert metrics(at)["Compras por cliente"] == "3,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
     assert changes(at)["Com 2 ou mais compras"] == "+100,0 p.p."
     assert all(names == ["Este período", "Período anterior"] for names in traces(at))
+
+
+def test_today_is_in_the_figures_and_in_no_comparison(morning: Dashboard) -> None:
+    fill_the_week_before(morning)
+    morning.databases.fill(
+        transactions=[(PHYSICAL, today(), "00:00", MERCHANT, None, Decimal("1.00"))],
+        auth_logs=[(PHYSICAL, today(), "00:00", "00", "Aprovada", f"01000{MERCHANT}")],
+    )
+
+    at = morning.open("customers", periodo=span(1, 0))
+
+    assert metrics(at)["Compras por cliente"] == "4,00"
+    assert changes(at)["Compras por cliente"] == "+200,0%"
+    described = {metric.label: metric.proto.delta_description for metric in at.metric}
+    assert described["Compras por cliente"] == customers.FROM_TO.format(old="1,00", new="3,00")
+    assert says(texts(morning.open("customers", periodo=span(0, 0))), customers.NO_WHOLE_DAY)
+
+
+def test_a_chosen_day_is_compared_with_the_same_weekday_of_an_equal_period(
+    morning: Dashboard,
+) -> None:
+    fill_the_week_before(morning)
+    day = (today() - timedelta(days=1)).isoformat()
+
+    at = morning.open("customers", dia=day)
+
+    assert not at.exception
+    now, earlier = (f"{today() - timedelta(days=ago):%d/%m/%Y}" for ago in (1, 8))
+    assert customers.COMPARED.format(now=now, earlier=earlier) in texts(at)
+    assert metrics(at)["Compras por cliente"] == "3,00"
+    assert changes(at)["Compras por cliente"] == "+200,0%"
 
 
 def test_a_preceding_period_without_purchases_is_called_empty(morning: Dashboard) -> None:
@@ -96,7 +127,7 @@ def test_a_preceding_period_without_purchases_is_called_empty(morning: Dashboard
 def test_an_unreadable_preceding_period_is_not_called_empty(
     morning: Dashboard, servers: Servers
 ) -> None:
-    fill_the_day_before(morning)
+    fill_the_week_before(morning)
     morning.open("overview", periodo=span(1, 1))
     servers.stop("auth_logs")
 
@@ -125,7 +156,7 @@ def test_no_card_and_no_customer_can_be_identified_on_the_page(morning: Dashboar
 
 
 def test_a_day_of_a_single_purchase_has_its_figures(dashboard: Dashboard) -> None:
-    fill_the_day_before(dashboard)
+    fill_the_week_before(dashboard)
 
     at = dashboard.open("customers")
 

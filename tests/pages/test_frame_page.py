@@ -18,6 +18,7 @@ from lib.dashboard.dataset_store import Loading
 from lib.database import error_translation
 from lib.demo import servers as demo
 from lib.ui import app_state, extraction_status, filters, page, refresh
+from lib.ui import period as period_filter
 from lib.ui.i18n import ENGLISH, PORTUGUESE, catalogue
 from tests.support import scenario
 from tests.support.dashboard import Dashboard, texts, unescaped
@@ -79,28 +80,48 @@ def test_a_page_that_runs_without_the_entry_draws_filters_all_the_same(
 def test_the_first_period_is_the_configured_window(morning: Dashboard) -> None:
     at = morning.open()
     assert period(at) == (today() - timedelta(days=10), today())
-    assert at.pills(key="atalho").value == "10d"
+    assert at.pills(key="atalho").value == "padrao"
 
 
-@pytest.mark.parametrize("name", ["hoje", "ontem", "7d", "10d", "mes", "mes-passado"])
+@pytest.mark.parametrize("name", period_filter.presets(today(), 10))
 def test_a_preset_sets_the_period_and_stays_marked(morning: Dashboard, name: str) -> None:
     at = morning.open()
     at.pills(key="atalho").set_value(name).run()
-    assert period(at) == filters.presets(today())[name]
+    assert period(at) == period_filter.presets(today(), 10)[name]
     assert at.pills(key="atalho").value == name
     assert at.query_params["periodo"] == [day.isoformat() for day in period(at)]
 
 
-def test_presets_of_days_equal_those_of_the_command_line() -> None:
-    day = date(2026, 3, 1)
-    assert filters.presets(day) == {
-        "hoje": (day, day),
-        "ontem": (date(2026, 2, 28), date(2026, 2, 28)),
-        "7d": (date(2026, 2, 22), day),
-        "10d": (date(2026, 2, 19), day),
-        "mes": (day, day),
+@pytest.mark.parametrize(
+    ("today", "last_week"),
+    [
+        (date(2026, 3, 1), (date(2026, 2, 16), date(2026, 2, 22))),  # a Sunday
+        (date(2026, 3, 2), (date(2026, 2, 23), date(2026, 3, 1))),  # a Monday
+    ],
+    ids=str,
+)
+def test_presets_have_whole_days_and_weeks_and_the_scheduled_window(
+    today: date, last_week: tuple[date, date]
+) -> None:
+    yesterday = today - timedelta(days=1)
+    assert period_filter.presets(today, 10) == {
+        "hoje": (today, today),
+        "ontem": (yesterday, yesterday),
+        "7d": (today - timedelta(days=7), yesterday),
+        "semana-passada": last_week,
+        "mes": (date(2026, 3, 1), today),
         "mes-passado": (date(2026, 2, 1), date(2026, 2, 28)),
+        "padrao": (today - timedelta(days=10), today),
     }
+
+
+@pytest.mark.parametrize("name", ["ontem", "padrao"])
+def test_a_preset_stays_marked_on_another_page(morning: Dashboard, name: str) -> None:
+    at = morning.open()
+    at.pills(key="atalho").set_value(name).run()
+    at.switch_page("pages/divergences.py").run()
+    assert at.title[0].value == "Divergências"
+    assert at.pills(key="atalho").value == name
 
 
 def test_a_free_range_sets_the_period_and_no_preset_is_marked(morning: Dashboard) -> None:
@@ -111,15 +132,24 @@ def test_a_free_range_sets_the_period_and_no_preset_is_marked(morning: Dashboard
     assert at.pills(key="atalho").value is None
 
 
-@pytest.mark.parametrize("unfinished", [(), (date(2026, 1, 5),)], ids=["none", "one"])
-def test_an_unfinished_range_changes_nothing(
-    morning: Dashboard, unfinished: tuple[date, ...]
+@pytest.mark.parametrize(
+    ("unfinished", "template"),
+    [((), period_filter.NO_DATES), ((date(2026, 1, 5),), period_filter.NO_END)],
+    ids=["none", "one"],
+)
+def test_an_unfinished_range_changes_nothing_and_says_what_it_waits_for(
+    morning: Dashboard, unfinished: tuple[date, ...], template: str
 ) -> None:
     at = morning.open()
-    before = subject(at), at.query_params["periodo"]
+    before, address = subject(at), at.query_params["periodo"]
+    waiting = template.format(period=before.split(" · ")[-1])
+    assert waiting not in texts(at)
     at.date_input(key="periodo").set_value(unfinished).run()
     assert not at.exception
-    assert (subject(at), at.query_params["periodo"]) == before
+    assert (subject(at), at.query_params["periodo"]) == (before, address)
+    assert waiting in texts(at)
+    at.date_input(key="periodo").set_value((today(), today())).run()
+    assert not says(texts(at), template)
 
 
 def test_another_merchant_is_another_request(morning: Dashboard) -> None:
@@ -213,11 +243,11 @@ NEXT_WEEK = (today() + timedelta(days=7)).isoformat()
 @pytest.mark.parametrize(
     ("address", "template"),
     [
-        ({"periodo": ["2026-11-01", NEXT_WEEK]}, filters.BAD_PERIOD),
-        ({"periodo": [NEXT_WEEK, NEXT_WEEK]}, filters.BAD_PERIOD),
-        ({"periodo": ["ontem", "hoje"]}, filters.BAD_PERIOD),
-        ({"periodo": "2026-11-01"}, filters.BAD_PERIOD),
-        ({"periodo": ["2026-11-01"] * 3}, filters.BAD_PERIOD),
+        ({"periodo": ["2026-11-01", NEXT_WEEK]}, period_filter.BAD_PERIOD),
+        ({"periodo": [NEXT_WEEK, NEXT_WEEK]}, period_filter.BAD_PERIOD),
+        ({"periodo": ["ontem", "hoje"]}, period_filter.BAD_PERIOD),
+        ({"periodo": "2026-11-01"}, period_filter.BAD_PERIOD),
+        ({"periodo": ["2026-11-01"] * 3}, period_filter.BAD_PERIOD),
         ({"estabelecimento": "99999999999999"}, filters.BAD_CHOICE),
         ({"regra": "nenhuma"}, filters.BAD_CHOICE),
         ({"regra": "card_time", "tolerancia": "-5"}, filters.BAD_CHOICE),
@@ -229,12 +259,12 @@ def test_a_link_that_cannot_be_followed_says_so_until_another_choice(
 ) -> None:
     def said(at: AppTest) -> list[str]:
         warnings = [unescaped(warning.value) for warning in at.warning]
-        return [text for text in warnings if text in (filters.BAD_PERIOD, filters.BAD_CHOICE)]
+        return [text for text in warnings if text in (period_filter.BAD_PERIOD, filters.BAD_CHOICE)]
 
     at = morning.open("consolidated", **address)
     assert said(at) == [template]
     assert said(at.run()) == [template]
-    if template == filters.BAD_PERIOD:
+    if template == period_filter.BAD_PERIOD:
         at.date_input(key="periodo").set_value((today(), today()))
         assert said(at.run()) == []
     assert said(morning.open("consolidated")) == []
