@@ -159,6 +159,7 @@ class _Read:
                 self._attach(backend, watchdog)
                 watchdog.reset()
                 table = self._copy(cursor, watchdog, layout)
+                self._require_last_day(cursor, layout, table)
                 snapshots.require_unchanged(cursor, self.side)
                 return table
             except psycopg2.Error as error:
@@ -199,6 +200,14 @@ class _Read:
                 self.interrupted = True
                 raise ExtractionError(CANCELLED, side=self.side)
             self._backend, self._watchdog = backend, watchdog
+
+    def _require_last_day(self, cursor: Any, layout: Layout, table: pa.Table) -> None:
+        from lib.database import date_validation  # with Arrow, which is loaded by now
+
+        settings, side, window = self._settings, self.side, self._window
+        cut = date_validation.may_cut(settings, side, layout)
+        if cut and not date_validation.reached(side, table, window):
+            date_validation.require_last_day(cursor, settings, side, window)
 
     def _copy(self, cursor: Any, watchdog: Watchdog, layout: Layout) -> pa.Table:
         select = masked_select(

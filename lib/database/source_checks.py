@@ -5,10 +5,19 @@ Serves `lib.delivery.diagnosis`; a run does not need it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from lib.database import column_types, copy_reader, masking, record_batches, sessions, snapshots
+from lib.database import (
+    column_types,
+    copy_reader,
+    date_validation,
+    masking,
+    record_batches,
+    sessions,
+    snapshots,
+)
 from lib.domain import columns as c
 from lib.domain import requests
 from lib.domain.errors import ContractError
@@ -58,7 +67,7 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
         query = sessions.query(settings, side)
         counts = f"SELECT count(*), {_counts(settings, side, layout)} FROM (\n{query}\n) AS q"
-        counts += masking.within(f"q.{_DAYS[side]}", layout)
+        counts += masking.within(f"q.{date_validation.DATES[side]}", layout)
         wide = column_types.widened(settings, side, window, layout).parameters
         beyond = {"beyond": column_types.following(window)}
         cursor.execute(sessions.render(cursor, side, counts, wide | beyond))
@@ -67,6 +76,10 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
         )
         if decimals:
             raise ContractError(record_batches.MORE_DECIMALS, side=side, name=c.VLR_TOTAL)
+        if date_validation.may_cut(settings, side, layout):
+            for day in {max(window.start, window.end - timedelta(days=1)), window.end}:
+                one = replace(window, start=day, end=day)
+                date_validation.require_whole(cursor, settings, side, one)
         anyone = {**window.parameters, "merchant_field": ""}
         exists = f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)"
         cursor.execute(sessions.render(cursor, side, exists, anyone))
@@ -87,9 +100,6 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
         foreign=tuple(foreign),
         any_merchant=any_merchant,
     )
-
-
-_DAYS: Final = {"transactions": c.DATA_TRANSA, "auth_logs": c.DATA}
 
 
 def _counts(settings: Settings, side: Side, layout: Layout) -> str:

@@ -191,6 +191,9 @@ def _tables(
     select = copy_reader.masked_select(
         cursor, job.settings, share.side, job.window, layout, clear=job.clear, key=job.key
     )
+    # Only the last share ends with the window; what precedes it on its last day is another's.
+    unseen = share.until is None and date_validation.may_cut(job.settings, share.side, layout)
+    after = share.after[1] if share.after and share.after[0] == job.window.end else 0
     query = b"SELECT s.* FROM (" + select + b") AS s" + _condition(cursor, share)
     with (
         copy_stream.opened(cursor, share.side, query) as stream,
@@ -207,7 +210,10 @@ def _tables(
             if job.rule.name == CARD:
                 days = table.column(date_validation.DATES[share.side])
                 date_validation.require_dates(share.side, days, job.window)
+            unseen = unseen and not date_validation.reached(share.side, table, job.window, after)
             yield table
+    if unseen:
+        date_validation.require_last_day(cursor, job.settings, share.side, job.window, after)
     snapshots.require_unchanged(cursor, share.side)
 
 

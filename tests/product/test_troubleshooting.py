@@ -119,6 +119,17 @@ def number_for_text(command: Command, _: pytest.MonkeyPatch) -> str:
     return own_column(command, "num_cartao", "4000001234561234")
 
 
+def last_day_cut(command: Command, _: pytest.MonkeyPatch) -> str:
+    columns = dict.fromkeys(c.TRANSACTIONS_QUERY, "NULL") | {
+        "data_transa": "day::date",
+        "hora_transa": "day::time",
+    }
+    sql = "SELECT " + ", ".join(f"{value} AS {name}" for name, value in columns.items())
+    sql += f" FROM (SELECT timestamp '{DAY} 10:00' AS day) AS d WHERE day BETWEEN :start AND :end"
+    values = with_query(command.databases.values, "transactions", command.folder, sql)
+    return command.refused(*PERIOD, values=values)
+
+
 def no_memory(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
     def exhausted(*_: Any) -> None:
         raise MemoryError
@@ -229,7 +240,7 @@ def damaged_record(command: Command, _: pytest.MonkeyPatch) -> str:
 
 SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
     *(unreachable, cut, full, too_slow, wrong_password, no_permission),
-    *(may_not_connect, both_down, three_decimals, number_for_text),
+    *(may_not_connect, both_down, three_decimals, number_for_text, last_day_cut),
     *(no_memory, no_memory_for_workers, no_space, twice, two_runs),
     *(no_logs, no_logs_of_some_days, wrong_prefix, unusual),
     *(no_locks, not_kept, not_removed, damaged_record),
