@@ -104,8 +104,7 @@ def from_values(
             blamed = variables.get((side, "sslmode"), origin)
             key = f"aggregator.{side}.sslmode"
             raise ConfigError(INSECURE, origin=blamed, key=key, host=source.host)
-        if source.query_file:
-            require_unchangeable(source.query_file, "a consulta")
+        source.require_trusted_files()
         source.secret()
     return settings
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from lib.config.file_permissions import read_secret
+from lib.config.file_permissions import read_secret, require_unchangeable
 from lib.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -129,10 +129,13 @@ def _client(address: str) -> hvac.Client:
     )
     if not token:
         raise ConfigError(NO_ACCESS, file=file)
+    authorities = os.environ.get("VAULT_CACERT")
+    if authorities:
+        require_unchangeable(Path(authorities), "os certificados do cofre (VAULT_CACERT)")
     return hvac.Client(
         url=address,
         token=token,
-        verify=os.environ.get("VAULT_CACERT") or True,
+        verify=authorities or True,
         namespace=os.environ.get("VAULT_NAMESPACE"),
         timeout=_TIMEOUT_SECONDS,
         # A redirect would send the token to any address that the response names.

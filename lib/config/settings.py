@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lib.config import secret_references
-from lib.config.file_permissions import read_secret
+from lib.config.file_permissions import read_secret, require_private, require_unchangeable
 from lib.domain import container, file_system
 from lib.domain.messages import Notice
 
@@ -55,13 +55,15 @@ def _time_zone(name: str) -> str:
     return name
 
 
-# TOML's true would pass for 1. libpq reads "system" as the operating system's certificates.
+# libpq reads it as the operating system's certificates.
+_SYSTEM_ROOTS: Final = "system"
+# TOML's true would pass for 1.
 _Int = Annotated[int, BeforeValidator(lambda v: None if isinstance(v, bool) else v)]
 _Text = Annotated[str, Field(min_length=1, description="um texto entre aspas, não vazio")]
 _A_FILE: Final = Field(description="o caminho de um arquivo")
 _InProject: Final = BeforeValidator(_in_project)
 _File = Annotated[Path | None, _InProject, _A_FILE]
-_Roots: Final = BeforeValidator(lambda v: v if v == "system" else _in_project(v))
+_Roots: Final = BeforeValidator(lambda v: v if v == _SYSTEM_ROOTS else _in_project(v))
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -107,6 +109,17 @@ class Source(BaseModel):
         if self.password:
             return secret_references.resolve(self.password.get_secret_value())
         return None
+
+    def require_trusted_files(self) -> None:
+        """Raise ConfigError if another account can change what is read, and from which server."""
+        if self.query_file:
+            require_unchangeable(self.query_file, "a consulta")
+        if self.sslrootcert and self.sslrootcert != Path(_SYSTEM_ROOTS):
+            require_unchangeable(self.sslrootcert, "os certificados (sslrootcert)")
+        if self.sslcert:
+            require_unchangeable(self.sslcert, "o certificado (sslcert)")
+        if self.sslkey:
+            require_private(self.sslkey, "a chave (sslkey)")
 
 
 class Privacy(BaseModel):

@@ -97,6 +97,7 @@ def silence_limit(settings: Settings, side: Side) -> float:
 def engine(settings: Settings, side: Side) -> Engine:
     """The side's pooled engine; equal configurations share one."""
     source = source_of(settings, side)
+    source.require_trusted_files()  # a dashboard reads them long after its configuration
     return _engine(source, source.secret())
 
 

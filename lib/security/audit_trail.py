@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from lib.config.file_permissions import is_exposed
+from lib.config.file_permissions import require_private
 from lib.domain import file_system
-from lib.domain.errors import AuditError
+from lib.domain.errors import AuditError, ConfigError
 
 Fields = dict[str, Any]
 
@@ -59,7 +59,7 @@ NO_KEY: Final = (
 )
 BAD_KEY: Final = (
     "A chave da auditoria em {path} não serve: ela tem 64 algarismos hexadecimais e só o dono "
-    "pode lê-la (chmod 600)."
+    "pode lê-la."
 )
 
 ALTERED_LINE: Final = "A linha {line} foi alterada, ou foi escrita sem a chave."
@@ -182,14 +182,21 @@ def read(path: Path, limit: int) -> list[Fields]:
 
 
 def read_key(path: Path) -> bytes:
-    """The key: a file of 64 hexadecimal digits that only its owner may read. Raises AuditError."""
+    """The key: a file of 64 hexadecimal digits that only its owner may read or replace.
+
+    Raises AuditError.
+    """
+    try:
+        require_private(path, "a chave da auditoria")
+    except ConfigError as problem:
+        raise AuditError(problem.template, **problem.values) from problem
     try:
         text = path.read_text(encoding="ascii").strip()
     except FileNotFoundError as problem:
         raise AuditError(NO_KEY, path=path) from problem
     except (OSError, ValueError) as problem:
         raise AuditError(BAD_KEY, path=path) from problem
-    if is_exposed(path) or not _KEY.fullmatch(text):
+    if not _KEY.fullmatch(text):
         raise AuditError(BAD_KEY, path=path)
     return bytes.fromhex(text)
 

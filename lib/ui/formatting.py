@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from lib.domain.messages import Notice
 
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&=])")
-# Icons, emoji and bare addresses are replaced after Markdown has taken its escapes away; a time of
-# day is no emoji.
-_REPLACED: Final = re.compile(r":(?=material/|//|(?!\d\d:)[\w+-]+:)|\bwww(?=\.)", re.IGNORECASE)
+# Icons, emoji, bare addresses of the web and of e-mail are replaced after Markdown has taken its
+# escapes away; a time of day is no emoji.
+_REPLACED: Final = re.compile(
+    r":(?=material/|//|(?!\d\d:)[\w+-]+:)|\bwww(?=\.)|@(?=[\w-])", re.IGNORECASE
+)
 _JOINER: Final = "\u2060"
 NO_VALUE: Final = "–"
 _CURRENCY: Final = "BRL"

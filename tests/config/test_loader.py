@@ -23,6 +23,7 @@ from lib.config.settings import (
     Source,
     check_digits_ok,
 )
+from lib.database import sessions
 from lib.domain.errors import ConfigError
 
 EXAMPLE = ROOT / ".streamlit" / "secrets.example.toml"
@@ -417,3 +418,18 @@ def test_a_configuration_or_query_that_other_accounts_can_change_is_refused(
         error = refusal(loader.load, file, {})
         assert error.template == file_permissions.CHANGEABLE
         assert error.values["file"] == changeable
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o620])
+def test_a_query_that_becomes_changeable_while_the_program_runs_is_not_sent(
+    within_reach: Path, mode: int
+) -> None:
+    query, file = within_reach / "q.sql", within_reach / "a.toml"
+    query.write_text("SELECT 1")
+    file.write_text(TOML.replace("transactions = {", f'transactions = {{query_file = "{query}", '))
+    for path in (query, file):
+        path.chmod(0o644)
+    settings = loader.load(file, {})
+    query.chmod(mode)
+    error = refusal(sessions.engine, settings, "transactions")
+    assert (error.template, error.values["file"]) == (file_permissions.CHANGEABLE, query)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
@@ -121,6 +122,19 @@ def test_a_changed_password_is_noticed_once_the_cached_one_expires(
     assert secret_references.resolve(REFERENCE) == PASSWORD
     monkeypatch.setattr(secret_references, "CACHE_SECONDS", 0.0)
     assert secret_references.resolve(REFERENCE) == "new"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes")
+def test_no_token_is_sent_under_authorities_that_another_account_can_change(
+    vault: Vault, within_reach: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = within_reach / "ca.pem"
+    roots.touch()
+    roots.chmod(0o666)
+    monkeypatch.setenv("VAULT_CACERT", str(roots))
+    template, values = refusal()
+    assert (template, values["file"]) == (file_permissions.CHANGEABLE, roots)
+    assert vault.requested == []
 
 
 @pytest.mark.parametrize("reference", ["vault:", "vault:secret#key", "vault:a/b", "vault:a/b#"])

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lib.config import loader
+from lib.config import file_permissions, loader
 from lib.config.settings import INSECURE
 from lib.database import sessions
 from lib.database.error_translation import (
@@ -27,7 +27,7 @@ from lib.database.error_translation import (
 )
 from lib.domain.errors import ConfigError, ExtractionError
 from tests.support.certificates import EXPIRED, Authority, Pair
-from tests.support.sentences import says
+from tests.support.sentences import pattern, says
 
 HERE = "127.0.0.1"
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -116,15 +116,17 @@ def impostor(folder: Path) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def running(folder: Path, authority: Authority) -> Iterator[Server]:
+def running(authority: Authority) -> Iterator[Server]:
     if not BINARIES:
         pytest.skip("needs the system's PostgreSQL (Debian package postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="mda-tls-server-"))  # it becomes the server's account's
     server = Server(folder, authority)
     server.present(authority.issue("first", HERE))
     server.execute("CREATE ROLE aggregator LOGIN")
     server.execute("CREATE ROLE certified LOGIN")
     yield server
     server.stop()
+    shutil.rmtree(folder)
 
 
 def values(source: dict[str, Any], **keys: Any) -> dict[str, Any]:
@@ -199,7 +201,25 @@ def test_a_client_certificate_is_presented_and_a_missing_one_is_reported(
     exposed = authority.issue("certified_and_exposed")
     exposed.key.chmod(0o644)
     pair = {"sslcert": str(exposed.certificate), "sslkey": str(exposed.key)}
-    assert refused(running, authority, **login, **pair) == missing
+    with pytest.raises(ConfigError, match=pattern(file_permissions.EXPOSED)):
+        connected(running, authority, **login, **pair)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes")
+def test_authorities_that_another_account_can_change_are_refused(
+    running: Server, authority: Authority, within_reach: Path
+) -> None:
+    running.present(authority.issue("right", HERE))
+    roots = within_reach / "ca.pem"
+    roots.write_bytes(authority.root.read_bytes())
+    assert connected(running, None, sslrootcert=str(roots)) == (True, None)
+    roots.chmod(0o666)
+    with pytest.raises(ConfigError, match=pattern(file_permissions.CHANGEABLE)):
+        connected(running, None, sslrootcert=str(roots))
+    roots.chmod(0o644)
+    within_reach.chmod(0o777)
+    with pytest.raises(ConfigError, match=pattern(file_permissions.REPLACEABLE)):
+        connected(running, None, sslrootcert=str(roots))
 
 
 @pytest.mark.parametrize("host", REMOTE)

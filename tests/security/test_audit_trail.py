@@ -21,7 +21,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from lib.cli import audit, main
-from lib.config import loader
+from lib.config import file_permissions, loader
 from lib.config.settings import ROOT, Settings
 from lib.domain.errors import AuditError
 from lib.reports import description, verification
@@ -199,12 +199,33 @@ def test_a_trail_or_key_that_is_open_to_others_is_refused(trail: Path) -> None:
         add(trail, "b")
     trail.chmod(0o600)
     key(trail).chmod(0o644)
+    with pytest.raises(AuditError, match=pattern(file_permissions.EXPOSED)):
+        add(trail, "b")
+    key(trail).write_text("0123")
+    key(trail).chmod(0o600)
     with pytest.raises(AuditError, match=pattern(audit_trail.BAD_KEY)):
         add(trail, "b")
     key(trail).unlink()
     with pytest.raises(AuditError, match=pattern(audit_trail.NO_KEY)):
         add(trail, "b")
     assert len(records(trail)) == 1
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_key_that_another_account_owns_or_can_replace_seals_nothing(trail: Path) -> None:
+    add(trail, "a")
+    os.chown(key(trail), 54321, -1)
+    with pytest.raises(AuditError, match=pattern(file_permissions.FOREIGN)):
+        add(trail, "b")
+    with pytest.raises(AuditError, match=pattern(file_permissions.FOREIGN)):
+        audit_trail.verify(trail, key(trail))
+    os.chown(key(trail), 0, -1)
+    key(trail).parent.chmod(0o777)
+    with pytest.raises(AuditError, match=pattern(file_permissions.REPLACEABLE)):
+        add(trail, "b")
+    key(trail).parent.chmod(0o700)
+    add(trail, "b")
+    assert len(records(trail)) == 2
 
 
 def test_a_trail_that_is_a_link_is_not_followed(trail: Path, tmp_path: Path) -> None:

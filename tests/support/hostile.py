@@ -12,6 +12,7 @@ TEXTS: Final = (
     f'<a href="https://{HOST}/">elo</a>',
     "[a](javascript:window.struck=1)",
     f"https://{HOST}/r www.{HOST}",
+    f"ana@{HOST} <eva@{HOST}> mailto:x-y.z+1@{HOST} xmpp:a@{HOST}/b",
     "$x^2$ $$y$$",
     ":material/home: :smile: :+1:",
     ":red[rubro] :blue-background[z]",
