@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lib import pipeline
 from lib.database import retry, row_level_security
-from lib.delivery import anomaly_notes, history
+from lib.delivery import anomaly_notes, history, leftovers
 from lib.domain import requests
 from lib.domain.errors import AggregatorError, HistoryError, TakenError
 from lib.domain.outcomes import Finished, Outcome
@@ -64,8 +64,9 @@ def deliver(
         audit_events.operation(settings, "run", account, request, clear=clear) as operation,
     ):
         report_file.require_target(path)
-        with exclusive_lock(path):
-            delivery = _produce(settings, request, path, clear, progress, record, operation)
+        result = retention.result_folder(settings, request, path)
+        with exclusive_lock(path), leftovers.registered(settings, path, result):
+            delivery = _produce(settings, request, path, result, clear, progress, record, operation)
             record.add_files(delivery)
             if settings.keep:
                 retention.remove_old(template, delivery.written, request.merchant, settings.keep)
@@ -225,6 +226,7 @@ def _produce(
     settings: Settings,
     request: Request,
     path: Path,
+    result: Path,
     clear: bool,
     progress: Progress,
     record: RunRecord,
@@ -242,9 +244,8 @@ def _produce(
             report_file.place(workbook, written.path, clear=clear)
 
     kind = _engine_kind(settings, request)
-    result = retention.result_folder(settings, request, path)
     if kind == sizing.MEMORY:
-        _sweep_engines(settings, result)
+        leftovers.sweep_staging(settings)
         outcome = pipeline.run(settings, request, clear=clear, progress=progress)
         add_outcome(outcome)
         started_at = time.perf_counter()
@@ -267,21 +268,6 @@ def _produce(
         with _older_kept(settings, record, path), suppress(FileNotFoundError):
             path.unlink()
     return Delivery(finished, books)
-
-
-def _sweep_engines(settings: Settings, result: Path) -> None:
-    """Remove what killed runs of the chunked engine left, which may be in clear."""
-    with suppress(OSError, AggregatorError):
-        staged = settings.engine.staging_folder
-        if staged.is_dir() and any(staged.iterdir()):
-            from lib.engines import staging
-
-            staging.sweep(staged)
-        if result.is_dir():
-            from lib.engines import result_writer  # slow to load
-
-            with exclusive_lock(result):
-                result_writer.sweep(result)
 
 
 @contextmanager

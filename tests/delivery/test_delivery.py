@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from lib.domain.errors import ConfigError
 from lib.matching import reconcile
 from lib.reports import retention
 from lib.security import redaction
-from tests.support.command import PREVIOUS, Command, configured, sheets
+from tests.support.command import PREVIOUS, Command, configured, finish, sheets, start
 from tests.support.faults import DAY, MERCHANT, PERIOD, fill
 from tests.support.sentences import pattern, says
 from tests.support.servers import MERCHANTS, Databases
@@ -377,22 +378,66 @@ def test_a_report_that_cannot_be_kept_is_a_warning_and_the_new_one_is_written(
     assert reports(command.folder) == [command.target.name]
 
 
-def test_a_run_in_memory_removes_what_a_killed_chunked_run_left_in_clear(command: Command) -> None:
-    """A killed run leaves its staged records, and a result that it had not published."""
-    staging, result = command.folder / "staging", command.folder / "resultado_transacoes"
-    left = [
-        staging / "mda-0123456789abcdef",
-        result / "0123456789abcdef",
-        result / "_fedcba9876543210",
-    ]
-    for folder in left:
-        folder.mkdir(parents=True)
-        (folder / "0000.parquet").write_bytes(b"4539578763621486")
-    (staging / "mda-0123456789abcdef" / "staged.json").write_text("{}")
-    (result / "_manifest.json").write_text("{}")
-    command.reported(*PERIOD, engine={"kind": "memory", "staging_dir": str(staging)})
-    assert list(command.folder.rglob("*.parquet")) == []
-    assert list(staging.iterdir()) == list(result.iterdir()) == []
+# Python loads it before the program, and it kills the run before a file gets this name.
+MORTAL = """
+import os, signal, sys
+
+def hook(event, arguments):
+    ends = event == "os.rename" and str(arguments[1]).endswith(os.environ["KILLED_BEFORE"])
+    if ends and ".relatorio-" not in str(arguments[1]):  # where workers write the workbook
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+"""
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("next_kind", ["memory", "chunked"])
+@pytest.mark.parametrize("killed_before", [".xlsx", "manifest.json", "staged.json"])
+def test_what_a_run_killed_in_clear_left_is_removed_by_the_next_run_of_another_report(
+    command: Command, tmp_path: Path, killed_before: str, next_kind: str
+) -> None:
+    mortal, reports = tmp_path / "mortal", tmp_path / "relatorios"
+    for folder in (mortal, reports):
+        folder.mkdir()
+    (mortal / "sitecustomize.py").write_text(MORTAL)
+    keys: dict[str, Any] = {"output_path": str(reports / "r_{start}.xlsx")}
+    keys["privacy"] = {"report": "clear"}
+    engine = {"kind": "chunked", "workers": 1, "staging_dir": str(tmp_path / "staging")}
+    file = str(configured(tmp_path, command.databases.values, engine=engine, **keys))
+    environment = {"PYTHONPATH": str(mortal), "KILLED_BEFORE": killed_before}
+    killed = finish(start("--config", file, "--start", DAY, "--end", DAY, env=environment))
+    assert killed.code == -signal.SIGKILL, killed.err
+    assert {path.suffix for path in tmp_path.rglob("*")} & {".arrow", ".parquet"}, "clear rows"
+
+    engine["kind"] = next_kind
+    configured(tmp_path, command.databases.values, engine=engine, **keys)
+    other = ("--start", "2026-11-01", "--end", DAY)
+    assert command.say("--config", file, *other).code == main.DONE
+
+    published = reports / "r_2026-11-01"
+    left = [path for path in tmp_path.rglob("*.parquet") if published not in path.parents]
+    assert left == []
+    assert list((tmp_path / "staging").iterdir()) == []
+    assert [path.name for path in reports.iterdir() if path.suffix not in (".xlsx", ".lock")] == (
+        [published.name] if next_kind == "chunked" else []
+    )
+
+
+def test_a_register_of_runs_that_cannot_be_kept_stops_no_report(command: Command) -> None:
+    (command.folder / "arquivo").touch()
+    command.reported(*PERIOD, engine={"staging_dir": str(command.folder / "arquivo")})
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1, 2]", '["a"]', "[" * 100_000, "\x00"])
+def test_a_damaged_entry_in_the_register_of_runs_stops_no_report(
+    command: Command, content: str
+) -> None:
+    staging = command.folder / "staging"
+    staging.mkdir()
+    (staging / "run-0123456789abcdef.json").write_text(content)
+    command.reported(*PERIOD, engine={"staging_dir": str(staging)})
+    assert list(staging.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [(), ("--days", "36500"), ("--rule", "card_time")])
