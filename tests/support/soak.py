@@ -1,6 +1,7 @@
 """Two hundred runs of the command line, each with a random fault: `python -m tests.support.soak`.
 
-Every run must end in one of the expected ways. The file under the report's name must then be a
+Every run must end in one of the expected ways, row-level security and the audit are on, and the
+audit trail must be intact after all of them. The file under the report's name must then be a
 complete report of the current data, or the unchanged previous file.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 
 from lib.cli import main as cli
 from lib.delivery import history
+from lib.demo import servers as demo
 from lib.domain.columns import SHEET_CONSOLIDATED
 from lib.reports import file_lock, verification
 from tests.support import command, faults
@@ -61,9 +63,18 @@ class Bench:
     def target(self) -> Path:
         return self.folder / "resultado_transacoes.xlsx"
 
+    @property
+    def trail(self) -> Path:
+        return self.folder.with_name("audit.jsonl")
+
     def values(self, **keys: Any) -> dict[str, Any]:
-        record = {"path": str(self.folder.with_name("history.sqlite"))}
-        values = {**self.databases.values, "history": record, "audit": {"path": ""}, **keys}
+        values = {
+            **self.databases.values_for(demo.USER_BY_ROWS),
+            "row_level_security": True,
+            "history": {"path": str(self.folder.with_name("history.sqlite"))},
+            "audit": {"path": str(self.trail)},
+            **keys,
+        }
         for side in ("transactions", "auth_logs"):
             values = with_source(values, side, **QUICK)
         return values
@@ -160,8 +171,8 @@ def no_permission(bench: Bench) -> Completed:
     table = "authentication.transaction_logs"
     with _changed(
         bench,
-        f"REVOKE SELECT ON {table} FROM aggregator",
-        f"GRANT SELECT ON {table} TO aggregator",
+        f"REVOKE SELECT ON {table} FROM {demo.USER_BY_ROWS}",
+        f"GRANT SELECT ON {table} TO {demo.USER_BY_ROWS}",
     ):
         return none(bench)
 
@@ -256,6 +267,9 @@ def main(runs: int, seed: int) -> None:
             bench.folder.mkdir()
             bench.target.write_bytes(command.PREVIOUS)
             faults.fill(bench.databases, ROWS)
+            for side in demo.SIDES:
+                grant = f"VALUES ('{demo.USER_BY_ROWS}', '{faults.MERCHANT}')"
+                bench.databases.execute(side.name, f"INSERT INTO {side.access} {grant}")
             for number in range(1, runs + 1):
                 fault = bench.random.choice(FAULTS)
                 bench.grow()
@@ -264,6 +278,9 @@ def main(runs: int, seed: int) -> None:
                 outcomes[fault.__name__, judge(bench, fault, result, before)] += 1
                 print(number, fault.__name__, result.code, file=sys.stderr, flush=True)
             recorded = history.History(bench.folder.with_name("history.sqlite")).runs(10 * runs)
+            audited = command.start("audit", "verify", str(bench.trail))
+            trail = _finish(audited)
+            assert trail.code == cli.DONE, trail
             locks = list(bench.folder.glob(".*.lock"))
         finally:
             servers.close()
