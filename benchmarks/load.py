@@ -39,7 +39,7 @@ _START_SECONDS: Final = 60
 # Searches, orders and periods per hundred changes of a mix; the others are pages.
 _MIX: Final = {"search": 6, "sort": 6, "period": 1}
 _WORDS: Final = ("senha", "aprovada", "4000", "51", "limite")
-_ORDERS: Final = ("vlr_total ▲", "vlr_total ▼", "num_cartao ▲", "dif_segundos ▼", "Data e hora")
+_ORDERS: Final = ("Valor ▲", "Valor ▼", "Cartão ▲", "Diferença ▼", "Mais recentes primeiro")
 # The exporting session is excluded from the figures, which measure the others.
 _EXPORT: Final = "Exportar Excel"
 _DONE: Final = "Baixar de novo"

@@ -6,7 +6,7 @@ the matching. Knows no query and no screen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -70,30 +70,47 @@ class Table:
         rows: Rows = getattr(result, self.rows)
         return rows
 
-    def page(self, result: Reconciliation, positions: slice | Rows) -> pa.Table:
-        """Return the rows at these positions, without the raw line of a clear extraction."""
+    @property
+    def date(self) -> str:
+        """The name of the date column; rows sorted by it are sorted by time as well."""
+        return c.DATA if self.side == "auth_logs" else c.DATA_TRANSA
+
+    @property
+    def time(self) -> str:
+        """The name of the column with the time of day."""
+        return c.HORA if self.side == "auth_logs" else c.HORA_TRANSA
+
+    def page(
+        self, result: Reconciliation, positions: slice | Rows, names: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return these columns, by default all, of the rows at these positions."""
+        columns = {name: self.columns[name] for name in names or self.columns}
         data: dict[str, Any] = {}
         # One call for all columns of the same rows: each call may release the GIL.
-        stored = [column for column in self.columns.values() if isinstance(column, Stored)]
+        stored = [column for column in columns.values() if isinstance(column, Stored)]
         for rows in dict.fromkeys(column.rows for column in stored):
-            data |= self._stored(result, rows, positions)
-        for name, column in self.columns.items():
+            data |= _stored(columns, result, rows, positions)
+        for name, column in columns.items():
             if isinstance(column, Derived):
                 data[name] = _derived(column, result, positions)
-        return pa.table({name: data[name] for name in self.columns})
+        return pa.table({name: data[name] for name in columns})
 
-    def _stored(
-        self, result: Reconciliation, rows: str, positions: slice | Rows
-    ) -> dict[str, pa.ChunkedArray]:
-        """Return, by name, the stored columns that use this field of row numbers."""
-        columns = {
-            name: column.source(result)[column.name]
-            for name, column in self.columns.items()
-            if isinstance(column, Stored) and column.rows == rows
-        }
-        numbers: Rows = getattr(result, rows)
-        taken = pa.table(columns).take(numbers[positions])
-        return dict(zip(taken.column_names, taken.columns, strict=True))
+
+def _stored(
+    columns: Mapping[str, Stored | Derived],
+    result: Reconciliation,
+    rows: str,
+    positions: slice | Rows,
+) -> dict[str, pa.ChunkedArray]:
+    """Return, by name, the stored columns that use this field of row numbers."""
+    sources = {
+        name: column.source(result)[column.name]
+        for name, column in columns.items()
+        if isinstance(column, Stored) and column.rows == rows
+    }
+    numbers: Rows = getattr(result, rows)
+    taken = pa.table(sources).take(numbers[positions])
+    return dict(zip(taken.column_names, taken.columns, strict=True))
 
 
 def _derived(column: Derived, result: Reconciliation, positions: slice | Rows) -> pa.Array:

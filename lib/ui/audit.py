@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import pandas as pd
 import streamlit as st
 
 from lib.domain.errors import AggregatorError
 from lib.security import audit_events, audit_trail
-from lib.ui import extraction_status
+from lib.ui import extraction_status, html_table
 from lib.ui.formatting import plain
+from lib.ui.html_table import Column
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ INTACT: Final = (
 
 _MOST_RECORDS: Final = 500
 _COMMON: Final = ("seq", "at", "kind", "who", "from", "outcome", "merchant")
+_DETAILS: Final = "details"
 _SEALS: Final = ("prev", "seal", "torn")
 
 
@@ -75,10 +76,10 @@ def records(path: Path) -> None:
     for record in reversed(newest):
         summary.add(record)
     rows = [_row(record, str(record.get("seq")) in summary.unended) for record in newest]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    html_table.draw(_columns(), rows)
 
 
-def _row(record: Fields, unended: bool) -> dict[str, Any]:
+def _columns() -> list[Column]:
     names = {
         "seq": t("Número"),
         "at": t("Momento"),
@@ -88,8 +89,13 @@ def _row(record: Fields, unended: bool) -> dict[str, Any]:
         "outcome": t("Resultado"),
         "merchant": t("Estabelecimento"),
     }
+    columns = [Column(name, heading) for name, heading in names.items()]
+    return [*columns, Column(_DETAILS, t("Detalhes"), style="long")]
+
+
+def _row(record: Fields, unended: bool) -> list[str]:
     details = {k: v for k, v in record.items() if k not in (*_COMMON, *_SEALS, "settings")}
-    shown = {names[name]: str(record.get(name, "")) for name in _COMMON}
+    shown = {name: str(record.get(name, "")) for name in _COMMON}
     if unended:
-        shown[names["outcome"]] += " (" + t("sem fim registrado") + ")"
-    return shown | {t("Detalhes"): json.dumps(details, ensure_ascii=False, sort_keys=True)}
+        shown["outcome"] += " (" + t("sem fim registrado") + ")"
+    return [*shown.values(), json.dumps(details, ensure_ascii=False, sort_keys=True)]

@@ -10,8 +10,9 @@ from lib.analysis import table_query, table_schemas
 from lib.analysis.table_query import Query
 from lib.delivery import diagnosis
 from lib.domain import columns as c
-from lib.ui import formatting, navigation, table_cells, tables
+from lib.ui import formatting, html_table, navigation, table_cells, table_filters, tables
 from lib.ui.formatting import money, percent, whole
+from lib.ui.html_table import Column
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 SHOW_ALL: Final = "ver_aprovados_sem_transacao"
 NO_TRANSACTIONS_ON: Final = "Nenhuma transação em {days}"
 NO_LOGS_ON: Final = "Nenhum log em {days}"
+DAYS: Final = ("{count} dia", "{count} dias")
+DAYS_PAGE: Final = "contas_pagina"
 
 _NEWEST: Final = 5
 _MOST_DAYS: Final = 5
-_MOST_ROWS: Final = 14
 
 
 def metrics(figures: Overview, books: Books) -> None:
@@ -116,8 +118,14 @@ def reach(figures: Overview) -> None:
 
 
 def by_day(days: pa.Table, books: Books) -> None:
-    """Draw the books by day and of the period, by count and by amount."""
+    """Draw the books by day, the newest first, and of the period, by count and by amount."""
     st.subheader(t("Contas por dia"), anchor=False)
+    undated = days["day"].null_count
+    newest = [*range(len(days) - undated - 1, -1, -1), *range(len(days) - undated, len(days))]
+    number = 1
+    if len(days) > tables.PAGE_ROWS:
+        number = tables.turn_pages(DAYS_PAGE, len(days), n(*DAYS, len(days)))
+    days = days.take(newest[(number - 1) * tables.PAGE_ROWS : number * tables.PAGE_ROWS])
     counts = {
         "logs": t("Logs"),
         "logs_matched": t("Conciliados"),
@@ -136,16 +144,16 @@ def by_day(days: pa.Table, books: Books) -> None:
     shown = ((t("Registros"), counts, whole), (t("Valores"), amounts, money))
     tabs = st.tabs([title for title, _, _ in shown])
     for tab, (_, headings, write) in zip(tabs, shown, strict=True):
-        rows = {t("Dia"): [*map(_day, days["day"].to_pylist()), t("Período")]}
-        for name, heading in headings.items():
-            rows[heading] = [write(n) for n in (*days[name].to_pylist(), getattr(books, name))]
-        tab.dataframe(
-            rows,
-            hide_index=True,
-            height=table_cells.height(min(len(days) + 1, _MOST_ROWS)),
-            row_height=table_cells.ROW_PIXELS,
-            column_config={h: st.column_config.TextColumn(alignment="right") for h in [*rows][1:]},
-        )
+        texts = [[_day(day) for day in days["day"].to_pylist()]]
+        texts += [[write(value) for value in days[name].to_pylist()] for name in headings]
+        total = [t("Período"), *(write(getattr(books, name)) for name in headings)]
+        with tab:
+            html_table.draw(
+                [Column("day", t("Dia"))]
+                + [Column(name, text, style="right") for name, text in headings.items()],
+                list(zip(*texts, strict=True)),
+                total=total,
+            )
 
 
 def attention(figures: Overview, result: Reconciliation) -> None:
@@ -163,7 +171,7 @@ def attention(figures: Overview, result: Reconciliation) -> None:
         needing,
     )
     if st.button(more, key=SHOW_ALL):
-        tables.filter_next(table_schemas.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
+        table_filters.filter_next(table_schemas.DIVERGENCES, c.MOTIVO, [c.APROVADA_SEM_TRANSACAO])
         st.switch_page(navigation.path("divergences"))
 
 

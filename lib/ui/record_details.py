@@ -101,7 +101,9 @@ def _record(title: str, table: pa.Table, names: tuple[str, ...], row: int) -> No
     """Draw one record, one column per line."""
     [record] = table.select(names).slice(row, 1).to_pylist()
     lines = "".join(
-        f"<dt>{escape(name)}</dt><dd>{_text(name, record[name])}</dd>" for name in names
+        f"<dt title='{escape(table_cells.tooltip(name))}'>{escape(table_cells.label(name))}</dt>"
+        f"<dd>{_text(name, record[name])}</dd>"
+        for name in names
     )
     st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4><dl>{lines}</dl></div>")
 

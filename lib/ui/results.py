@@ -26,7 +26,16 @@ from lib.charts import period as charts
 from lib.domain import columns as c
 from lib.domain.errors import AggregatorError
 from lib.engines import parquet_result, result_index, result_tables
-from lib.ui import chart_view, formatting, guard, overview, query_params, table_cells, tables
+from lib.ui import (
+    chart_view,
+    formatting,
+    guard,
+    overview,
+    query_params,
+    table_cells,
+    table_filters,
+    tables,
+)
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
@@ -147,7 +156,7 @@ def _table(site: Site, result: Result, name: str) -> None:
         else:
             page = result.page(name, start, count)
     names = [_screen_name(name, column) for column in page.column_names]
-    table_cells.draw(page.rename_columns(names), f"resultado_{name}_linhas", full_height=True)
+    table_cells.draw(page.rename_columns(names), f"resultado_{name}_linhas")
 
 
 @contextmanager
@@ -172,7 +181,7 @@ def _filters(result: Result, name: str) -> _Chosen:
                 choices or tuple(result.codes["code"].to_pylist()),
                 f"resultado_{name}_{column}",
             )
-            picked = tables.choose_values(_screen_name(name, column), known, key, 240)
+            picked = table_filters.choose_values(_screen_name(name, column), known, key, 240)
             if picked:
                 chosen.append((column, tuple(sorted(picked))))
     return tuple(chosen)

@@ -9,18 +9,18 @@ import hashlib
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import streamlit as st
 
 from lib.dashboard import clear_export
 from lib.delivery import anomaly_notes, history
 from lib.domain.errors import HistoryError, ReportError
 from lib.security import audit_events
-from lib.ui import downloads, formatting
+from lib.ui import downloads, formatting, html_table
 from lib.ui.formatting import plain, whole
+from lib.ui.html_table import Column
 from lib.ui.i18n import n, sentence, t
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ NOTED: Final = (
 
 DOWNLOAD: Final = "baixar_relatorio"
 REASON: Final = "motivo_do_relatorio"
+OPENED: Final = "execucao_aberta"
 
 _REFUSAL: Final = "_report_refused"
 _MOST_RUNS: Final = 200
@@ -139,18 +140,17 @@ def trend(runs: Sequence[Run]) -> None:
 
 
 def table(runs: Sequence[Run], zone: tzinfo) -> Run | None:
-    """Draw the runs and return the selected one."""
-    frame = pd.DataFrame([_row(run, zone) for run in runs])
-    event: Any = st.dataframe(
-        frame,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
-        key="execucoes",
-        column_config=_columns(),
+    """Draw the runs and return the opened one."""
+    opened = st.session_state.get(OPENED)
+    position = next((at for at, run in enumerate(runs) if run.id == opened), None)
+    html_table.draw(
+        _columns(),
+        [_row(run, zone) for run in runs],
+        "execucoes",
+        opened=position,
+        on_open=lambda position: st.session_state.update({OPENED: runs[position].id}),
     )
-    rows = event.selection.rows
-    return runs[rows[0]] if rows and rows[0] < len(runs) else None
+    return None if position is None else runs[position]
 
 
 def detail(run: Run, site: Site, admission: Admission) -> None:
@@ -210,7 +210,7 @@ def _is_kept(file: str, sha256: str) -> bool:
         return False
 
 
-def _row(run: Run, zone: tzinfo) -> dict[str, object]:
+def _row(run: Run, zone: tzinfo) -> list[str]:
     origins = {history.SCHEDULED: t("agendada"), history.PAGE: t("página")}
     outcomes = {
         history.RUNNING: t("em andamento"),
@@ -221,38 +221,31 @@ def _row(run: Run, zone: tzinfo) -> dict[str, object]:
         history.SKIPPED: t("dispensada"),
     }
     rate = run.divergence_rate
-    return {
-        t("Início"): formatting.instant(run.began_at.astimezone(zone)),
-        t("Resultado"): outcomes.get(run.outcome, run.outcome),
-        t("Origem"): origins.get(run.origin, run.origin),
-        t("Estabelecimento"): run.merchant_name,
-        t("Período"): formatting.span(*run.period),
-        t("Registros lidos"): whole(_rows(run)) if run.books else formatting.NO_VALUE,
-        t("Divergências"): whole(run.books["divergences"]) if run.books else formatting.NO_VALUE,
-        t("Taxa de divergência"): formatting.NO_VALUE if rate is None else formatting.percent(rate),
-        t("Duração"): _seconds(sum(run.seconds.values())) if run.seconds else formatting.NO_VALUE,
-    }
+    return [
+        formatting.instant(run.began_at.astimezone(zone)),
+        outcomes.get(run.outcome, run.outcome),
+        origins.get(run.origin, run.origin),
+        run.merchant_name,
+        formatting.span(*run.period),
+        whole(_rows(run)) if run.books else formatting.NO_VALUE,
+        whole(run.books["divergences"]) if run.books else formatting.NO_VALUE,
+        formatting.NO_VALUE if rate is None else formatting.percent(rate),
+        _seconds(sum(run.seconds.values())) if run.seconds else formatting.NO_VALUE,
+    ]
 
 
-def _columns() -> dict[str, Any]:
-    """Headings and widths of the columns, which all fit on a screen of 1280 pixels.
-
-    Other columns are as wide as their text in the reader's language.
-    """
-    headings: dict[str, tuple[str, int, Literal["right"] | None]] = {
-        t("Origem"): (t("Origem"), 76, None),
-        t("Estabelecimento"): (t("Estabelecimento"), 114, None),
-        t("Registros lidos"): (t("Lidos"), 76, "right"),
-        t("Divergências"): (t("Divergências"), 92, "right"),
-        t("Taxa de divergência"): (t("Taxa"), 62, "right"),
-        t("Duração"): (t("Duração"), 66, "right"),
-    }
-    return {
-        name: st.column_config.TextColumn(
-            label, width=width, help=name if name != label else None, alignment=alignment
-        )
-        for name, (label, width, alignment) in headings.items()
-    }
+def _columns() -> list[Column]:
+    return [
+        Column("began_at", t("Início"), sort="descending"),
+        Column("outcome", t("Resultado")),
+        Column("origin", t("Origem")),
+        Column("merchant_name", t("Estabelecimento"), style="long"),
+        Column("period", t("Período")),
+        Column("records", t("Lidos"), t("Registros lidos"), "right"),
+        Column("divergences", t("Divergências"), style="right"),
+        Column("rate", t("Taxa"), t("Taxa de divergência"), "right"),
+        Column("seconds", t("Duração"), style="right"),
+    ]
 
 
 def _seconds(seconds: float) -> str:

@@ -1,19 +1,29 @@
-"""Format rows as text in the reader's language, with headers, widths and tooltips."""
+"""Format rows as text in the reader's language, with headings in words and their tooltips.
+
+A tooltip ends with the column's name in the report, which the workbook keeps as it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
-import streamlit as st
 
 from lib.domain import columns as c
-from lib.ui import formatting
+from lib.domain import response_codes
+from lib.ui import formatting, html_table
+from lib.ui.html_table import Column
 from lib.ui.i18n import language, t
 
-ROW_PIXELS: Final = 35
+
+def _response(code: str, _: str) -> str:
+    """The code with its meaning, if it has one: 51 · saldo ou limite insuficiente."""
+    meaning = response_codes.MEANINGS.get(code)
+    return f"{code} · {t(meaning)}" if meaning else code
+
+
 # A page has hundreds of values, so the language is looked up once a column.
 _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.DATA_TRANSA: formatting.day,
@@ -21,31 +31,23 @@ _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.HORA_TRANSA: lambda value, _: formatting.clock(value),
     c.HORA: lambda value, _: formatting.clock(value),
     c.VLR_TOTAL: formatting.money,
-    c.DIF_SEGUNDOS: lambda value, spoken: formatting.whole(int(value), spoken),
+    c.DIF_SEGUNDOS: lambda value, _: formatting.seconds(int(value)),
     c.DES_CNPJ_REDUZIDO: lambda value, _: formatting.cnpj(value),
+    c.COD_RESPOSTA: _response,
     # Only words that no sheet has are translated.
     c.MOTIVO_SEM_LOG: lambda value, _: t(value),
     c.MANTIDA: lambda value, _: t(value),
     c.POR_QUE: lambda value, _: t(value),
 }
-_TO_THE_RIGHT: Final = (c.VLR_TOTAL, c.DIF_SEGUNDOS)
+_STYLES: Final[dict[str, Literal["right", "short", "long"]]] = {
+    c.VLR_TOTAL: "right",
+    c.DIF_SEGUNDOS: "right",
+    c.COD_RESPOSTA: "short",
+    c.POR_QUE: "short",
+    c.DES_LOG: "long",
+}
 # Long columns, and those with one value, come last: a narrow screen cuts them off.
 _AT_THE_END: Final = (c.DES_LOG, c.DES_CNPJ_REDUZIDO)
-_WIDTHS: Final = {
-    c.NUM_CPF: 100,
-    c.NUM_CARTAO: 124,
-    c.NUM_CARTAO_VIRTUAL: 134,
-    c.DATA_TRANSA: 86,
-    c.HORA_TRANSA: 86,
-    c.VLR_TOTAL: 94,
-    c.COD_RESPOSTA: 92,
-    c.TIPO_MATCH: 82,
-    c.DIF_SEGUNDOS: 96,
-    c.POR_QUE: 275,
-    c.MOTIVO: 160,
-    c.DES_LOG: 250,
-}
-_ARROW_WIDTH: Final = 18
 _SHORT: Final = 500
 
 
@@ -54,43 +56,28 @@ def draw(
     key: str | None = None,
     sort: str = "",
     *,
-    full_height: bool = False,
-    **options: Any,
-) -> Any:
-    """Draw a few rows as a table and return its selection event.
+    on_open: Callable[[int], None] | None = None,
+    on_sort: Callable[[str], None] | None = None,
+) -> None:
+    """Draw a few rows as a table; the callbacks are those of `html_table.draw`.
 
     ``sort`` is the column that the rows are sorted by, with a leading minus if they descend.
     """
-    names = rows.column_names
-    if full_height:
-        options |= {"height": height(len(rows)), "row_height": ROW_PIXELS}
-    return st.dataframe(
-        formatted(rows),
-        key=key,
-        hide_index=True,
-        placeholder="",
-        column_order=_order(names),
-        column_config=_configuration(names, sort),
-        **options,
+    names = on_screen(rows.column_names)
+    texts = [_texts(name, rows.column(name)) for name in names]
+    html_table.draw(
+        [_column(name, sort) for name in names],
+        list(zip(*texts, strict=True)),
+        key,
+        on_open=on_open,
+        on_sort=on_sort,
     )
 
 
-def height(rows: int) -> int:
-    """The height in pixels of a table with this many rows, header and border included."""
-    return (rows + 1) * ROW_PIXELS + 3
-
-
-def formatted(rows: pa.Table) -> pa.Table:
-    """Format the rows as text, NULL as a blank."""
-    return pa.table({name: _texts(name, rows.column(name)) for name in rows.column_names})
-
-
-def _texts(name: str, values: pa.ChunkedArray) -> pa.Array:
+def _texts(name: str, values: pa.ChunkedArray) -> list[str]:
+    """Format a column as text, NULL as a blank."""
     write, spoken = _WRITTEN.get(name, _plain), language()
-    return pa.array(
-        ["" if value is None else write(value, spoken)[:_SHORT] for value in values.to_pylist()],
-        pa.string(),
-    )
+    return ["" if value is None else write(value, spoken)[:_SHORT] for value in values.to_pylist()]
 
 
 def _plain(value: Any, _: str) -> str:
@@ -105,39 +92,51 @@ def written(name: str, value: Any) -> str:
 
 
 def label(name: str) -> str:
-    """The heading of a column: its name, if a sheet of the report has it."""
+    """The heading of a column in words."""
     return _labels(language()).get(name, name)
+
+
+def tooltip(name: str) -> str:
+    """The explanation of a column, with its name in the report."""
+    explanation = _explanations(language()).get(name, "")
+    return f"{explanation} ({name})".strip()
+
+
+def on_screen(names: Sequence[str]) -> list[str]:
+    """Sort the columns into the order of the screen."""
+    ending = [name for name in _AT_THE_END if name in names]
+    return [name for name in names if name not in ending] + ending
+
+
+def _column(name: str, sort: str) -> Column:
+    direction: Literal["", "ascending", "descending"] = ""
+    if sort.removeprefix("-") == name:
+        direction = "descending" if sort.startswith("-") else "ascending"
+    return Column(name, label(name), tooltip(name), _STYLES.get(name, ""), direction)
 
 
 @lru_cache(maxsize=4)
 def _labels(_: str) -> dict[str, str]:
     """The headings, cached by language."""
     return {
-        c.MOTIVO_SEM_LOG: t("motivo"),
-        c.VIRTUAL_MANTIDO: t("num_cartao_virtual da mantida"),
-        c.MANTIDA: t("situação da mantida"),
-        c.POR_QUE: t("por que a outra ficou"),
-    }
-
-
-def _order(names: list[str]) -> list[str]:
-    """Sort the columns into the order of the screen."""
-    ending = [name for name in _AT_THE_END if name in names]
-    return [name for name in names if name not in ending] + ending
-
-
-def _configuration(names: Iterable[str], sort: str) -> dict[str, Any]:
-    """Headings, widths, tooltips and alignment; an arrow marks the sorted column."""
-    arrows = {sort: " ▲"} if not sort.startswith("-") else {sort[1:]: " ▼"}
-    widths = {n: width + (_ARROW_WIDTH if n in arrows else 0) for n, width in _WIDTHS.items()}
-    return {
-        name: st.column_config.TextColumn(
-            label(name) + arrows.get(name, ""),
-            width=widths.get(name),
-            help=_explanations(language()).get(name),
-            alignment="right" if name in _TO_THE_RIGHT else None,
-        )
-        for name in names
+        c.NUM_CPF: t("CPF"),
+        c.NUM_CARTAO: t("Cartão"),
+        c.NUM_CARTAO_VIRTUAL: t("Cartão virtual"),
+        c.DATA_TRANSA: t("Data"),
+        c.HORA_TRANSA: t("Hora"),
+        c.VLR_TOTAL: t("Valor"),
+        c.DES_CNPJ_REDUZIDO: t("CNPJ"),
+        c.DATA: t("Data"),
+        c.HORA: t("Hora"),
+        c.COD_RESPOSTA: t("Resposta"),
+        c.DES_LOG: t("Mensagem"),
+        c.TIPO_MATCH: t("Encontrado por"),
+        c.DIF_SEGUNDOS: t("Diferença"),
+        c.MOTIVO: t("Motivo"),
+        c.MOTIVO_SEM_LOG: t("Motivo"),
+        c.VIRTUAL_MANTIDO: t("Virtual da mantida"),
+        c.MANTIDA: t("Situação da mantida"),
+        c.POR_QUE: t("Por que a outra ficou"),
     }
 
 

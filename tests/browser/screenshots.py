@@ -54,7 +54,7 @@ def _render(browser: Browser, server: Server, scheme: str) -> None:
         page = new_page(browser, color_scheme=scheme, viewport=viewport)
         _shoot(Visit(page, server), "/", f"overview-{suffix}-{scheme}")
     seen = Visit(new_page(browser, color_scheme=scheme), server).open("/consolidated")
-    seen.mark(0).page.screenshot(path=TARGET / f"pair-{scheme}.png")
+    seen.open_row(0).page.screenshot(path=TARGET / f"pair-{scheme}.png")
     seen.page.context.close()
 
 

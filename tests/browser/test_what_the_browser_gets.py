@@ -148,13 +148,13 @@ def test_no_frame_of_any_page_carries_a_clear_value_and_no_markup_is_run(
         assert visit.page.evaluate("window.struck") is None, name
         assert visit.page.locator("img[src=x]").count() == 0, name
         assert_inert(visit)
-    visit.open("/consolidated").mark(0)
+    visit.open("/consolidated").open_row(0)
     assert_inert(visit)
     visit.page.keyboard.press("Escape")
     visit.settle()
     visit.search("consolidated", PHYSICAL)
     for tab in ("divergences", "divergences?divergences_busca=sem"):
-        visit.open(f"/{tab}").mark(0)
+        visit.open(f"/{tab}").open_row(0)
         assert_inert(visit)
     visit.open("/charts")
     visit.page.locator(".js-plotly-plot").nth(5).hover()

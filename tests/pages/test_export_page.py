@@ -14,11 +14,11 @@ from lib.cli import main
 from lib.config import loader
 from lib.dashboard import export_queue, export_worker
 from lib.domain import columns as c
-from lib.ui import export
+from lib.ui import export, table_cells
 from lib.ui.export import EXPORTS
 from lib.ui.formatting import plain
 from tests.support.command import Sheets, sheets
-from tests.support.dashboard import Dashboard, texts
+from tests.support.dashboard import Dashboard, frames, texts
 from tests.support.scenario import BULK, MERCHANT, today
 
 
@@ -54,19 +54,21 @@ def read(
     for number in range(1, 99):
         if number > 1:
             at.get("pagination")[0].set_value(number).run()
-        page = at.dataframe[0].value[[*columns]].fillna("")
+        page = frames(at)[0][[*columns]]
         rows += page.itertuples(index=False, name=None)
         if not at.get("pagination") or number == at.get("pagination")[0].num_pages:
             return rows
     raise AssertionError("the table has no end")
 
 
-def as_shown(row: tuple[Any, ...]) -> tuple[str, ...]:
+def as_shown(row: tuple[Any, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
     """A workbook's row as the page writes it."""
-    return tuple(map(_shown, row))
+    return tuple(map(_shown, row, columns))
 
 
-def _shown(cell: Any) -> str:
+def _shown(cell: Any, column: str) -> str:
+    if column in (c.COD_RESPOSTA, c.DIF_SEGUNDOS):
+        return table_cells.written(column, cell)
     if isinstance(cell, datetime):
         return f"{cell:%d/%m/%Y}"
     if isinstance(cell, float):
@@ -98,7 +100,10 @@ def test_the_workbook_is_the_command_lines_cell_by_cell(
         ("consolidated", c.CONSOLIDATED, mine.consolidated),
         ("divergences", c.DIVERGENCES, mine.divergences),
     ):
-        assert read(morning, name, columns, address) == [as_shown(row) for row in written]
+        in_sheet_order = {f"{name}_ordem": next(n for n in columns if n in (c.DATA, c.DATA_TRANSA))}
+        asked = address | in_sheet_order | {f"{name}_colunas": columns}
+        shown = [as_shown(row, columns) for row in written]
+        assert read(morning, name, columns, asked) == shown
 
 
 def test_zero_rows_make_a_workbook_with_headers(dashboard: Dashboard, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from lib.ui import app_state, extraction_status, filters, page, refresh
 from lib.ui import period as period_filter
 from lib.ui.i18n import ENGLISH, PORTUGUESE, catalogue
 from tests.support import scenario
-from tests.support.dashboard import Dashboard, texts, unescaped
+from tests.support.dashboard import Dashboard, frames, texts, unescaped
 from tests.support.scenario import BULK, LONELY, MERCHANT, masked, today
 from tests.support.sentences import says
 from tests.support.servers import MERCHANTS, Servers
@@ -193,7 +193,7 @@ def test_a_copied_link_opens_the_same_view(morning: Dashboard) -> None:
     second = morning.open("consolidated", **first.query_params)
     assert second.query_params == first.query_params
     assert second.number_input(key="tolerancia").value == 9
-    assert second.dataframe[0].value.equals(first.dataframe[0].value)
+    assert frames(second)[0].equals(frames(first)[0])
     assert subject(second) == subject(first)
 
 
@@ -234,7 +234,7 @@ def test_invalid_values_in_the_address_are_ignored(
     assert not at.exception
     assert at.selectbox(key="estabelecimento").value == MERCHANT
     assert period(at) == (today() - timedelta(days=10), today())
-    assert len(at.dataframe[0].value) > 0
+    assert len(frames(at)[0]) > 0
 
 
 NEXT_WEEK = (today() + timedelta(days=7)).isoformat()
@@ -486,7 +486,7 @@ def test_a_link_means_the_same_in_another_language(morning: Dashboard) -> None:
     assert second.query_params == first.query_params
     assert second.selectbox(key="regra").value == "card_time"
     for at in (first, second):
-        assert [masked(LONELY)] in [list(frame.value["num_cartao"]) for frame in at.dataframe]
+        assert [masked(LONELY)] in [list(frame["num_cartao"]) for frame in frames(at)]
 
 
 def test_values_of_the_configuration_are_shown_as_text(

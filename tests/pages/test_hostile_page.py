@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.analysis import table_query
 from lib.config import defaults
-from tests.support.dashboard import Dashboard, texts
+from tests.support.dashboard import Dashboard, frames, texts
 from tests.support.scenario import BULK, today
 
 SCRIPT = "<script>window.struck=1</script>"
@@ -19,7 +19,7 @@ PAGES = ("overview", "consolidated", "divergences", "charts", "customers")
 
 
 def rows(at: AppTest) -> int:
-    return len(at.dataframe[0].value) if at.dataframe else 0
+    return len(frames(at)[0]) if frames(at) else 0
 
 
 @pytest.mark.parametrize("size", [61, 10_000, 2_000_000])

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.delivery import diagnosis
 from lib.ui import overview, page, source_check
-from tests.support.dashboard import Dashboard, texts, unescaped
+from tests.support.dashboard import Dashboard, frames, texts, unescaped
 from tests.support.scenario import BULK, MERCHANT, PHYSICAL, UNKNOWN, masked, today
 from tests.support.sentences import says
 
@@ -26,8 +26,7 @@ def plain(text: str) -> str:
 def tables(at: AppTest) -> list[dict[str, dict[str, str]]]:
     """The tables by their first column, then by heading."""
     return [
-        {row[table.value.columns[0]]: row for row in table.value.to_dict("records")}
-        for table in at.dataframe
+        {row[table.columns[0]]: row for row in table.to_dict("records")} for table in frames(at)
     ]
 
 
@@ -62,26 +61,26 @@ def test_the_books_balance_in_one_line_with_a_tick(morning: Dashboard) -> None:
 
 def test_the_books_stand_day_by_day_by_count_and_by_amount(morning: Dashboard) -> None:
     _, counts, amounts = tables(morning.open())
-    assert list(counts) == [day(ago) for ago in range(10, -1, -1)] + ["Período"]
+    assert list(counts) == [day(ago) for ago in range(11)] + ["Período"]
     assert counts[day(1)] == {
-        "Dia": day(1),
-        "Logs": "6",
-        "Conciliados": "4",
-        "Divergentes": "2",
-        "Transações": "5",
-        "Consolidadas": "3",
-        "Sem log": "1",
-        "Duplicatas": "1",
+        "day": day(1),
+        "logs": "6",
+        "logs_matched": "4",
+        "divergences": "2",
+        "transactions": "5",
+        "consolidated": "3",
+        "without_log": "1",
+        "duplicates": "1",
     }
-    assert counts["Período"]["Transações"] == "125"
+    assert counts["Período"]["transactions"] == "125"
     assert {name: plain(text) for name, text in amounts[day(1)].items()} == {
-        "Dia": day(1),
-        "Transações": "R$ 1.324,56",
-        "Consolidadas": "R$ 1.274,56",
-        "Sem log": "R$ 20,00",
-        "Duplicatas": "R$ 30,00",
+        "day": day(1),
+        "amount": "R$ 1.324,56",
+        "amount_consolidated": "R$ 1.274,56",
+        "amount_without_log": "R$ 20,00",
+        "amount_duplicates": "R$ 30,00",
     }
-    assert plain(amounts["Período"]["Consolidadas"]) == "R$ 8.474,56"
+    assert plain(amounts["Período"]["amount_consolidated"]) == "R$ 8.474,56"
 
 
 def test_the_latest_instants_stand_side_by_side_with_the_days_without_records(
@@ -141,7 +140,7 @@ def test_one_purchase_and_its_log_fill_every_page(dashboard: Dashboard) -> None:
         assert not at.error
     at = dashboard.open()
     assert [m.value for m in at.metric[:3]] == ["1", "1", "0"]
-    assert len(dashboard.open("consolidated").dataframe[0].value) == 1
+    assert len(frames(dashboard.open("consolidated"))[0]) == 1
     [drawn] = json.loads(dashboard.open("charts").get("plotly_chart")[1].proto.spec)["data"]
     assert drawn["name"] == "Valor consolidado"
 
@@ -165,11 +164,11 @@ def test_twenty_thousand_records_of_each_side_fill_every_page(dashboard: Dashboa
         assert not at.exception
         assert not at.error
     last = dashboard.open("consolidated", consolidated_ordem="vlr_total", consolidated_pagina="400")
-    table = last.dataframe[0].value
+    table = frames(last)[0]
     assert len(table) == 50
     assert plain(table.iloc[-1]["vlr_total"]) == "R$ 20.000,00"
     results = dashboard.open("consolidated", consolidated_busca="compra 19999")
-    assert list(results.dataframe[0].value["des_log"]) == ["Compra 19999"]
+    assert list(frames(results)[0]["des_log"]) == ["Compra 19999"]
 
 
 def test_a_button_checks_the_databases(morning: Dashboard) -> None:

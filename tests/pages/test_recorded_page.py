@@ -15,7 +15,7 @@ from lib.dashboard import export_queue, export_worker
 from lib.domain.errors import AuditError
 from lib.security import audit_events, audit_trail
 from lib.ui import export
-from tests.support.dashboard import Dashboard, texts
+from tests.support.dashboard import Dashboard, frames, texts
 from tests.support.scenario import PHYSICAL, masked
 
 
@@ -69,7 +69,7 @@ def test_auditors_see_which_operations_have_no_recorded_end(morning: Dashboard) 
     trail = morning.databases.values["audit"]["path"]
     at = AppTest.from_function(_auditors_table, args=(str(trail),)).run()
     assert not at.exception
-    assert at.dataframe[0].value["Resultado"].tolist() == [
+    assert frames(at)[0]["outcome"].tolist() == [
         "started (sem fim registrado)",
         "done",
         "started",
@@ -88,7 +88,7 @@ def test_a_search_that_cannot_be_recorded_shows_no_row(
     monkeypatch.setattr(audit_trail, "append", full)
     at.text_input(key="consolidated_busca").set_value("simples").run()
     assert "full disk" in texts(at)
-    assert not at.dataframe
+    assert not frames(at)
 
 
 def test_a_failed_export_is_recorded_though_no_session_shows_it(

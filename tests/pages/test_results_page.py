@@ -20,7 +20,7 @@ from lib.engines import parquet_result as results
 from lib.ui import app_state, tables
 from lib.ui import results as screen
 from tests.support import engine_data, scenario
-from tests.support.dashboard import Dashboard, texts, unescaped
+from tests.support.dashboard import Dashboard, frames, texts, unescaped
 from tests.support.servers import MERCHANTS
 
 OTHER = next(cnpj for cnpj in MERCHANTS if cnpj != engine_data.MERCHANT)
@@ -115,12 +115,12 @@ def test_every_table_shows_its_first_fifty_rows(
 
     assert not at.exception
     result = opened(tmp_path)
-    (shown,) = at.dataframe
+    (shown,) = frames(at)
     rows = result.rows(name)
     assert rows > 0
-    assert len(shown.value) == min(50, rows)
+    assert len(shown) == min(50, rows)
     cards = result.page(name, 0, 50)[c.NUM_CARTAO].to_pylist()
-    assert shown.value[c.NUM_CARTAO].tolist() == [card or "" for card in cards]
+    assert shown[c.NUM_CARTAO].tolist() == [card or "" for card in cards]
     assert tables.ROWS[1].format(count=f"{rows:,}".replace(",", ".")) in texts(at)
 
 
@@ -133,14 +133,14 @@ def test_pages_follow_one_another_and_filters_select_rows(
     at.session_state["resultado_divergences_pagina"] = 2
     at.run()
     second = result.page("divergences", 50, 50)[c.DES_LOG].to_pylist()
-    assert at.dataframe[0].value[c.DES_LOG].tolist() == [text or "" for text in second]
+    assert frames(at)[0][c.DES_LOG].tolist() == [text or "" for text in second]
 
     at.multiselect(key="resultado_divergences_motivo").set_value([c.NEGADA]).run()
 
     motivos = result.page("divergences", 0, result.rows("divergences"))[c.MOTIVO].to_pylist()
     assert not at.exception
     assert tables.ROWS[1].format(count=motivos.count(c.NEGADA)) in texts(at)
-    assert set(at.dataframe[0].value[c.MOTIVO]) == {c.NEGADA}
+    assert set(frames(at)[0][c.MOTIVO]) == {c.NEGADA}
 
     at.multiselect(key="resultado_divergences_cod_resposta").set_value(["", "51"]).run()
 

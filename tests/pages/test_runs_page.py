@@ -24,7 +24,7 @@ from lib.ui import app_state, downloads, formatting, guard, runs
 from lib.ui.app_state import Site
 from lib.ui.i18n import ENGLISH
 from lib.ui.session_user import Visitor
-from tests.support.dashboard import Dashboard, texts, unescaped
+from tests.support.dashboard import Dashboard, frames, texts, unescaped
 from tests.support.faults import MERCHANT
 from tests.support.sentences import says
 
@@ -58,6 +58,12 @@ def ran(record: History, outcome: str = history.DONE, hours: float = 1, **fields
     record.end(number, outcome, **books, **rest)
 
 
+def open_run(at: AppTest, record: History, row: int = 0) -> AppTest:
+    """Open a run as a click on its row does."""
+    at.session_state[runs.OPENED] = record.runs()[row].id
+    return at.run()
+
+
 def banners(dashboard: Dashboard, page: str) -> list[str]:
     warnings = [unescaped(warning.value) for warning in dashboard.open(page).warning]
     return [text for text in warnings if any(says(text, banner) for banner in BANNERS)]
@@ -76,10 +82,9 @@ def test_the_page_shows_the_runs_and_their_trend(dashboard: Dashboard, record: H
     ran(record, hours=1)
     at = dashboard.open("runs")
     assert not at.exception
-    [table] = at.dataframe
-    shown = table.value
-    assert list(shown["Resultado"]) == ["concluída", "falhou", "concluída"]
-    assert list(shown["Taxa de divergência"]) == ["5,0%", "–", "5,0%"]
+    [shown] = frames(at)
+    assert list(shown["outcome"]) == ["concluída", "falhou", "concluída"]
+    assert list(shown["rate"]) == ["5,0%", "–", "5,0%"]
     figures = {metric.label: metric.value for metric in at.metric}
     assert figures == {
         "Registros lidos": "2.200",
@@ -93,9 +98,8 @@ def test_a_selected_run_shows_its_account_and_its_rule(
 ) -> None:
     ran(record)
     at = dashboard.open("runs")
-    at.session_state["execucoes"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     account = audit_events.account().name
-    assert runs.RULE.format(who=account, rule="card") in texts(at.run())
+    assert runs.RULE.format(who=account, rule="card") in texts(open_run(at, record))
 
 
 @pytest.mark.parametrize("page", ["runs", "overview"])
@@ -156,20 +160,14 @@ def test_a_kept_report_can_be_downloaded_and_a_changed_one_cannot(
     ran(record, file=str(kept), sha256=digest, hours=0.5, note="A note.")
     changed.write_bytes(b"another")
     at = dashboard.open("runs")
-
-    def select(row: int) -> None:
-        chosen = {"selection": {"rows": [row], "columns": [], "cells": []}}
-        at.session_state["execucoes"] = chosen
-        at.run()
-
-    select(0)
+    open_run(at, record)
     assert says(texts(at), runs.STAGE.replace("{seconds}", "2,5"))
     assert digest in texts(at)
     at.button(key=runs.DOWNLOAD).click().run()
     [offer] = downloads._OFFERS.values()
     assert (offer.file.content, offer.file.sha256, offer.file.clear) == (kept, digest, False)
     assert "A note." in texts(at)
-    select(1)
+    open_run(at, record, 1)
     assert runs.DOWNLOAD not in [button.key for button in at.button]
     assert runs.NOT_KEPT in texts(at)
 
@@ -182,10 +180,7 @@ def test_a_kept_clear_report_needs_the_role_a_reason_and_is_audited_as_clear(
     ran(record, file=str(kept), sha256=hashlib.sha256(content).hexdigest(), clear=True)
 
     def open_the_run() -> AppTest:
-        at = dashboard.open("runs")
-        chosen = {"selection": {"rows": [0], "columns": [], "cells": []}}
-        at.session_state["execucoes"] = chosen
-        return at.run()
+        return open_run(dashboard.open("runs"), record)
 
     assert runs.DOWNLOAD not in [button.key for button in open_the_run().button]
     decide = guard.decide
@@ -227,8 +222,7 @@ def test_a_report_with_the_rows_of_its_account_is_not_offered_under_row_level_se
     monkeypatch.setattr(row_level_security, "prove", lambda *_: None)
     app_state.forget()
     at = dashboard.open("runs")
-    at.session_state["execucoes"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
-    assert runs.ROWS_OF_ITS_ACCOUNT in texts(at.run())
+    assert runs.ROWS_OF_ITS_ACCOUNT in texts(open_run(at, record))
     assert runs.DOWNLOAD not in [button.key for button in at.button]
 
 

@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.domain import columns as c
-from lib.ui import record_details, tables, tabs
-from tests.support.dashboard import Dashboard, texts, unescaped
+from lib.ui import record_details, table_filters, tables, tabs
+from tests.support.dashboard import Dashboard, frames, headings, texts, unescaped
 from tests.support.scenario import (
     BULK,
     DECLINED,
@@ -26,12 +26,12 @@ from tests.support.sentences import says
 
 
 def rows(at: AppTest) -> Any:
-    return at.dataframe[0].value
+    return frames(at)[0]
 
 
-def select(at: AppTest, table: str, row: int) -> AppTest:
-    """Select a row as the browser does."""
-    at.session_state[f"{table}_linhas"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+def open_row(at: AppTest, table: str, row: int) -> AppTest:
+    """Open a row as a click on it does."""
+    at.session_state[f"{table}_aberta"] = row
     return at.run()
 
 
@@ -50,7 +50,7 @@ def counted(rows: int, of: int | None = None, amount: str | None = None) -> str:
 def said_of_the_link(at: AppTest) -> list[str]:
     """The sentences about an address that cannot be followed."""
     warnings = [unescaped(warning.value) for warning in at.warning]
-    return [text for text in warnings if text in (tables.BAD_VIEW, tabs.BAD_TAB)]
+    return [text for text in warnings if text in (table_filters.BAD_VIEW, tabs.BAD_TAB)]
 
 
 def test_a_page_has_fifty_rows_and_the_next_one_goes_on(morning: Dashboard) -> None:
@@ -61,7 +61,7 @@ def test_a_page_has_fifty_rows_and_the_next_one_goes_on(morning: Dashboard) -> N
     at.get("pagination")[0].set_value(3).run()
     assert at.query_params["consolidated_pagina"] == "3"
     assert len(rows(at)) == BULK + 3 - 100
-    assert rows(at).iloc[-1]["num_cartao"] == masked(TWICE)
+    assert list(rows(at)["data_transa"]) == [f"{today() - timedelta(days=2):%d/%m/%Y}"] * 23
 
 
 def test_cells_are_written_as_the_reader_writes_them(morning: Dashboard) -> None:
@@ -74,11 +74,10 @@ def test_cells_are_written_as_the_reader_writes_them(morning: Dashboard) -> None
         "data_transa": f"{yesterday:%d/%m/%Y}",
         "hora_transa": "11:00:00",
         "vlr_total": "R$\xa010,00",
-        "des_cnpj_reduzido": "12.345.678/0001-90",
-        "cod_resposta": "00",
+        "cod_resposta": "00 · aprovada",
         "des_log": "Compra aprovada com cartão virtual",
         "tipo_match": "virtual",
-        "dif_segundos": "-3",
+        "dif_segundos": "−3 s",
     }
 
 
@@ -107,7 +106,7 @@ def test_search_finds_masks_shown_digits_codes_and_texts(
     at = morning.open("consolidated")
     at.text_input(key="consolidated_busca").set_value(search).run()
     assert not at.exception
-    assert (len(rows(at)) if at.dataframe else 0) == matches
+    assert (len(rows(at)) if frames(at) else 0) == matches
 
 
 def test_a_whole_card_number_never_stays_in_the_search_or_the_address(morning: Dashboard) -> None:
@@ -156,7 +155,7 @@ def test_the_response_code_filters_the_consolidated(morning: Dashboard) -> None:
 
 def test_no_row_for_a_search_says_so(morning: Dashboard) -> None:
     at = morning.open("consolidated", consolidated_busca="nada disso")
-    assert not at.dataframe
+    assert not frames(at)
     assert tables.NO_MATCH in texts(at)
 
 
@@ -169,11 +168,10 @@ def test_no_row_for_a_search_says_so(morning: Dashboard) -> None:
         ("data_transa", tuple(f"{today() - timedelta(days=n):%d/%m/%Y}" for n in (2, 1))),
         ("hora_transa", ("08:00:30", "19:59:30")),
         ("vlr_total", ("R$ 0,50", "R$ 1.234,56")),
-        ("des_cnpj_reduzido", ("12.345.678/0001-90",) * 2),
-        ("cod_resposta", ("00",) * 2),
+        ("cod_resposta", ("00 · aprovada",) * 2),
         ("des_log", ("Compra aprovada", "Compra simples")),
         ("tipo_match", ("físico", "virtual")),
-        ("dif_segundos", ("-3", "5")),
+        ("dif_segundos", ("−3 s", "+5 s")),
     ],
 )
 def test_every_column_sorts_both_ways(
@@ -184,7 +182,8 @@ def test_every_column_sorts_both_ways(
     for order in (column, f"-{column}"):
         at.selectbox(key="consolidated_ordem").set_value(order).run()
         assert not at.exception
-        assert at.query_params["consolidated_ordem"] == order
+        usual = order == "-data_transa"
+        assert at.query_params.get("consolidated_ordem") == (None if usual else order)
         first[order] = rows(at).iloc[0][column].replace("\xa0", " ")
     assert (first[column], first[f"-{column}"]) == ends
 
@@ -204,21 +203,21 @@ def test_another_order_goes_back_to_the_first_page(morning: Dashboard) -> None:
 
 def test_a_selected_match_opens_the_pair_and_the_cards_other_logs(morning: Dashboard) -> None:
     at = morning.open("consolidated", consolidated_busca="cartão virtual")
-    select(at, "consolidated", 0)
+    open_row(at, "consolidated", 0)
     page_text = texts(at)
     assert says(page_text, record_details.PAIR.replace("{join}", "virtual"))
     assert " 3 s " in page_text
     assert "Compra aprovada com cartão virtual" in page_text
     assert masked(PHYSICAL) in page_text
     assert record_details.OTHER_LOGS[1].format(count=2) in page_text
-    others = at.dataframe[1].value
-    assert list(others["cod_resposta"]) == ["05", "00"]
+    others = frames(at)[1]
+    assert list(others["cod_resposta"]) == ["05 · não autorizada pelo emissor", "00 · aprovada"]
     assert list(others["hora"]) == ["09:30:00", "10:00:05"]
 
 
 def test_no_selection_outlives_its_page(morning: Dashboard) -> None:
     at = morning.open("consolidated")
-    select(at, "consolidated", 2)
+    open_row(at, "consolidated", 2)
     assert says(texts(at), record_details.PAIR)
     at.get("pagination")[0].set_value(2).run()
     assert not says(texts(at), record_details.PAIR)
@@ -233,7 +232,7 @@ def test_divergences_are_counted_by_motivo_those_that_need_a_person_first(
         ("recente", "0"),
         ("negada", "1"),
     ]
-    assert list(rows(at)["motivo"]) == ["negada", "aprovada sem transação"]
+    assert list(rows(at)["motivo"]) == ["aprovada sem transação", "negada"]
 
 
 def test_divergences_are_filtered_by_motivo(morning: Dashboard) -> None:
@@ -245,7 +244,7 @@ def test_a_selected_divergence_says_there_is_no_transaction_of_its_card(
     morning: Dashboard,
 ) -> None:
     at = morning.open("divergences", divergences_busca="sem registro")
-    select(at, "divergences", 0)
+    open_row(at, "divergences", 0)
     page_text = texts(at)
     assert record_details.meaning(c.APROVADA_SEM_TRANSACAO) in page_text
     assert masked(UNKNOWN) in page_text
@@ -258,7 +257,7 @@ def test_a_divergence_by_time_shows_the_nearest_transaction_of_its_card(
     at = morning.open(
         "divergences", regra="card_time", tolerancia="5", divergences_busca="Não autorizada"
     )
-    select(at, "divergences", 0)
+    open_row(at, "divergences", 0)
     page_text = texts(at)
     assert "R$\xa01.234,56" in page_text
     assert says(page_text, record_details.NEAREST)
@@ -270,7 +269,8 @@ def test_divergences_by_time_say_how_far_the_nearest_transaction_is(morning: Das
     assert "dif_segundos" not in rows(morning.open("divergences"))
     at = morning.open("divergences", regra="card_time", divergences_ordem="dif_segundos")
     differences = rows(at).set_index("num_cartao")["dif_segundos"].to_dict()
-    assert differences == {masked(PHYSICAL): "-1.800", masked(DECLINED): "", masked(UNKNOWN): ""}
+    others = {masked(DECLINED): "", masked(UNKNOWN): ""}
+    assert differences == {masked(PHYSICAL): "−30 min 0 s"} | others
     assert rows(at).iloc[0]["num_cartao"] == masked(PHYSICAL)
 
 
@@ -281,7 +281,7 @@ def test_a_rule_without_the_sorted_column_goes_back_to_the_usual_order(
     at.selectbox(key="regra").set_value("card").run()
     assert not at.exception
     assert "divergences_ordem" not in at.query_params
-    assert list(rows(at)["motivo"]) == ["negada", "aprovada sem transação"]
+    assert list(rows(at)["motivo"]) == ["aprovada sem transação", "negada"]
 
 
 def test_only_the_rule_by_time_counts_what_is_out_of_the_tolerance(morning: Dashboard) -> None:
@@ -299,7 +299,7 @@ def test_a_tab_lists_the_transactions_without_log(morning: Dashboard) -> None:
     assert list(rows(at)["num_cartao"]) == [masked(LONELY)]
     assert total(at) == counted(1, amount="R$\xa020,00")
     assert list(rows(at)["motivo_sem_log"]) == ["sem log do cartão"]
-    select(at, "without_log", 0)
+    open_row(at, "without_log", 0)
     assert f"{c.SEM_LOG_DO_CARTAO}: " in texts(at)
     assert record_details.NO_OTHER_LOGS in texts(at)
 
@@ -313,7 +313,7 @@ def test_a_tab_lists_removed_duplicates_with_their_survivors(morning: Dashboard)
     assert row["num_cartao_virtual_mantido"] == "409999******0009"
     assert row["transacao_mantida"] == "consolidada"
     assert row["por_que"] == c.SEM_NUMERO_VIRTUAL
-    select(at, "duplicates", 0)
+    open_row(at, "duplicates", 0)
     assert texts(at).count(masked(TWICE)) == 2
     assert record_details.SURVIVOR.format(reason=c.SEM_NUMERO_VIRTUAL) in texts(at)
 
@@ -334,8 +334,8 @@ def test_texts_of_the_databases_are_shown_as_text(dashboard: Dashboard) -> None:
     )
     at = dashboard.open("consolidated")
     assert rows(at).iloc[0]["des_log"] == nasty
-    select(at, "consolidated", 0)
-    [log] = [str(e.value) for e in at.html if "des_log" in str(e.value)]
+    open_row(at, "consolidated", 0)
+    [log] = [str(e.value) for e in at.html if "(des_log)" in str(e.value)]
     assert "&lt;img src=x onerror=&quot;alert(1)&quot;&gt;" in log
     assert "<img" not in log
 
@@ -347,35 +347,31 @@ def test_the_details_report_a_missing_time(dashboard: Dashboard) -> None:
     )
     at = dashboard.open("consolidated")
     assert rows(at).iloc[0]["dif_segundos"] == ""
-    select(at, "consolidated", 0)
+    open_row(at, "consolidated", 0)
     assert record_details.NO_TIME in texts(at)
 
 
 def test_a_reason_is_in_the_readers_language(morning: Dashboard) -> None:
     at = morning.open("divergences", locale="en-US", aba="sem-log")
-    assert [frame.value["motivo_sem_log"][0] for frame in reasons(at)] == ["no log of the card"]
+    assert rows(at)["motivo_sem_log"].tolist() == ["no log of the card"]
     assert at.multiselect(key="without_log_motivo_sem_log").options == ["no log of the card"]
-    select(at, "without_log", 0)
+    open_row(at, "without_log", 0)
     assert "no log of the card: " in texts(at)
-
-
-def reasons(at: AppTest) -> list[Any]:
-    return [frame for frame in at.dataframe if "motivo_sem_log" in frame.value]
 
 
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ({"motivo": "xyz"}, tables.BAD_VIEW),
-        ({"divergences_motivo": "xyz"}, tables.BAD_VIEW),
-        ({"divergences_motivo": [c.NEGADA, "xyz"]}, tables.BAD_VIEW),
-        ({"divergences_cod_resposta": "[x](http://h.example)"}, tables.BAD_VIEW),
-        ({"divergences_cor": "azul"}, tables.BAD_VIEW),
-        ({"divergences_vlr_total": "10"}, tables.BAD_VIEW),
-        ({"divergences_ordem": "vlr_total"}, tables.BAD_VIEW),
-        ({"divergences_ordem": "--data"}, tables.BAD_VIEW),
-        ({"divergences_pagina": "0"}, tables.BAD_VIEW),
-        ({"divergences_pagina": "1e3"}, tables.BAD_VIEW),
+        ({"motivo": "xyz"}, table_filters.BAD_VIEW),
+        ({"divergences_motivo": "xyz"}, table_filters.BAD_VIEW),
+        ({"divergences_motivo": [c.NEGADA, "xyz"]}, table_filters.BAD_VIEW),
+        ({"divergences_cod_resposta": "[x](http://h.example)"}, table_filters.BAD_VIEW),
+        ({"divergences_cor": "azul"}, table_filters.BAD_VIEW),
+        ({"divergences_vlr_total": "10"}, table_filters.BAD_VIEW),
+        ({"divergences_ordem": "vlr_total"}, table_filters.BAD_VIEW),
+        ({"divergences_ordem": "--data"}, table_filters.BAD_VIEW),
+        ({"divergences_pagina": "0"}, table_filters.BAD_VIEW),
+        ({"divergences_pagina": "1e3"}, table_filters.BAD_VIEW),
         ({"aba": "outra"}, tabs.BAD_TAB),
     ],
     ids=str,
@@ -404,6 +400,60 @@ def test_a_link_that_a_table_can_follow_is_followed_without_a_word(morning: Dash
 
 def test_the_sentence_about_a_link_ends_with_another_choice(morning: Dashboard) -> None:
     at = morning.open("divergences", divergences_motivo="xyz")
-    assert said_of_the_link(at.run()) == [tables.BAD_VIEW]
+    assert said_of_the_link(at.run()) == [table_filters.BAD_VIEW]
     at.multiselect(key="divergences_motivo").set_value([c.NEGADA]).run()
     assert not said_of_the_link(at)
+
+
+def test_headings_are_words_and_the_tooltip_has_the_name_in_the_report(morning: Dashboard) -> None:
+    for locale, words in (
+        ("pt-BR", ["Cartão", "Data", "Hora", "Resposta", "Motivo", "Mensagem"]),
+        ("en-US", ["Card", "Date", "Time", "Response", "Reason", "Message"]),
+    ):
+        at = morning.open("divergences", locale=locale)
+        assert list(headings(at).values()) == words
+        assert all(f"({name})" in text for name, text in headings(at, "help").items())
+        assert headings(at).keys() == {*c.DIVERGENCES}
+
+
+def test_a_response_code_stands_with_its_meaning_in_the_readers_language(
+    morning: Dashboard,
+) -> None:
+    for locale, text in (("pt-BR", "saldo ou limite insuficiente"), ("en-US", "insufficient")):
+        at = morning.open("divergences", locale=locale, divergences_motivo=c.NEGADA)
+        assert rows(at)[c.COD_RESPOSTA][0].startswith(f"51 · {text}")
+        options = at.multiselect(key="divergences_cod_resposta").options
+        assert any(option.startswith(f"51 · {text}") for option in options)
+
+
+def test_the_reader_chooses_the_columns_and_the_address_keeps_them(morning: Dashboard) -> None:
+    at = morning.open("consolidated")
+    assert c.DES_CNPJ_REDUZIDO not in rows(at)
+    assert "consolidated_colunas" not in at.query_params
+    chosen = [c.NUM_CARTAO, c.VLR_TOTAL, c.DES_CNPJ_REDUZIDO]
+    at.session_state["consolidated_colunas"] = chosen
+    at.run()
+    assert list(rows(at)) == chosen
+    assert at.query_params["consolidated_colunas"] == chosen
+    linked = morning.open("consolidated", consolidated_colunas=chosen)
+    assert rows(linked).equals(rows(at))
+    at.session_state["consolidated_colunas"] = []
+    at.run()
+    assert list(rows(at)) == list(rows(morning.open("consolidated"))), "no column: the usual ones"
+
+
+def test_one_click_clears_the_search_and_every_filter_and_keeps_the_order(
+    morning: Dashboard,
+) -> None:
+    at = morning.open(
+        "consolidated",
+        consolidated_busca="simples",
+        consolidated_tipo_match="virtual",
+        consolidated_ordem="vlr_total",
+    )
+    assert not frames(at)
+    at.button(key="consolidated_limpar").click().run()
+    assert total(at) == counted(BULK + 3, amount="R$\xa08.474,56")
+    assert set(at.query_params) & {"consolidated_busca", "consolidated_tipo_match"} == set()
+    assert at.query_params["consolidated_ordem"] == "vlr_total"
+    assert "consolidated_limpar" not in [button.key for button in at.button]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 from lib.config.settings import ROOT
@@ -27,6 +29,22 @@ class Dashboard:
         if name != "overview":  # the landing page
             at.switch_page(f"pages/{name}.py")
         return at.run()
+
+
+def frames(at: AppTest) -> list[pd.DataFrame]:
+    """The tables of a page: names of columns and texts of cells, a total last."""
+    drawn = []
+    for element in at.get("bidi_component"):
+        data = json.loads(element.proto.json)
+        rows = data["rows"] + [data["total"]] * bool(data["total"])
+        drawn.append(pd.DataFrame(rows, columns=[column["name"] for column in data["columns"]]))
+    return drawn
+
+
+def headings(at: AppTest, part: str = "label") -> dict[str, str]:
+    """The headings of a page's first table, or their tooltips (``help``), by column."""
+    data = json.loads(at.get("bidi_component")[0].proto.json)
+    return {column["name"]: column[part] for column in data["columns"]}
 
 
 def texts(at: AppTest) -> str:

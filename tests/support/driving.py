@@ -41,7 +41,6 @@ _WATCH_MOVES: Final = """
   new MutationObserver(() => { window.lastMove = performance.now(); })
     .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 """
-_ROW, _MARK = 35, 17
 # Streamlit's client requests these below the page's address first and then at the root, where the
 # server answers. No setting changes the order, and the server's 404 is intended.
 _PROBES: Final = ("_stcore/health", "_stcore/host-config")
@@ -163,25 +162,26 @@ class Visit:
 
     def table(self, number: int = 0) -> Locator:
         """The table of this number, once it is drawn."""
-        table = self.page.get_by_test_id("stDataFrame").nth(number)
-        table.locator("canvas").first.wait_for()
-        table.locator("td").first.wait_for(state="attached")
+        table = self.page.locator("[data-testid^=stBidiComponent] table").nth(number)
+        table.locator("th").first.wait_for()
         return table
 
     def cells(self, column: str, number: int = 0) -> list[str]:
-        """The drawn cells of a column, read from the table's markup for screen readers."""
+        """The cells of a column."""
         table = self.table(number)
-        headers = [text.split(" ")[0] for text in table.locator("th").all_text_contents()]
-        texts = table.locator("td").all_text_contents()
-        return texts[headers.index(column) :: len(headers)]
+        names = [th.get_attribute("data-column") for th in table.locator("th").all()]
+        texts = table.locator("tbody td").all_text_contents()
+        return texts[names.index(column) :: len(names)]
 
-    def mark(self, row: int) -> Visit:
-        """Tick a row of the first table."""
-        return self._click(_MARK, _ROW * row + _ROW + _MARK)
+    def open_row(self, row: int) -> Visit:
+        """Click a row of the first table."""
+        self.table().locator("tbody tr").nth(row).click()
+        return self.settle()
 
-    def click_first_header(self) -> Visit:
-        """Click the header of the first table's first column."""
-        return self._click(60, _MARK)
+    def sort_by(self, column: str) -> Visit:
+        """Click a heading of the first table."""
+        self.table().locator(f"th[data-column={column}] button").click()
+        return self.settle()
 
     def button(self, key: str) -> Locator:
         """The buttons or pills of the widget with this key."""
@@ -208,14 +208,6 @@ class Visit:
     def text(self) -> str:
         """The visible text of the page."""
         return self.page.get_by_test_id("stApp").inner_text()
-
-    def _click(self, x: float, y: float) -> Visit:
-        box = self.table().bounding_box()
-        assert box is not None
-        # The canvas ignores a press that no pointer movement precedes.
-        self.page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
-        self.page.mouse.click(box["x"] + x, box["y"] + y)
-        return self.settle()
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type != "error":

@@ -13,6 +13,7 @@ from typing import Final, TypeGuard
 
 from lib.config.settings import ROOT
 from lib.domain import columns as c
+from lib.domain import response_codes
 
 GOLDEN: Final = Path(__file__).parents[1] / "product" / "sentences.txt"
 _FORM_COUNTS = {"t": 1, "n": 2}
@@ -61,6 +62,7 @@ def of_values() -> set[str]:
         *c.DUPLICATE_REASONS,
         c.CONSOLIDADA,
         c.SEM_LOG,
+        *response_codes.MEANINGS.values(),
     }
 
 

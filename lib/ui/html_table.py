@@ -1,0 +1,88 @@
+"""A table as HTML: words in the headings, rows that open by a click or Enter, no menu of its own.
+
+Owns the component and its messages. A grid on a canvas would sort the rows on show by their texts;
+here a heading only reports that it was clicked. Formats nothing and knows no column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from streamlit.components.v2.types import ComponentRenderer
+
+_FOLDER: Final = Path(__file__).resolve().parent
+_MARKUP: Final = (
+    "<div class='frame'><table><thead></thead><tbody></tbody><tfoot></tfoot></table></div>"
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name in events, heading, tooltip, and look.
+
+    ``style`` is right-aligned, short (cut beyond a width) or long (as wide as the rest allows);
+    ``sort`` marks the column that the rows are sorted by.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    style: Literal["", "right", "short", "long"] = ""
+    sort: Literal["", "ascending", "descending"] = ""
+
+
+def _component() -> ComponentRenderer:
+    css, js = ((_FOLDER / f"html_table.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    return st.components.v2.component("aggregator.table", html=_MARKUP, css=css, js=js)
+
+
+_TABLE: Final = _component()
+
+
+def draw(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    key: str | None = None,
+    *,
+    total: Sequence[str] = (),
+    opened: int | None = None,
+    label: str = "",
+    on_open: Callable[[int], None] | None = None,
+    on_sort: Callable[[str], None] | None = None,
+) -> None:
+    """Draw rows of texts, and a total below them; the row at position ``opened`` is marked.
+
+    ``on_open`` is called with the position of an opened row, ``on_sort`` with the name of a clicked
+    column; both need a key. ``label`` names the table for screen readers.
+    """
+    data = {
+        "columns": [asdict(column) for column in columns],
+        "rows": rows,
+        "total": total,
+        "opened": opened,
+        "label": label,
+        "opens": on_open is not None,
+        "sorts": on_sort is not None,
+    }
+    _TABLE(
+        key=key,
+        data=data,
+        on_open_change=partial(_hear, key or "", "open", range(len(rows)), on_open),
+        on_sort_change=partial(_hear, key or "", "sort", [c.name for c in columns], on_sort),
+    )
+
+
+def _hear(
+    key: str, event: str, known: Sequence[Any], callback: Callable[[Any], None] | None
+) -> None:
+    """Pass the value of an event on, if it is one that the table can send."""
+    value = st.session_state[key].get(event)
+    if callback is not None and type(value) in (int, str) and value in known:
+        callback(value)

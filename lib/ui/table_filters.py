@@ -1,0 +1,280 @@
+"""The question that a reader asks of a long table: search, filters, order, columns.
+
+Owns the inputs, their values in the session, and their names in the address, which all begin with
+the table's name. Draws no row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from lib.analysis import table_query
+from lib.analysis.table_query import Query
+from lib.domain import columns as c
+from lib.ui import query_params, table_cells
+from lib.ui.i18n import t
+
+if TYPE_CHECKING:
+    from lib.analysis.table_schemas import Table
+    from lib.dashboard.dataset_store import Dataset
+
+BAD_VIEW: Final = (
+    "O endereço tem um filtro, uma ordem, uma coluna ou um número de página que esta tabela não "
+    "tem; a tabela mostra o padrão no lugar dele."
+)
+NEWEST_FIRST: Final = "Mais recentes primeiro"
+OLDEST_FIRST: Final = "Mais antigas primeiro"
+
+_MOST_VALUES: Final = 200
+_NAMES: Final = ("busca", "ordem", "pagina", "colunas")
+# The title of the page says it.
+_HIDDEN_AT_FIRST: Final = (c.DES_CNPJ_REDUZIDO,)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a table's widgets, in the session and in the address."""
+
+    table: str
+
+    def __getitem__(self, name: str) -> str:
+        return f"{self.table}_{name}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """The rows that a reader asks for, in their order, and the columns to show."""
+
+    query: Query
+    columns: tuple[str, ...]
+
+    @property
+    def restricts(self) -> bool:
+        """True if a search or a filter leaves rows out."""
+        return bool(self.query.search or self.query.filters)
+
+    @property
+    def order(self) -> str:
+        """The column that the rows are sorted by, with a leading minus if they descend."""
+        return f"-{self.query.sort}" if self.query.descending else self.query.sort
+
+    @property
+    def filters(self) -> str:
+        """The filters as text for the audit."""
+        return "; ".join(f"{name} = {', '.join(values)}" for name, values in self.query.filters)
+
+
+def ask(dataset: Dataset, table: Table, filtered: Sequence[str]) -> Question:
+    """Draw the inputs, with filters on these columns, and return the reader's question."""
+    key = Keys(table.name)
+    choices = {name: _choices(dataset, table, name) for name in filtered}
+    _restore(key, table, choices)
+    if _is_refused(key, table, choices):
+        st.warning(t(BAD_VIEW))
+    _controls(key, table, choices)
+    question = Question(_query(key, choices), _columns(key, table))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if question.restricts:
+            st.button(t("Limpar filtros"), key=key["limpar"], on_click=_clear, args=(key, filtered))
+        _column_choice(key, table)
+    _publish(key, table, question, filtered)
+    return question
+
+
+def filter_next(table: Table, name: str, values: list[str]) -> None:
+    """Filter the table by these values of a column when it is next drawn."""
+    key = Keys(table.name)
+    st.session_state[key[name]] = values
+    st.session_state[key["busca"]] = ""
+    to_first_page(key)
+
+
+def choose_values(
+    name: str, values: Sequence[str], key: str, width: int, **callback: Any
+) -> list[str]:
+    """Draw the input that filters a column by its values and return the chosen ones."""
+    # Labels are looked up here, while the reader's language is known.
+    texts = {value: table_cells.written(name, value) or t("(em branco)") for value in values}
+    return st.multiselect(
+        table_cells.label(name),
+        values,
+        key=key,
+        format_func=texts.__getitem__,
+        placeholder=t("Todos"),
+        width=width,
+        persist_state="session",
+        **callback,
+    )
+
+
+def sort_by(table: Table, name: str) -> None:
+    """Sort by this column, or reverse its order."""
+    key = Keys(table.name)
+    st.session_state[key["ordem"]] = f"-{name}" if st.session_state[key["ordem"]] == name else name
+    to_first_page(key)
+
+
+def to_first_page(key: Keys) -> None:
+    """Show the first page of the table next."""
+    st.session_state[key["pagina"]] = 1
+
+
+def _choices(dataset: Dataset, table: Table, name: str) -> tuple[str, ...]:
+    result = dataset.outcome.reconciliation
+    choices: tuple[str, ...] = dataset.derived.get(
+        ("values", table.name, name), lambda: table_query.distinct_values(result, table, name)
+    )
+    return choices[:_MOST_VALUES]
+
+
+def _restore(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> None:
+    def search(texts: list[str]) -> str:
+        return table_query.clean_search(texts[0])
+
+    def order(texts: list[str]) -> str | None:
+        return texts[0] if texts[0].removeprefix("-") in table.columns else None
+
+    def page(texts: list[str]) -> int | None:
+        return int(texts[0]) if re.fullmatch(r"[1-9][0-9]{0,7}", texts[0]) else None
+
+    query_params.restore(key["busca"], key["busca"], search)
+    query_params.restore(key["ordem"], key["ordem"], order)
+    if order([st.session_state.get(key["ordem"]) or ""]) is None:
+        st.session_state[key["ordem"]] = _newest_first(table)  # also where another rule has no such
+    query_params.restore(key["pagina"], key["pagina"], page)
+    known = {"colunas": tuple(table.columns), **choices}
+    for name, values in known.items():
+        query_params.restore(key[name], key[name], partial(_among, values))
+        chosen = st.session_state.get(key[name])
+        if chosen:
+            st.session_state[key[name]] = _among(values, chosen)
+    if not st.session_state.get(key["colunas"]):
+        st.session_state[key["colunas"]] = _usual_columns(table)
+
+
+def _is_refused(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> bool:
+    """Check if the address asks this table for something that it does not have."""
+    names = {*_NAMES, *choices}
+    foreign = {*_NAMES, *table.columns}  # names that lack the table's own
+    asked = st.query_params
+    return any(
+        name in foreign or (name.startswith(key[""]) and name.removeprefix(key[""]) not in names)
+        for name in asked
+    ) or any(query_params.refused(key[name]) for name in names)
+
+
+def _among(known: Sequence[str], texts: list[str]) -> list[str]:
+    return [text for text in texts if text in known]
+
+
+def _controls(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> None:
+    again: dict[str, Any] = {"on_change": to_first_page, "args": (key,)}
+    orders = _orders(table)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            t("Buscar"),
+            key=key["busca"],
+            placeholder=_placeholder(table),
+            on_change=_search,
+            args=(key,),
+            width=270,
+            persist_state="session",
+        )
+        for name, known in choices.items():
+            choose_values(name, known, key[name], 180, **again)
+        st.selectbox(
+            t("Ordenar por"),
+            list(orders),
+            key=key["ordem"],
+            format_func=orders.__getitem__,
+            width=215,
+            persist_state="session",
+            **again,
+        )
+
+
+def _orders(table: Table) -> dict[str, str]:
+    """The labels of the orders; sorted by date, rows are sorted by time as well."""
+    orders = {_newest_first(table): t(NEWEST_FIRST), table.date: t(OLDEST_FIRST)}
+    for name in table.columns:
+        if name != table.date:
+            text = table_cells.label(name)
+            orders |= {name: f"{text} ▲", f"-{name}": f"{text} ▼"}
+    return orders
+
+
+def _newest_first(table: Table) -> str:
+    return f"-{table.date}"
+
+
+def _column_choice(key: Keys, table: Table) -> None:
+    with st.popover(t("Colunas"), key=key["colunas_abrir"]):
+        st.pills(
+            t("Colunas da tabela"),
+            table_cells.on_screen(list(table.columns)),
+            selection_mode="multi",
+            key=key["colunas"],
+            format_func={name: table_cells.label(name) for name in table.columns}.__getitem__,
+            persist_state="session",
+        )
+
+
+def _columns(key: Keys, table: Table) -> tuple[str, ...]:
+    """The chosen columns in the table's order; the usual ones while none is chosen."""
+    chosen = st.session_state.get(key["colunas"]) or _usual_columns(table)
+    return tuple(name for name in table.columns if name in chosen)
+
+
+def _usual_columns(table: Table) -> list[str]:
+    return [name for name in table.columns if name not in _HIDDEN_AT_FIRST]
+
+
+def _placeholder(table: Table) -> str:
+    """List the searched columns for the reader."""
+    if table.side == "auth_logs":
+        return t("Cartão, data, hora, código, mensagem")
+    if c.DES_LOG in table.columns:
+        return t("CPF, cartão, valor, data, mensagem")
+    return t("CPF, cartão, valor, data, hora")
+
+
+def _query(key: Keys, choices: dict[str, tuple[str, ...]]) -> Query:
+    order = st.session_state[key["ordem"]]
+    chosen = {name: tuple(sorted(st.session_state.get(key[name]) or ())) for name in choices}
+    return Query(
+        search=st.session_state.get(key["busca"]) or "",
+        filters=tuple((name, values) for name, values in chosen.items() if values),
+        sort=order.removeprefix("-"),
+        descending=order.startswith("-"),
+    )
+
+
+def _publish(key: Keys, table: Table, question: Question, filtered: Sequence[str]) -> None:
+    filters = dict(question.query.filters)
+    usual = list(question.columns) == _usual_columns(table)
+    query_params.publish(
+        {
+            key["busca"]: question.query.search,
+            key["ordem"]: None if question.order == _newest_first(table) else question.order,
+            key["colunas"]: None if usual else list(question.columns),
+            **{key[name]: list(filters.get(name, ())) for name in filtered},
+        }
+    )
+
+
+def _clear(key: Keys, filtered: Sequence[str]) -> None:
+    st.session_state[key["busca"]] = ""
+    for name in filtered:
+        st.session_state[key[name]] = []
+    to_first_page(key)
+
+
+def _search(key: Keys) -> None:
+    st.session_state[key["busca"]] = table_query.clean_search(st.session_state[key["busca"]])
+    to_first_page(key)
