@@ -38,39 +38,52 @@ _GROUPS: Final = (
     "{8} {8}",
     "{6} {10}",
 )
-_LONG_RUNS: Final = "|".join(
-    _S.join(_D + length for length in groups.split()) for groups in _GROUPS
-)
+LONG_RUNS: Final = "|".join(_S.join(_D + length for length in groups.split()) for groups in _GROUPS)
+"""The regular expression of all these groups."""
 _LEAST: Final = 11
-# Cheaper than the groups by far, and true for all of them.
-_CANDIDATE: Final = f"{_D}({_S[:-5]}*{_D}){{{_LEAST - 1}}}"
+# True for all of the groups, and cheaper than a regular expression: in hexadecimal, three times
+# three bytes from 0x30 to 0x3f (up to 0x39 the digits), or the start of a full-width digit.
+_THREE_RUNS: Final = "'" + 3 * "%3_3_3_" + "%'"
+_FULL_WIDTH: Final = r"'\x25efbc25'::bytea"
+
+# The ten ASCII digits; a text of which these are trimmed to nothing has no other character.
+_DIGITS: Final = r"'\x30313233343536373839'::bytea"
 
 
 def card(value: str) -> str:
-    """Show the first 6 and last 4 digits; below 13 digits only the last 4, below 9 none."""
-    return _by_digits(
-        value,
-        "CASE WHEN length({d}) >= 13 THEN substr({d}, 1, 6) || '******' || right({d}, 4)"
-        " WHEN length({d}) >= 9 THEN '******' || right({d}, 4)"
-        " ELSE '******' END",
+    """Show the first 6 and last 4 digits; below 13 digits only the last 4, below 9 none.
+
+    NULL for blanks.
+    """
+    digits = _digits(value)
+    return (
+        f"CASE WHEN octet_length({value}) >= 13 AND {_is_digits(value)}"
+        f" THEN {_ends(value)}"
+        f" WHEN {value} <> '' THEN CASE WHEN length({digits}) >= 13 THEN {_ends(digits)}"
+        f" WHEN length({digits}) >= 9 THEN '******' || right({digits}, 4) ELSE '******' END END"
     )
 
 
 def cpf(value: str) -> str:
-    """Show ``***.456.789-**``, or asterisks only unless there are exactly 11 digits."""
-    return _by_digits(
-        value,
-        "CASE WHEN length({d}) = 11"
-        " THEN '***.' || substr({d}, 4, 3) || '.' || substr({d}, 7, 3) || '-**'"
-        " ELSE '***********' END",
+    """Show ``***.456.789-**``, or asterisks only unless there are exactly 11 digits.
+
+    NULL for blanks.
+    """
+    digits = _digits(value)
+    return (
+        f"CASE WHEN octet_length({value}) = 11 AND {_is_digits(value)} THEN {_middle(value)}"
+        f" WHEN {value} <> '' THEN CASE WHEN length({digits}) = 11 THEN {_middle(digits)}"
+        " ELSE '***********' END END"
     )
 
 
 def text(value: str) -> str:
     """Replace every run of digits that could be a card number or a CPF by six asterisks."""
+    utf8 = _utf8(value)
     return (
-        f"CASE WHEN octet_length({value}) >= {_LEAST} AND {value} ~ '{_CANDIDATE}'"
-        f" THEN regexp_replace({value}, '{_LONG_RUNS}', '******', 'g') ELSE {value} END"
+        f"CASE WHEN octet_length({value}) < {_LEAST} THEN {value}"
+        f" WHEN encode({utf8}, 'hex') LIKE {_THREE_RUNS} OR {utf8} LIKE {_FULL_WIDTH}"
+        f" THEN regexp_replace({value}, '{LONG_RUNS}', '******', 'g') ELSE {value} END"
     )
 
 
@@ -83,7 +96,7 @@ def token(value: str) -> str:
     """The first 8 bytes of sha256(key || value) as 16 hexadecimal digits; NULL for blanks."""
     return (
         f"CASE WHEN {value} <> ''"
-        f" THEN encode(substr(sha256(:key || convert_to({value}, 'UTF8')), 1, 8), 'hex') END"
+        f" THEN encode(substr(sha256(:key || {_utf8(value)}), 1, 8), 'hex') END"
     )
 
 
@@ -173,21 +186,40 @@ def _stripped(value: str) -> str:
 
 def _select(names: tuple[str, ...], shown: dict[str, str], inner: str) -> str:
     columns = ", ".join(f"{shown.get(name, f'm.{name}')} AS {name}" for name in names)
-    return f"SELECT {columns} FROM ({inner}) AS m"
+    # The offset keeps the two levels apart: merged, each mention of ``m.`` would compute its value
+    # again. Quoted, because the planner does not take a plain 0 for a constant bigint, and then
+    # a parallel plan would leave all masks to its leading process.
+    return f"SELECT {columns} FROM ({inner} OFFSET '0') AS m"
 
 
 def _plain(value: str) -> str:
     return value
 
 
-def _by_digits(value: str, mask: str) -> str:
-    """Apply the mask to the digits of a value; NULL for blanks."""
-    digits = f"regexp_replace({value}, '[^0-9]', '', 'g')"
-    return (
-        f"CASE WHEN ({value} = '') IS NOT FALSE THEN NULL"
-        f" WHEN {value} !~ '[^0-9]' THEN {mask.format(d=value)}"
-        f" ELSE {mask.format(d=digits)} END"
-    )
+def _utf8(value: str) -> str:
+    """A text's bytes in UTF-8.
+
+    In a session whose client_encoding is UTF8 (`lib.database.sessions` verifies it) the same as
+    ``convert_to(value, 'UTF8')``, at a quarter of the cost.
+    """
+    return f"textsend({value})"
+
+
+def _is_digits(value: str) -> str:
+    """Check if a text has digits only; cheaper than a regular expression."""
+    return f"btrim({_utf8(value)}, {_DIGITS}) = ''"
+
+
+def _digits(value: str) -> str:
+    return f"regexp_replace({value}, '[^0-9]', '', 'g')"
+
+
+def _ends(digits: str) -> str:
+    return f"left({digits}, 6) || '******' || right({digits}, 4)"
+
+
+def _middle(digits: str) -> str:
+    return f"'***.' || substr({digits}, 4, 3) || '.' || substr({digits}, 7, 3) || '-**'"
 
 
 def _seconds(value: str) -> str:

@@ -205,3 +205,46 @@ def test_a_long_text_is_masked_before_it_is_cut(empty: Databases) -> None:
         (*_, cut, _token) = cursor.fetchone()
     assert len(cut) == masking.EXCEL_CELL + 1
     assert cut.endswith("a******bbb")
+
+
+ODD = st.text(alphabet="0123456789 .-/\\\t\n\u00a0\uff10\uff19:;?aC3sé€\U0001f4b3", max_size=24)
+NUMBER = st.from_regex(r"[ =]?[0-9]{8,22}[ \\]?", fullmatch=True)
+NUMBERS = st.from_regex(
+    r"[a-z]{0,3}[0-9\uff10-\uff19]{3,9}([ .–-]{0,3}[0-9\uff10-\uff19]{2,8}){1,4}",
+    fullmatch=True,
+)
+
+
+@examples(max_examples=30)
+@given(st.lists(ODD | NUMBER | NUMBERS, min_size=40, max_size=40))
+def test_the_short_ways_of_the_masks_give_what_their_rules_say(
+    empty: Databases, values: list[str]
+) -> None:
+    cards = [mask_of(value) for value in values]
+    assert evaluated(empty, masking.card("v"), values) == cards
+    replaced = f"regexp_replace(v, '{masking.LONG_RUNS}', '******', 'g')"
+    assert evaluated(empty, masking.text("v"), values) == evaluated(empty, replaced, values)
+    tokens = "encode(substr(sha256(:key || convert_to(nullif(v, ''), 'UTF8')), 1, 8), 'hex')"
+    assert evaluated(empty, masking.token("v"), values) == evaluated(empty, tokens, values)
+
+
+def mask_of(value: str) -> str | None:
+    """The rule of `masking.card` in Python."""
+    digits = re.sub("[^0-9]", "", value)
+    start = digits[:6] if len(digits) >= 13 else ""
+    end = digits[-4:] if len(digits) >= 9 else ""
+    return f"{start}******{end}" if value else None
+
+
+def test_a_server_may_mask_in_parallel(empty: Databases) -> None:
+    names = "relname AS num_cartao, NULL AS data, NULL AS hora, NULL AS cod_resposta"
+    query = f"SELECT {names}, relname AS des_log, '' AS des_linha_recebimento FROM pg_class"
+    sql = masking.auth_logs(query, Layout(), clear=False)
+    with closing(empty.connect("auth_logs")) as connection:
+        cursor = connection.cursor()
+        for cost in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+            cursor.execute(f"SET {cost} = 0")
+        cursor.execute(b"EXPLAIN " + sessions.render(cursor, "auth_logs", sql, {"key": KEY}))
+        plan = [line.strip() for (line,) in cursor]
+    assert plan[0].startswith("Gather")
+    assert any(line.startswith("->  Subquery Scan") for line in plan)
