@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -180,10 +179,3 @@ class Exports:
                 self._folder = temp_folders.make(temp_folders.EXPORTS)
                 atexit.register(self.close)
             return self._folder
-
-
-def file_name(dataset: Dataset) -> str:
-    """Create a name for one download: merchant, period, and an unguessable part."""
-    request = dataset.key.request
-    period = f"{request.period.start:%Y%m%d}_{request.period.end:%Y%m%d}"
-    return f"resultado_{request.merchant}_{period}_{secrets.token_hex(8)}.xlsx"

@@ -1,7 +1,7 @@
 """Write the two-sheet workbook and move it into place atomically.
 
-Owns the sheets and the document properties. Decides nothing
-about the rows; knows no configuration and no screen.
+Owns the sheets and the document properties. Decides nothing about the rows; knows no
+configuration and no screen.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import html
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,7 @@ SHEET_ROWS: Final = 1_048_575
 _WIDTHS: Final = {
     c.NUM_CPF: 17,
     c.NUM_CARTAO: 22,
-    c.VLR_TOTAL: 15,
+    c.VLR_TOTAL: 20,
     c.DES_LOG: 48,
     c.MOTIVO: 26,
     c.DES_LINHA_RECEBIMENTO: 80,
@@ -63,8 +63,9 @@ def write(
             path = folder / "planilha.xlsx"
             if cover.clear:
                 path.touch(mode=0o600)
-            sheets = list(_sheets(reconciliation, rows_per_sheet))
-            xlsx_writer.write(path, sheets, _core_properties(reconciliation, cover))
+            lines = describe(reconciliation, cover)
+            sheets = list(_sheets(reconciliation, rows_per_sheet, _heading(lines)))
+            xlsx_writer.write(path, sheets, _core_properties(lines, cover))
             rows = {sheet.title: sheet.table.num_rows for sheet in sheets}
             with path.open("r+b") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -78,27 +79,33 @@ def write(
     return written
 
 
-def _sheets(reconciliation: Reconciliation, limit: int) -> Iterator[Sheet]:
+def _sheets(reconciliation: Reconciliation, limit: int, heading: str) -> Iterator[Sheet]:
     r = reconciliation
-    yield from _parts(c.SHEET_DIVERGENCES, r.divergences, len(r.divergent_rows), limit)
-    yield from _parts(c.SHEET_CONSOLIDATED, r.consolidated, len(r.consolidated_rows), limit)
+    yield from _parts(c.SHEET_DIVERGENCES, r.divergences, len(r.divergent_rows), limit, heading)
+    yield from _parts(
+        c.SHEET_CONSOLIDATED, r.consolidated, len(r.consolidated_rows), limit, heading
+    )
 
 
 def _parts(
-    name: str, rows_at: Callable[[slice], pa.Table], rows: int, limit: int
+    name: str, rows_at: Callable[[slice], pa.Table], rows: int, limit: int, heading: str
 ) -> Iterator[Sheet]:
     for part, start in enumerate(range(0, max(rows, 1), limit), 1):
         table = rows_at(slice(start, start + limit))
         widths = [_WIDTHS.get(header, max(13, len(header) + 4)) for header in table.column_names]
-        yield Sheet(sheet_title(name, part), table, widths)
+        yield Sheet(sheet_title(name, part), table, widths, heading)
 
 
-def _core_properties(reconciliation: Reconciliation, cover: Cover) -> str:
-    lines = describe(reconciliation, cover)
-    period, merchant, *choices = list(lines.values())[:6]
+def _heading(lines: Mapping[str, str]) -> str:
+    period, merchant, *_ = lines.values()
+    return f"{merchant}, {period}"
+
+
+def _core_properties(lines: Mapping[str, str], cover: Cover) -> str:
+    _, merchant, *choices = list(lines.values())[:6]
     moment = f"{cover.extracted_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     texts = {
-        "dc:title": f"{merchant}, {period}",
+        "dc:title": _heading(lines),
         "dc:subject": SUBJECT,
         "dc:creator": "Marketing Data Aggregator",
         "cp:keywords": "; ".join((merchant, *choices)),

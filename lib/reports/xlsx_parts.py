@@ -1,4 +1,6 @@
-"""The XML of a workbook except its rows: styles, sheets, and a bold, frozen, filterable header.
+"""The XML of a workbook except its rows: styles, sheets, print set-up, and the header row.
+
+The header is bold, frozen and filterable, and repeated on every printed page.
 
 Parts of SpreadsheetML (ECMA-376 part 1). Knows no file.
 """
@@ -22,36 +24,66 @@ _CORE: Final = "docProps/core.xml"
 
 # Excel adds a margin of 5 pixels to characters of 7, in 256ths of a character.
 _MARGIN: Final = 182 / 256
-_HEADER, _TEXT, _DATE, _TIME, _AMOUNT, _INTEGER = range(1, 7)
-_FORMATS: Final = ("@", "dd/mm/yyyy", "hh:mm:ss", "#,##0.00", "0")
-# Numbers below 164 are Excel's own formats.
-_NUMBERED: Final = {164 + i: code for i, code in enumerate(_FORMATS)}
+_TEXT, _DATE, _TIME, _AMOUNT, _INTEGER = range(1, 6)
+_LEFT: Final = 'horizontal="left" indent="1"'
+_CENTER: Final = 'horizontal="center"'
+# Excel's filter button covers the last 17 pixels of a heading; an indent has 9.
+_RIGHT: Final = 'horizontal="right" indent="2"'
+# Number format and alignment of each style; its heading is aligned likewise.
+_CELLS: Final = {
+    _TEXT: ("@", _LEFT),
+    _DATE: ("dd/mm/yyyy", _CENTER),
+    _TIME: ("hh:mm:ss", _CENTER),
+    _AMOUNT: ("&quot;R$&quot; #,##0.00", _RIGHT),
+    _INTEGER: ("0", _RIGHT),
+}
+_HEADING: Final = len(_CELLS)
+"""Added to a column's style, the style of its heading."""
+_CUSTOM: Final = 163  # numbers up to here are Excel's own formats
 _FONT: Final = '<sz val="11"/><name val="Calibri"/><family val="2"/>'
 _PLAIN: Final = 'fillId="0" borderId="0"'
-_STYLES: Final = f"""{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="{len(_FORMATS)}">{
-    "".join(f'<numFmt numFmtId="{i}" formatCode="{code}"/>' for i, code in _NUMBERED.items())
+
+
+def _format(number: int, font: int, alignment: str) -> str:
+    return (
+        f'<xf numFmtId="{number}" fontId="{font}" {_PLAIN} xfId="0" applyNumberFormat="1" '
+        f'applyFont="1" applyAlignment="1"><alignment {alignment}/></xf>'
+    )
+
+
+_STYLES: Final = f"""{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="{len(_CELLS)}">{
+    "".join(
+        f'<numFmt numFmtId="{_CUSTOM + style}" formatCode="{code}"/>'
+        for style, (code, _) in _CELLS.items()
+    )
 }</numFmts><fonts count="2"><font>{_FONT}</font><font><b/>{_FONT}</font></fonts>\
 <fills count="2"><fill><patternFill patternType="none"/></fill>\
 <fill><patternFill patternType="gray125"/></fill></fills>\
 <borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>\
 <cellStyleXfs count="1"><xf numFmtId="0" fontId="0" {_PLAIN}/></cellStyleXfs>\
-<cellXfs count="{2 + len(_FORMATS)}"><xf numFmtId="0" fontId="0" {_PLAIN} xfId="0"/>\
-<xf numFmtId="0" fontId="1" {_PLAIN} xfId="0" applyFont="1"/>{
-    "".join(
-        f'<xf numFmtId="{i}" fontId="0" {_PLAIN} xfId="0" applyNumberFormat="1"/>'
-        for i in _NUMBERED
-    )
+<cellXfs count="{1 + 2 * len(_CELLS)}"><xf numFmtId="0" fontId="0" {_PLAIN} xfId="0"/>{
+    "".join(_format(_CUSTOM + style, 0, alignment) for style, (_, alignment) in _CELLS.items())
+}{
+    "".join(_format(0, 1, alignment) for _, alignment in _CELLS.values())
 }</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>\
 </styleSheet>"""
+
+# A4, landscape, one page wide.
+_PAGE: Final = (
+    '<pageMargins left="0.4" right="0.4" top="0.75" bottom="0.6" header="0.3" footer="0.3"/>'
+    '<pageSetup paperSize="9" orientation="landscape" fitToWidth="1" fitToHeight="0"/>'
+)
+_FOOTER: Final = "&RPágina &P de &N"
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One sheet: title, rows, and column widths in characters."""
+    """One sheet: title, rows, column widths in characters, and the heading of printed pages."""
 
     title: str
     table: pa.Table
     widths: Sequence[int]
+    heading: str = ""
 
     @property
     def corner(self) -> tuple[str, int]:
@@ -113,11 +145,15 @@ def head(sheet: Sheet, *, selected: bool) -> str:
         for i, width in enumerate(sheet.widths, 1)
     )
     header = "".join(
-        f'<c r="{column_letter(i)}1" s="{_HEADER}" t="inlineStr"><is><t>{escape(name)}</t></is></c>'
-        for i, name in enumerate(sheet.table.column_names)
+        f'<c r="{column_letter(i)}1" s="{style + _HEADING}" t="inlineStr">'
+        f"<is><t>{escape(name)}</t></is></c>"
+        for i, (name, style) in enumerate(
+            zip(sheet.table.column_names, styles(sheet.table), strict=True)
+        )
     )
     return (
-        f'{_XML}<worksheet xmlns="{_MAIN}"><dimension ref="A1:{letter}{last}"/><sheetViews>'
+        f'{_XML}<worksheet xmlns="{_MAIN}"><sheetPr><pageSetUpPr fitToPage="1"/></sheetPr>'
+        f'<dimension ref="A1:{letter}{last}"/><sheetViews>'
         f'<sheetView tabSelected="{int(selected)}" workbookViewId="0">'
         '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
         '<selection pane="bottomLeft"/></sheetView></sheetViews>'
@@ -129,7 +165,17 @@ def head(sheet: Sheet, *, selected: bool) -> str:
 def tail(sheet: Sheet) -> str:
     """The XML of a sheet after its rows."""
     letter, last = sheet.corner
-    return f'</sheetData><autoFilter ref="A1:{letter}{last}"/></worksheet>'
+    heading = f"&L{_literal(sheet.heading)}&R{_literal(sheet.title)}"
+    return (
+        f'</sheetData><autoFilter ref="A1:{letter}{last}"/>{_PAGE}<headerFooter>'
+        f"<oddHeader>{escape(heading)}</oddHeader><oddFooter>{escape(_FOOTER)}</oddFooter>"
+        "</headerFooter></worksheet>"
+    )
+
+
+def _literal(text: str) -> str:
+    """Text in a page's heading, at most as long as Excel takes."""
+    return text[:100].replace("&", "&&")
 
 
 def _relationships(types: dict[str, str]) -> str:
@@ -141,18 +187,20 @@ def _relationships(types: dict[str, str]) -> str:
 
 
 def _workbook(sheets: Sequence[Sheet]) -> str:
-    entries = filters = ""
+    entries = names = ""
     for number, sheet in enumerate(sheets, 1):
         letter, last = sheet.corner
         entries += f'<sheet name={quoteattr(sheet.title)} sheetId="{number}" r:id="rId{number}"/>'
+        title, index = f"'{escape(sheet.title)}'", f'localSheetId="{number - 1}"'
         # Excel expects the range of a filter under this name as well.
-        filters += (
-            f'<definedName name="_xlnm._FilterDatabase" localSheetId="{number - 1}" hidden="1">'
-            f"'{escape(sheet.title)}'!$A$1:${letter}${last}</definedName>"
+        names += (
+            f'<definedName name="_xlnm._FilterDatabase" {index} hidden="1">'
+            f"{title}!$A$1:${letter}${last}</definedName>"
+            f'<definedName name="_xlnm.Print_Titles" {index}>{title}!$1:$1</definedName>'
         )
     return (
         f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">'
-        f"<bookViews><workbookView/></bookViews><sheets>{entries}</sheets><definedNames>{filters}</definedNames></workbook>"
+        f"<bookViews><workbookView/></bookViews><sheets>{entries}</sheets><definedNames>{names}</definedNames></workbook>"
     )
 
 

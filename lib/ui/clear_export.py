@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -53,7 +52,7 @@ def show(site: Site, admission: Admission, request: Request) -> None:
         for key in (_REFUSAL, _EXPORT):
             state = st.session_state.get(key)
             if state is not None and state[0] == request:
-                _show_state(state[1], request)
+                _show_state(state[1], request, site.settings.merchants[request.merchant])
 
 
 def _running() -> tuple[Request, ClearExport] | None:
@@ -82,7 +81,7 @@ def _start(site: Site, request: Request) -> None:
     st.session_state[_EXPORT] = (request, export)
 
 
-def _show_state(state: ClearExport | AggregatorError, request: Request) -> None:
+def _show_state(state: ClearExport | AggregatorError, request: Request, merchant: str) -> None:
     if isinstance(state, AggregatorError):
         st.error(plain(extraction_status.explanation(state)))
     elif not state.future.done():
@@ -92,12 +91,11 @@ def _show_state(state: ClearExport | AggregatorError, request: Request) -> None:
     else:
         content = state.future.result()
         label = t("Baixar a planilha em claro")
-        st.button(label, key=DOWNLOAD, on_click=_download, args=(content, request))
+        st.button(label, key=DOWNLOAD, on_click=_download, args=(content, request, merchant))
 
 
-def _download(content: bytes, request: Request) -> None:
-    days = f"{request.period.start:%Y%m%d}_{request.period.end:%Y%m%d}"
-    name = f"em_claro_{request.merchant}_{days}_{secrets.token_hex(16)}.xlsx"
+def _download(content: bytes, request: Request, merchant: str) -> None:
+    name = downloads.file_name(merchant, request.period, t("em claro"))
     digest = hashlib.sha256(content).hexdigest()
     downloads.send(downloads.File(name, content, digest, request.merchant, clear=True))
     st.session_state.pop(_EXPORT, None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import tempfile
 import time
@@ -34,6 +35,7 @@ from lib.ui.http_filter import BROWSER
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from lib.domain.requests import Period
     from lib.ui.guard import Admission
     from lib.ui.session_user import Visitor
 
@@ -42,6 +44,7 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 # Shown outside of any session, so in the language of the report.
 GONE: Final = "Este link não vale mais: volte ao painel e peça a planilha de novo."
 
+_FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _SIGN_IN: Final = "_streamlit_user"
 _KEY: Final = secrets.token_bytes(32)
 _PATH: Final = "planilha"
@@ -74,6 +77,16 @@ class File:
     clear: bool = False
     record: Callable[[], object] | None = None
     mime: str = XLSX
+
+
+def file_name(merchant_name: str, period: Period, note: str = "", ending: str = "xlsx") -> str:
+    """Name a download for people: merchant, days, and a note in parentheses.
+
+    Characters that Windows forbids in names become spaces.
+    """
+    merchant = " ".join(_FORBIDDEN.sub(" ", merchant_name).split())[:80].strip(". ")
+    days = " a ".join(dict.fromkeys((period.start.isoformat(), period.end.isoformat())))
+    return f"{merchant} {days}{f' ({note})' if note else ''}.{ending}".strip()
 
 
 @dataclass(frozen=True)

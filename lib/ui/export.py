@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib.dashboard.export_queue import Export, Exports, file_name
+from lib.dashboard.export_queue import Export, Exports
 from lib.delivery import delivery
 from lib.domain.errors import AggregatorError
 from lib.reports.report_file import Written
@@ -77,7 +77,7 @@ def _start(site: Site, dataset: Dataset) -> None:
     operation.add_rows(audit_events.row_counts(dataset.outcome))
     st.session_state[_EXPORT] = {
         "version": dataset.version,
-        "name": file_name(dataset),
+        "name": downloads.file_name(dataset.outcome.merchant_name, dataset.key.request.period),
         "operation": operation,
         "downloaded": False,
     }

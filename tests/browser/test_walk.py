@@ -33,7 +33,7 @@ def test_an_analyst_reads_every_page_and_downloads_the_command_lines_workbook(
     with seen.page.expect_download() as first:
         seen.button(export.START).click()
     name = first.value.suggested_filename
-    assert re.fullmatch(r"resultado_12345678000190_\d{8}_\d{8}_[0-9a-f]{16}\.xlsx", name)
+    assert re.fullmatch(r"Loja Exemplo \d{4}-\d\d-\d\d a \d{4}-\d\d-\d\d\.xlsx", name)
     first.value.save_as(tmp_path / name)
     target = tmp_path / "command.xlsx"
     words = ["--config", str(configuration), "--output", str(target)]

@@ -132,16 +132,11 @@ def test_a_failed_export_is_one_sentence_and_may_be_tried_again(
     assert len(exported(at, tmp_path / "again.xlsx").consolidated) == BULK + 3
 
 
-def test_the_name_says_merchant_and_period_and_cannot_be_guessed(morning: Dashboard) -> None:
-    names = set()
-    for _ in range(2):
-        at = morning.open(periodo=[today().isoformat()] * 2)
-        press_export(at)
-        names.add(at.session_state["_export"]["name"])
-    assert len(names) == 2
-    day = f"{today():%Y%m%d}"
-    assert all(name.startswith(f"resultado_{MERCHANT}_{day}_{day}_") for name in names)
-    assert all(len(name.split("_")[-1]) == len("0123456789abcdef.xlsx") for name in names)
+def test_the_name_is_one_that_a_person_would_give(morning: Dashboard) -> None:
+    at = morning.open(periodo=[(today() - timedelta(days=1)).isoformat(), today().isoformat()])
+    press_export(at)
+    days = f"{today() - timedelta(days=1)} a {today()}"
+    assert at.session_state["_export"]["name"] == f"Loja Exemplo {days}.xlsx"
 
 
 def test_sessions_that_ask_at_once_share_one_worker(

@@ -120,6 +120,30 @@ def test_an_empty_report_has_both_sheets_with_their_headers_ready_to_filter(targ
         assert all(sheet.column_dimensions[cell.column_letter].width > 10 for cell in sheet[1])
 
 
+def test_headings_stand_like_their_values_and_text_keeps_its_distance(target: Path) -> None:
+    publish.write(built([{}], [{}]), COVER, target)
+    for sheet in openpyxl.load_workbook(target):
+        for heading, value in zip(sheet[1], sheet[2], strict=True):
+            assert heading.alignment.horizontal == value.alignment.horizontal
+            assert heading.alignment.indent == value.alignment.indent
+            assert value.alignment.horizontal == "center" or value.alignment.indent > 0
+
+
+def test_a_printed_sheet_is_landscape_one_page_wide_with_its_header_on_each_page(
+    target: Path,
+) -> None:
+    publish.write(built([{}], [{}]), replace(COVER, merchant_name="Pão & Cia"), target)
+    for sheet in openpyxl.load_workbook(target):
+        assert (sheet.page_setup.orientation, sheet.page_setup.paperSize) == ("landscape", 9)
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (1, 0)
+        assert sheet.print_title_rows == "$1:$1"
+        heading = f"{COVER.merchant} (Pão && Cia), 12/11/2026 a 22/11/2026"
+        assert sheet.oddHeader.left.text == heading
+        assert sheet.oddHeader.right.text == sheet.title
+        assert sheet.oddFooter.right.text == "Página &P de &N"
+
+
 @pytest.mark.parametrize("text", [DICTIONARY, pa.string()])
 def test_every_cell_comes_back_with_its_value_and_its_type(target: Path, text: Any) -> None:
     written = publish.write(
@@ -131,7 +155,7 @@ def test_every_cell_comes_back_with_its_value_and_its_type(target: Path, text: A
     assert tuple(x.value for x in first) == (*usual, "APROVADA", "físico", -5)
     assert second[2].value == "00012"
     assert (second[9].value, second[10].value) == ("virtual", -4)
-    formats = ["@", "@", "@", "dd/mm/yyyy", "hh:mm:ss", "#,##0.00", "@", "@", "@", "@", "0"]
+    formats = ["@", "@", "@", "dd/mm/yyyy", "hh:mm:ss", '"R$" #,##0.00', "@", "@", "@", "@", "0"]
     assert [x.number_format for x in first] == formats
     assert isinstance(first[10].value, int)
     assert cells(target, c.SHEET_DIVERGENCES) == [

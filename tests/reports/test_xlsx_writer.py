@@ -113,5 +113,5 @@ def test_sheets_of_different_columns_keep_their_own_styles(tmp_path: Path) -> No
     xlsx_writer.write(path, sheets, CORE)
     book = openpyxl.load_workbook(path)
     formats = {s.title: [cell.number_format for cell in s[2]] for s in book if s.max_row > 1}
-    assert formats == {"Uma": ["#,##0.00", "dd/mm/yyyy"], "Mais": ["hh:mm:ss", "@"]}
+    assert formats == {"Uma": ['"R$" #,##0.00', "dd/mm/yyyy"], "Mais": ["hh:mm:ss", "@"]}
     assert [s.auto_filter.ref for s in book] == ["A1:B2", "A1:F1", "A1:B2"]

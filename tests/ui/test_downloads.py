@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 
 from lib.config import loader
 from lib.domain.errors import AuditError
+from lib.domain.requests import Period
 from lib.ui import app_state, downloads, guard, http_filter, session_user
 from lib.ui.app_state import Site
 from lib.ui.session_user import Visitor
@@ -233,3 +235,13 @@ def test_a_page_of_another_origin_gets_nothing(world: World, headers: dict[str, 
 @pytest.mark.parametrize("path", ["/_stcore/metrics", "/_stcore/metrics/", "/base/_stcore/metrics"])
 def test_the_servers_own_figures_are_closed(world: World, path: str) -> None:
     assert world.get(path).status_code == 404
+
+
+def test_a_name_holds_nothing_that_a_file_system_refuses() -> None:
+    days = Period(date(2026, 11, 18), date(2026, 11, 28), date(2026, 11, 28))
+    day = Period(date(2026, 11, 28), date(2026, 11, 28), date(2026, 11, 28))
+    named = downloads.file_name
+    assert named("Loja Exemplo", days) == "Loja Exemplo 2026-11-18 a 2026-11-28.xlsx"
+    assert named(r'..A/B\C:"<*?>|' + "\n", day, "em claro") == "A B C 2026-11-28 (em claro).xlsx"
+    assert named("/", day, ending="csv") == "2026-11-28.csv"
+    assert len(named("é" * 400, days).encode()) < 255
