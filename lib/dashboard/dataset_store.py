@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lib import pipeline
 from lib.dashboard.day_cache import RECENT, SETTLED, Days, settled
 from lib.domain import requests
-from lib.domain.errors import AggregatorError
+from lib.domain.errors import AggregatorError, CancelledError
 from lib.domain.outcomes import Outcome
 from lib.domain.requests import Progress, Request
 
@@ -213,7 +213,8 @@ class Store:
                 dataset = Dataset(key, outcome, derived=Derived(self._budget // _DERIVED_SHARE))
             self._keep(dataset, loading)
         except AggregatorError as problem:
-            _log.warning("%s", problem)
+            if not isinstance(problem, CancelledError):  # the server ends, which is no failure
+                _log.warning("%s", problem)
             self._end(key, loading)
             loading.future.set_exception(problem)
         except BaseException as problem:

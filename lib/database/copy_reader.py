@@ -20,7 +20,7 @@ import psycopg2
 from lib.database import column_types, copy_stream, masking, sessions, sides, snapshots
 from lib.database.socket_timeout import Watchdog
 from lib.domain import requests
-from lib.domain.errors import ExtractionError, TransientError
+from lib.domain.errors import CancelledError, ExtractionError, TransientError
 from lib.domain.requests import Progress, Window
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ def extract(
     errors = [f.exception() for f, read in futures.items() if not read.interrupted]
     if failures := [error for error in errors if error is not None]:
         raise sides.failure_of(failures)
+    for future, read in futures.items():
+        if read.interrupted and (problem := future.exception()):
+            raise CancelledError(CANCELLED, side=read.side) from problem
     return Extracted(**{read.side: future.result() for future, read in futures.items()})
 
 
@@ -198,7 +201,7 @@ class _Read:
         with self._lock:
             if self._cancelled and backend is not None:
                 self.interrupted = True
-                raise ExtractionError(CANCELLED, side=self.side)
+                raise CancelledError(CANCELLED, side=self.side)
             self._backend, self._watchdog = backend, watchdog
 
     def _require_last_day(self, cursor: Any, layout: Layout, table: pa.Table) -> None:

@@ -4,6 +4,7 @@
     ├── ConfigError         invalid configuration or command-line arguments
     ├── ExtractionError     a source database cannot be reached or read; names the side
     │   ├── TransientError  a retry may succeed
+    │   ├── CancelledError  this process has cancelled the read, because it ends
     │   │   └── SnapshotError   only a retry from a new snapshot may succeed
     │   └── ContractError   wrong columns, types or values
     ├── BalanceError        the books do not balance; nothing is published
@@ -46,6 +47,10 @@ class TransientError(ExtractionError):
 
 class SnapshotError(TransientError):
     """A shared snapshot cannot be read to its end: a reload waits for its locks, or it is lost."""
+
+
+class CancelledError(ExtractionError):
+    """This process has cancelled the read, because it ends."""
 
 
 class ContractError(ExtractionError):

@@ -398,5 +398,4 @@ def test_a_server_that_ends_does_not_wait_for_a_slow_read(
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert "Fatal" not in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert ended.stderr == "", "the end of a server is no failure of its reads"

@@ -112,6 +112,7 @@ _ERRORS = (
     "TakenError",
     "HistoryError",
     "TransientError",
+    "CancelledError",
     "SnapshotError",
     "WorkerError",
     "Notice",
