@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,11 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lib.analysis import search_terms
 from lib.analysis.table_schemas import Derived, Stored, Table
 from lib.domain import column_arrays, long_numbers
 from lib.domain import columns as c
+from lib.domain.reconciliation import EPOCH
 
 if TYPE_CHECKING:
+    from lib.analysis.search_terms import Clock
     from lib.domain.column_arrays import Bools, Ints
     from lib.domain.reconciliation import Reconciliation
 
@@ -148,7 +152,31 @@ def _contains(result: Reconciliation, table: Table, text: str) -> Bools:
                 hit = _matches(values, name, needle)
             by_row = hit.fill_null(False).to_numpy(zero_copy_only=False)
             mask |= by_row[column.row_numbers(result)]
+    amounts, clock = search_terms.cents(needle), search_terms.clock(needle)
+    if amounts is not None and c.VLR_TOTAL in table.columns:
+        mask |= _within(_sortable(result, table.columns[c.VLR_TOTAL]), amounts)
+    if clock is not None:
+        mask |= _at(result, table, clock)
     return mask
+
+
+def _at(result: Reconciliation, table: Table, clock: Clock) -> Bools:
+    """Return a mask of the positions on these dates and at these times."""
+    mask = np.ones(len(table.row_numbers(result)), dtype=np.bool_)
+    if clock.names_a_day:
+        days, blank = _sortable(result, table.columns[table.date])
+        distinct, codes = np.unique(days, return_inverse=True)
+        epoch = EPOCH.toordinal()
+        on = [clock.has_day(date.fromordinal(epoch + int(day))) for day in distinct]
+        mask &= np.array(on, dtype=np.bool_)[codes] & ~blank
+    if clock.seconds is not None:
+        mask &= _within(_sortable(result, table.columns[table.time]), clock.seconds)
+    return mask
+
+
+def _within(column: tuple[Ints, Bools], values: range) -> Bools:
+    numbers, blank = column
+    return (numbers >= values.start) & (numbers < values.stop) & ~blank
 
 
 def _matches(texts: pa.Array, name: str, needle: str) -> pa.Array:

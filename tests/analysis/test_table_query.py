@@ -154,6 +154,36 @@ def _has(row: dict[str, Any], text: str) -> bool:
     return False
 
 
+@given(
+    bought=st.lists(transactions, max_size=12),
+    logged=st.lists(logs, max_size=12),
+    asked=st.sampled_from(
+        [
+            ("R$ 1.234,56", {c.VLR_TOTAL: Decimal("1234.56")}),
+            ("-3,50", {c.VLR_TOTAL: Decimal("-3.50")}),
+            ("20/11/2026", {c.DATA: DAY, c.DATA_TRANSA: DAY}),
+            ("2026-11-20", {c.DATA: DAY, c.DATA_TRANSA: DAY}),
+            ("20/11", {c.DATA: DAY, c.DATA_TRANSA: DAY}),
+            ("10:30", {c.HORA: time(10, 30), c.HORA_TRANSA: time(10, 30)}),
+            ("23:59:59", {c.HORA: time(23, 59, 59), c.HORA_TRANSA: time(23, 59, 59)}),
+        ]
+    ),
+)
+def test_search_finds_an_amount_a_date_and_a_time(
+    bought: list[Transaction], logged: list[Log], asked: tuple[str, dict[str, Any]]
+) -> None:
+    text, values = asked
+    for table, rule in TABLES:
+        result = result_of(bought, logged, rule)
+        at = table_query.positions(result, table, Query(search=table_query.clean_search(text)))
+        expected: set[int] = set()
+        for name, value in values.items():
+            if name in table.columns:
+                shown = column(result, table, name)
+                expected |= {i for i, cell in enumerate(shown) if cell == value}
+        assert at.tolist() == sorted(expected)
+
+
 @given(bought=st.lists(transactions, max_size=12), logged=st.lists(logs, max_size=12))
 def test_a_filter_keeps_the_rows_with_its_values_and_no_others(
     bought: list[Transaction], logged: list[Log]
