@@ -1,14 +1,23 @@
-"""Resumo, the landing page: the period's figures, its books, and the latest record of each side."""
+"""Resumo, the landing page: what needs analysis and how complete the data are, then the figures."""
+
+import streamlit as st
 
 from lib.dashboard import view_cache
-from lib.ui import overview, page, source_check
+from lib.ui import overview, page, same_weekdays, source_check
+from lib.ui.i18n import t
 
 view = page.open_page("overview")
-figures, books = view_cache.overview_of(view.dataset), view.dataset.outcome.books
-overview.notices(view.dataset.outcome.reconciliation)
-overview.metrics(figures, books)
-overview.balance(books)
-overview.attention(figures, view.dataset.outcome.reconciliation)
-overview.by_day(view.dataset.outcome.by_day, books)
-overview.reach(figures)
+figures, outcome = view_cache.overview_of(view.dataset), view.dataset.outcome
+whole = view.whole.outcome
+overview.attention(figures, outcome.books, outcome.reconciliation)
+unusual = st.container()
+overview.reach(view_cache.overview_of(view.whole), whole.reconciliation)
+st.subheader(t("Resultado do período"), anchor=False)
+overview.metrics(figures, outcome.books)
+overview.balance(outcome.books)
+overview.by_day(whole.by_day, whole.books)
+overview.why_longer_finds_more(view.request.rule)
 source_check.check(view)
+# Last, as the weeks before may have to be extracted.
+with unusual:
+    same_weekdays.show(view)

@@ -34,20 +34,28 @@ class Finding:
     runs: int
 
 
-def findings(figures: Mapping[str, float], earlier: Sequence[Mapping[str, float]]) -> list[Finding]:
+def findings(
+    figures: Mapping[str, float],
+    earlier: Sequence[Mapping[str, float]],
+    *,
+    least_runs: int = MIN_RUNS,
+    least_spreads: Mapping[str, float] | None = None,
+) -> list[Finding]:
     """Each figure whose robust z-score against the earlier runs exceeds `THRESHOLD`.
 
-    ``earlier`` are runs of the same weekday, newest first; with fewer than `MIN_RUNS` there are no
-    findings. A figure named ``…_rate`` lies between 0 and 1.
+    ``earlier`` are runs of the same weekday, newest first; with fewer than ``least_runs`` there are
+    no findings. A figure named ``…_rate`` lies between 0 and 1. ``least_spreads`` are further lower
+    limits of the spread, by figure.
     """
     results = []
     for name, value in figures.items():
         past = [run[name] for run in earlier[:MAX_RUNS] if name in run]
-        if len(past) < MIN_RUNS:
+        if len(past) < least_runs:
             continue
         usual = median(past)
         least = _MIN_RATE_SPREAD if name.endswith("_rate") else _MIN_SPREAD * abs(usual)
-        spread = max(_SIGMA * median(abs(p - usual) for p in past), least, 1e-9)
+        least = max(least, (least_spreads or {}).get(name, 0.0), 1e-9)
+        spread = max(_SIGMA * median(abs(p - usual) for p in past), least)
         score = (value - usual) / spread
         if abs(score) > THRESHOLD:
             results.append(Finding(name, value, usual, score, len(past)))

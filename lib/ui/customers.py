@@ -28,7 +28,7 @@ NO_PURCHASES: Final = (
     "Sem comparação: o período anterior ({period}) não tem transações consolidadas."
 )
 BEFORE: Final = "antes: {old}"
-FROM_TO: Final = "de {old} para {new}"
+FROM_TO: Final = "Nos dias completos: de {old} para {new}."
 NO_WHOLE_DAY: Final = "Sem comparação: o dia de hoje ainda não terminou."
 
 _COLUMNS: Final = 4
@@ -88,17 +88,18 @@ def metrics(current: Figures, comparison: Comparison | None) -> None:
         new, old = getattr(now, name, None), getattr(earlier, name, None)
         known = new is not None and old is not None
         change = _change(new, old, points) if known else None
-        values = {"old": write(old), "new": write(new)} if known else {}
-        # Today is in the figure, but in no comparison.
-        described = t(FROM_TO, **values) if partial else t(BEFORE, **values)
+        help_text = meaning
+        if known and partial:
+            # Today is in the figure, but in no comparison.
+            help_text += " " + t(FROM_TO, old=write(old), new=write(new))
         st.metric(
             label,
             formatting.NO_VALUE if value is None else write(value),
             delta=None if change is None else _written(change, points),
             delta_color="off",
             delta_arrow="auto" if change and abs(change) >= _VISIBLE else "off",
-            delta_description=described if known else None,
-            help=meaning,
+            delta_description=t(BEFORE, old=write(old)) if known else None,
+            help=help_text,
             border=True,
             height="stretch",
         )

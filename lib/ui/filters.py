@@ -74,6 +74,11 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
     )
 
 
+def choose_rule(name: str) -> None:
+    """Choose another rule. For callbacks only: these run before the widgets are drawn."""
+    st.session_state[_RULE] = name
+
+
 def show_refused() -> None:
     """Say which values of the address are invalid and were not used."""
     period.show_refused()

@@ -7,7 +7,9 @@ pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import Future, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
@@ -78,17 +80,31 @@ class View:
 
     def beside(self, start: date, end: date) -> Dataset | AggregatorError:
         """Read another period under a spinner; return its data set, or the error."""
+        [read] = self.all_beside([(start, end)])
+        return read
+
+    def all_beside(self, spans: Sequence[tuple[date, date]]) -> list[Dataset | AggregatorError]:
+        """Read other periods at once under a spinner; return the data set or error of each."""
+        keys = [self._key_of(start, end) for start, end in spans]
+        ready = {key: self.site.store.find(key) for key in keys}
+        running = {
+            key: self.site.store.load(self.site.settings, key).future
+            for key, dataset in ready.items()
+            if dataset is None
+        }
+        name = formatting.span(spans[-1][0], spans[0][1])
+        with st.spinner(t("Lendo {period}…", period=name)) if running else nullcontext():
+            wait(running.values())
+        return [ready[key] or _result(running[key]) for key in keys]
+
+    def _key_of(self, start: date, end: date) -> Key:
         period = Period(start, end, self.request.period.today)
-        key = Key(replace(self.request, period=period), self.rights)
-        dataset = self.site.store.find(key)
-        if dataset is not None:
-            return dataset
-        running = self.site.store.load(self.site.settings, key)
-        with st.spinner(t("Lendo {period}…", period=formatting.span(start, end))):
-            problem = running.future.exception()
-        if isinstance(problem, AggregatorError):
-            return problem
-        return running.future.result()
+        return Key(replace(self.request, period=period), self.rights)
+
+
+def _result(read: Future[Dataset]) -> Dataset | AggregatorError:
+    problem = read.exception()
+    return problem if isinstance(problem, AggregatorError) else read.result()
 
 
 def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admission]:

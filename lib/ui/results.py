@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from lib.analysis import time_series
-from lib.analysis.overview import Overview
+from lib.analysis.overview import Overview, daily
 from lib.charts import period as charts
 from lib.domain import columns as c
 from lib.domain.errors import AggregatorError
@@ -108,12 +108,8 @@ def show(site: Site, result: Result, part: str) -> None:
 def _summary(site: Site, result: Result) -> None:
     """Draw the figures, the books and the charts by day."""
     guard.note_result(site, result, "", "")
-    days = result.days.drop_null()
     figures = Overview(
-        transactions=tuple(days["transactions"].to_pylist()),
-        consolidated=tuple(days["consolidated"].to_pylist()),
-        divergences=tuple(days["divergences"].to_pylist()),
-        amount=tuple(days["amount_consolidated"].to_pylist()),
+        **daily(result.days, result.period),
         motivos=result.motivos,
         latest_transaction=None,
         latest_log=None,

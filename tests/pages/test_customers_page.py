@@ -96,8 +96,9 @@ def test_today_is_in_the_figures_and_in_no_comparison(morning: Dashboard) -> Non
 
     assert metrics(at)["Compras por cliente"] == "4,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
-    described = {metric.label: metric.proto.delta_description for metric in at.metric}
-    assert described["Compras por cliente"] == customers.FROM_TO.format(old="1,00", new="3,00")
+    explained = {metric.label: metric.help for metric in at.metric}
+    compared = customers.FROM_TO.format(old="1,00", new="3,00")
+    assert explained["Compras por cliente"].endswith(compared)
     assert says(texts(morning.open("customers", periodo=span(0, 0))), customers.NO_WHOLE_DAY)
 
 
@@ -128,7 +129,7 @@ def test_an_unreadable_preceding_period_is_not_called_empty(
     morning: Dashboard, servers: Servers
 ) -> None:
     fill_the_week_before(morning)
-    morning.open("overview", periodo=span(1, 1))
+    morning.open("divergences", periodo=span(1, 1))
     servers.stop("auth_logs")
 
     at = morning.open("customers", periodo=span(1, 1))
