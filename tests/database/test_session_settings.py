@@ -5,22 +5,39 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psycopg2.errors
 import pytest
 
+from lib.cli import main
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import copy_reader, error_translation, sessions
+from lib.database.sessions import Backend
 from lib.domain import columns as c
+from lib.domain import requests
 from lib.domain.errors import AggregatorError
 from lib.domain.requests import Window
-from tests.support.command import Command, soon, with_query, with_source
+from tests.support.command import (
+    Command,
+    configured,
+    finish,
+    nothing_runs,
+    slow_query,
+    soon,
+    start,
+    statements,
+    with_query,
+    with_source,
+)
 from tests.support.servers import MERCHANTS, Databases
 
 MERCHANT = next(iter(MERCHANTS))
@@ -233,3 +250,60 @@ def test_a_pooler_that_pools_single_statements_is_named(
         with pytest.raises(AggregatorError) as caught:
             copy_reader.extract(settings, WINDOW)
     assert str(caught.value) == error_translation.CLOSED_AT_ONCE.format(side="transactions")
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+@pytest.mark.parametrize("ending", ["an interruption", "the failure of the other side"])
+def test_a_read_through_a_pooler_is_cancelled_on_its_server(
+    databases: Databases, tmp_path: Path, within_reach: Path, ending: str
+) -> None:
+    values = with_query(databases.values, "transactions", tmp_path, slow_query("transactions"))
+    with pooler(databases.values["transactions"], within_reach, "transaction") as address:
+        values = with_source(values, "transactions", **address)
+        if ending == "an interruption":
+            file = configured(tmp_path, values)
+            process = start("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
+            assert soon(lambda: statements(databases, "transactions") > 0)
+            process.send_signal(signal.SIGINT)
+            assert finish(process).sentence == main.INTERRUPTED_SENTENCE
+        else:
+            values = with_query(values, "auth_logs", tmp_path, slow_query("auth_logs", 60))
+            with ThreadPoolExecutor(1) as pool:
+                read = pool.submit(copy_reader.extract, settings_of(values), WINDOW)
+                copying = "FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'"
+                assert soon(
+                    lambda: all(
+                        databases.execute(side, f"SELECT pid {copying}") for side in requests.SIDES
+                    )
+                )
+                databases.execute("auth_logs", f"SELECT pg_cancel_backend(pid) {copying}")
+                with pytest.raises(AggregatorError, match="auth_logs"):
+                    read.result(60)
+        assert nothing_runs(databases)
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+def test_a_late_cancellation_spares_the_pooled_connections_next_transaction(
+    databases: Databases, within_reach: Path
+) -> None:
+    with pooler(databases.values["transactions"], within_reach, "transaction") as address:
+        settings = settings_of(with_source(databases.values, "transactions", **address))
+        with sessions.session(settings, "transactions") as cursor:
+            ended = sessions.backend(cursor)
+        with (
+            ThreadPoolExecutor(1) as pool,
+            sessions.session(settings, "transactions") as cursor,
+        ):
+            running = sessions.backend(cursor)
+            assert (running.process, running.since != ended.since) == (ended.process, True)
+
+            def cancelled(backend: Backend, seconds: int) -> BaseException | None:
+                sleep = pool.submit(cursor.execute, "SELECT pg_sleep(%s)", (seconds,))
+                assert soon(lambda: statements(databases, "transactions") > 0)
+                sessions.cancel(settings, "transactions", backend)
+                return sleep.exception(60)
+
+            assert cancelled(ended, 1) is None
+            assert isinstance(cancelled(running, 120), psycopg2.errors.QueryCanceled)
