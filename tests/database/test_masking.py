@@ -236,15 +236,19 @@ def mask_of(value: str) -> str | None:
     return f"{start}******{end}" if value else None
 
 
-def test_a_server_may_mask_in_parallel(empty: Databases) -> None:
-    names = "relname AS num_cartao, NULL AS data, NULL AS hora, NULL AS cod_resposta"
-    query = f"SELECT {names}, relname AS des_log, '' AS des_linha_recebimento FROM pg_class"
-    sql = masking.auth_logs(query, Layout(), clear=False)
+def test_values_are_computed_once_in_parallel_and_for_the_chosen_days_only(
+    empty: Databases,
+) -> None:
+    names = "relname AS num_cartao, DATE '2026-11-20' + relnatts AS data, NULL AS hora"
+    query = f"SELECT {names}, '' AS cod_resposta, '' AS des_log, '' AS des_linha_recebimento"
+    sql = masking.auth_logs(f"{query} FROM pg_class", Layout(), clear=False)
+    chosen = f"EXPLAIN SELECT s.* FROM ({sql}) AS s WHERE s.data > '2026-11-22'"
     with closing(empty.connect("auth_logs")) as connection:
         cursor = connection.cursor()
         for cost in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
             cursor.execute(f"SET {cost} = 0")
-        cursor.execute(b"EXPLAIN " + sessions.render(cursor, "auth_logs", sql, {"key": KEY}))
-        plan = [line.strip() for (line,) in cursor]
-    assert plan[0].startswith("Gather")
-    assert any(line.startswith("->  Subquery Scan") for line in plan)
+        cursor.execute(sessions.render(cursor, "auth_logs", chosen, {"key": KEY}))
+        plan = [line.strip() for (line,) in cursor if "Workers Planned" not in line]
+    nodes = ["Gather", "->  Subquery Scan on m", "->  Parallel Seq Scan on pg_class", "Filter: "]
+    assert len(plan) == len(nodes)
+    assert all(line.startswith(node) for line, node in zip(plan, nodes, strict=True))
