@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lib.domain import columns as c
+from lib.domain import masks
 
 if TYPE_CHECKING:
     from lib.database.column_types import Layout
@@ -21,25 +22,6 @@ DECIMALS: Final = "decimals"
 """Replaces an amount with more than two decimals; not a number, so that reading it fails."""
 _BLANKS: Final = r"E' \t\n\r'"
 
-# A digit may be full-width; between groups stand up to three blanks or signs, of Unicode too.
-_D: Final = r"[0-9\uff10-\uff19]"
-_S: Final = (
-    r"[\s\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
-    r"./_,:|\u2010-\u2015-]{1,3}"
-)
-_GROUPS: Final = (
-    "{11,}",  # any card number or bare CPF, also one behind a prefix
-    "{3} {3} {3} {2}",  # a CPF
-    "{9} {2}",
-    "{4} {4} {4} {4} {1,7}",  # a card
-    "{4} {4} {4} {1,7}",
-    "{4} {4} {4}",
-    "{4} {6} {4,5}",  # as American Express and Diners group it
-    "{8} {8}",
-    "{6} {10}",
-)
-LONG_RUNS: Final = "|".join(_S.join(_D + length for length in groups.split()) for groups in _GROUPS)
-"""The regular expression of all these groups."""
 _LEAST: Final = 11
 # True for all of the groups, and cheaper than a regular expression: in hexadecimal, three times
 # three bytes from 0x30 to 0x3f (up to 0x39 the digits), or the start of a full-width digit.
@@ -83,7 +65,7 @@ def text(value: str) -> str:
     return (
         f"CASE WHEN octet_length({value}) < {_LEAST} THEN {value}"
         f" WHEN encode({utf8}, 'hex') LIKE {_THREE_RUNS} OR {utf8} LIKE {_FULL_WIDTH}"
-        f" THEN regexp_replace({value}, '{LONG_RUNS}', '******', 'g') ELSE {value} END"
+        f" THEN regexp_replace({value}, '{masks.LONG_RUNS}', '******', 'g') ELSE {value} END"
     )
 
 

@@ -1,4 +1,4 @@
-"""History of runs: a SQLite file in the user's state folder, never beside the report.
+"""History of runs, in the state file (`lib.delivery.state_file`), never beside the report.
 
 A run is recorded when it begins and completed when it ends, so that a killed run is recorded too.
 Holds counts and sums, never a source's records. Decides nothing about a run and shows nothing.
@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import platformdirs
 import psutil  # type: ignore[import-untyped]
 import sqlalchemy as sa
 
 from lib.config.settings import ROOT
-from lib.domain import file_system
-from lib.domain.errors import HistoryError
+from lib.delivery import state_file
+from lib.delivery.state_file import RUNS
 from lib.domain.messages import Notice
 from lib.domain.outcomes import Books
 from lib.security.audit_events import account
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from lib.config.settings import Settings
 
 SCHEDULED: Final = "scheduled"
@@ -44,45 +40,12 @@ VANISHED: Final = "morta"
 SKIPPED: Final = "dispensada"
 """Outcome of a run that found another one writing the same report."""
 
-_BUSY_SECONDS: Final = 10
-UNUSABLE: Final = (
-    "Não foi possível usar o histórico de execuções em {path}: confira a permissão da pasta e o "
-    "espaço em disco, ou escolha outro lugar em [aggregator.history]."
-)
 UNREADABLE_RUN: Final = (
     "A execução {number} do histórico em {path} não pôde ser lida e fica de fora: o registro foi "
     "alterado ou está danificado."
 )
 
 _log: Final = logging.getLogger(__name__)
-
-_TABLE: Final = sa.Table(
-    "runs",
-    sa.MetaData(),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("began_at", sa.DateTime, nullable=False),
-    sa.Column("ended_at", sa.DateTime),
-    sa.Column("origin", sa.String, nullable=False),
-    sa.Column("who", sa.String, nullable=False),
-    sa.Column("process", sa.Integer, nullable=False),
-    sa.Column("process_born", sa.Float, nullable=False),
-    sa.Column("merchant", sa.String, nullable=False),
-    sa.Column("merchant_name", sa.String, nullable=False),
-    sa.Column("period_start", sa.Date, nullable=False),
-    sa.Column("period_end", sa.Date, nullable=False),
-    sa.Column("rule", sa.String, nullable=False),
-    sa.Column("tolerance_seconds", sa.Integer, nullable=False),
-    sa.Column("clear", sa.Boolean, nullable=False),
-    sa.Column("outcome", sa.String, nullable=False),
-    sa.Column("message", sa.String),
-    sa.Column("note", sa.String),
-    sa.Column("books", sa.JSON),
-    sa.Column("seconds", sa.JSON),
-    sa.Column("file", sa.String),
-    sa.Column("size_bytes", sa.Integer),
-    sa.Column("sha256", sa.String),
-    sqlite_autoincrement=True,
-)
 
 
 @dataclass(frozen=True)
@@ -138,22 +101,22 @@ class History:
             "outcome": RUNNING,
             **fields,
         }
-        with self._connected(create=True) as connection:
-            result = connection.execute(_TABLE.insert().values(row))
+        with state_file.writing(self.path) as connection:
+            result = connection.execute(RUNS.insert().values(row))
             number: Any = result.inserted_primary_key
             return int(number[0])
 
     def end(self, number: int, outcome: str, **fields: Any) -> None:
         """Complete a run with its outcome."""
         row = {"ended_at": _now(), "outcome": outcome, **fields}
-        with self._connected() as connection:
-            connection.execute(_TABLE.update().where(_TABLE.c.id == number).values(row))
+        with state_file.writing(self.path) as connection:
+            connection.execute(RUNS.update().where(RUNS.c.id == number).values(row))
 
     def move_file(self, old: Path, new: Path) -> None:
         """Record that a report was renamed."""
-        with self._connected(create=True) as connection:
-            at_old_path = _TABLE.c.file == str(old)
-            connection.execute(_TABLE.update().where(at_old_path).values(file=str(new)))
+        with state_file.writing(self.path) as connection:
+            at_old_path = RUNS.c.file == str(old)
+            connection.execute(RUNS.update().where(at_old_path).values(file=str(new)))
 
     def runs(
         self, limit: int = 100, *, origin: str | None = None, merchant: str | None = None
@@ -162,64 +125,29 @@ class History:
 
         A record that cannot be read is a warning and is left out.
         """
-        with self._errors_translated():
-            if not self.path.exists():
-                return []
+        if not state_file.exists(self.path):
+            return []
         # Without the columns' types: one bad value would otherwise end the whole read.
-        plain = (sa.type_coerce(column, sa.types.NullType()) for column in _TABLE.c)
-        query = sa.select(*plain).order_by(_TABLE.c.id.desc()).limit(limit)
+        plain = (sa.type_coerce(column, sa.types.NullType()) for column in RUNS.c)
+        query = sa.select(*plain).order_by(RUNS.c.id.desc()).limit(limit)
         if origin is not None:
-            query = query.where(_TABLE.c.origin == origin)
+            query = query.where(RUNS.c.origin == origin)
         if merchant is not None:
-            query = query.where(_TABLE.c.merchant == merchant)
-        with self._connected() as connection:
+            query = query.where(RUNS.c.merchant == merchant)
+        with state_file.reading(self.path) as connection:
             rows = connection.execute(query).all()
         runs = []
         for row in rows:
             try:
-                runs.append(_run(dict(zip(_TABLE.c.keys(), row, strict=True))))
+                runs.append(_run(dict(zip(RUNS.c.keys(), row, strict=True))))
             except _UNREADABLE:
                 _warn_of_run(self.path, row[0])
         return runs
 
-    @contextmanager
-    def _connected(self, *, create: bool = False) -> Iterator[Connection]:
-        with self._errors_translated():
-            if create:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with suppress(FileExistsError):
-                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
-            url = sa.URL.create("sqlite", database=str(self.path))
-            engine = sa.create_engine(
-                url, connect_args={"timeout": _BUSY_SECONDS}, poolclass=sa.NullPool
-            )
-            with engine.begin() as connection:
-                driver: Any = connection.connection.driver_connection
-                driver.text_factory = lambda text: text.decode(errors="replace")
-                if create:
-                    connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
-                yield connection
-
-    @contextmanager
-    def _errors_translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, ValueError, sa.exc.SQLAlchemyError) as problem:
-            raise HistoryError(UNUSABLE, path=self.path) from problem
-
 
 def of(settings: Settings) -> History:
-    """The configured history, by default in the system user's state folder.
-
-    Raises HistoryError for an account that has no usable folder.
-    """
-    if settings.history.path:
-        return History(settings.history.path)
-    try:
-        folder = file_system.user_folder(platformdirs.user_state_path)
-    except OSError as problem:
-        raise HistoryError(UNUSABLE, path=problem.filename) from problem
-    return History(folder / "history.sqlite")
+    """The history in the configured state file. Raises HistoryError."""
+    return History(state_file.path_of(settings))
 
 
 def history_of_demo() -> dict[str, Any]:
@@ -244,7 +172,7 @@ def _warn_of_run(path: Path, number: object) -> None:
 def _run(row: dict[str, Any]) -> Run:
     """The run of a row of the table. Raises one of `_UNREADABLE` if any field is damaged."""
     values = {name: _PARSERS.get(name, _optional(_text))(value) for name, value in row.items()}
-    for column in _TABLE.c:
+    for column in RUNS.c:
         if values[column.name] is None and not column.nullable:
             raise ValueError(column.name)
     process, born = values.pop("process"), values.pop("process_born")

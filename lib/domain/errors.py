@@ -11,6 +11,7 @@
     ├── ReportError         the workbook cannot be written or does not verify
     │   └── TakenError      another run is writing it
     ├── AuditError          the audit trail cannot be written, read or trusted
+    ├── AccessError         the person lacks the role for an action
     └── HistoryError        the run history cannot be read or written
 
 A message is a Portuguese template with values, so that a screen can translate the template. It
@@ -71,6 +72,10 @@ class ReportError(AggregatorError):
 
 class TakenError(ReportError):
     """Another run is writing this report."""
+
+
+class AccessError(AggregatorError):
+    """The person lacks the role that an action needs."""
 
 
 class HistoryError(AggregatorError):

@@ -1,4 +1,4 @@
-"""Audit events: sign-ins, views, exports, runs and changes of configuration, as records.
+"""Audit events: sign-ins, views, exports, runs, marks and changes of configuration, as records.
 
 Owns a record's fields: who, from where, what, under which configuration and version. A changed
 configuration is detected and recorded automatically. Writes no card number and no CPF: typed text
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from lib.reports.report_file import Written
     from lib.security.audit_trail import Anchor, Fields
 
-Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration"]
+Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration", "mark"]
 
 STARTED: Final = "started"
 DONE: Final = "done"
 FAILED: Final = "failed"
 
 _SCRUBBED: Final = {
-    **dict.fromkeys(("reason", "search", "filters"), scrub_typed),
+    **dict.fromkeys(("reason", "search", "filters", "note", "owner"), scrub_typed),
     "message": scrub,
 }
 _MAX_TYPED_LENGTH: Final = 1_000

@@ -28,11 +28,12 @@ class Person:
 
 @dataclass(frozen=True)
 class Permission:
-    """Merchants to see masked, merchants to export in clear, and access to the audit."""
+    """Merchants to see masked, to export in clear, and to mark cases of; access to the audit."""
 
     merchants: tuple[str, ...] = ()
     clear: tuple[str, ...] = ()
     auditor: bool = False
+    analyst: tuple[str, ...] = ()
 
     @property
     def grants_access(self) -> bool:
@@ -49,7 +50,8 @@ def resolve(access: Access, configured: Iterable[str], person: Person) -> Permis
     grants = list(_grants(access, person))
     visible = _merchants(configured, (g for g in grants if {ANALYST, CLEAR_DATA} & set(g.roles)))
     clear = _merchants(configured, (g for g in grants if CLEAR_DATA in g.roles))
-    return Permission(visible, clear, any(AUDITOR in grant.roles for grant in grants))
+    marked = _merchants(configured, (g for g in grants if ANALYST in g.roles))
+    return Permission(visible, clear, any(AUDITOR in grant.roles for grant in grants), marked)
 
 
 def _grants(access: Access, person: Person) -> Iterable[Grant]:

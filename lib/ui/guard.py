@@ -52,7 +52,8 @@ Reason = Literal["no_sign_in", "signed_out", "expired", "no_role"]
 class Admission:
     """The reader's identity and rights, and the merchants (CNPJ = name) they may choose from.
 
-    ``clear`` holds the merchants whose data they may export in clear.
+    ``clear`` holds the merchants whose data they may export in clear, ``analyst`` those whose cases
+    they may mark.
     """
 
     rights: Rights
@@ -60,6 +61,7 @@ class Admission:
     actor: Actor
     clear: tuple[str, ...] = ()
     auditor: bool = False
+    analyst: tuple[str, ...] = ()
 
 
 def admit(site: Site) -> Admission:
@@ -182,7 +184,7 @@ def decide(site: Site, visitor: Visitor) -> Admission | Reason:
         if not (site.demo or (settings.access.without_sign_in and visitor.at_this_machine)):
             return "no_sign_in"
         actor = Actor(audit_events.account().name, visitor.address)
-        return Admission(Rights(), settings.merchants, actor)
+        return Admission(Rights(), settings.merchants, actor, analyst=tuple(settings.merchants))
     if not visitor.signed_in:
         return "signed_out"
     if visitor.expired:
@@ -195,7 +197,9 @@ def decide(site: Site, visitor: Visitor) -> Admission | Reason:
     # With row-level security, a data set belongs to one reader.
     rights = Rights(visitor.name if settings.row_level_security else "")
     actor = Actor(visitor.name, visitor.address)
-    return Admission(rights, merchants, actor, permission.clear, permission.auditor)
+    return Admission(
+        rights, merchants, actor, permission.clear, permission.auditor, permission.analyst
+    )
 
 
 def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from lib.database import masking, sessions
 from lib.database.column_types import Layout
+from lib.domain import masks
 from tests.support.servers import Databases, Servers
 
 KEY = bytes(range(32))
@@ -222,7 +224,7 @@ def test_the_short_ways_of_the_masks_give_what_their_rules_say(
 ) -> None:
     cards = [mask_of(value) for value in values]
     assert evaluated(empty, masking.card("v"), values) == cards
-    replaced = f"regexp_replace(v, '{masking.LONG_RUNS}', '******', 'g')"
+    replaced = f"regexp_replace(v, '{masks.LONG_RUNS}', '******', 'g')"
     assert evaluated(empty, masking.text("v"), values) == evaluated(empty, replaced, values)
     tokens = "encode(substr(sha256(:key || convert_to(nullif(v, ''), 'UTF8')), 1, 8), 'hex')"
     assert evaluated(empty, masking.token("v"), values) == evaluated(empty, tokens, values)
@@ -252,3 +254,46 @@ def test_values_are_computed_once_in_parallel_and_for_the_chosen_days_only(
     nodes = ["Gather", "->  Subquery Scan on m", "->  Parallel Seq Scan on pg_class", "Filter: "]
     assert len(plan) == len(nodes)
     assert all(line.startswith(node) for line, node in zip(plan, nodes, strict=True))
+
+
+SIGNS = " \t\n\r\x0b\x0c\x1c\x85\xa0\u1680\u2003\u200b\u2028\u202f\u205f\u2060\u3000\ufeff"
+PIECES = SIGNS + "./_,:|-\u2010\u2015\u2212\u00b7;+*xé\u0661\uff10\uff15\uff19"
+
+
+def odd_values(count: int) -> list[str]:
+    """Values that look like numbers in groups, and some that nearly do."""
+    chance = random.Random(20_261_128)
+    signs = ["", "", *PIECES, "  ", " - ", "\xa0\u2003", "./-", "----"]
+    values = []
+    for _ in range(count):
+        parts = []
+        for _ in range(chance.randrange(1, 8)):
+            digits = "0123456789" if chance.random() < 0.9 else "0\uff11\uff12\uff139\u0663"
+            lengths = chance.choice([[3, 2], [4], [4, 6, 5], [8, 9], [1, 7, 10, 11, 12, 16, 19]])
+            parts.append("".join(chance.choices(digits, k=chance.choice(lengths))))
+        separator = chance.choice(signs)
+        mixed = chance.random() < 0.3
+        text = parts[0]
+        for part in parts[1:]:
+            text += (chance.choice(signs) if mixed else separator) + part
+        values.append(chance.choice(["", "", "NSU ", "=", " "]) + text)
+    return values
+
+
+def test_the_masks_of_python_are_those_of_the_server_on_ten_thousand_odd_values(
+    empty: Databases,
+) -> None:
+    values: list[str | None] = [*odd_values(10_000), "", " ", None]
+    for server, ours in (
+        (masking.card, masks.card),
+        (masking.cpf, masks.cpf),
+        (masking.text, masks.text),
+    ):
+        shown = evaluated(empty, server("v"), values)
+        different = [
+            (value, there, here)
+            for value, there, here in zip(values, shown, map(ours, values), strict=True)
+            if there != here
+        ]
+        assert different[:5] == []
+    assert sum(masks.text(value) != value for value in values) > 2_000

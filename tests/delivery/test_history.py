@@ -27,7 +27,7 @@ from lib import pipeline
 from lib.cli import history_format, main
 from lib.config import defaults, loader
 from lib.config.settings import ROOT
-from lib.delivery import anomaly_notes, delivery, history
+from lib.delivery import anomaly_notes, delivery, history, state_file
 from lib.delivery.history import History
 from lib.domain.errors import HistoryError
 from tests.support.command import Command, configured, sheets
@@ -107,7 +107,7 @@ def test_many_writers_at_once_lose_no_run(record: History) -> None:
 def test_a_damaged_history_is_one_sentence(record: History) -> None:
     record.path.parent.mkdir()
     record.path.write_bytes(b"isto nao e um banco" * 100)
-    with pytest.raises(HistoryError, match=pattern(history.UNUSABLE)):
+    with pytest.raises(HistoryError, match=pattern(state_file.UNUSABLE)):
         record.runs()
 
 
@@ -148,7 +148,7 @@ def test_a_history_that_cannot_be_written_costs_a_warning_and_no_report(command:
     path = "/proc/nowhere/history.sqlite"
     result = command.run(*PERIOD, history={"path": path})
     assert result.code == main.DONE
-    assert history.UNUSABLE.format(path=path) in result.err
+    assert state_file.UNUSABLE.format(path=path) in result.err
     assert len(sheets(command.target).consolidated) == 5
 
 
@@ -259,7 +259,7 @@ def test_a_history_in_a_folder_without_access_is_one_sentence() -> None:
         private.begin(**FIELDS)
         os.seteuid(65_534)
         try:
-            with pytest.raises(HistoryError, match=pattern(history.UNUSABLE)):
+            with pytest.raises(HistoryError, match=pattern(state_file.UNUSABLE)):
                 private.runs()
         finally:
             os.seteuid(0)
@@ -370,13 +370,13 @@ def test_a_locked_history_is_waited_for_once(
     path = command.folder / "history.sqlite"
     another = History(path)
     another.begin(**FIELDS)
-    monkeypatch.setattr(history, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(state_file, "_BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         result = command.run(*PERIOD, history={"path": str(path)})
         holder.execute("ROLLBACK")
     assert result.code == main.DONE
-    assert len(re.findall(pattern(history.UNUSABLE), result.err)) == 1
+    assert len(re.findall(pattern(state_file.UNUSABLE), result.err)) == 1
 
 
 def test_an_account_without_a_home_is_no_reason_for_no_report(

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from lib.config import loader
 from lib.dashboard import clear_export
 from lib.database import row_level_security
-from lib.delivery import history
+from lib.delivery import history, state_file
 from lib.delivery.history import History
 from lib.security import audit_events
 from lib.ui import app_state, downloads, formatting, guard, runs
@@ -233,4 +233,4 @@ def test_a_history_that_cannot_be_read_is_one_sentence(
     record.path.write_bytes(b"isto nao e um banco" * 100)
     at = dashboard.open("runs")
     assert not at.exception
-    assert says(texts(at), history.UNUSABLE)
+    assert says(texts(at), state_file.UNUSABLE)

@@ -21,7 +21,7 @@ from lib.cli import main, run, run_log
 from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.database import error_translation
-from lib.delivery import history
+from lib.delivery import history, state_file
 from lib.reports import file_lock, report_file, verification
 from tests.support import faults
 from tests.support.command import (
@@ -228,7 +228,7 @@ def test_a_full_disk_of_the_history_or_the_log_does_not_stop_the_report(command:
         keys = {"history": {"path": str(disk / "history.sqlite")}}
         result = command.run(*PERIOD, "--log-file", str(log), **keys)
     assert result.code == main.DONE
-    assert says(result.err, history.UNUSABLE)
+    assert says(result.err, state_file.UNUSABLE)
     assert says(result.err, run_log.NOT_WRITABLE)
 
 

@@ -27,13 +27,16 @@ ACCESS = Access.model_validate(
 )
 EVERY = (A, B, C)
 PEOPLE: list[tuple[Person, Permission]] = [
-    (Person("ana@example.com"), Permission((A,))),
-    (Person(" ANA@Example.COM "), Permission((A,))),
+    (Person("ana@example.com"), Permission((A,), analyst=(A,))),
+    (Person(" ANA@Example.COM "), Permission((A,), analyst=(A,))),
     (Person("rui@example.com"), Permission(EVERY, EVERY)),
     (Person("eva@example.com"), Permission(auditor=True)),
     (Person("old@example.com"), Permission()),
-    (Person("ana@example.com", ("marketing",)), Permission((A, B), (B,))),
-    (Person("new@example.com", ("Marketing", "controle")), Permission((B,), (B,), auditor=True)),
+    (Person("ana@example.com", ("marketing",)), Permission((A, B), (B,), analyst=(A, B))),
+    (
+        Person("new@example.com", ("Marketing", "controle")),
+        Permission((B,), (B,), auditor=True, analyst=(B,)),
+    ),
     (Person("nobody@example.com"), Permission()),
     (Person("straße@example.com"), Permission()),
     (Person(""), Permission()),

@@ -1,0 +1,414 @@
+"""Questions to the stored cases: pages of them, counts, one case's timeline, figures by merchant.
+
+Only reads. Whoever asks has checked the right to the merchant; where row-level security is on,
+`Filter.keys` holds the cases that the reader may see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from lib.delivery import state_file
+from lib.domain import cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+Sort = Literal["moment", "first_seen", "owner", "status", "amount"]
+
+AGES: Final = ((0, 1), (2, 3), (4, 7), (8, 30), (31, None))
+"""The buckets of age in local days since a case was first seen, inclusive."""
+_MOST_RUNS: Final = 30
+_COLUMNS: Final = (
+    *("key", "merchant", "state", "opened_by", "status", "owner", "version", "first_seen"),
+    *("last_seen", "ordinal", "kind", "day", "time", "card", "code", "amount", "cpf", "virtual"),
+    *("merchant_field", "text", "motivo", "counterpart"),
+)
+_ORDERS: Final[dict[str, str]] = {
+    "moment": "moment {0}, key {0}",
+    "first_seen": "first_seen {0}, key {0}",
+    "owner": "owner {0}, moment DESC, key",
+    "status": "status {0}, moment DESC, key",
+    "amount": "CAST(amount AS REAL) {0}, moment DESC, key",
+}
+_SEARCHED: Final = ("card", "code", "cpf", "virtual", "text", "owner")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One stored case; ``values`` and ``counterpart`` are by the contract's column names.
+
+    ``alike`` is its ordinal among identical records. Moments are in UTC.
+    """
+
+    key: str
+    kind: str
+    merchant: str
+    state: str
+    status: str | None
+    owner: str | None
+    version: int
+    first_seen: datetime
+    last_seen: datetime
+    motivo: str | None
+    values: dict[str, str | None]
+    counterpart: dict[str, str | None] | None
+    alike: int
+
+    def as_json(self) -> str:
+        """The contract's JSON object of the case."""
+        names = ("key", "kind", "merchant", "state", "status", "owner")
+        return json.dumps(
+            {name: getattr(self, name) for name in names}
+            | {
+                "first_seen": self.first_seen.isoformat(),
+                "last_seen": self.last_seen.isoformat(),
+                "motivo": self.motivo,
+                "counterpart": self.counterpart,
+                "values": self.values,
+            },
+            ensure_ascii=False,
+        )
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The cases to find; None stands for any value, and a None within a tuple for "unmarked".
+
+    ``days`` are those of the records, ``first_seen`` is from a moment (inclusive) to another
+    (exclusive), ``outside`` is about the period of the latest judging run, and ``keys`` limits the
+    cases to these.
+    """
+
+    states: tuple[str, ...] = (cases.NEW, cases.OPEN)
+    statuses: tuple[str | None, ...] | None = None
+    owners: tuple[str | None, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    motivos: tuple[str, ...] | None = None
+    days: tuple[date, date] | None = None
+    first_seen: tuple[datetime | None, datetime | None] = (None, None)
+    outside: bool | None = None
+    search: str = ""
+    keys: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page of cases and the number of all that the filter finds."""
+
+    cases: tuple[Case, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """An entry of a timeline: opened, matched, missing, reopened, status, owner or note.
+
+    ``who`` is a person, or `#` and the number of a run.
+    """
+
+    at: datetime
+    who: str
+    kind: str
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The cases of a merchant that nobody accepted or resolved, since the latest judging run.
+
+    ``new`` and ``resolved`` are those of that run (``at``, None before the first); ``open``
+    includes the new ones, but not ``outside``: open ones outside its period. ``oldest`` is when
+    the oldest was first seen. ``by_age`` follows `AGES`; owner None stands for no owner.
+    """
+
+    at: datetime | None = None
+    new: int = 0
+    resolved: int = 0
+    open: int = 0
+    outside: int = 0
+    oldest: datetime | None = None
+    by_age: tuple[int, ...] = (0,) * len(AGES)
+    by_owner: dict[str | None, int] = field(default_factory=dict)
+    by_status: dict[str | None, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Latest:
+    """A merchant's latest judging run."""
+
+    number: int = 0
+    at: datetime | None = None
+    period: tuple[date, date] | None = None
+    new: int = 0
+    resolved: int = 0
+    reach: tuple[date | None, date | None] = (None, None)
+
+
+def find(
+    path: Path,
+    merchant: str,
+    query: Filter = Filter(),  # noqa: B008 immutable
+    *,
+    sort: Sort = "moment",
+    descending: bool = True,
+    offset: int = 0,
+    limit: int = 50,
+) -> Found:
+    """Return a page of the cases, by default those of the newest records first.
+
+    Raises HistoryError.
+    """
+    with state_file.reading_cases(path) as connection:
+        if connection is None:
+            return Found((), 0)
+        latest = _latest(connection, merchant)
+        where, values = _where(merchant, query, latest)
+        total = _total(connection, merchant, query, latest)
+        order = _ORDERS[sort].format("DESC" if descending else "ASC")
+        # Rows are fetched for the page only: skipping reads an index.
+        rows = connection.exec_driver_sql(
+            f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE key IN"
+            f" (SELECT key FROM cases WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?)"
+            f" ORDER BY {order}",
+            (*values, limit, offset),
+        ).all()
+        return Found(tuple(_case(row, latest.number) for row in rows), total)
+
+
+def each(path: Path, merchant: str, query: Filter) -> Iterator[Case]:
+    """Yield the cases by date, time and key. Raises HistoryError."""
+    with state_file.reading_cases(path) as connection:
+        if connection is None:
+            return
+        latest = _latest(connection, merchant)
+        where, values = _where(merchant, query, latest)
+        # Keys are ordered as their hexadecimal digits.
+        rows = connection.exec_driver_sql(
+            f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE {where} ORDER BY moment, key < 0, key",
+            values,
+        )
+        for row in rows:
+            yield _case(row, latest.number)
+
+
+def versions(path: Path, merchant: str, query: Filter) -> dict[str, int]:
+    """The key and version of all that the filter finds, to be marked. Raises HistoryError."""
+    with state_file.reading_cases(path) as connection:
+        if connection is None:
+            return {}
+        where, values = _where(merchant, query, _latest(connection, merchant))
+        rows = connection.exec_driver_sql(f"SELECT key, version FROM cases WHERE {where}", values)
+        return {cases.hexadecimal(key): number for key, number in rows}
+
+
+def by_key(path: Path, merchant: str, keys: Sequence[str]) -> dict[str, Case]:
+    """The stored ones of these cases, whatever their state. Raises HistoryError."""
+    query = Filter(states=cases.STATES, keys=frozenset(keys))
+    return {case.key: case for case in each(path, merchant, query)}
+
+
+def timeline(path: Path, key: str) -> tuple[Event, ...]:
+    """Everything that happened to a case, oldest first. Raises HistoryError."""
+    number = cases.from_hexadecimal(key)
+    with state_file.reading_cases(path) as connection:
+        if connection is None:
+            return ()
+        first = connection.exec_driver_sql(
+            "SELECT first_seen FROM cases WHERE key = ?", (number,)
+        ).scalar()
+        if first is None:
+            return ()
+        rows = connection.exec_driver_sql(
+            "SELECT at, who, kind, text FROM case_events WHERE key = ? ORDER BY id", (number,)
+        )
+        events = (Event(datetime.fromisoformat(row.at), *row[1:]) for row in rows)
+        return (Event(datetime.fromisoformat(first), "", "opened", None), *events)
+
+
+def counts(
+    path: Path,
+    merchant: str,
+    today: date,
+    zone: ZoneInfo,
+    keys: frozenset[str] | None = None,
+) -> Counts:
+    """Count the open cases; ages are local days before ``today``. Raises HistoryError."""
+    with state_file.reading_cases(path) as connection:
+        if connection is None:
+            return Counts()
+        latest = _latest(connection, merchant)
+        query = Filter(keys=keys)
+        rows = _grouped(connection, merchant, query, latest, "first_seen, owner, status")
+        outside = _total(
+            connection, merchant, Filter(statuses=_UNSETTLED, outside=True, keys=keys), latest
+        )
+        new = _total(
+            connection, merchant, Filter((cases.NEW,), statuses=_UNSETTLED, keys=keys), latest
+        )
+    by_age = [0] * len(AGES)
+    by_owner: dict[str | None, int] = {}
+    by_status: dict[str | None, int] = {}
+    oldest = None
+    for first_seen, owner, status, number in rows:
+        by_status[status] = by_status.get(status, 0) + number
+        if status in cases.SETTLED:
+            continue
+        moment = datetime.fromisoformat(first_seen)
+        oldest = min(oldest or moment, moment)
+        by_age[_bucket((today - moment.astimezone(zone).date()).days)] += number
+        by_owner[owner] = by_owner.get(owner, 0) + number
+    return Counts(
+        at=latest.at,
+        new=new,
+        resolved=latest.resolved,
+        open=sum(by_age) - outside,
+        outside=outside,
+        oldest=oldest,
+        by_age=tuple(by_age),
+        by_owner=by_owner,
+        by_status=by_status,
+    )
+
+
+def latest(path: Path, merchant: str) -> Latest:
+    """The merchant's latest judging run. Raises HistoryError."""
+    with state_file.reading_cases(path) as connection:
+        return Latest() if connection is None else _latest(connection, merchant)
+
+
+def age_bounds(
+    bucket: tuple[int, int | None], today: date, zone: ZoneInfo
+) -> tuple[datetime | None, datetime]:
+    """The moments between which cases of this age were first seen, for `Filter.first_seen`."""
+    youngest, eldest = bucket
+    end = _midnight(today - timedelta(days=youngest - 1), zone)
+    return None if eldest is None else _midnight(today - timedelta(days=eldest), zone), end
+
+
+_UNSETTLED: Final[tuple[str | None, ...]] = (None, cases.IN_ANALYSIS)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+def _bucket(days: int) -> int:
+    return max(index for index, (first, _) in enumerate(AGES) if first <= max(days, 0))
+
+
+def _latest(connection: Connection, merchant: str) -> Latest:
+    row = connection.exec_driver_sql(
+        "SELECT id, at, period_start, period_end, new, resolved, transactions_until, logs_until"
+        " FROM judgements WHERE merchant = ? ORDER BY id DESC LIMIT 1",
+        (merchant,),
+    ).one_or_none()
+    if row is None:
+        return Latest()
+    reach = [day and date.fromisoformat(day) for day in row[6:]]
+    return Latest(
+        number=row.id,
+        at=datetime.fromisoformat(row.at),
+        period=(date.fromisoformat(row.period_start), date.fromisoformat(row.period_end)),
+        new=row.new,
+        resolved=row.resolved,
+        reach=(reach[0], reach[1]),
+    )
+
+
+def _where(merchant: str, query: Filter, latest: Latest) -> tuple[str, tuple[Any, ...]]:
+    """The condition on a case, or on a row of `case_counts` without search and keys."""
+    conditions, values = ["merchant = ?"], [merchant]
+    conditions.append(_states(query.states, latest.number, values))
+    for column, allowed in (
+        ("status", query.statuses),
+        ("owner", query.owners),
+        ("kind", query.kinds),
+        ("motivo", query.motivos),
+    ):
+        if allowed is not None:
+            conditions.append(_one_of(column, allowed, values))
+    if query.days is not None:
+        conditions.append("day BETWEEN ? AND ?")
+        values += [day.isoformat() for day in query.days]
+    for moment, sign in zip(query.first_seen, (">=", "<"), strict=True):
+        if moment is not None:
+            conditions.append(f"first_seen {sign} ?")
+            values.append(state_file.text_of(moment))
+    if query.outside is not None and latest.period is not None:
+        inside = "(day IS NULL OR day BETWEEN ? AND ?)"
+        conditions.append(f"NOT {inside}" if query.outside else inside)
+        values += [day.isoformat() for day in latest.period]
+    if query.keys is not None:
+        conditions.append("key IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps([cases.from_hexadecimal(key) for key in query.keys]))
+    for word in query.search.split():
+        conditions.append(f"({' OR '.join(f'instr(lower({c}), ?)' for c in _SEARCHED)})")
+        values += [word.lower()] * len(_SEARCHED)
+    return " AND ".join(conditions), tuple(values)
+
+
+def _states(states: tuple[str, ...], latest: int, values: list[Any]) -> str:
+    stored = {cases.OPEN if state == cases.NEW else state for state in states}
+    condition = _one_of("state", tuple(sorted(stored)), values)
+    if (cases.NEW in states) != (cases.OPEN in states):
+        sign = "=" if cases.NEW in states else "<>"
+        condition = f"({condition} AND (state <> 'open' OR opened_by {sign} ?))"
+        values.append(latest)
+    return condition
+
+
+def _one_of(column: str, allowed: tuple[str | None, ...], values: list[Any]) -> str:
+    named = [value for value in allowed if value is not None]
+    condition = f"{column} IN ({', '.join('?' * len(named))})"
+    values += named
+    return f"({condition} OR {column} IS NULL)" if None in allowed else condition
+
+
+def _grouped(
+    connection: Connection, merchant: str, query: Filter, latest: Latest, columns: str
+) -> Sequence[Any]:
+    where, values = _where(merchant, query, latest)
+    summed = query.keys is None and not query.search
+    source, number = ("case_counts", "sum(cases)") if summed else ("cases", "count(*)")
+    by = f" GROUP BY {columns}" if columns else ""
+    listed = f"{columns}, " if columns else ""
+    return connection.exec_driver_sql(
+        f"SELECT {listed}coalesce({number}, 0) FROM {source} WHERE {where}{by}", values
+    ).all()
+
+
+def _total(connection: Connection, merchant: str, query: Filter, latest: Latest) -> int:
+    return int(_grouped(connection, merchant, query, latest, "")[0][0])
+
+
+def _case(row: Any, latest: int) -> Case:
+    values = row._mapping
+    state = values["state"]
+    if state == cases.OPEN and values["opened_by"] == latest:
+        state = cases.NEW
+    names = {name: column for column, name in cases.NAMES[values["kind"]].items()}
+    shown = {name: values[names[name]] for name in cases.order(values["kind"])}
+    counterpart = values["counterpart"]
+    return Case(
+        key=cases.hexadecimal(values["key"]),
+        kind=values["kind"],
+        merchant=values["merchant"],
+        state=state,
+        status=values["status"],
+        owner=values["owner"],
+        version=values["version"],
+        first_seen=datetime.fromisoformat(values["first_seen"]),
+        last_seen=datetime.fromisoformat(values["last_seen"]),
+        motivo=values["motivo"],
+        values=shown,
+        counterpart=None if counterpart is None else json.loads(counterpart),
+        alike=values["ordinal"],
+    )
