@@ -31,7 +31,7 @@ NOT_ALLOWED: Final = (
     "Só quem tem o papel analyst para este estabelecimento pode marcar casos: peça o acesso a quem "
     "administra o painel."
 )
-UNKNOWN_STATUS: Final = "A situação {status} não existe: use em análise, aceita ou resolvida."
+UNKNOWN_STATUS: Final = "A situação {status} não existe: use {known}."
 NO_REASON: Final = "Para aceitar um caso, escreva o motivo."
 NO_MARK: Final = "Escolha uma situação, um responsável ou escreva uma anotação."
 LONGEST: Final = 1_000
@@ -107,7 +107,7 @@ def _checked(change: Mark) -> Mark:
     if owner not in (None, KEEP):
         owner = scrub_typed(owner.strip())[:LONGEST] or None
     if change.status not in (None, KEEP, *cases.STATUSES):
-        raise ConfigError(UNKNOWN_STATUS, status=change.status)
+        raise ConfigError(UNKNOWN_STATUS, status=change.status, known=", ".join(cases.STATUSES))
     if change.status == cases.ACCEPTED and not reason:
         raise ConfigError(NO_REASON)
     if not change.overwrites and not note:

@@ -106,6 +106,7 @@ _ERRORS = (
     "ConfigError",
     "ExtractionError",
     "ContractError",
+    "AccessError",
     "AuditError",
     "BalanceError",
     "ReportError",
