@@ -16,6 +16,8 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 
+from lib.ui import first_page
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,7 +36,7 @@ def middleware() -> list[Middleware]:
 
 
 class _Filter:
-    """Refuses foreign origins and the metrics, and sets the cookie in a browser without one."""
+    """Refuses foreign origins and the metrics; completes the page that starts the client."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -52,8 +54,11 @@ class _Filter:
             await PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
         elif not own_origin(request.headers):
             await PlainTextResponse("Forbidden", status_code=403)(scope, receive, send)
+        elif first_page.asked_for(scope):
+            send = first_page.rewriting(scope, _with_cookie(request, send))
+            await self._app(first_page.plainly(scope), receive, send)
         else:
-            await self._app(scope, receive, _with_cookie(request, send))
+            await self._app(scope, receive, send)
 
 
 def own_origin(headers: Headers) -> bool:
@@ -85,7 +90,7 @@ def own_origin(headers: Headers) -> bool:
 
 def _with_cookie(request: HTTPConnection, send: Send) -> Send:
     """Add the browser's cookie to the first page that it opens."""
-    if BROWSER in request.cookies or "text/html" not in request.headers.get("Accept", ""):
+    if BROWSER in request.cookies:
         return send
     secure = "; Secure" if request.scope["scheme"] == "https" else ""
     # Lax: a browser that follows a link of another site must send its cookie; a new one would

@@ -151,6 +151,49 @@ def test_back_and_forward_go_through_the_views(visit: Opened) -> None:
     assert seen.cells("num_cartao") == third
 
 
+def test_back_and_forward_go_through_what_was_seen_and_nothing_else(visit: Opened) -> None:
+    """A landing and a menu click complete the address themselves, which adds no entry."""
+    seen = visit("/")
+    entries = seen.page.evaluate("history.length")
+    assert entries == 2  # the browser's empty page, and this one
+    states = [(seen.page.url, seen.heading())]
+
+    def step(act: Callable[[], None]) -> None:
+        act()
+        seen.settle()
+        states.append((seen.page.url, seen.heading()))
+
+    assert "periodo=" in seen.page.url
+    step(lambda: seen.link("divergences").click())
+    step(seen.button("atalho").nth(list(period.presets(today(), 10)).index("ontem")).click)
+    step(lambda: seen.link("charts").click())
+    assert seen.page.evaluate("history.length") == entries + 3
+    for url, heading in states[-2::-1]:
+        seen.page.go_back()
+        seen.settle()
+        assert (seen.page.url, seen.heading()) == (url, heading)
+    for url, heading in states[1:]:
+        seen.page.go_forward()
+        seen.settle()
+        assert (seen.page.url, seen.heading()) == (url, heading)
+
+
+def test_a_half_picked_range_keeps_the_figures_and_says_what_it_waits_for(visit: Opened) -> None:
+    seen = visit("/divergences")
+    url = seen.page.url
+    seen.page.get_by_test_id("stDateInput").locator("button").last.click()
+    seen.page.get_by_role("gridcell").nth(8).click()
+    seen.settle()
+    assert says(seen.text(), period.NO_END)
+    assert seen.page.url == url
+
+
+def test_the_document_says_its_language(visit: Opened) -> None:
+    assert visit("/divergences").page.locator("html").get_attribute("lang") == "pt-BR"
+    english = visit("/divergences", locale="en-US")
+    assert english.page.locator("html").get_attribute("lang") == "en"
+
+
 def test_the_filters_stay_when_the_page_changes(visit: Opened) -> None:
     seen = visit("/overview?regra=card_time&tolerancia=9")
     seen.link("divergences").click()
