@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
-from babel import Locale, numbers
+from babel import Locale
 
 from lib.charts.layout import Chart, Language
 from lib.ui import day, formatting, i18n
@@ -24,6 +24,7 @@ CLICK_HINT: Final = (
 
 _COLUMNS: Final = 2
 _COLUMN_WIDTH: Final = 340
+_LONG_TABLE: Final = 400
 # A chart selects the point that the pointer was last over, and a finger hovers over none.
 _TAPS: Final = """<script>
 if (!window.chartsHearTaps) {
@@ -45,7 +46,7 @@ def language() -> Language:
     return Language(
         t=t,
         n=n,
-        number=lambda value: numbers.format_decimal(value, format="#,##0.#", locale=locale),
+        number=formatting.number,
         money=formatting.money,
         percent=formatting.percent,
         day=formatting.day,
@@ -82,7 +83,15 @@ def _show(key: str, chart: Chart) -> None:
         alt=chart.finding,
     )
     st.caption(formatting.plain(chart.finding))
-    with st.expander(t("Números do gráfico")):
+    # A long table takes seconds to write, so it waits until somebody opens it.
+    lengths = [len(values) for values, _ in chart.columns.values()]
+    long = max(lengths, default=0) > _LONG_TABLE
+    numbers = st.expander(
+        t("Números do gráfico"), key=f"{key}_numeros", on_change="rerun" if long else "ignore"
+    )
+    if long and not numbers.open:
+        return
+    with numbers:
         table = pd.DataFrame({heading: values for heading, (values, _) in chart.columns.items()})
         writes: dict[Any, Any] = {heading: write for heading, (_, write) in chart.columns.items()}
         st.dataframe(table.style.format(writes, na_rep=formatting.NO_VALUE), hide_index=True)

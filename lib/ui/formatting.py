@@ -64,7 +64,14 @@ def large(amount: Decimal) -> str:
 
 def percent(share: float) -> str:
     """A share of one: 97,8%."""
-    return numbers.format_percent(share, format="#,##0.0%", locale=language())
+    return _percent(share, language())
+
+
+def number(value: float) -> str:
+    """A number with at most one decimal place: 1.234 or 2,5."""
+    if float(value).is_integer():
+        return whole(int(value))
+    return numbers.format_decimal(value, format="#,##0.#", locale=language())
 
 
 def tenths(number: float) -> str:
@@ -138,9 +145,15 @@ def _currency(locale: str) -> str:
 
 
 @lru_cache(maxsize=4096)
+def _percent(share: float, locale: str) -> str:
+    return numbers.format_percent(share, format="#,##0.0%", locale=locale)
+
+
+@lru_cache(maxsize=4096)
 def _day(value: date, locale: str) -> str:
-    pattern = "dd/MM/yyyy" if locale == PORTUGUESE else "medium"
-    return dates.format_date(value, format=pattern, locale=locale)
+    if locale == PORTUGUESE:
+        return f"{value.day:02}/{value.month:02}/{value.year:04}"
+    return dates.format_date(value, format="medium", locale=locale)
 
 
 def sentence(notice: Notice) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
-from lib.ui import chart_view, day
+from lib.ui import app_state, chart_view, day
+from tests.support import scenario
 from tests.support.dashboard import Dashboard, texts
 from tests.support.scenario import BULK, today
 
@@ -146,3 +148,17 @@ def test_a_period_with_logs_only_is_charted_without_a_purchase(dashboard: Dashbo
     assert not at.exception
     assert titles(at) == TITLES
     assert "Nenhuma transação no período." in texts(at)
+
+
+def test_the_numbers_of_a_chart_over_many_days_wait_until_they_are_opened(
+    morning: Dashboard, tmp_path: Path
+) -> None:
+    assert len(morning.open("charts").dataframe) == 7
+    scenario.site(tmp_path, morning.databases.values, window_days=36_500)
+    app_state.forget()
+    at = morning.open("charts")
+    assert not at.exception
+    assert len(at.get("plotly_chart")) == 7
+    assert max(len(table.value) for table in at.dataframe) <= 168
+    at.session_state["amount_numeros"] = True
+    assert max(len(table.value) for table in at.run().dataframe) == 36_501
