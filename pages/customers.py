@@ -4,7 +4,7 @@ import streamlit as st
 
 from lib.charts import customers
 from lib.dashboard import view_cache
-from lib.ui import chart_view, page
+from lib.ui import chart_view, declines, page
 from lib.ui import customers as marketing
 from lib.ui.i18n import t
 
@@ -38,3 +38,4 @@ chart_view.show(
 st.caption(
     t("A aprovação conta todos os logs do período, com ou sem transação, e todas as tentativas.")
 )
+declines.show(view)

