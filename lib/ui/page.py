@@ -55,6 +55,11 @@ NO_RECORDS: Final = "Nenhuma transação e nenhum log de {merchant} em {period}.
 Admit = Callable[["Site"], "Admission"]
 _WIDER_DAYS: Final = 30
 _STYLE: Final = """<style>
+/* Streamlit's captions are too faint to read (4.0 : 1). */
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * { color: inherit; }
+[data-testid="stCaptionContainer"] { opacity: 0.8; }
+/* White on the dark theme's primary colour would be 2.3 : 1. */
+[data-testid^="stBaseButton-primary"] { color: light-dark(#FFFFFF, #11181F); }
 .stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
 /* Its CSV would hold texts that a spreadsheet runs, and one page of a long table. */
 .stDataFrame [data-testid="stElementToolbar"] { display: none; }
