@@ -12,7 +12,7 @@ whole = view.whole.outcome
 overview.attention(figures, outcome.books, outcome.reconciliation)
 unusual = st.container()
 overview.reach(view_cache.overview_of(view.whole), whole.reconciliation)
-st.subheader(t("Resultado do período"), anchor=False)
+st.header(t("Resultado do período"), anchor=False)
 overview.metrics(figures, outcome.books)
 overview.balance(outcome.books)
 overview.by_day(whole.by_day, whole.books)

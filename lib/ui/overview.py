@@ -114,7 +114,7 @@ def balance(books: Books) -> None:
 
 def reach(figures: Overview, result: Reconciliation) -> None:
     """Draw the latest instant read from each source, its days without records, and warnings."""
-    st.subheader(t("Dados disponíveis até"), anchor=False)
+    st.header(t("Dados disponíveis até"), anchor=False)
     sides = (
         (
             t("Banco A (transações)"),
@@ -137,7 +137,7 @@ def reach(figures: Overview, result: Reconciliation) -> None:
 
 def by_day(days: pa.Table, books: Books) -> None:
     """Draw the books by day, newest first, and of the period; a click on a day narrows the view."""
-    st.subheader(t("Fechamento diário"), anchor=False)
+    st.header(t("Fechamento diário"), anchor=False)
     undated = days["day"].null_count
     newest = [*range(len(days) - undated - 1, -1, -1), *range(len(days) - undated, len(days))]
     number = 1
@@ -198,7 +198,7 @@ def why_longer_finds_more(rule: Rule) -> None:
 
 def attention(figures: Overview, books: Books, result: Reconciliation) -> None:
     """Draw what needs analysis: counts that lead to the rows, and the newest rows of all."""
-    st.subheader(t("Para analisar"), anchor=False)
+    st.header(t("Para analisar"), anchor=False)
     approved, far = (figures.motivos[motivo] for motivo in _NEEDING)
     if not (approved or far or books.without_log):
         st.success(t(NOTHING_TO_ANALYSE))

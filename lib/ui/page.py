@@ -60,6 +60,8 @@ _STYLE: Final = """<style>
 [data-testid="stCaptionContainer"] { opacity: 0.8; }
 /* White on the dark theme's primary colour would be 2.3 : 1. */
 [data-testid^="stBaseButton-primary"] { color: light-dark(#FFFFFF, #11181F); }
+/* The mark of a sparkline's chosen point, before one is chosen: a picture without a name. */
+.stMetric [class*="highlighted_points_marks"]:empty { display: none; }
 .stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
 /* Its CSV would hold texts that a spreadsheet runs, and one page of a long table. */
 .stDataFrame [data-testid="stElementToolbar"] { display: none; }

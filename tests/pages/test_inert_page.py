@@ -21,7 +21,7 @@ from tests.support.scenario import FIELD, MERCHANT, today
 
 PAGES = ("overview", "consolidated", "divergences", "charts", "customers", "runs")
 TABLES = ("overview", "consolidated", "divergences", "runs")
-MARKDOWN = ("markdown", "caption", "info", "warning", "error", "success", "title", "subheader")
+MARKDOWN = ("markdown", "caption", "info", "warning", "error", "success", "title", "header")
 LABELLED = ("button", "metric", "checkbox", "tabs", "expander")
 
 

@@ -204,7 +204,7 @@ def test_an_empty_side_is_one_warning(dashboard: Dashboard) -> None:
 
 def test_what_to_do_stands_before_the_figures(morning: Dashboard) -> None:
     at = morning.open()
-    headings = [heading.value for heading in at.subheader]
+    headings = [heading.value for heading in at.header]
     assert headings == [
         "Para analisar",
         "Dados disponíveis até",
@@ -212,7 +212,7 @@ def test_what_to_do_stands_before_the_figures(morning: Dashboard) -> None:
         "Fechamento diário",
     ]
     main = [element.type for element in at.main]
-    assert main.index("subheader") < main.index("metric")
+    assert main.index("header") < main.index("metric")
     at.button(key=overview.SHOW_WITHOUT_LOG).click().run()
     assert at.query_params["aba"] == "sem-log"
     assert masked(LONELY) in frames(at)[0].to_string()
