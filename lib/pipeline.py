@@ -128,6 +128,7 @@ def publish(
 
 def _load_later_stages() -> None:
     importlib.import_module("lib.matching.reconcile")
+    importlib.import_module("lib.analysis.case_evidence")
     importlib.import_module("lib.reports.publish")
 
 

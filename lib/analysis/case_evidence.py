@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +56,12 @@ class Evidence:
     paired: list[int] = field(default_factory=list)
     idle: list[int] = field(default_factory=list)
     counterparts: list[tuple[int, int, str]] = field(default_factory=list)
+
+    @classmethod
+    def decode(cls, values: dict[str, Any]) -> Evidence:
+        """Decode the fields of another process, read from JSON."""
+        counterparts = [(base, rank, text) for base, rank, text in values["counterparts"]]
+        return cls(values["paired"], values["idle"], counterparts)
 
     def __add__(self, other: Evidence) -> Evidence:
         """Join the evidence of two partitions."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.exceptions import TyperException
 
-from lib.cli import audit, console
+from lib.cli import audit, cases, console
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -183,6 +183,23 @@ def history_command(
             typer.echo(history_format.as_json(run))
         else:
             typer.echo("\n".join(history_format.lines(run, settings.zone)))
+
+
+@app.command("cases")
+def cases_command(
+    config: ConfigOption = None,
+    merchant: MerchantOption = None,
+    new: cases.NewOption = False,
+    still_open: cases.OpenOption = False,
+    all_states: cases.AllOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    demo: DemoOption = False,
+) -> None:
+    """Show the cases: records that need somebody, as the judging runs left them."""
+    cases.require_one(new, still_open, all_states)
+    settings = _settings(config, demo)
+    for line in cases.lines(settings, merchant, new=new, all_states=all_states, as_json=as_json):
+        typer.echo(line)
 
 
 @app.command()

@@ -23,6 +23,7 @@ from lib.reports import retention
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
+    from lib.delivery.case_store import Change
     from lib.domain.outcomes import Finished
     from lib.domain.requests import Request
     from lib.reports.report_file import Written
@@ -43,6 +44,8 @@ NO_MERCHANT_IN_NAME: Final = (
 NO_MERCHANT_IN_RESULT_DIR: Final = (
     "Com --all-merchants o result_dir de [aggregator.engine] precisa de {{merchant}}."
 )
+CASES: Final = "Casos: {new}, {resolved}, {open}"
+OUTSIDE: Final = " e {outside} fora da janela"
 REHEARSED: Final = "Ensaio concluído; nenhuma planilha foi gravada."
 WRITTEN: Final = "Planilha '{name}' gerada com sucesso."
 
@@ -114,6 +117,7 @@ def _deliver(settings: Settings, request: Request, job: Job) -> None:
     )
     clear = settings.privacy.report == "clear"
     written: tuple[Written, ...] = ()
+    change: Change | None = None
     with progress.display(silent=job.silent) as show, run_log.stages(show) as report:
         if job.dry_run:
             outcome = delivery.rehearse(settings, request, clear=clear, progress=report)
@@ -121,7 +125,7 @@ def _deliver(settings: Settings, request: Request, job: Job) -> None:
             delivered = delivery.deliver(
                 settings, request, job.output, clear=clear, progress=report
             )
-            outcome, written = delivered.outcome, delivered.written
+            outcome, written, change = delivered.outcome, delivered.written, delivered.cases
     from lib.delivery import diagnosis
 
     for notice in diagnosis.notices_of_run(outcome):
@@ -137,10 +141,25 @@ def _deliver(settings: Settings, request: Request, job: Job) -> None:
             **vars(outcome.books),
         )
     _print_outcome(outcome, [book.path for book in written])
+    if change is not None:
+        typer.echo(cases_line(change))
     if job.dry_run:
         typer.echo(REHEARSED)
     for book in written:
         typer.echo(WRITTEN.format(name=book.path.name))
+
+
+def cases_line(change: Change) -> str:
+    """The counts of the cases after a judging run, in one line."""
+    outside = OUTSIDE.format(outside=thousands(change.outside)) if change.outside else ""
+    return (
+        CASES.format(
+            new=counted(change.new, "novo", "novos"),
+            resolved=counted(change.resolved, "resolvido sozinho", "resolvidos sozinhos"),
+            open=f"{thousands(change.open)} em aberto",
+        )
+        + outside
+    )
 
 
 def _check_targets(settings: Settings, requests: Sequence[Request], job: Job) -> None:

@@ -171,6 +171,14 @@ class History(BaseModel):
     path: _File = None
 
 
+class Cases(BaseModel):
+    """Days that a case is kept after it was last seen, and its columns in the report."""
+
+    model_config = _FROZEN
+    keep_days: Annotated[_Int, _whole(1, 36_500)] = 400
+    in_report: bool = Field(default=False, description="true ou false")
+
+
 def _bytes(value: object) -> int:
     size = re.fullmatch(r"([1-9][0-9]{0,5}) ?([MG])B", str(value))
     if size is None:
@@ -256,6 +264,7 @@ class Settings(BaseSettings):
     access: Access = Field(default=Access(), description="uma tabela")
     audit: Audit = Field(default=Audit(), description="uma tabela")
     history: History = Field(default=History(), description="uma tabela")
+    cases: Cases = Field(default=Cases(), description="uma tabela")
     engine: Engine = Field(default=Engine(), description="uma tabela")
     dashboard: Dashboard = Field(default=Dashboard(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")

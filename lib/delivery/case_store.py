@@ -67,7 +67,7 @@ class Judging:
 
     ``first_day`` is judged only if no earlier run judged it. ``watched`` are the records that the
     evidence covers, None if it covers all. ``reach`` are the latest days with transactions and
-    logs.
+    logs. Cases last seen before ``kept_since`` are removed.
     """
 
     run: int
@@ -78,6 +78,7 @@ class Judging:
     first_day: date | None = None
     watched: Watched | None = None
     reach: tuple[date | None, date | None] = (None, None)
+    kept_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,12 @@ def judge(
         applied = connection.exec_driver_sql(
             "SELECT new, resolved, open, outside FROM judgements WHERE run = ?", (judging.run,)
         ).one_or_none()
-        if applied is None:
-            return _Update(connection, judging).apply(found, evidence)
-        return Change(*applied)
+        if applied is not None:
+            return Change(*applied)
+        change = _Update(connection, judging).apply(found, evidence)
+        if judging.kept_since is not None:
+            _prune(connection, judging.merchant, judging.kept_since)
+        return change
 
 
 def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
@@ -129,23 +133,6 @@ def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
             ).all()
     bases, moments = _columns(rows, 2)
     return case_evidence.Watched(np.unique(bases), np.unique(moments))
-
-
-def prune(path: Path, before: datetime) -> None:
-    """Remove cases last seen before this moment, with their timelines. Raises HistoryError."""
-    with state_file.writing(path) as connection:
-        # No case is seen before its day: only old days need a look.
-        old = connection.exec_driver_sql(
-            "SELECT key, merchant, day FROM cases WHERE moment < ? AND last_seen < ?",
-            (_span([before.date()])[1], state_file.text_of(before)),
-        ).all()
-        if old:
-            keys = [(row.key,) for row in old]
-            connection.exec_driver_sql("DELETE FROM case_events WHERE key = ?", keys)
-            connection.exec_driver_sql("DELETE FROM cases WHERE key = ?", keys)
-            for merchant in {row.merchant for row in old}:
-                days = {row.day for row in old if row.merchant == merchant}
-                count_again(connection, merchant, days)
 
 
 def count_again(connection: Connection, merchant: str, days: Iterable[str | None]) -> None:
@@ -328,6 +315,20 @@ class _Update:
             (change.new, change.resolved, change.open, change.outside, self._number),
         )
         return change
+
+
+def _prune(connection: Connection, merchant: str, before: datetime) -> None:
+    """Remove cases last seen before this moment, with their timelines."""
+    # No case is seen before its day: only old days need a look.
+    old = connection.exec_driver_sql(
+        "SELECT key, day FROM cases WHERE merchant = ? AND moment < ? AND last_seen < ?",
+        (merchant, _span([before.date()])[1], state_file.text_of(before)),
+    ).all()
+    if old:
+        keys = [(row.key,) for row in old]
+        connection.exec_driver_sql("DELETE FROM case_events WHERE key = ?", keys)
+        connection.exec_driver_sql("DELETE FROM cases WHERE key = ?", keys)
+        count_again(connection, merchant, {row.day for row in old})
 
 
 def _of_days(found: Cases, days: set[date]) -> Cases:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lib import pipeline
 from lib.database import retry, row_level_security
 from lib.delivery import anomaly_notes, history, leftovers
+from lib.delivery.cases import Judge
 from lib.domain import requests
 from lib.domain.errors import AggregatorError, HistoryError, TakenError
 from lib.domain.outcomes import Finished, Outcome
@@ -29,7 +30,10 @@ from lib.reports.file_lock import exclusive_lock
 from lib.security import audit_events
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from lib.config.settings import Settings
+    from lib.delivery.case_store import Change
     from lib.reports.report_file import Written
 
 UNEXPECTED: Final = "erro inesperado ({kind})"
@@ -39,10 +43,11 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """A finished run and its files."""
+    """A finished run, its files, and the counts of the cases if it judged them."""
 
     outcome: Finished
     written: tuple[Written, ...]
+    cases: Change | None = None
 
 
 def deliver(
@@ -51,10 +56,12 @@ def deliver(
     template: Path,
     *,
     clear: bool = False,
+    incomplete: frozenset[date] = frozenset(),
     progress: Progress = lambda stage, rows: None,
 ) -> Delivery:
-    """Run, write the report under its name, remove the oldest ones, and record the run.
+    """Run, write the report under its name, judge the cases, and record the run.
 
+    The oldest reports are removed. Cases of ``incomplete`` days are not judged.
     Raises AggregatorError; TakenError, at once, if another run is writing the same file.
     """
     path = retention.target(template, request)
@@ -66,7 +73,10 @@ def deliver(
         report_file.require_target(path)
         result = retention.result_folder(settings, request, path)
         with exclusive_lock(path), leftovers.registered(settings, path, result):
-            delivery = _produce(settings, request, path, result, clear, progress, record, operation)
+            judge = Judge(settings, request, record.number, clear=clear, incomplete=incomplete)
+            delivery = _produce(
+                settings, request, path, result, clear, progress, record, operation, judge
+            )
             record.add_files(delivery)
             if settings.keep:
                 retention.remove_old(template, delivery.written, request.merchant, settings.keep)
@@ -130,6 +140,11 @@ class RunRecord:
         self._history: history.History | None = None
         with self._errors_logged():
             self._history = history.of(settings)
+
+    @property
+    def number(self) -> int | None:
+        """The run's number, None where the history cannot be written."""
+        return self._number
 
     def begin(self, clear: bool, **fields: Any) -> None:
         """Record the start."""
@@ -231,6 +246,7 @@ def _produce(
     progress: Progress,
     record: RunRecord,
     operation: audit_events.Operation,
+    judge: Judge,
 ) -> Delivery:
     """Run in memory or by an engine, and put the finished workbooks in place."""
 
@@ -254,12 +270,20 @@ def _produce(
                 outcome, path, progress=progress, marks=operation.marks, approve=operation.approve
             )
         outcome.seconds["write"] = time.perf_counter() - started_at
-        return Delivery(outcome, (written,))
+        judge.judge(outcome)
+        return Delivery(outcome, (written,), judge.change)
 
     from lib.engines import runner  # slow to load, and not needed by runs in memory
 
     targets = runner.Targets(path, result)
-    hooks = runner.Hooks(add_outcome, operation.marks, operation.approve, place)
+    hooks = runner.Hooks(
+        add_outcome,
+        operation.marks,
+        operation.approve,
+        place,
+        watched=judge.watched(),
+        judge=judge.judge_result,
+    )
     finished, books = runner.produce(
         settings, request, kind, targets, hooks, clear=clear, progress=progress
     )
@@ -267,7 +291,7 @@ def _produce(
         # Workbooks of single days replace the workbook of the whole period.
         with _older_kept(settings, record, path), suppress(FileNotFoundError):
             path.unlink()
-    return Delivery(finished, books)
+    return Delivery(finished, books, judge.change)
 
 
 @contextmanager

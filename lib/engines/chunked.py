@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from lib.analysis.case_evidence import Evidence
 from lib.database import copy_reader, retry, snapshots
 from lib.domain import requests
 from lib.domain.errors import SnapshotError
@@ -25,6 +26,7 @@ from lib.engines.partitioning import Moves, Pairs, Routes, bucket_of, joined_rou
 from lib.engines.totals import Read, totals_of
 
 if TYPE_CHECKING:
+    from lib.analysis.case_evidence import Watched
     from lib.config.settings import Settings
     from lib.domain.requests import Progress, Request, Side
     from lib.engines.process_pool import Workers
@@ -33,7 +35,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def matched(
-    settings: Settings, request: Request, *, clear: bool, progress: Progress
+    settings: Settings,
+    request: Request,
+    *,
+    clear: bool,
+    progress: Progress,
+    watched: Watched | None = None,
 ) -> Iterator[Matching]:
     """Read, match and balance the books; `Matching.fill` works until the block ends.
 
@@ -44,6 +51,7 @@ def matched(
         stage = stack.enter_context(staging.held(settings.engine.staging_folder, fingerprint))
         pool = stack.enter_context(process_pool.started(settings.engine.worker_count))
         job, share_count = _job(settings, request, clear, stage)
+        job = replace(job, watched=watched)
         if stage.staged is None:
             read = retry.from_new_snapshot(lambda: _read(job, stage, pool, share_count, progress))
             stage.complete(vars(read))
@@ -150,7 +158,8 @@ def _matching(
             draft.add(gathering.table, gathering.slot, gathering.path, rows)
 
     totals = totals_of(part.counts for part in parts.values())
-    return result_writer.balanced(job.settings, request, job.clear, read, totals, fill)
+    evidence = sum((part.evidence for part in parts.values()), Evidence())
+    return result_writer.balanced(job.settings, request, job.clear, read, totals, fill, evidence)
 
 
 def _gatherings(parts: dict[int, Matched], draft: Draft, per_day: int) -> list[Gathering]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from lib.analysis.case_evidence import Watched
     from lib.config.settings import Settings
     from lib.domain.requests import Period, Rule, Side, Window
 
@@ -37,7 +38,7 @@ class Job:
     """One reconciliation, sent to each worker through a pipe, never on a command line or a disk.
 
     ``key`` is the token key; ``snapshots`` names the exported snapshot of each database that has
-    one; ``buckets`` is the number of partitions.
+    one; ``buckets`` is the number of partitions; ``watched`` are the open cases to look for.
     """
 
     settings: Settings
@@ -49,6 +50,7 @@ class Job:
     buckets: int
     key: bytes
     snapshots: dict[Side, str]
+    watched: Watched | None = None
 
     def transactions(self, bucket: int) -> list[Path]:
         """The staged transactions of a bucket, as read."""

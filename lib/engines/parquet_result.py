@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import dataset, parquet
 
-from lib.analysis import books
+from lib.analysis import books, case_evidence
+from lib.domain import cases, requests
 from lib.domain import columns as c
-from lib.domain import requests
 from lib.domain.errors import ReportError
 from lib.domain.outcomes import Books
 from lib.domain.requests import Period, Rule
@@ -129,6 +130,16 @@ class Result(Counts):
                     amount + (row[f"{c.VLR_TOTAL}_sum"] or 0),
                 )
         return joins
+
+    def cases(self) -> pa.Table:
+        """The open cases, as `case_evidence.found` returns them."""
+        divergences, without_log = (
+            self.page(name, 0, self.rows(name))
+            for name in (result_tables.DIVERGENCES, result_tables.WITHOUT_LOG)
+        )
+        motivo = divergences[c.MOTIVO].cast(pa.string())
+        divergences = divergences.filter(pc.is_in(motivo, pa.array(cases.MOTIVOS)))
+        return case_evidence.of_tables(divergences, without_log, self.merchant, clear=self.clear)
 
     def _no_rows(self, table: str) -> pa.Table:
         pieces = self.pieces[table]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lib.analysis import books
+from lib.analysis import books, case_evidence
+from lib.analysis.case_evidence import Evidence
 from lib.domain import columns as c
 from lib.domain.reconciliation import Reconciliation
 from lib.engines import result_tables, result_writer
@@ -26,15 +27,17 @@ from lib.matching import reconcile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lib.analysis.case_evidence import Watched
     from lib.engines.job import Job
 
 
 @dataclass(frozen=True)
 class Matched:
-    """A bucket's figures, and the slots of its batches by table, in file order."""
+    """A bucket's figures, the slots of its batches by table, in file order, and its evidence."""
 
     counts: Counts
     slots: dict[str, list[int]]
+    evidence: Evidence
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,15 @@ def counts_of(result: Reconciliation) -> Counts:
     )
 
 
+def evidence_of(
+    merchant: str, clear: bool, watched: Watched | None, result: Reconciliation
+) -> Evidence:
+    """The bucket's evidence about the watched cases."""
+    if watched is None:
+        return Evidence()
+    return case_evidence.evidence(result, merchant, watched, clear=clear)
+
+
 def by_slot(name: str, table: pa.Table, per_day: int) -> Iterator[tuple[int, pa.Table]]:
     """Cut a table in sheet order into its slots."""
     slots = result_tables.slots(name, table, per_day)
@@ -144,7 +156,8 @@ def _write(job: Job, bucket: int, result: Reconciliation, per_day: int) -> Match
                 for slot, part in by_slot(name, table, per_day):
                     writer.write_batch(part.combine_chunks().to_batches()[0])
                     slots[name].append(slot)
-    return Matched(counts, slots)
+    evidence = evidence_of(job.window.merchant, job.clear, job.watched, result)
+    return Matched(counts, slots, evidence)
 
 
 def _rows(paths: list[Path], names: tuple[str, ...]) -> pa.Table:

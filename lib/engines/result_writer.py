@@ -32,6 +32,7 @@ from lib.reports.report_file import Written, write_error
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lib.analysis.case_evidence import Evidence
     from lib.config.settings import Settings
     from lib.domain.requests import Period, Progress, Request
 
@@ -47,6 +48,7 @@ class Matching:
     """A matched and balanced reconciliation.
 
     ``fill`` writes its files, given a draft and the slots per day, while its engine is open.
+    ``evidence`` is about the watched cases.
     """
 
     settings: Settings
@@ -55,6 +57,7 @@ class Matching:
     read: Read
     totals: Totals
     fill: Callable[[Draft, int], None]
+    evidence: Evidence
 
     def finished(self) -> Finished:
         """The figures of the run, before anything is written."""
@@ -152,10 +155,11 @@ def balanced(
     read: Read,
     totals: Totals,
     fill: Callable[[Draft, int], None],
+    evidence: Evidence,
 ) -> Matching:
     """Create the matching if its books hold every record read, else raise BalanceError."""
     require_all(read, totals.books)
-    return Matching(settings, request, clear, read, totals, fill)
+    return Matching(settings, request, clear, read, totals, fill, evidence)
 
 
 def slots_a_day(period: Period, read: Read) -> int:

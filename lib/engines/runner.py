@@ -20,9 +20,11 @@ from lib.reports.file_lock import exclusive_lock
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lib.analysis.case_evidence import Evidence, Watched
     from lib.config.settings import Settings
     from lib.domain.outcomes import Finished
     from lib.domain.requests import Progress, Request
+    from lib.engines.parquet_result import Result
     from lib.engines.result_writer import Matching
     from lib.engines.sizing import Kind
     from lib.reports.report_file import Written
@@ -46,14 +48,17 @@ class Hooks:
     """Callbacks of a run; an error that one raises ends the run.
 
     ``learn`` receives the balanced figures before anything is written, ``approve`` the finished
-    manifest. ``place`` moves a finished workbook from a path to its target. ``marks`` are no
-    callback: they go into every workbook's properties.
+    manifest. ``place`` moves a finished workbook from a path to its target. ``judge`` receives the
+    published result and the evidence about the ``watched`` cases. ``marks`` go into every
+    workbook's properties.
     """
 
     learn: Callable[[Finished], object] = lambda finished: None
     marks: Mapping[str, str] = field(default_factory=dict)
     approve: Callable[[Written], object] = lambda written: None
     place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
+    watched: Watched | None = None
+    judge: Callable[[Finished, Result, Evidence], object] = lambda finished, result, evidence: None
 
 
 @memory.reraise_shortage(lambda: ExtractionError(NO_MEMORY))
@@ -88,8 +93,11 @@ def produce(
     started = time.perf_counter()
     with ExitStack() as stack:
         stack.enter_context(exclusive_lock(targets.result))
-        with matched(settings, request, kind, clear=clear, progress=progress) as matching:
+        with matched(
+            settings, request, kind, clear=clear, progress=progress, watched=hooks.watched
+        ) as matching:
             finished = matching.finished()
+            evidence = matching.evidence
             finished.seconds["reconcile"] = time.perf_counter() - started
             hooks.learn(finished)
             started = time.perf_counter()
@@ -110,6 +118,7 @@ def produce(
             hooks.place(aside / book.path.name, book)
         # Last: a result without its workbooks is unpublished, and the next run removes it.
         draft.publish()
+        hooks.judge(finished, draft.sealed, evidence)
     finished.seconds["write"] = time.perf_counter() - started
     return finished, tuple(written)
 
@@ -122,6 +131,7 @@ def matched(
     *,
     clear: bool = False,
     progress: Progress = lambda stage, rows: None,
+    watched: Watched | None = None,
 ) -> Iterator[Matching]:
     """The matching of the engine of this kind, which is open until the block ends."""
     if kind == sizing.SPARK:
@@ -133,5 +143,5 @@ def matched(
         from lib.engines import chunked
 
         engine = chunked.matched
-    with engine(settings, request, clear=clear, progress=progress) as matching:
+    with engine(settings, request, clear=clear, progress=progress, watched=watched) as matching:
         yield matching

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from lib.analysis.case_evidence import Evidence
 from lib.database import copy_reader, retry, snapshots
 from lib.domain import column_arrays, requests
 from lib.domain import columns as c
@@ -34,6 +35,7 @@ from lib.engines.spark_tasks import BUCKET, HOME, INSIDE, KEY_VARIABLE, NEWEST, 
 from lib.engines.totals import Read, totals_of
 
 if TYPE_CHECKING:
+    from lib.analysis.case_evidence import Watched
     from lib.config.settings import Settings
     from lib.domain.requests import Progress, Request, Side
     from lib.engines.result_writer import Draft, Matching
@@ -62,7 +64,12 @@ _WRITTEN: Final = "tabela string, slot bigint, caminho string, linhas bigint"
 
 @contextmanager
 def matched(
-    settings: Settings, request: Request, *, clear: bool, progress: Progress
+    settings: Settings,
+    request: Request,
+    *,
+    clear: bool,
+    progress: Progress,
+    watched: Watched | None = None,
 ) -> Iterator[Matching]:
     """Read, match and balance the books; `Matching.fill` works until the block ends.
 
@@ -80,7 +87,9 @@ def matched(
         # The default of 200 takes a third of the processor time of a small run.
         spark.conf.set(_PARTITIONS, str(max(4 * buckets, _LEAST_PARTITIONS)))
         reading = staging.reading(settings)
-        plan = Plan(window, request.period, request.rule, clear, {}, buckets, key_digest, reading)
+        plan = Plan(
+            window, request.period, request.rule, clear, {}, buckets, key_digest, reading, watched
+        )
         count = sizing.share_count(settings, records)
         plan, read, transactions, auth_logs = retry.from_new_snapshot(
             lambda: _both(held, spark, plan, settings, count, progress)
@@ -94,10 +103,11 @@ def matched(
             .cogroup(right.groupBy(BUCKET))
             .applyInArrow(partial(spark_tasks.match, plan, read.newest, per_day), _BODIES)
         )
-        counts = [row.corpo for row in bodies.filter("tabela = ''").collect()]
-        totals = totals_of(parquet_result.counts_from(json.loads(body)) for body in counts)
+        figures = [json.loads(row.corpo) for row in bodies.filter("tabela = ''").collect()]
+        totals = totals_of(map(parquet_result.counts_from, figures))
+        evidence = sum((Evidence.decode(part["evidence"]) for part in figures), Evidence())
         fill = partial(_fill, bodies.filter("tabela <> ''"))
-        yield result_writer.balanced(settings, request, clear, read, totals, fill)
+        yield result_writer.balanced(settings, request, clear, read, totals, fill, evidence)
 
 
 def _fill(bodies: Any, draft: Draft, per_day: int) -> None:

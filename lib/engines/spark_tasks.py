@@ -38,6 +38,7 @@ from lib.matching import reconcile
 from lib.security import redaction
 
 if TYPE_CHECKING:
+    from lib.analysis.case_evidence import Watched
     from lib.domain.requests import Side, Window
 
 KEY_VARIABLE: Final = "AGGREGATOR_TOKEN_KEY"
@@ -72,6 +73,7 @@ class Plan:
     buckets: int
     key_digest: str
     reading: str
+    watched: Watched | None = None
 
     def job(self) -> Job:
         """Build the job with the key and configuration of this worker. Raises ConfigError."""
@@ -152,7 +154,9 @@ def _matched(plan: Plan, newest: int, per_day: int, left: pa.Table, right: pa.Ta
     result = partition.counted_once(
         reconcile.reconcile(transactions, auth_logs, plan.period, plan.rule, newest), first
     )
-    figures = parquet_result.as_json(totals_of([partition.counts_of(result)]).plain()).encode()
+    totals = totals_of([partition.counts_of(result)]).plain()
+    found = partition.evidence_of(plan.window.merchant, plan.clear, plan.watched, result)
+    figures = parquet_result.as_json({**totals, "evidence": vars(found)}).encode()
     bodies: list[tuple[str, int, bytes]] = [("", 0, figures)]
     for name in result_tables.NAMES:
         table = result_tables.rows_of(result, name)

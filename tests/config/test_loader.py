@@ -16,6 +16,7 @@ from lib.config.settings import (
     ROOT,
     Access,
     Audit,
+    Cases,
     Dashboard,
     Engine,
     Privacy,
@@ -381,11 +382,11 @@ def test_wrong_check_digits_are_a_warning_and_no_error() -> None:
 def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     shown = set(re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE))
-    tables = (Settings, Source, Privacy, Access, Audit, Dashboard, Engine)
+    tables = (Settings, Source, Privacy, Access, Audit, Dashboard, Engine, Cases)
     keys = {key for table in tables for key in table.model_fields}
     sign_in = {"redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"}
     keys -= {"merchants", "transactions", "auth_logs", "privacy", "access", "audit", "history"}
-    keys -= {"engine", "dashboard"}
+    keys -= {"engine", "dashboard", "cases"}
     assert shown - sign_in == keys - {"people", "groups"}
     without_default = (
         "password_file|sslrootcert|sslcert|sslkey|query_file|key_file|kind|memory_limit|workers"

@@ -66,7 +66,12 @@ def test_a_run_by_an_engine_says_and_writes_what_one_in_memory_does(command: Com
 
     by_engine = command.run(*PERIOD, **engine(command, kind="chunked"))
 
-    assert (by_engine.code, by_engine.out) == (main.DONE, by_memory.out)
+    # But for the line about the cases: the first run has judged them.
+    said = [
+        [line for line in run.out.splitlines() if not line.startswith("Casos: ")]
+        for run in (by_memory, by_engine)
+    ]
+    assert (by_engine.code, said[1]) == (main.DONE, said[0])
     assert by_engine.out.splitlines()[-1] == scheduled.WRITTEN.format(name=command.target.name)
     for stage in progress.STAGES.values():
         assert stage in by_engine.err
