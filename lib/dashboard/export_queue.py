@@ -1,4 +1,4 @@
-"""The queue of the dashboard's masked workbooks; the workbook of a data set is written once.
+"""The queue of the dashboard's masked files: workbooks, and rows of tables; each is written once.
 
 Owns the private folder (0700, removed with the server), the order of the waiting exports, and the
 lifetime of a finished file. `lib.dashboard.export_worker` writes the file. Knows no screen.
@@ -15,19 +15,21 @@ import time
 import traceback
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lib.config.loader import PREFIX
-from lib.dashboard import export_worker, temp_folders
+from lib.dashboard import export_worker, row_export, temp_folders
 from lib.dashboard.export_worker import Workbook, Worker
 from lib.domain.errors import AggregatorError, ReportError
 
 if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset
+    from lib.dashboard.row_export import Selection
 
 NOT_PREPARED: Final = (
     "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
@@ -51,49 +53,57 @@ _FETCHED_SECONDS: Final = 180.0
 
 
 class Export(Worker):
-    """One data set's workbook, unfinished or finished, for all sessions that request it.
+    """One file, unfinished or finished, for all sessions that request it.
 
-    ``unwritten`` holds the outcome until it is spooled; the data set may then be evicted.
+    ``unwritten`` writes its rows into a folder and returns the worker's job; it is kept until then,
+    and the data set may then be evicted.
     """
 
-    def __init__(self, dataset: Dataset, marks: Mapping[str, str]) -> None:
+    def __init__(self, key: Hashable, spool: Callable[[Path], dict[str, Any]]) -> None:
         super().__init__()
-        self.version: Final = dataset.version
-        self.unwritten: Final = [dataset.outcome]
-        self.marks: Final = marks
+        self.key: Final = key
+        self.unwritten: Final = [spool]
         self.future: Future[Workbook] = Future()
         self.ended = 0.0
 
 
 class Exports:
-    """The queue: at most one export a data set, two running at once, the others waiting."""
+    """The queue: at most one export a key, two running at once, the others waiting."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._exports: OrderedDict[str, Export] = OrderedDict()
+        self._exports: OrderedDict[Hashable, Export] = OrderedDict()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._folder: Path | None = None
 
-    def find(self, version: str) -> Export | None:
-        """The export of the data set of this version: unfinished, finished or failed."""
+    def find(self, key: Hashable) -> Export | None:
+        """The export of this key, a data set's version or a selection's: unfinished or done."""
         with self._lock:
-            return self._exports.get(version)
+            return self._exports.get(key)
 
     def start(self, dataset: Dataset, marks: Mapping[str, str] | None = None) -> Export:
-        """Queue an export of this data set, or return the existing one unless it failed.
+        """Queue the workbook of this data set, or return the existing export unless it failed.
 
         A new workbook gets the ``marks`` as properties.
         """
+        write = partial(export_worker.spool, dataset.outcome, marks=marks or {})
+        return self._start(dataset.version, write)
+
+    def start_rows(self, selection: Selection) -> Export:
+        """Queue the file of these rows; each has its own moment, so none is shared."""
+        return self._start(object(), partial(row_export.spool, selection))
+
+    def _start(self, key: Hashable, spool: Callable[[Path], dict[str, Any]]) -> Export:
         with self._lock:
-            export = self._exports.get(dataset.version)
+            export = self._exports.get(key)
             if export is not None and not (export.future.done() and export.future.exception()):
                 # Waiting exports keep their position.
                 if export.future.done():
-                    self._exports.move_to_end(dataset.version)
+                    self._exports.move_to_end(key)
                 return export
-            export = self._exports[dataset.version] = Export(dataset, marks or {})
-            self._exports.move_to_end(dataset.version)
+            export = self._exports[key] = Export(key, spool)
+            self._exports.move_to_end(key)
             self._forget_old()
         thread = threading.Thread(target=self._run, args=(export,), name="export", daemon=True)
         try:
@@ -154,11 +164,11 @@ class Exports:
         # The worker of a spooled outcome needs no configuration, so it gets no password.
         environment = {n: v for n, v in os.environ.items() if not n.upper().startswith(_SECRET)}
         try:
-            job = export_worker.spool(export.unwritten.pop(), folder, export.marks)
+            job = export.unwritten.pop()(folder)
             workbook = export.run(folder, job, environment)
             if workbook is None:
                 raise ReportError(DIED)
-            path = folder.with_suffix(".xlsx")
+            path = folder.with_suffix(workbook.path.suffix)
             os.replace(workbook.path, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -166,9 +176,11 @@ class Exports:
 
     def _forget_old(self) -> None:
         latest_end = time.monotonic() - _FETCHED_SECONDS
-        for version, export in list(self._exports.items())[:-_KEPT]:
-            if export.future.done() and export.ended <= latest_end:
-                del self._exports[version]
+        newest = list(self._exports)[-_KEPT:]
+        for key, export in list(self._exports.items()):
+            kept = key in newest and isinstance(key, str)  # no session asks for rows again
+            if not kept and export.future.done() and export.ended <= latest_end:
+                del self._exports[key]
                 if not export.future.exception():
                     export.future.result().path.unlink(missing_ok=True)
 

@@ -3,12 +3,14 @@
 The server starts `python -m lib.dashboard.export_worker FOLDER` and writes one job, a JSON line, to
 its standard input. This stays open until the server ends; the worker then removes the folder and
 exits. The worker writes JSON lines to standard output: stages with their rows, then the finished
-workbook or the failure. A job is either an outcome that the server spooled into the folder without
-its matching keys, or a request that the worker extracts itself. Loads no screen code.
+file or the failure. A job is an outcome that the server spooled into the folder without matching
+keys, rows of a table that it spooled, or a request that the worker extracts itself. Loads no screen
+code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -29,6 +31,7 @@ from lib import pipeline
 from lib.analysis import books
 from lib.config import loader
 from lib.config.settings import ROOT
+from lib.dashboard import row_export
 from lib.domain import columns as c
 from lib.domain import pandas_lookup, requests
 from lib.domain.errors import AggregatorError, BalanceError, ReportError
@@ -46,7 +49,7 @@ _STDIN: Final = 0
 
 @dataclass(frozen=True)
 class Workbook:
-    """A finished file; ``rows`` are its `audit_events.row_counts`."""
+    """A finished file; ``rows`` are the counts for the audit."""
 
     path: Path
     size_bytes: int
@@ -98,7 +101,7 @@ class Worker:
             raise ReportError(result["template"], **result["values"])
         if process.returncode != _DONE or "sha256" not in result:
             return None
-        return Workbook(folder / _WORKBOOK, **result)
+        return Workbook(folder / str(result.pop("name")), **result)
 
     def stop(self) -> None:
         """Kill the process; if it has not started, kill it as soon as it does."""
@@ -176,17 +179,34 @@ def unspool(folder: Path, job: Mapping[str, Any]) -> Outcome:
 
 
 def main(folder: Path, job: Mapping[str, Any]) -> int:
-    """Publish the job's workbook in the folder and return the exit code."""
+    """Write the job's file into the folder and return the exit code."""
     try:
-        outcome = _extract(job) if "settings" in job else unspool(folder, job)
-        target = folder / _WORKBOOK
-        written = pipeline.publish(outcome, target, progress=_report_stage, marks=job["marks"])
+        _answer(_selected_rows(folder, job) if "kind" in job else _workbook(folder, job))
     except AggregatorError as problem:
         _answer(_failure(problem.template, problem.values))
         return _FAILED
-    rows = audit_events.row_counts(outcome)
-    _answer({"size_bytes": written.size_bytes, "sha256": written.sha256, "rows": rows})
     return _DONE
+
+
+def _workbook(folder: Path, job: Mapping[str, Any]) -> dict[str, object]:
+    """Publish the workbook of an outcome and describe it."""
+    outcome = _extract(job) if "settings" in job else unspool(folder, job)
+    target = folder / _WORKBOOK
+    written = pipeline.publish(outcome, target, progress=_report_stage, marks=job["marks"])
+    rows = audit_events.row_counts(outcome)
+    return _finished(target, written.size_bytes, written.sha256, rows)
+
+
+def _selected_rows(folder: Path, job: Mapping[str, Any]) -> dict[str, object]:
+    """Write the file of a reader's rows and describe it."""
+    path, rows = row_export.write(folder, job)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return _finished(path, path.stat().st_size, digest, {"selected": rows})
+
+
+def _finished(path: Path, size: int, digest: str, rows: Mapping[str, int]) -> dict[str, object]:
+    return {"name": path.name, "size_bytes": size, "sha256": digest, "rows": dict(rows)}
 
 
 def _extract(job: Mapping[str, Any]) -> Outcome:

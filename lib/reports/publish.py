@@ -10,7 +10,7 @@ import hashlib
 import html
 import os
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -92,8 +92,12 @@ def _parts(
 ) -> Iterator[Sheet]:
     for part, start in enumerate(range(0, max(rows, 1), limit), 1):
         table = rows_at(slice(start, start + limit))
-        widths = [_WIDTHS.get(header, max(13, len(header) + 4)) for header in table.column_names]
-        yield Sheet(sheet_title(name, part), table, widths, heading)
+        yield Sheet(sheet_title(name, part), table, column_widths(table), heading)
+
+
+def column_widths(table: pa.Table) -> list[int]:
+    """Return the widths of a sheet's columns in characters."""
+    return [_WIDTHS.get(header, max(13, len(header) + 4)) for header in table.column_names]
 
 
 def _heading(lines: Mapping[str, str]) -> str:
@@ -103,16 +107,23 @@ def _heading(lines: Mapping[str, str]) -> str:
 
 def _core_properties(lines: Mapping[str, str], cover: Cover) -> str:
     _, merchant, *choices = list(lines.values())[:6]
-    moment = f"{cover.extracted_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    texts = {"dc:subject": SUBJECT, "cp:keywords": "; ".join((merchant, *choices))}
+    return core_properties(_heading(lines), lines, cover.extracted_at, texts)
+
+
+def core_properties(
+    title: str, lines: Mapping[str, str], moment: datetime, more: Mapping[str, str]
+) -> str:
+    """Return the XML of a workbook's properties: the lines as its description, ``more`` by tag."""
+    stamp = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     texts = {
-        "dc:title": _heading(lines),
-        "dc:subject": SUBJECT,
+        "dc:title": title,
         "dc:creator": "Marketing Data Aggregator",
-        "cp:keywords": "; ".join((merchant, *choices)),
         "dc:description": "\n".join(f"{key}: {value}" for key, value in lines.items()),
+        **more,
     }
     dates = "".join(
-        f'<dcterms:{kind} xsi:type="dcterms:W3CDTF">{moment}</dcterms:{kind}>'
+        f'<dcterms:{kind} xsi:type="dcterms:W3CDTF">{stamp}</dcterms:{kind}>'
         for kind in ("created", "modified")
     )
     return (

@@ -112,6 +112,7 @@ class Operation:
         anchor = self._record(STARTED)
         if anchor:
             self._fields = fields | {"began": anchor.sequence}
+        self.who = actor.name
         self.marks = {AUDITORIA: str(anchor)} if anchor else {}
         if fields["clear"] and kind == "export":
             self.marks[RESPONSAVEL] = actor.name

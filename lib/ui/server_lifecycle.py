@@ -14,7 +14,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from lib.dashboard import clear_export
 from lib.demo import servers
 from lib.ui import app_state
-from lib.ui.export import EXPORTS
+from lib.ui.file_export import EXPORTS
 
 
 @asynccontextmanager

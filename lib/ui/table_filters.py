@@ -120,6 +120,11 @@ def sort_by(table: Table, name: str) -> None:
     to_first_page(key)
 
 
+def order_label(table: Table, order: str) -> str:
+    """The reader's words for an order."""
+    return _orders(table)[order]
+
+
 def to_first_page(key: Keys) -> None:
     """Show the first page of the table next."""
     st.session_state[key["pagina"]] = 1

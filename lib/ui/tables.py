@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from lib.analysis import table_query, table_schemas
-from lib.ui import formatting, guard, query_params, table_cells, table_filters
+from lib.ui import (
+    file_export,
+    formatting,
+    guard,
+    query_params,
+    row_downloads,
+    table_cells,
+    table_filters,
+)
 from lib.ui.i18n import n, t
 from lib.ui.table_filters import Keys
 
@@ -41,16 +49,15 @@ def show(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Deta
     st.fragment(_draw)(dataset, table, filtered, detail)
 
 
-def turn_pages(key: str, rows: int, total: str, hint: str = "") -> int:
-    """Draw the total, a hint, and the pagination of ``rows``; return the page's number."""
+def turn_pages(key: str, rows: int, total: str, beside: Callable[[], object] = lambda: None) -> int:
+    """Draw the total, what stands beside it, and the pagination of ``rows``; return the page."""
     pages = max(1, -(-rows // PAGE_ROWS))
     number: int = min(st.session_state.get(key, 1), pages)
     if number != st.session_state.get(key):
         st.session_state[key] = number
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(total)
-        if rows and hint:
-            st.caption(hint)
+        beside()
         if pages > 1:
             st.pagination(pages, key=key, width=_PAGINATION_WIDTH, persist_state="session")
     return number
@@ -75,8 +82,9 @@ def _page(dataset: Dataset, table: Table, question: Question, detail: Detail) ->
     )
     if question.restricts:
         guard.note_search(table.name, dataset, query.search, question.filters)
-    hint = t("Clique em uma linha para ver os detalhes.")
-    number = turn_pages(key["pagina"], len(at), _total(dataset, table, question, at), hint)
+    download = partial(row_downloads.show, dataset, table, question, at)
+    number = turn_pages(key["pagina"], len(at), _total(dataset, table, question, at), download)
+    file_export.follow(row_downloads.SLOT)
     query_params.publish({key["pagina"]: str(number) if number > 1 else None})
     title, empty = _labels()[table.name]
     if not len(at):
@@ -84,6 +92,7 @@ def _page(dataset: Dataset, table: Table, question: Question, detail: Detail) ->
         return
     shown = at[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
     opened = _rows(key, dataset, table, question, shown)
+    st.caption(t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."))
     if opened is not None:
         draw = st.dialog(title, width="large", on_dismiss=partial(_open, key, None))(detail)
         draw(result, int(shown[opened]))

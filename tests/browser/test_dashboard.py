@@ -284,6 +284,19 @@ def test_the_books_of_a_month_show_their_total_without_scrolling_inside(visit: O
     assert table.locator("tfoot td").count() == 8
 
 
+@pytest.mark.parametrize("kind", ["CSV", "Excel", "Parquet"])
+def test_the_rows_on_show_are_downloaded_by_one_choice(visit: Opened, kind: str) -> None:
+    seen = visit("/consolidated?consolidated_busca=cartao+virtual")
+    seen.button("consolidated_baixar").click()
+    with seen.page.expect_download() as waiting:
+        seen.page.get_by_role("menuitem", name=kind).click()
+    name = waiting.value.suggested_filename
+    assert name.endswith({"CSV": ".csv", "Excel": ".xlsx", "Parquet": ".parquet"}[kind])
+    assert waiting.value.path().stat().st_size > 300
+    seen.settle()
+    assert seen.cells("num_cartao") == [masked(PHYSICAL)]
+
+
 def test_a_search_and_its_total(visit: Opened) -> None:
     seen = visit("/consolidated")
     seen.search("consolidated", "cartao virtual")

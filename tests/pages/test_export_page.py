@@ -15,7 +15,7 @@ from lib.config import loader
 from lib.dashboard import export_queue, export_worker
 from lib.domain import columns as c
 from lib.ui import export, table_cells
-from lib.ui.export import EXPORTS
+from lib.ui.file_export import EXPORTS
 from lib.ui.formatting import plain
 from tests.support.command import Sheets, sheets
 from tests.support.dashboard import Dashboard, frames, texts
@@ -79,7 +79,7 @@ def _shown(cell: Any, column: str) -> str:
 
 
 def version(at: AppTest) -> str:
-    return str(at.session_state["_export"]["version"])
+    return str(at.session_state[export.SLOT].export.key)
 
 
 @pytest.mark.parametrize("rule", ["card", "card_time"])
@@ -136,7 +136,7 @@ def test_the_name_is_one_that_a_person_would_give(morning: Dashboard) -> None:
     at = morning.open(periodo=[(today() - timedelta(days=1)).isoformat(), today().isoformat()])
     press_export(at)
     days = f"{today() - timedelta(days=1)} a {today()}"
-    assert at.session_state["_export"]["name"] == f"Loja Exemplo {days}.xlsx"
+    assert at.session_state[export.SLOT].name == f"Loja Exemplo {days}.xlsx"
 
 
 def test_sessions_that_ask_at_once_share_one_worker(
