@@ -15,6 +15,7 @@ import numpy as np
 from lib import pipeline
 from lib.analysis import books
 from lib.database import sides, source_checks
+from lib.database.latest_day import latest_day as latest_day_of_side
 from lib.domain import column_arrays, outcomes, requests
 from lib.domain import columns as c
 from lib.domain.messages import Notice
@@ -156,6 +157,16 @@ def check_sources(settings: Settings, request: Request, user: str | None = None)
     if surveys["auth_logs"].rows == 0 and surveys["auth_logs"].any_merchant:
         results.append(Notice(NO_MERCHANT, {"merchant": request.merchant}))
     return results
+
+
+def latest_day(settings: Settings, request: Request, first: date, user: str | None) -> date | None:
+    """Return the latest day from ``first`` to today with a record of the request's merchant.
+
+    Of either side; None without one. Raises AggregatorError.
+    """
+    window = requests.Window(request.merchant, first, request.period.today, user)
+    days = sides.each(lambda side: latest_day_of_side(settings, side, window))
+    return max((day for day in days.values() if day is not None), default=None)
 
 
 def _empty(rows: Mapping[str, int]) -> list[Notice]:

@@ -29,8 +29,14 @@ if TYPE_CHECKING:
     from lib.ui.session_user import Visitor
 
 NO_SIGN_IN: Final = (
-    "Sem [auth] na configuração, este painel só mostra a demonstração; configure o acesso, ou "
-    "[aggregator.access] without_sign_in para usá-lo neste computador."
+    "Sem [auth] na configuração, este painel só mostra a demonstração. Configure o acesso em "
+    "[auth], ou, para usá-lo só neste computador, escreva without_sign_in = true em "
+    "[aggregator.access], onde agora vale false."
+)
+ELSEWHERE: Final = (
+    "Sem [auth] na configuração, without_sign_in = true em [aggregator.access] só vale neste "
+    "computador: server.address precisa ser 127.0.0.1 (agora: {address}) e o painel precisa ser "
+    "aberto por localhost ou 127.0.0.1 (agora: {host}), sem proxy. Configure o acesso em [auth]."
 )
 NO_ROLE: Final = "{name} não tem acesso a este painel; peça-o ao responsável."
 EXPIRED: Final = "O seu acesso expirou; entre de novo."
@@ -45,7 +51,7 @@ _RESULT: Final = "_result"
 _SEARCHED: Final = "_searched_"
 _RECORDED: Final = "_recorded"
 
-Reason = Literal["no_sign_in", "signed_out", "expired", "no_role"]
+Reason = Literal["no_sign_in", "elsewhere", "signed_out", "expired", "no_role"]
 
 
 @dataclass(frozen=True)
@@ -181,8 +187,10 @@ def decide(site: Site, visitor: Visitor) -> Admission | Reason:
     """The visitor's admission, or the reason why there is none; outside of a session too."""
     settings = site.settings
     if not session_user.sign_in_configured():
-        if not (site.demo or (settings.access.without_sign_in and visitor.at_this_machine)):
+        if not (site.demo or settings.access.without_sign_in):
             return "no_sign_in"
+        if not (site.demo or visitor.at_this_machine):
+            return "elsewhere"
         actor = Actor(audit_events.account().name, visitor.address)
         return Admission(Rights(), settings.merchants, actor, analyst=tuple(settings.merchants))
     if not visitor.signed_in:
@@ -209,6 +217,11 @@ def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:
         st.error(t(NO_SIGN_IN))
         st.stop()
     visitor = session_user.visitor()
+    if reason == "elsewhere":
+        address, host = session_user.place()
+        unset = t("não definido")
+        st.error(plain(t(ELSEWHERE, address=address or unset, host=host or unset)))
+        st.stop()
     actor = Actor(visitor.name, visitor.address)
     if reason == "no_role":
         _record_once(site, "refusal", actor, reason)

@@ -18,6 +18,7 @@ import streamlit as st
 
 from lib.dashboard import dataset_parts
 from lib.dashboard.dataset_store import Dataset, Key, Rights
+from lib.delivery import diagnosis
 from lib.domain.errors import AggregatorError
 from lib.domain.requests import Period
 from lib.ui import (
@@ -43,17 +44,17 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
-WIDEN: Final = "ver_periodo_maior"
+LATEST: Final = "ver_ultimo_periodo"
 DEMONSTRATION: Final = (
     "Demonstração: dados fictícios, gerados neste computador. Para usar os seus bancos, crie o "
     "arquivo .streamlit/secrets.toml."
 )
 NO_LOGS: Final = "O banco B não tem nenhum log de autenticação deste período."
 NO_TRANSACTIONS: Final = "O banco A não tem nenhuma transação deste período."
+NO_RECORDS_AT_ALL: Final = "Os dois bancos não têm nenhum registro deste estabelecimento até hoje."
 NO_RECORDS: Final = "Nenhuma transação e nenhum log de {merchant} em {period}."
 
 Admit = Callable[["Site"], "Admission"]
-_WIDER_DAYS: Final = 30
 _STYLE: Final = """<style>
 /* Streamlit's captions are too faint to read (4.0 : 1). */
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * { color: inherit; }
@@ -152,7 +153,7 @@ def open_page(name: str) -> View:
         export.show(site, dataset)
         clear_export.show(site, admission, request)
     guard.note_view(site, name, dataset)
-    _report_emptiness(dataset)
+    _report_emptiness(site, dataset)
     return View(_on_day(dataset), dataset, site, admission.rights)
 
 
@@ -187,7 +188,7 @@ def _on_day(dataset: Dataset) -> Dataset:
     return dataset_parts.part(dataset, chosen, chosen)
 
 
-def _report_emptiness(dataset: Dataset) -> None:
+def _report_emptiness(site: Site, dataset: Dataset) -> None:
     books, period = dataset.outcome.books, dataset.key.request.period
     if books.transactions and books.logs:
         return
@@ -197,7 +198,6 @@ def _report_emptiness(dataset: Dataset) -> None:
     if books.logs:
         st.warning(t(NO_TRANSACTIONS))
         return
-    wider = (period_filter.before(period.start, _WIDER_DAYS), period.end)
     st.info(
         t(
             NO_RECORDS,
@@ -205,7 +205,29 @@ def _report_emptiness(dataset: Dataset) -> None:
             period=formatting.span(period.start, period.end),
         )
     )
-    if wider[0] < period.start:
-        label = t("Ver {period}", period=formatting.span(*wider))
-        st.button(label, key=WIDEN, on_click=period_filter.narrow, args=wider)
+    _offer_latest(site, dataset)
     st.stop()
+
+
+def _offer_latest(site: Site, dataset: Dataset) -> None:
+    """Offer the period of the same length that ends on the latest day with records."""
+    request, period = dataset.key.request, dataset.key.request.period
+    first, user = period_filter.FIRST_DAY, dataset.key.rights.reader or None
+    try:
+        with st.spinner(t("Procurando o último período com dados…")):
+            latest: date | None = dataset.derived.get(
+                "latest day", lambda: diagnosis.latest_day(site.settings, request, first, user)
+            )
+    except AggregatorError as problem:
+        st.caption(formatting.plain(extraction_status.explanation(problem)))
+        return
+    if latest is None:
+        st.caption(t(NO_RECORDS_AT_ALL))
+        return
+    start = max(latest - (period.end - period.start), first)
+    st.button(
+        t("Ver {period}", period=formatting.span(start, latest)),
+        key=LATEST,
+        on_click=period_filter.narrow,
+        args=(start, latest),
+    )

@@ -29,7 +29,7 @@ NO_DATES: Final = "Escolha as duas datas. Até lá, a página continua em {perio
 
 # The last complete choice of dates; the widget may hold half of the next one.
 _CHOSEN: Final = "periodo_escolhido"
-_FIRST_DAY: Final = date(2000, 1, 1)
+FIRST_DAY: Final = date(2000, 1, 1)
 _A_DAY: Final = timedelta(days=1)
 _A_WEEK: Final = timedelta(days=7)
 
@@ -54,7 +54,7 @@ def presets(today: date, window_days: int) -> dict[str, Span]:
 def restore(settings: Settings, today: date) -> None:
     """Set the session's period from the address, or from the configured window."""
     window = presets(today, settings.window_days)["padrao"]
-    first = min(_FIRST_DAY, window[0])
+    first = min(FIRST_DAY, window[0])
     query_params.restore(KEY, KEY, lambda texts: _span(texts, first, today))
     st.session_state.setdefault(KEY, window)
 
@@ -98,7 +98,7 @@ def show(settings: Settings, today: date) -> Span:
     st.date_input(
         t("De e até"),
         key=KEY,
-        min_value=min(_FIRST_DAY, chosen[0]),
+        min_value=min(FIRST_DAY, chosen[0]),
         max_value=max(today, chosen[1]),
         format="DD/MM/YYYY" if i18n.language() == i18n.PORTUGUESE else "YYYY-MM-DD",
         label_visibility="collapsed",
@@ -113,11 +113,6 @@ def show(settings: Settings, today: date) -> Span:
 def narrow(start: date, end: date) -> None:
     """Choose another period. For callbacks only: these run before the widgets are drawn."""
     st.session_state[_CHOSEN] = st.session_state[KEY] = (start, end)
-
-
-def before(start: date, days: int) -> date:
-    """Return the date this many days before ``start``, but not before the first selectable day."""
-    return min(start, max(start - timedelta(days=days), _FIRST_DAY))
 
 
 def show_refused() -> None:

@@ -103,10 +103,16 @@ def at_this_machine() -> bool:
     and no proxy forwarded the request.
     """
     headers = st.context.headers
-    host = (headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")
+    address, host = place()
     return (
-        st.get_option("server.address") in _LOOPBACK
+        address in _LOOPBACK
         and st.context.ip_address is None
         and host in _LOOPBACK
         and not any(name in headers for name in _FORWARDED)
     )
+
+
+def place() -> tuple[str, str]:
+    """The address that the server listens on, and the host name that the browser asked for."""
+    host = (st.context.headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")
+    return str(st.get_option("server.address") or ""), host

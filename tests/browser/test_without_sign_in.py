@@ -19,6 +19,7 @@ from playwright.sync_api import Browser
 from lib.ui import export, guard
 from tests.support import driving, scenario
 from tests.support.driving import Server, Visit, new_page
+from tests.support.sentences import says
 from tests.support.servers import Databases
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("without-sign-in")]
@@ -108,11 +109,11 @@ def test_with_the_setting_only_this_machines_own_browser_is_served(
     visit.open("/consolidated")
     assert shows_data(visit)
     visit.open(f"http://{NAME}:{urlsplit(server.url).port}/consolidated")
-    assert guard.NO_SIGN_IN in visit.text()
+    assert guard.ELSEWHERE.format(address="127.0.0.1", host=NAME) in visit.text()
     assert not shows_data(visit)
     with forwarding(server) as address:
         visit.open(f"{address}/consolidated")
-        assert guard.NO_SIGN_IN in visit.text()
+        assert says(visit.text(), guard.ELSEWHERE)
         assert not shows_data(visit)
 
 
@@ -125,7 +126,7 @@ def test_with_the_setting_a_server_at_another_address_serves_nobody(
     try:
         page = new_page(chromium)
         visit = Visit(page, server).open("/consolidated")
-        assert guard.NO_SIGN_IN in visit.text()
+        assert says(visit.text(), guard.ELSEWHERE)
         assert not shows_data(visit)
         page.context.close()
     finally:

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from lib.config import loader, settings
 from lib.config.settings import ROOT
 from lib.dashboard.dataset_store import Loading
-from lib.database import error_translation
+from lib.database import error_translation, sides
 from lib.demo import servers as demo
 from lib.ui import app_state, extraction_status, filters, page, refresh
 from lib.ui import period as period_filter
@@ -360,22 +360,39 @@ def test_an_unexpected_failure_is_one_sentence_without_its_details(
     assert [type(problem) for problem in caught] == [KeyError]
 
 
-def test_an_empty_period_says_so_and_offers_a_wider_one(morning: Dashboard) -> None:
-    days = [(today() - timedelta(days=n)).isoformat() for n in (12, 11)]
-    at = morning.open(periodo=days)
+@pytest.mark.parametrize(
+    ("first", "last"), [(12, 11), (3, 3), (900, 880)], ids=["before", "one_day", "long_ago"]
+)
+def test_an_empty_period_offers_the_latest_one_of_its_length_with_data(
+    dashboard: Dashboard, first: int, last: int
+) -> None:
+    latest = today() - timedelta(days=1 if last < 800 else 500)
+    dashboard.databases.fill(auth_logs=[(LONELY, latest, "10:00", "00", "x", f"0{MERCHANT}")])
+    at = dashboard.open(periodo=[(today() - timedelta(days=n)).isoformat() for n in (first, last)])
     assert says(texts(at), page.NO_RECORDS)
     assert "Loja Exemplo" in texts(at)
     assert not at.metric
-    press(at, page.WIDEN)
-    assert period(at) == (today() - timedelta(days=42), today() - timedelta(days=11))
+    press(at, page.LATEST)
+    assert period(at) == (latest - timedelta(days=first - last), latest)
+    assert at.metric
+    assert page.LATEST not in [button.key for button in at.button]
 
 
-def test_a_wider_period_begins_no_earlier_than_any_may(morning: Dashboard) -> None:
-    at = morning.open(periodo=["2000-01-05", "2000-01-10"])
-    press(at, page.WIDEN)
-    assert not at.exception
-    assert period(at) == (date(2000, 1, 1), date(2000, 1, 10))
-    assert page.WIDEN not in [button.key for button in at.button]
+def test_without_any_record_an_empty_period_offers_nothing(dashboard: Dashboard) -> None:
+    other = next(cnpj for cnpj in MERCHANTS if cnpj != MERCHANT)
+    dashboard.databases.fill([(LONELY, today(), "10:00", other, None, "1.00")])
+    at = dashboard.open(estabelecimento=MERCHANT)
+    assert page.NO_RECORDS_AT_ALL in texts(at)
+    assert page.LATEST not in [button.key for button in at.button]
+
+
+def test_two_databases_that_fail_are_both_named(morning: Dashboard, servers: Servers) -> None:
+    servers.stop("transactions")
+    servers.stop("auth_logs")
+    shown = error(morning.open())
+    assert says(shown, sides.BOTH_FAILED)
+    assert "transactions" in shown
+    assert "auth_logs" in shown
 
 
 def test_zero_rows_on_both_sides_leave_every_page_standing(dashboard: Dashboard) -> None:
