@@ -90,6 +90,22 @@ def found(result: Reconciliation, merchant: str, *, clear: bool) -> pa.Table:
     )
 
 
+def keys(result: Reconciliation, merchant: str, *, clear: bool) -> tuple[list[str], list[str]]:
+    """The key of each row of the divergences and of the transactions without log.
+
+    Empty for a divergence that is no case.
+    """
+    numbered = cases.of_run(merchant, found(result, merchant, clear=clear))
+    by_row = np.empty(len(numbered.keys), dtype=np.int64)
+    by_row[numbered.rows] = numbered.keys
+    named = list(map(cases.hexadecimal, by_row.tolist()))
+    positions = np.flatnonzero(_is_case(result)).tolist()
+    divergent = [""] * len(result.divergent_rows)
+    for position, key in zip(positions, named, strict=False):
+        divergent[position] = key
+    return divergent, named[len(positions) :]
+
+
 def of_tables(
     divergences: pa.Table, without_log: pa.Table, merchant: str, *, clear: bool
 ) -> pa.Table:

@@ -145,6 +145,7 @@ class Latest:
     """A merchant's latest judging run."""
 
     number: int = 0
+    run: int = 0
     at: datetime | None = None
     period: tuple[date, date] | None = None
     new: int = 0
@@ -253,6 +254,7 @@ def counts(
         new = _total(
             connection, merchant, Filter((cases.NEW,), statuses=_UNSETTLED, keys=keys), latest
         )
+        resolved = latest.resolved if keys is None else _resolved(connection, latest, keys)
     by_age = [0] * len(AGES)
     by_owner: dict[str | None, int] = {}
     by_status: dict[str | None, int] = {}
@@ -268,7 +270,7 @@ def counts(
     return Counts(
         at=latest.at,
         new=new,
-        resolved=latest.resolved,
+        resolved=resolved,
         open=sum(by_age) - outside,
         outside=outside,
         oldest=oldest,
@@ -306,15 +308,16 @@ def _bucket(days: int) -> int:
 
 def _latest(connection: Connection, merchant: str) -> Latest:
     row = connection.exec_driver_sql(
-        "SELECT id, at, period_start, period_end, new, resolved, transactions_until, logs_until"
+        "SELECT id, run, at, period_start, period_end, new, resolved, transactions_until, logs_until"
         " FROM judgements WHERE merchant = ? ORDER BY id DESC LIMIT 1",
         (merchant,),
     ).one_or_none()
     if row is None:
         return Latest()
-    reach = [day and date.fromisoformat(day) for day in row[6:]]
+    reach = [day and date.fromisoformat(day) for day in row[7:]]
     return Latest(
         number=row.id,
+        run=row.run,
         at=datetime.fromisoformat(row.at),
         period=(date.fromisoformat(row.period_start), date.fromisoformat(row.period_end)),
         new=row.new,
@@ -387,6 +390,19 @@ def _grouped(
 
 def _total(connection: Connection, merchant: str, query: Filter, latest: Latest) -> int:
     return int(_grouped(connection, merchant, query, latest, "")[0][0])
+
+
+def _resolved(connection: Connection, latest: Latest, keys: frozenset[str]) -> int:
+    """How many of these cases the latest judging run closed, without those settled before."""
+    return int(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM case_events JOIN cases USING (key) WHERE who = ?"
+            " AND case_events.kind IN ('matched', 'missing')"
+            " AND (status IS NULL OR status NOT IN ('aceita', 'resolvida'))"
+            " AND key IN (SELECT value FROM json_each(?))",
+            (f"#{latest.run}", json.dumps([cases.from_hexadecimal(key) for key in keys])),
+        ).scalar_one()
+    )
 
 
 def _case(row: Any, latest: int) -> Case:

@@ -8,6 +8,7 @@ its merchant's latest judging run. Decides nothing about which days a run judges
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lib.analysis.case_evidence import Evidence, Watched
     from lib.domain.cases import Cases
     from lib.domain.column_arrays import Bools, Ints
+    from lib.domain.outcomes import Outcome
 
 _DAY: Final = column_arrays.DAY_SECONDS + 1
 _UNDATED: Final = column_arrays.MISSING - _DAY
@@ -123,16 +125,25 @@ def judge(
 
 def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
     """The open cases of these days, and those without a date. Raises HistoryError."""
-    rows: Sequence[Any] = ()
-    with state_file.reading_cases(path) as connection:
-        if connection is not None:
-            rows = connection.exec_driver_sql(
-                "SELECT base, moment FROM cases WHERE merchant = ? AND state = 'open'"
-                " AND (moment BETWEEN ? AND ? OR moment >= ?)",
-                (merchant, *_span([first, last]), _UNDATED),
-            ).all()
-    bases, moments = _columns(rows, 2)
+    _, bases, _, moments = _on(path, merchant, first, last, " AND state = 'open'")
     return case_evidence.Watched(np.unique(bases), np.unique(moments))
+
+
+def visible(path: Path, outcome: Outcome) -> frozenset[str]:
+    """The cases, in any state, of records that this run read, on days of its period.
+
+    Under row-level security a reader's own run has the records that they may see. Of identical
+    ones the lowest ordinals are seen. Raises HistoryError.
+    """
+    result, merchant = outcome.reconciliation, outcome.request.merchant
+    period = result.period
+    keys, bases, ordinals, moments = _on(path, merchant, period.start, period.end, "")
+    asked = case_evidence.Watched(np.unique(bases), np.unique(moments))
+    evidence = case_evidence.evidence(result, merchant, asked, clear=outcome.clear)
+    found = case_evidence.found(result, merchant, clear=outcome.clear)
+    read = Counter([*evidence.paired, *evidence.idle, *cases.bases(merchant, found).tolist()])
+    rows = zip(keys.tolist(), bases.tolist(), ordinals.tolist(), strict=True)
+    return frozenset(cases.hexadecimal(key) for key, base, ordinal in rows if ordinal <= read[base])
 
 
 def count_again(connection: Connection, merchant: str, days: Iterable[str | None]) -> None:
@@ -331,6 +342,19 @@ def _prune(connection: Connection, merchant: str, before: datetime) -> None:
         count_again(connection, merchant, {row.day for row in old})
 
 
+def _on(path: Path, merchant: str, first: date, last: date, condition: str) -> list[Ints]:
+    """Key, base, ordinal and moment of the cases of these days, and of those without a date."""
+    rows: Sequence[Any] = ()
+    with state_file.reading_cases(path) as connection:
+        if connection is not None:
+            rows = connection.exec_driver_sql(
+                "SELECT key, base, ordinal, moment FROM cases WHERE merchant = ?"
+                f" AND (moment BETWEEN ? AND ? OR moment >= ?){condition}",
+                (merchant, *_span([first, last]), _UNDATED),
+            ).all()
+    return _columns(rows, 4)
+
+
 def _of_days(found: Cases, days: set[date]) -> Cases:
     """The cases on these days or without a date."""
     column = found.table[cases.DAY]
@@ -339,7 +363,9 @@ def _of_days(found: Cases, days: set[date]) -> Cases:
     if len(rows) == len(found.keys):
         return found
     table = found.table.take(pa.array(rows))
-    return cases.Cases(found.keys[rows], found.ordinals[rows], found.digests[rows], table)
+    return cases.Cases(
+        found.keys[rows], found.rows[rows], found.ordinals[rows], found.digests[rows], table
+    )
 
 
 def _on_days(moments: Ints, days: Iterable[date]) -> Bools:

@@ -105,10 +105,12 @@ _SEPARATOR: Final = "\x1f"
 class Cases:
     """The cases of one run: ``table`` has `SCHEMA`, sorted by ``keys``.
 
-    ``ordinals`` count identical records from 1; ``digests`` identify the `CHANGEABLE` values.
+    ``rows`` are their positions in the table that they were numbered from. ``ordinals`` count
+    identical records from 1; ``digests`` identify the `CHANGEABLE` values.
     """
 
     keys: Ints
+    rows: Ints
     ordinals: Ints
     digests: Ints
     table: pa.Table
@@ -170,7 +172,7 @@ def of_run(merchant: str, table: pa.Table) -> Cases:
         pc.binary_join_element_wise(joined, pa.array(ordinals).cast(pa.string()), _SEPARATOR)
     )
     order = np.argsort(keys)
-    return Cases(keys[order], ordinals[order], digests[order], table.take(pa.array(order)))
+    return Cases(keys[order], order, ordinals[order], digests[order], table.take(pa.array(order)))
 
 
 def hashes(texts: pa.Array) -> Ints:

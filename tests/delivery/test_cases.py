@@ -10,9 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from lib import pipeline
+from lib.analysis import case_evidence
 from lib.cli import cases as cases_cli
 from lib.cli import main
 from lib.cli import run as scheduled
+from lib.config import defaults, loader
+from lib.delivery import case_queries, case_store, merchant_summaries, state_file
 from tests.support.command import Command
 from tests.support.servers import MERCHANTS, Databases
 
@@ -72,9 +76,7 @@ def clear_tables(databases: Databases) -> None:
 
 
 def line(new: int, resolved: int, still: int) -> str:
-    from lib.delivery.case_store import Change
-
-    return scheduled.cases_line(Change(new, resolved, still, 0))
+    return scheduled.cases_line(case_store.Change(new, resolved, still, 0))
 
 
 FIRST = {
@@ -218,3 +220,50 @@ def test_a_store_that_cannot_be_used_never_stops_the_report(command: Command) ->
     assert result.code == main.DONE
     assert result.out.splitlines()[-1] == scheduled.WRITTEN.format(name=command.target.name)
     assert "Casos: " not in result.out
+
+
+def test_rows_of_a_screen_have_the_keys_of_their_cases(command: Command) -> None:
+    command.databases.fill(**FIRST)
+    judged(command)
+    settings = loader.load(command.folder / "aggregator.toml")
+    outcome = pipeline.run(settings, defaults.request(settings, TODAY))
+    divergent, without_log = case_evidence.keys(outcome.reconciliation, MERCHANT, clear=False)
+    listed = {case["key"]: case["values"] for case in stored(command, "--json")}
+    cards = outcome.reconciliation.divergences()["num_cartao"].to_pylist()
+    assert [
+        listed[key]["num_cartao"] == card if key in listed else card[-4:] in ("0005", "0006")
+        for key, card in zip(divergent, cards, strict=True)
+    ] == [True] * 4
+    assert {listed[key]["num_cartao"][-4:] for key in without_log} == {"0001", "0009"}
+
+
+def test_a_reader_sees_the_cases_of_rows_that_their_own_data_have(command: Command) -> None:
+    command.databases.fill(**FIRST)
+    command.databases.fill(auth_logs=[logged(3, 3), logged(3, 3)])
+    judged(command)
+    assert len(stored(command, "--json")) == 6
+    settings = loader.load(command.folder / "aggregator.toml")
+    path = state_file.path_of(settings)
+    # What a reader's own policies leave of the rows.
+    clear_tables(command.databases)
+    command.databases.fill(transactions=[bought(1, 2)], auth_logs=[logged(1, 2), logged(3, 3)])
+    outcome = pipeline.run(settings, defaults.request(settings, TODAY))
+    visible = case_store.visible(path, outcome)
+    query = case_queries.Filter(keys=visible)
+    seen = case_queries.find(path, MERCHANT, query)
+    assert sorted(str(c.values["num_cartao"])[-4:] for c in seen.cases) == ["0001", "0003"]
+    assert seen.total == 2
+    counts = case_queries.counts(path, MERCHANT, TODAY, settings.zone, visible)
+    assert (counts.new, counts.open, counts.by_age) == (2, 2, (2, 0, 0, 0, 0))
+
+
+def test_a_summary_has_the_runs_and_the_cases_of_its_merchant(command: Command) -> None:
+    command.databases.fill(**FIRST)
+    judged(command)
+    judged(command)
+    settings = loader.load(command.folder / "aggregator.toml")
+    first, second = merchant_summaries.summaries(settings, settings.merchants, TODAY)
+    assert (first.merchant, first.counts.open, first.counts.new) == (MERCHANT, 4, 0)
+    assert [rate for _, rate in first.rates] == [1 - 4 / 5] * 2
+    assert first.reach == (days_ago(1), TODAY)
+    assert (second.last, second.rates, second.counts.open) == (None, (), 0)
