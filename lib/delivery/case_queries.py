@@ -308,8 +308,8 @@ def _bucket(days: int) -> int:
 
 def _latest(connection: Connection, merchant: str) -> Latest:
     row = connection.exec_driver_sql(
-        "SELECT id, run, at, period_start, period_end, new, resolved, transactions_until, logs_until"
-        " FROM judgements WHERE merchant = ? ORDER BY id DESC LIMIT 1",
+        "SELECT id, run, at, period_start, period_end, new, resolved, transactions_until,"
+        " logs_until FROM judgements WHERE merchant = ? ORDER BY id DESC LIMIT 1",
         (merchant,),
     ).one_or_none()
     if row is None:
