@@ -88,9 +88,12 @@ def metrics(current: Figures, comparison: Comparison | None) -> None:
         new, old = getattr(now, name, None), getattr(earlier, name, None)
         known = new is not None and old is not None
         change = _change(new, old, points) if known else None
-        help_text = meaning
+        help_text, before = meaning, ""
+        if known:
+            before = t(BEFORE, old=write(old))
         if known and partial:
             # Today is in the figure, but in no comparison.
+            before = f"{write(old)} → {write(new)}"
             help_text += " " + t(FROM_TO, old=write(old), new=write(new))
         st.metric(
             label,
@@ -98,7 +101,7 @@ def metrics(current: Figures, comparison: Comparison | None) -> None:
             delta=None if change is None else _written(change, points),
             delta_color="off",
             delta_arrow="auto" if change and abs(change) >= _VISIBLE else "off",
-            delta_description=t(BEFORE, old=write(old)) if known else None,
+            delta_description=before if known else None,
             help=help_text,
             border=True,
             height="stretch",

@@ -103,6 +103,8 @@ def test_today_is_in_the_figures_and_in_no_comparison(morning: Dashboard) -> Non
     explained = {metric.label: metric.help for metric in at.metric}
     compared = customers.FROM_TO.format(old="1,00", new="3,00")
     assert explained["Compras por cliente"].endswith(compared)
+    beside = {metric.label: metric.proto.delta_description for metric in at.metric}
+    assert beside["Compras por cliente"] == "1,00 → 3,00"
     assert says(texts(morning.open("customers", periodo=span(0, 0))), customers.NO_WHOLE_DAY)
 
 
