@@ -38,13 +38,7 @@ BAD_CHOICE: Final = (
 def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Request:
     """Draw the filters of these merchants and return their request. Raises ConfigError."""
     _restore(settings, merchants, today)
-    st.selectbox(
-        t("Estabelecimento"),
-        list(merchants),
-        format_func=lambda cnpj: _label(cnpj, merchants),
-        key=_MERCHANT,
-        persist_state="session",
-    )
+    _merchant(merchants)
     start, end = period.show(settings, today)
     rules = {CARD: t("Cartão"), CARD_TIME: t("Cartão e horário")}
     st.selectbox(
@@ -74,6 +68,20 @@ def show(settings: Settings, merchants: Mapping[str, str], today: date) -> Reque
     )
 
 
+def merchant(merchants: Mapping[str, str]) -> str:
+    """Draw the filter of the merchant alone, and return the chosen one."""
+    _restore_merchant(merchants)
+    _merchant(merchants)
+    chosen = st.session_state[_MERCHANT]
+    query_params.publish({_MERCHANT: chosen})
+    return chosen if chosen in merchants else next(iter(merchants))
+
+
+def choose_merchant(cnpj: str) -> None:
+    """Choose another merchant. For callbacks only."""
+    st.session_state[_MERCHANT] = cnpj
+
+
 def choose_rule(name: str) -> None:
     """Choose another rule. For callbacks only: these run before the widgets are drawn."""
     st.session_state[_RULE] = name
@@ -89,14 +97,28 @@ def show_refused() -> None:
 
 def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> None:
     rules = {CARD: CARD, CARD_TIME: CARD_TIME}
-    query_params.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
+    _restore_merchant(merchants)
     query_params.restore(_RULE, _RULE, lambda texts: _known(texts[0], rules))
     query_params.restore(_TOLERANCE, _TOLERANCE, lambda texts: _minutes(texts[0]))
     period.restore(settings, today)
-    if _known(st.session_state.get(_MERCHANT, ""), merchants) is None:
-        st.session_state[_MERCHANT] = next(iter(merchants))
     st.session_state.setdefault(_RULE, settings.match_rule)
     st.session_state.setdefault(_TOLERANCE, settings.tolerance_minutes)
+
+
+def _restore_merchant(merchants: Mapping[str, str]) -> None:
+    query_params.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
+    if _known(st.session_state.get(_MERCHANT, ""), merchants) is None:
+        st.session_state[_MERCHANT] = next(iter(merchants))
+
+
+def _merchant(merchants: Mapping[str, str]) -> None:
+    st.selectbox(
+        t("Estabelecimento"),
+        list(merchants),
+        format_func=lambda cnpj: _label(cnpj, merchants),
+        key=_MERCHANT,
+        persist_state="session",
+    )
 
 
 def _tolerance(settings: Settings) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import streamlit as st
 
@@ -49,6 +49,7 @@ _ADMITTED: Final = "_admitted"
 _VIEWED: Final = "_viewed"
 _RESULT: Final = "_result"
 _SEARCHED: Final = "_searched_"
+_CASES: Final = "_cases"
 _RECORDED: Final = "_recorded"
 
 Reason = Literal["no_sign_in", "elsewhere", "signed_out", "expired", "no_role"]
@@ -145,6 +146,16 @@ def note_result(site: Site, result: Result, table: str, filters: str) -> None:
     _record_view(site, _RESULT, result.version, request, result, fields)
 
 
+def note_cases(site: Site, page: str, merchant: str, search: str, filters: str) -> None:
+    """Record which cases this person is about to see, once for repeated views of them."""
+    fields = {"page": page, "merchant": merchant, "search": search, "filters": filters}
+    reader, shown = admission(), tuple(fields.values())
+    if reader is None or st.session_state.get(_CASES) == shown:
+        return
+    _record(site, reader.actor, {name: text for name, text in fields.items() if text})
+    st.session_state[_CASES] = shown
+
+
 def _note(site: Site, key: str, page: str, dataset: Dataset, fields: dict[str, str]) -> None:
     request, outcome = dataset.key.request, dataset.outcome
     _record_view(site, key, dataset.version, request, outcome, {"page": page, **fields})
@@ -157,19 +168,17 @@ def _record_view(
     reader, shown = admission(), (version, *fields.values())
     if reader is None or st.session_state.get(key) == shown:
         return
+    asked = audit_events.request_fields(request, clear=False)
+    _record(site, reader.actor, {"rows": audit_events.row_counts(view), **asked, **fields})
+    st.session_state[key] = shown
+
+
+def _record(site: Site, actor: Actor, fields: Mapping[str, Any]) -> None:
     try:
-        audit_events.record(
-            site.settings,
-            "view",
-            reader.actor,
-            rows=audit_events.row_counts(view),
-            **audit_events.request_fields(request, clear=False),
-            **fields,
-        )
+        audit_events.record(site.settings, "view", actor, **fields)
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
-    st.session_state[key] = shown
 
 
 def is_auditor() -> bool:

@@ -1,17 +1,26 @@
 // Draws one table. Every text comes as data and is set as text, so none of it is ever markup.
-// A click anywhere on a row, Enter or the space bar opens it; a click on a heading sorts.
+// A click anywhere on a row, Enter or the space bar opens it; a click on a heading sorts. Where rows
+// can be selected, each has a box, and the space bar ticks it.
 
 const BEFORE = new WeakMap();
 const MANY = 8;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const table = parentElement.querySelector("table");
-  const drawn = JSON.stringify(data);
+  // A ticked box redraws nothing, so that it keeps the focus.
+  const drawn = JSON.stringify({ ...data, selected: data.selected !== null });
   if (BEFORE.get(table) !== drawn) {
     BEFORE.set(table, drawn);
     draw(table, data);
   }
+  if (data.selected) tick(table, data.selected);
   table.onclick = (event) => {
+    const box = event.target.closest(".box");
+    if (box) {
+      const at = box.closest("tbody") ? box.parentElement.sectionRowIndex : -1;
+      if (event.target.tagName === "INPUT") setTriggerValue("select", at);
+      return;
+    }
     const heading = event.target.closest("th button");
     if (heading) return setTriggerValue("sort", heading.parentElement.dataset.column);
     const selecting = !document.getSelection().isCollapsed && event.detail > 0;
@@ -21,7 +30,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   table.onkeydown = (event) => {
     const row = event.target.closest("tbody tr");
     if (!row || !data.opens || event.target !== row) return;
-    if (event.key === "Enter" || event.key === " ") open(row);
+    if (event.key === " " && data.selected) setTriggerValue("select", row.sectionRowIndex);
+    else if (event.key === "Enter" || event.key === " ") open(row);
     else if (!move(row, event.key)) return;
     event.preventDefault();
   };
@@ -50,6 +60,25 @@ function focus(row) {
   row.focus();
 }
 
+function tick(table, selected) {
+  const boxes = [...table.tBodies[0].querySelectorAll("input")];
+  boxes.forEach((box, index) => (box.checked = selected.includes(index)));
+  const all = table.tHead.querySelector("input");
+  all.checked = boxes.length > 0 && selected.length === boxes.length;
+  all.indeterminate = selected.length > 0 && !all.checked;
+}
+
+function boxOf(kind, label) {
+  const cell = document.createElement(kind);
+  const box = document.createElement("input");
+  cell.className = "box";
+  box.type = "checkbox";
+  box.ariaLabel = label;
+  if (kind === "td") box.tabIndex = -1;
+  cell.append(box);
+  return cell;
+}
+
 function draw(table, data) {
   const { columns, rows, total, opens, sorts } = data;
   table.ariaLabel = data.label || null;
@@ -58,6 +87,10 @@ function draw(table, data) {
   heading.append(...columns.map((column) => headingOf(column, sorts)));
   table.tHead.replaceChildren(heading);
   const drawn = rows.map((texts) => rowOf(columns, texts));
+  if (data.selected) {
+    heading.prepend(boxOf("th", data.select));
+    drawn.forEach((row) => row.prepend(boxOf("td", data.select)));
+  }
   if (opens) drawn.forEach((row, index) => (row.tabIndex = index === (data.opened ?? 0) ? 0 : -1));
   if (drawn[data.opened]) drawn[data.opened].ariaCurrent = "true";
   table.tBodies[0].replaceChildren(...drawn);

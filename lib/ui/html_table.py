@@ -6,13 +6,15 @@ here a heading only reports that it was clicked. Formats nothing and knows no co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import streamlit as st
+
+from lib.ui.i18n import t
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
@@ -21,6 +23,10 @@ _FOLDER: Final = Path(__file__).resolve().parent
 _MARKUP: Final = (
     "<div class='frame'><table><thead></thead><tbody></tbody><tfoot></tfoot></table></div>"
 )
+
+
+ALL: Final = -1
+"""Stands for every row on show, in place of a position."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,17 @@ def draw(
     total: Sequence[str] = (),
     opened: int | None = None,
     label: str = "",
+    selected: Collection[int] = (),
     on_open: Callable[[int], None] | None = None,
     on_sort: Callable[[str], None] | None = None,
+    on_select: Callable[[int], None] | None = None,
 ) -> None:
     """Draw rows of texts, and a total below them; the row at position ``opened`` is marked.
 
     ``on_open`` is called with the position of an opened row, ``on_sort`` with the name of a clicked
-    column; both need a key. ``label`` names the table for screen readers.
+    column, ``on_select`` with the position of a row whose box was clicked, or `ALL` for the box of
+    the page; they need a key. ``selected`` are the ticked rows. ``label`` names the table for
+    screen readers.
     """
     data = {
         "columns": [asdict(column) for column in columns],
@@ -70,12 +80,15 @@ def draw(
         "label": label,
         "opens": on_open is not None,
         "sorts": on_sort is not None,
+        "selected": sorted(selected) if on_select is not None else None,
+        "select": t("Selecionar"),
     }
     _TABLE(
         key=key,
         data=data,
         on_open_change=partial(_hear, key or "", "open", range(len(rows)), on_open),
         on_sort_change=partial(_hear, key or "", "sort", [c.name for c in columns], on_sort),
+        on_select_change=partial(_hear, key or "", "select", range(ALL, len(rows)), on_select),
     )
 
 

@@ -60,6 +60,7 @@ def titles() -> dict[str, str]:
         "overview": t("Resumo"),
         "consolidated": t("Transações consolidadas"),
         "divergences": t("Divergências"),
+        "cases": t("Acompanhamento"),
         "charts": t("Gráficos"),
         "customers": t("Clientes"),
         "results": t("Resultados"),

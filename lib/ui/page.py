@@ -133,7 +133,11 @@ def enter(name: str, admit: Admit = guard.admit_to_data) -> tuple[Site, Admissio
 
 def open_page(name: str) -> View:
     """Set up the page and return its view; stop the page if there is nothing to show."""
-    site, admission = enter(name)
+    return view_for(name, *enter(name))
+
+
+def view_for(name: str, site: Site, admission: Admission) -> View:
+    """Return the view of a page that was entered; stop the page if there is nothing to show."""
     subtitle = st.empty()
     announce(site, admission.merchants)
     runs.banner(site, admission)

@@ -18,6 +18,8 @@ from lib.ui import formatting, table_cells
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lib.domain.reconciliation import Reconciliation, Rows
 
 PAIR: Final = "Encontrados pelo cartão {join}; o log veio {distance}."
@@ -100,12 +102,18 @@ def duplicate(result: Reconciliation, at: int) -> None:
 def _record(title: str, table: pa.Table, names: tuple[str, ...], row: int) -> None:
     """Draw one record, one column per line."""
     [record] = table.select(names).slice(row, 1).to_pylist()
+    values({name: table_cells.written(name, record[name]) for name in names}, title)
+
+
+def values(texts: Mapping[str, str], title: str = "") -> None:
+    """Draw formatted values by column name, one per line."""
     lines = "".join(
         f"<dt title='{escape(table_cells.tooltip(name))}'>{escape(table_cells.label(name))}</dt>"
-        f"<dd>{_text(name, record[name])}</dd>"
-        for name in names
+        f"<dd>{escape(text) or formatting.NO_VALUE}</dd>"
+        for name, text in texts.items()
     )
-    st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4><dl>{lines}</dl></div>")
+    heading = f"<h4>{escape(title)}</h4>" if title else ""
+    st.html(f"{_STYLE}<div class='record'>{heading}<dl>{lines}</dl></div>")
 
 
 _STYLE: Final = """<style>
@@ -115,10 +123,6 @@ _STYLE: Final = """<style>
 .record dt { opacity: .7; font-weight: 400; }
 .record dd { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 </style>"""
-
-
-def _text(name: str, value: Any) -> str:
-    return escape(table_cells.written(name, value)) or formatting.NO_VALUE
 
 
 def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
