@@ -12,10 +12,11 @@ whole = view.whole.outcome
 overview.attention(figures, outcome.books, outcome.reconciliation)
 unusual = st.container()
 overview.reach(view_cache.overview_of(view.whole), whole.reconciliation)
-st.header(t("Resultado do período"), anchor=False)
+of_day = view.dataset is not view.whole
+st.header(t("Resultado do dia") if of_day else t("Resultado do período"), anchor=False)
 overview.metrics(figures, outcome.books)
 overview.balance(outcome.books)
-overview.by_day(whole.by_day, whole.books)
+overview.by_day(whole.by_day, whole.books, outcome.request.period)
 overview.why_longer_finds_more(view.request.rule)
 source_check.check(view)
 # Last, as the weeks before may have to be extracted.

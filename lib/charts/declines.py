@@ -15,6 +15,8 @@ from lib.charts import layout
 from lib.charts.layout import Chart, Columns, Language, draw
 
 _MOST_CODES: Final = 10
+# The legend has three names, on two lines where the chart is narrow.
+_MARGIN: Final = {"t": 112, "b": 0, "l": 0, "r": 12}
 
 
 def by_code(codes: pd.DataFrame, language: Language) -> Chart:
@@ -51,6 +53,7 @@ def by_code(codes: pd.DataFrame, language: Language) -> Chart:
         {"title": {"text": t("Código")}, "type": "category", "autorange": "reversed"},
         barmode="stack",
         hovermode="y unified",
+        margin=_MARGIN,
     )
     return Chart(figure, finding, _numbers(t("Código"), labels, codes, language))
 
@@ -78,6 +81,7 @@ def by_hour(hours: pd.DataFrame, language: Language) -> Chart:
         {"title": {"text": t("Hora do dia (h)")}, "type": "category", "dtick": 3, "tickangle": 0},
         {"title": {"text": t("Tentativas recusadas")}},
         barmode="stack",
+        margin=_MARGIN,
     )
     return Chart(figure, finding, _numbers(t("Hora do dia (h)"), labels, hours, language))
 
@@ -89,7 +93,7 @@ def _parts(frame: pd.DataFrame, language: Language) -> list[tuple[str, Any, str]
     return [
         (t("Aprovada em 24 h"), frame["followed"], layout.CONSOLIDATED),
         (t("Sem aprovação"), alone, layout.DIVERGENT),
-        (t("Ainda dentro das 24 h"), frame["waiting"], layout.PREVIOUS),
+        (t("No prazo"), frame["waiting"], layout.PREVIOUS),
     ]
 
 

@@ -39,9 +39,7 @@ def show(view: View) -> None:
         st.metric(
             t("Aprovadas em 24 h"),
             whole(judged.followed),
-            delta=formatting.plain(
-                t("{share} das recusadas", share=percent(judged.followed / judged.declined))
-            ),
+            delta=percent(judged.followed / judged.declined),
             delta_color="off",
             delta_arrow="off",
             delta_description=t("{count} ainda no prazo", count=whole(judged.waiting)),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lib.analysis.overview import Overview
     from lib.domain.outcomes import Books
     from lib.domain.reconciliation import Reconciliation
-    from lib.domain.requests import Rule
+    from lib.domain.requests import Period, Rule
 
 SHOW_ALL: Final = "ver_aprovados_sem_transacao"
 SHOW_FAR: Final = "ver_fora_da_tolerancia"
@@ -135,8 +135,11 @@ def reach(figures: Overview, result: Reconciliation) -> None:
             st.warning(formatting.sentence(notice))
 
 
-def by_day(days: pa.Table, books: Books) -> None:
-    """Draw the books by day, newest first, and of the period; a click on a day narrows the view."""
+def by_day(days: pa.Table, books: Books, shown_days: Period) -> None:
+    """Draw the books by day, newest first, and of the period; a click on a day narrows the view.
+
+    The row of a day that is the only one on show is marked.
+    """
     st.header(t("Fechamento diário"), anchor=False)
     undated = days["day"].null_count
     newest = [*range(len(days) - undated - 1, -1, -1), *range(len(days) - undated, len(days))]
@@ -145,6 +148,8 @@ def by_day(days: pa.Table, books: Books) -> None:
         number = tables.turn_pages(DAYS_PAGE, len(days), n(*DAYS, len(days)))
     days = days.take(newest[(number - 1) * tables.PAGE_ROWS : number * tables.PAGE_ROWS])
     dates = days["day"].to_pylist()
+    alone = shown_days.start == shown_days.end and len(dates) > 1
+    marked = [row for row, date in enumerate(dates) if alone and date == shown_days.start]
     if len(dates) > 1:
         st.caption(t("Clique em um dia para ver só esse dia em todas as páginas."))
     counts = {
@@ -178,6 +183,7 @@ def by_day(days: pa.Table, books: Books) -> None:
                 list(zip(*texts, strict=True)),
                 f"{_BY_DAY}_{key}",
                 total=total,
+                opened=next(iter(marked), None),
                 on_open=(lambda row: day.choose(dates[row])) if len(dates) > 1 else None,
             )
 
