@@ -3,13 +3,14 @@
 import streamlit as st
 
 from lib.dashboard import view_cache
-from lib.ui import overview, page, same_weekdays, source_check
+from lib.ui import cases_summary, overview, page, same_weekdays, source_check
 from lib.ui.i18n import t
 
 view = page.open_page("overview")
 figures, outcome = view_cache.overview_of(view.dataset), view.dataset.outcome
 whole = view.whole.outcome
 overview.attention(figures, outcome.books, outcome.reconciliation)
+cases_summary.show(view)
 unusual = st.container()
 overview.reach(view_cache.overview_of(view.whole), whole.reconciliation)
 of_day = view.dataset is not view.whole

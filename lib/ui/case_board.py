@@ -113,8 +113,7 @@ def _board(scope: Scope) -> None:
 def _metrics(counts: Counts, scope: Scope) -> None:
     oldest = formatting.NO_VALUE
     if counts.oldest is not None:
-        days = (scope.today - counts.oldest.astimezone(scope.zone).date()).days
-        oldest = n(*case_words.DAYS, max(days, 0))
+        oldest = n(*case_words.DAYS, case_words.days_since(counts.oldest, scope))
     figures = {t("Novos"): whole(counts.new)}
     if not scope.by_rows:  # the run counted every row
         figures[t("Resolvidos sozinhos")] = whole(counts.resolved)

@@ -55,7 +55,12 @@ def situation(case: Case) -> str:
 
 def age(case: Case, scope: Scope) -> int:
     """Local days since the case was first seen."""
-    return max((scope.today - case.first_seen.astimezone(scope.zone).date()).days, 0)
+    return days_since(case.first_seen, scope)
+
+
+def days_since(value: datetime, scope: Scope) -> int:
+    """Local days since a moment."""
+    return max((scope.today - value.astimezone(scope.zone).date()).days, 0)
 
 
 def bucket(index: int) -> str:
