@@ -1,4 +1,4 @@
-"""The state file: one SQLite file in the user's state folder, with the runs and the cases.
+"""The state file: one SQLite file in the user's state folder, with runs, cases and saved views.
 
 Owns its place, its permissions, its tables, their version and their migration. Many processes may
 read it while one writes. Every use may raise HistoryError; a report never depends on it.
@@ -33,7 +33,7 @@ NEWER: Final = (
     "O histórico de execuções em {path} é de uma versão mais nova do programa: atualize o "
     "programa, ou escolha outro lugar em [aggregator.history]."
 )
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the tables, kept in the file; version 0 has no more than the runs."""
 
 _BUSY_SECONDS: Final = 10
@@ -105,7 +105,12 @@ _CASES: Final = (
         merchant TEXT NOT NULL, day TEXT NOT NULL, judgement INTEGER NOT NULL,
         PRIMARY KEY (merchant, day)) WITHOUT ROWID""",
 )
-_MIGRATIONS: Final = (_CASES,)
+_SAVED_VIEWS: Final = (
+    """CREATE TABLE saved_views (
+        person TEXT NOT NULL, in_table TEXT NOT NULL, name TEXT NOT NULL, view TEXT NOT NULL,
+        PRIMARY KEY (person, in_table, name)) WITHOUT ROWID""",
+)
+_MIGRATIONS: Final = (_CASES, _SAVED_VIEWS)
 
 
 def path_of(settings: Settings) -> Path:

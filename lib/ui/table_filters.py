@@ -7,7 +7,7 @@ the table's name. Draws no row.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,8 @@ import streamlit as st
 from lib.analysis import table_query
 from lib.analysis.table_query import Query
 from lib.domain import columns as c
-from lib.ui import query_params, table_cells
+from lib.ui import query_params, saved_views, table_cells
+from lib.ui.formatting import plain
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ BAD_VIEW: Final = (
 )
 NEWEST_FIRST: Final = "Mais recentes primeiro"
 OLDEST_FIRST: Final = "Mais antigas primeiro"
+
+DROPPED: Final = (
+    "A visão filtra por valores que estes dados não têm; a tabela mostra as linhas sem esses "
+    "filtros: {values}."
+)
 
 _MOST_VALUES: Final = 200
 _NAMES: Final = ("busca", "ordem", "pagina", "colunas")
@@ -83,6 +89,9 @@ def ask(dataset: Dataset, table: Table, filtered: Sequence[str]) -> Question:
         if question.restricts:
             st.button(t("Limpar filtros"), key=key["limpar"], on_click=_clear, args=(key, filtered))
         _column_choice(key, table)
+        values = _values(key, question, filtered)
+        saved_views.show(table.name, values, partial(_apply, key, table, choices))
+    _say_dropped(key)
     _publish(key, table, question, filtered)
     return question
 
@@ -271,6 +280,39 @@ def _publish(key: Keys, table: Table, question: Question, filtered: Sequence[str
             **{key[name]: list(filters.get(name, ())) for name in filtered},
         }
     )
+
+
+def _values(key: Keys, question: Question, filtered: Sequence[str]) -> dict[str, Any]:
+    """The question as a saved view holds it."""
+    return {
+        "busca": question.query.search,
+        "ordem": question.order,
+        "colunas": list(question.columns),
+        "filtros": {name: list(st.session_state.get(key[name]) or ()) for name in filtered},
+    }
+
+
+def _apply(
+    key: Keys, table: Table, choices: dict[str, tuple[str, ...]], view: Mapping[str, Any]
+) -> None:
+    """Ask the question of a saved view, as far as this table and these data have its values."""
+    filters = view.get("filtros") or {}
+    dropped: list[str] = []
+    for name, known in choices.items():
+        wanted = [str(value) for value in filters.get(name) or ()]
+        st.session_state[key[name]] = _among(known, wanted)
+        dropped += [f"{table_cells.label(name)}: {value}" for value in wanted if value not in known]
+    st.session_state[key["busca"]] = table_query.clean_search(str(view.get("busca") or ""))
+    st.session_state[key["ordem"]] = str(view.get("ordem") or _newest_first(table))
+    st.session_state[key["colunas"]] = _among(list(table.columns), view.get("colunas") or [])
+    st.session_state[key["sem"]] = dropped
+    to_first_page(key)
+
+
+def _say_dropped(key: Keys) -> None:
+    dropped = st.session_state.pop(key["sem"], None)
+    if dropped:
+        st.warning(plain(t(DROPPED, values="; ".join(dropped))))
 
 
 def _clear(key: Keys, filtered: Sequence[str]) -> None:
