@@ -1,7 +1,8 @@
 """The queue of the dashboard's masked files: workbooks, and rows of tables; each is written once.
 
-Owns the private folder (0700, removed with the server), the order of the waiting exports, and the
-lifetime of a finished file. `lib.dashboard.export_worker` writes the file. Knows no screen.
+Owns the private folder (0700, removed with the server), the order of the waiting exports, the
+worker process that stands ready for the next one, and the lifetime of a finished file.
+`lib.dashboard.export_worker` writes the file. Knows no screen.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lib.config.loader import PREFIX
 from lib.dashboard import export_worker, row_export, temp_folders
-from lib.dashboard.export_worker import Workbook, Worker
+from lib.dashboard.export_worker import Process, Workbook, Worker
 from lib.domain.errors import AggregatorError, ReportError
 
 if TYPE_CHECKING:
@@ -76,6 +78,14 @@ class Exports:
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._folder: Path | None = None
+        self._stands_by = False
+        self._idle: Process | None = None
+
+    def stand_by(self) -> None:
+        """Keep an idle worker process, so that an export need not wait for its modules to load."""
+        with self._lock:
+            self._stands_by = True
+        self._renew_idle()
 
     def find(self, key: Hashable) -> Export | None:
         """The export of this key, a data set's version or a selection's: unfinished or done."""
@@ -133,9 +143,14 @@ class Exports:
         for thread in threads:
             thread.join(_LAST_SECONDS)  # it records the failure
         with self._lock:
+            self._stands_by = False
+            idle, self._idle = self._idle, None
             if self._folder is not None:
                 temp_folders.remove(self._folder)
                 self._folder = None
+        if idle is not None:
+            with idle:
+                idle.kill()
 
     def _run(self, export: Export) -> None:
         try:
@@ -161,18 +176,32 @@ class Exports:
     def _write(self, export: Export) -> Workbook:
         export.stage = "preparing"
         folder = Path(tempfile.mkdtemp(dir=self._private_folder()))
-        # The worker of a spooled outcome needs no configuration, so it gets no password.
-        environment = {n: v for n, v in os.environ.items() if not n.upper().startswith(_SECRET)}
         try:
             job = export.unwritten.pop()(folder)
-            workbook = export.run(folder, job, environment)
+            workbook = export.run(folder, job, self._take_idle)
             if workbook is None:
                 raise ReportError(DIED)
             path = folder.with_suffix(workbook.path.suffix)
             os.replace(workbook.path, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            self._renew_idle()
         return replace(workbook, path=path)
+
+    def _take_idle(self) -> Process:
+        with self._lock:
+            idle, self._idle = self._idle, None
+        if idle is None:
+            return _start_process()
+        if idle.poll() is None:
+            return idle
+        with idle:  # killed meanwhile; closes its pipes
+            return _start_process()
+
+    def _renew_idle(self) -> None:
+        with self._lock, suppress(OSError):  # without one, the next export starts its own
+            if self._stands_by and self._idle is None:
+                self._idle = _start_process()
 
     def _forget_old(self) -> None:
         latest_end = time.monotonic() - _FETCHED_SECONDS
@@ -191,3 +220,10 @@ class Exports:
                 self._folder = temp_folders.make(temp_folders.EXPORTS)
                 atexit.register(self.close)
             return self._folder
+
+
+def _start_process() -> Process:
+    # The worker of a spooled outcome needs no configuration, so it gets no password.
+    return export_worker.start_process(
+        {n: v for n, v in os.environ.items() if not n.upper().startswith(_SECRET)}
+    )

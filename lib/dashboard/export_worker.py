@@ -1,11 +1,11 @@
 """The worker process that writes one workbook for the dashboard, and the server's side of it.
 
-The server starts `python -m lib.dashboard.export_worker FOLDER` and writes one job, a JSON line, to
-its standard input. This stays open until the server ends; the worker then removes the folder and
-exits. The worker writes JSON lines to standard output: stages with their rows, then the finished
-file or the failure. A job is an outcome that the server spooled into the folder without matching
-keys, rows of a table that it spooled, or a request that the worker extracts itself. Loads no screen
-code.
+The server starts `python -m lib.dashboard.export_worker` and writes one job, a JSON line that names
+the folder, to its standard input. Until then the worker is idle, with its modules loaded. The input
+stays open until the server ends; the worker then removes the folder and exits. The worker writes
+JSON lines to standard output: stages with their rows, then the finished file or the failure. A job
+is an outcome that the server spooled into the folder without matching keys, rows of a table that it
+spooled, or a request that the worker extracts itself. Loads no screen code.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +46,8 @@ _DONE: Final = 0
 _FAILED: Final = 2
 _STDIN: Final = 0
 
+Process: TypeAlias = "subprocess.Popen[str]"
+
 
 @dataclass(frozen=True)
 class Workbook:
@@ -57,6 +59,19 @@ class Workbook:
     rows: dict[str, int]
 
 
+def start_process(environment: Mapping[str, str] = os.environ) -> Process:
+    """Start a process that loads its modules and waits for a job."""
+    return subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        [sys.executable, "-m", __name__],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
 class Worker:
     """The worker process of one export, as the server sees it.
 
@@ -66,32 +81,25 @@ class Worker:
     def __init__(self) -> None:
         self.stage = "queued"
         self.rows = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Process | None = None
         self._stopped = False
         self._lock = threading.Lock()
 
     def run(
-        self, folder: Path, job: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+        self, folder: Path, job: Mapping[str, Any], begin: Callable[[], Process] | None = None
     ) -> Workbook | None:
-        """Run the process on the folder; None if it ended without a result.
+        """Run the job in the folder; None if the process ended without a result.
 
-        Raises ReportError with the worker's own failure.
+        ``begin`` returns an idle process, by default a new one. Raises ReportError with the
+        worker's own failure.
         """
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            [sys.executable, "-m", __name__, str(folder)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+        process = (begin or start_process)()
         self._attach(process)
         result: dict[str, Any] = {}
         with suppress(BrokenPipeError), process:  # the worker may end before it reads its job
             try:
                 if process.stdin and process.stdout:
-                    process.stdin.write(json.dumps(job) + "\n")
+                    process.stdin.write(json.dumps({"folder": str(folder), **job}) + "\n")
                     process.stdin.flush()
                     result = self._listen(process.stdout)
             except BaseException:
@@ -110,7 +118,7 @@ class Worker:
             if self._process is not None:
                 self._process.kill()
 
-    def _attach(self, process: subprocess.Popen[str]) -> None:
+    def _attach(self, process: Process) -> None:
         with self._lock:
             self._process = process
             if self._stopped:
@@ -265,10 +273,14 @@ def _abandon(folder: Path) -> NoReturn:
     os._exit(_FAILED)
 
 
-def _run_as_worker(folder: Path) -> None:
+def _run_as_worker() -> None:
     redaction.install()
     pandas_lookup.disable()
-    job = json.loads(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line:
+        return  # the server ended without a job
+    job = json.loads(line)
+    folder = Path(job["folder"])
     threading.Thread(target=_exit_with_the_server, args=(folder,), daemon=True).start()
     try:
         sys.exit(main(folder, job))
@@ -277,4 +289,4 @@ def _run_as_worker(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _run_as_worker(Path(sys.argv[1]))
+    _run_as_worker()

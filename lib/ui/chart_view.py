@@ -24,7 +24,6 @@ CLICK_HINT: Final = (
 
 _COLUMNS: Final = 2
 _COLUMN_WIDTH: Final = 340
-_LONG_TABLE: Final = 400
 # A chart selects the point that the pointer was last over, and a finger hovers over none.
 _TAPS: Final = """<script>
 if (!window.chartsHearTaps) {
@@ -83,13 +82,9 @@ def _show(key: str, chart: Chart) -> None:
         alt=chart.finding,
     )
     st.caption(formatting.plain(chart.finding))
-    # A long table takes seconds to write, so it waits until somebody opens it.
-    lengths = [len(values) for values, _ in chart.columns.values()]
-    long = max(lengths, default=0) > _LONG_TABLE
-    numbers = st.expander(
-        t("Números do gráfico"), key=f"{key}_numeros", on_change="rerun" if long else "ignore"
-    )
-    if long and not numbers.open:
+    # Most readers open none, and a table that nobody sees still loads the client's grid.
+    numbers = st.expander(t("Números do gráfico"), key=f"{key}_numeros", on_change="rerun")
+    if not numbers.open:
         return
     with numbers:
         table = pd.DataFrame({heading: values for heading, (values, _) in chart.columns.items()})

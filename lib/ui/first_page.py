@@ -1,6 +1,8 @@
-"""The HTML page that starts Streamlit's client: its language, and a script for the history.
+"""The HTML page that starts Streamlit's client: its language, its history, and its early charts.
 
-The script must run before the client does, so no element of a page can bring it.
+A script keeps the history; it must run before the client does, so no element of a page can bring
+it. The client's library of charts takes a second to load, and the client asks for it only with the
+first chart; the pages of charts load it while they wait for the server.
 """
 
 from __future__ import annotations
@@ -10,11 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import MutableHeaders
+from streamlit import file_util
 
 if TYPE_CHECKING:
     from starlette.types import Message, Scope, Send
 
 _SCRIPT: Final = Path(__file__).with_name("history.js")
+_CHART_PAGES: Final = ("/charts", "/customers")
+_CHART_LIBRARY: Final = "static/js/PlotlyChart.*.js"
+# The file is fetched at once, and run once the server is busy with the page.
+_LOAD_EARLY: Final = b"""<link rel="modulepreload" crossorigin href="%(file)b">
+<script>
+new MutationObserver((_, observer) => {
+  if (!document.querySelector("[data-test-script-state=running]")) return;
+  observer.disconnect();
+  import("%(file)b").catch(() => {});
+}).observe(document, { subtree: true, childList: true, attributes: true });
+</script>"""
 _LANGUAGE: Final = b'<html lang="en"'
 _END: Final = b"</head>"
 # Answers to these requests would be compressed, or "not modified" in another language.
@@ -36,6 +50,7 @@ def plainly(scope: Scope) -> Scope:
 def rewriting(scope: Scope, send: Send) -> Send:
     """Rewrite the page on its way to the browser; other answers pass unchanged."""
     spoken = dict(scope["headers"]).get(b"accept-language", b"")
+    charts = scope["path"].rstrip("/").endswith(_CHART_PAGES)
     start: list[Message] = []
     body = bytearray()
 
@@ -48,7 +63,7 @@ def rewriting(scope: Scope, send: Send) -> Send:
             body.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            page = _rewritten(bytes(body), spoken)
+            page = _rewritten(bytes(body), spoken, charts=charts)
             headers = MutableHeaders(scope=start[0])
             headers["Content-Length"] = str(len(page))
             for name in ("ETag", "Last-Modified"):
@@ -64,12 +79,20 @@ def _is_page(message: Message) -> bool:
     return bool(message["status"] == 200 and content.startswith(b"text/html"))
 
 
-def _rewritten(page: bytes, spoken: bytes) -> bytes:
+def _rewritten(page: bytes, spoken: bytes, *, charts: bool) -> bytes:
     language = b"en" if spoken.lower().startswith(b"en") else b"pt-BR"
     page = page.replace(_LANGUAGE, b'<html lang="%b"' % language, 1)
-    return page.replace(_END, b"<script>%b</script>%b" % (_script(), _END), 1)
+    added = b"<script>%b</script>%b" % (_script(), _chart_library() if charts else b"")
+    return page.replace(_END, added + _END, 1)
 
 
 @cache
 def _script() -> bytes:
     return _SCRIPT.read_bytes()
+
+
+@cache
+def _chart_library() -> bytes:
+    folder = Path(file_util.get_static_dir())
+    files = [file.relative_to(folder) for file in folder.glob(_CHART_LIBRARY)]
+    return b"".join(_LOAD_EARLY % {b"file": f"./{file.as_posix()}".encode()} for file in files)

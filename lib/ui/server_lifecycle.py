@@ -1,7 +1,8 @@
 """Start and end of the server.
 
-At the end, stops the clear exports, each of which records its failure, removes the exported
-workbooks and stops the demonstration's databases: `atexit` does not run after SIGTERM.
+From the start, a worker process stands ready for exports. At the end, stops the clear exports, each
+of which records its failure, removes the exported workbooks and stops the demonstration's
+databases: `atexit` does not run after SIGTERM.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
     # The first `st.navigation` does the same. Until then, opening the address of a file in `pages`
     # would run it without the entry script, under a menu of the folder's files.
     PagesManager.uses_pages_directory = False
+    EXPORTS.stand_by()
     yield
     clear_export.stop_all()
     EXPORTS.close()

@@ -111,6 +111,33 @@ def test_the_worker_writes_the_same_cells_as_the_pipeline(tmp_path: Path) -> Non
         exports.close()
 
 
+def test_an_export_takes_the_process_that_stands_ready_and_another_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[export_worker.Process] = []
+    real = export_worker.start_process
+
+    def start(environment: Any) -> export_worker.Process:
+        started.append(real(environment))
+        return started[-1]
+
+    monkeypatch.setattr(export_worker, "start_process", start)
+    exports = Exports()
+    exports.stand_by()
+    try:
+        [first] = started
+        exports.start(dataset()).future.result(timeout=120)
+        wait_for(lambda: first.poll() is not None and len(started) == 2)
+        # One that was killed meanwhile is not used.
+        started[1].kill()
+        started[1].wait(120)
+        exports.start(dataset()).future.result(timeout=120)
+        wait_for(lambda: len(started) == 4)
+    finally:
+        exports.close()
+    assert [process.poll() is not None for process in started] == [True] * 4
+
+
 def test_files_are_private_and_gone_with_the_server() -> None:
     exports = Exports()
     workbook = exports.start(dataset()).future.result(timeout=120)
@@ -197,7 +224,7 @@ def test_of_twenty_exports_at_once_two_run_and_the_waiting_know_their_place(
 ) -> None:
     go, running, most = threading.Event(), set(), 0
 
-    def run(export: Export, folder: Path, job: Any, environment: object) -> Workbook:
+    def run(export: Export, folder: Path, job: Any, begin: object) -> Workbook:
         nonlocal most
         running.add(export)
         most = max(most, len(running))
@@ -225,7 +252,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Writes files of one byte once this event is set."""
     go = threading.Event()
 
-    def run(export: Export, folder: Path, job: object, environment: object) -> Workbook:
+    def run(export: Export, folder: Path, job: object, begin: object) -> Workbook:
         assert go.wait(120)
         return small_file(folder, "x")
 

@@ -68,7 +68,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A running `streamlit run streamlit_app.py`, on a free port and with this configuration."""
+    """A running `streamlit run`, on a free port and with this configuration."""
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class Server:
         *words: str,
         port: int | None = None,
         address: str = "127.0.0.1",
+        script: str = "streamlit_app.py",
     ) -> None:
         port = port or free_port()
         self.url = f"http://{address}:{port}"
@@ -88,7 +89,7 @@ class Server:
             environment[loader.FILE_VARIABLE] = str(configuration)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+                [sys.executable, "-m", "streamlit", "run", script]
                 + ["--server.address", address, "--server.port", str(port), *words],
                 cwd=ROOT,
                 env=environment,
