@@ -10,7 +10,7 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from lib.ui import customers, declines
-from tests.support.dashboard import Dashboard, texts
+from tests.support.dashboard import Dashboard, open_numbers, texts
 from tests.support.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
 from tests.support.sentences import says
 from tests.support.servers import Servers
@@ -147,11 +147,8 @@ def test_an_unreadable_preceding_period_is_not_called_empty(
 
 def test_no_card_and_no_customer_can_be_identified_on_the_page(morning: Dashboard) -> None:
     at = morning.open("customers")
-    opened = [key for key in at.session_state.filtered_state if key.endswith("_numeros")]
-    assert len(opened) == len(figures(at))
-    for key in opened:
-        at.session_state[key] = True
-    at.run()
+    open_numbers(at)
+    assert len(at.dataframe) == len(figures(at))
 
     everything = texts(at) + "".join(
         [
@@ -198,6 +195,7 @@ def test_declined_attempts_are_followed_up_by_card(morning: Dashboard) -> None:
     [approved] = [metric for metric in at.metric if metric.label == "Aprovadas em 24 h"]
     assert approved.delta == "50,0%"
     assert approved.proto.delta_description == "1 ainda no prazo"
+    open_numbers(at)
     codes = at.dataframe[-2].value.set_index("Código")
     assert codes["Recusas"].to_dict() == {"05": 1, "51": 1}
 

@@ -41,6 +41,14 @@ def frames(at: AppTest) -> list[pd.DataFrame]:
     return drawn
 
 
+def open_numbers(at: AppTest) -> None:
+    """Open the numbers of every chart of a page."""
+    for chart in at.get("plotly_chart"):
+        key = chart.proto.id.split("-", 2)[-1]
+        at.session_state[f"{key}_numeros"] = True
+    at.run()
+
+
 def headings(at: AppTest, part: str = "label") -> dict[str, str]:
     """The headings of a page's first table, or their tooltips (``help``), by column."""
     data = json.loads(at.get("bidi_component")[0].proto.json)
