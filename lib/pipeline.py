@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lib.config.settings import Settings
+    from lib.domain.cases import Labels
     from lib.reports.report_file import Written
 
 NO_MEMORY: Final = (
@@ -103,12 +104,13 @@ def publish(
     *,
     progress: Progress = lambda stage, rows: None,
     marks: Mapping[str, str] | None = None,
+    labels: Labels | None = None,
     approve: Callable[[Written], object] = lambda written: None,
 ) -> Written:
     """Write the outcome's workbook to the target atomically. Raises ReportError.
 
-    ``marks`` are further document properties; ``approve`` receives the finished temporary file
-    before it replaces the target.
+    ``marks`` are further document properties, ``labels`` further columns of the divergences;
+    ``approve`` receives the finished temporary file before it replaces the target.
     """
     from lib.reports.description import Cover
     from lib.reports.publish import write
@@ -122,6 +124,7 @@ def publish(
         extracted_at=outcome.extracted_at,
         version=__version__,
         marks=marks or {},
+        labels=labels,
     )
     return write(outcome.reconciliation, cover, target, approve=approve)
 

@@ -32,6 +32,7 @@ from lib.domain.errors import AggregatorError, ReportError
 if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset
     from lib.dashboard.row_export import Selection
+    from lib.domain.cases import Labels
 
 NOT_PREPARED: Final = (
     "O servidor não conseguiu preparar a exportação ({reason}); confira o espaço na pasta "
@@ -92,12 +93,17 @@ class Exports:
         with self._lock:
             return self._exports.get(key)
 
-    def start(self, dataset: Dataset, marks: Mapping[str, str] | None = None) -> Export:
+    def start(
+        self,
+        dataset: Dataset,
+        marks: Mapping[str, str] | None = None,
+        labels: Callable[[], Labels | None] = lambda: None,
+    ) -> Export:
         """Queue the workbook of this data set, or return the existing export unless it failed.
 
-        A new workbook gets the ``marks`` as properties.
+        A new workbook gets the ``marks`` as properties, and the ``labels`` as columns.
         """
-        write = partial(export_worker.spool, dataset.outcome, marks=marks or {})
+        write = partial(export_worker.spool, dataset.outcome, marks=marks or {}, labels=labels)
         return self._start(dataset.version, write)
 
     def start_rows(self, selection: Selection) -> Export:

@@ -32,8 +32,10 @@ from lib.analysis import books
 from lib.config import loader
 from lib.config.settings import ROOT
 from lib.dashboard import row_export
+from lib.delivery import cases
 from lib.domain import columns as c
 from lib.domain import pandas_lookup, requests
+from lib.domain.cases import Labels
 from lib.domain.errors import AggregatorError, BalanceError, ReportError
 from lib.domain.outcomes import Outcome
 from lib.domain.reconciliation import Reconciliation
@@ -134,11 +136,17 @@ class Worker:
         return message
 
 
-def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str]) -> dict[str, Any]:
+def spool(
+    outcome: Outcome,
+    folder: Path,
+    marks: Mapping[str, str],
+    labels: Callable[[], Labels | None] = lambda: None,
+) -> dict[str, Any]:
     """Write the outcome's rows into the folder, without the matching keys, and return the job.
 
-    The workbook gets the ``marks`` in its properties.
+    The workbook gets the ``marks`` in its properties, and the ``labels`` as columns.
     """
+    shown = labels()
     result = outcome.reconciliation
     for field in fields(result):
         value = getattr(result, field.name)
@@ -153,6 +161,7 @@ def spool(outcome: Outcome, folder: Path, marks: Mapping[str, str]) -> dict[str,
                 np.save(folder / f"{field.name}.mask.npy", np.ma.getmaskarray(value))
     return {
         "marks": dict(marks),
+        "labels": shown and shown.encode(),
         "request": requests.encode(outcome.request),
         "merchant_name": outcome.merchant_name,
         "clear": outcome.clear,
@@ -200,7 +209,13 @@ def _workbook(folder: Path, job: Mapping[str, Any]) -> dict[str, object]:
     """Publish the workbook of an outcome and describe it."""
     outcome = _extract(job) if "settings" in job else unspool(folder, job)
     target = folder / _WORKBOOK
-    written = pipeline.publish(outcome, target, progress=_report_stage, marks=job["marks"])
+    written = pipeline.publish(
+        outcome,
+        target,
+        progress=_report_stage,
+        marks=job["marks"],
+        labels=_labels(job, outcome),
+    )
     rows = audit_events.row_counts(outcome)
     return _finished(target, written.size_bytes, written.sha256, rows)
 
@@ -222,6 +237,16 @@ def _extract(job: Mapping[str, Any]) -> Outcome:
     settings = loader.from_values(job["settings"], "painel", {})
     request = requests.decode(job["request"])
     return pipeline.run(settings, request, clear=True, user=job["user"], progress=_report_stage)
+
+
+def _labels(job: Mapping[str, Any], outcome: Outcome) -> Labels | None:
+    """The labels that the server spooled, or those that this worker finds in the state file."""
+    if "settings" in job:
+        settings = loader.from_values(job["settings"], "painel", {})
+        return cases.labels_of_export(settings, outcome)
+    if job["labels"] is None:
+        return None
+    return Labels.decode(outcome.request.merchant, job["labels"])
 
 
 def _plain_books(outcome: Outcome) -> dict[str, Any]:

@@ -8,7 +8,6 @@ its merchant's latest judging run. Decides nothing about which days a run judges
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from lib.analysis.case_evidence import Evidence, Watched
     from lib.domain.cases import Cases
     from lib.domain.column_arrays import Bools, Ints
-    from lib.domain.outcomes import Outcome
 
 _DAY: Final = column_arrays.DAY_SECONDS + 1
 _UNDATED: Final = column_arrays.MISSING - _DAY
@@ -125,25 +123,8 @@ def judge(
 
 def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
     """The open cases of these days, and those without a date. Raises HistoryError."""
-    _, bases, _, moments = _on(path, merchant, first, last, " AND state = 'open'")
+    _, bases, _, moments = on_days(path, merchant, first, last, " AND state = 'open'")
     return case_evidence.Watched(np.unique(bases), np.unique(moments))
-
-
-def visible(path: Path, outcome: Outcome) -> frozenset[str]:
-    """The cases, in any state, of records that this run read, on days of its period.
-
-    Under row-level security a reader's own run has the records that they may see. Of identical
-    ones the lowest ordinals are seen. Raises HistoryError.
-    """
-    result, merchant = outcome.reconciliation, outcome.request.merchant
-    period = result.period
-    keys, bases, ordinals, moments = _on(path, merchant, period.start, period.end, "")
-    asked = case_evidence.Watched(np.unique(bases), np.unique(moments))
-    evidence = case_evidence.evidence(result, merchant, asked, clear=outcome.clear)
-    found = case_evidence.found(result, merchant, clear=outcome.clear)
-    read = Counter([*evidence.paired, *evidence.idle, *cases.bases(merchant, found).tolist()])
-    rows = zip(keys.tolist(), bases.tolist(), ordinals.tolist(), strict=True)
-    return frozenset(cases.hexadecimal(key) for key, base, ordinal in rows if ordinal <= read[base])
 
 
 def count_again(connection: Connection, merchant: str, days: Iterable[str | None]) -> None:
@@ -167,9 +148,7 @@ class _Update:
     def __init__(self, connection: Connection, judging: Judging) -> None:
         self._connection, self._judging = connection, judging
         self._merchant, self._at = judging.merchant, state_file.text_of(judging.at)
-        self._days = set(judging.days)
-        if judging.first_day is not None and self._was_judged(judging.first_day):
-            self._days.discard(judging.first_day)
+        self._days = judged(connection, judging)
         self._texts = {day.isoformat() for day in self._days}
 
     def apply(self, found: Cases, evidence: Callable[[Watched], Evidence]) -> Change:
@@ -202,14 +181,6 @@ class _Update:
             )
         count_again(self._connection, self._merchant, [*sorted(self._texts), None])
         return self._counted(new, resolved)
-
-    def _was_judged(self, day: date) -> bool:
-        return bool(
-            self._connection.exec_driver_sql(
-                "SELECT count(*) FROM judged_days WHERE merchant = ? AND day = ?",
-                (self._merchant, day.isoformat()),
-            ).scalar_one()
-        )
 
     def _stored(self) -> _Stored:
         """The stored cases of the judged days, in key order."""
@@ -342,7 +313,7 @@ def _prune(connection: Connection, merchant: str, before: datetime) -> None:
         count_again(connection, merchant, {row.day for row in old})
 
 
-def _on(path: Path, merchant: str, first: date, last: date, condition: str) -> list[Ints]:
+def on_days(path: Path, merchant: str, first: date, last: date, condition: str = "") -> list[Ints]:
     """Key, base, ordinal and moment of the cases of these days, and of those without a date."""
     rows: Sequence[Any] = ()
     with state_file.reading_cases(path) as connection:
@@ -353,6 +324,19 @@ def _on(path: Path, merchant: str, first: date, last: date, condition: str) -> l
                 (merchant, *_span([first, last]), _UNDATED),
             ).all()
     return _columns(rows, 4)
+
+
+def judged(connection: Connection, judging: Judging) -> set[date]:
+    """The days that the run judges: without its first one, if that was judged before."""
+    days = set(judging.days)
+    if judging.first_day is not None:
+        before = connection.exec_driver_sql(
+            "SELECT count(*) FROM judged_days WHERE merchant = ? AND day = ?",
+            (judging.merchant, judging.first_day.isoformat()),
+        ).scalar_one()
+        if before:
+            days.discard(judging.first_day)
+    return days
 
 
 def _of_days(found: Cases, days: set[date]) -> Cases:

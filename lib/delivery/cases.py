@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from lib.analysis.case_evidence import Evidence, Watched
     from lib.config.settings import Settings
-    from lib.delivery.case_store import Change
+    from lib.delivery.case_store import Change, Judging
+    from lib.domain.cases import Cases, Labels
     from lib.domain.outcomes import Finished, Outcome
     from lib.domain.requests import Request
     from lib.engines.parquet_result import Result
@@ -57,14 +58,14 @@ class Judge:
         request: Request,
         number: int | None,
         *,
-        clear: bool,
         incomplete: frozenset[date] = frozenset(),
     ) -> None:
         self.change: Change | None = None
-        self._settings, self._request, self._clear = settings, request, clear
+        self._settings, self._request = settings, request
         self._number = number if judges(settings, request) else None
         self._incomplete = incomplete
         self._watched: Watched | None = None
+        self._cases: Cases | None = None
 
     def watched(self) -> Watched | None:
         """The open cases that an engine looks for while its partitions exist."""
@@ -82,20 +83,34 @@ class Judge:
             )
         return self._watched
 
+    def label(self, outcome: Outcome) -> Labels | None:
+        """The labels of the report of a run in memory, before it is written."""
+        return self._label(outcome, lambda: _found(outcome))
+
+    def label_result(self, finished: Finished, result: Result) -> Labels | None:
+        """The labels of the workbooks of an engine's result, before they are written."""
+        return self._label(finished, result.cases)
+
     def judge(self, outcome: Outcome) -> None:
-        """Judge the cases of a run in memory."""
+        """Judge the cases of a run in memory, once its report is in place."""
         from lib.analysis import case_evidence
 
         result, merchant = outcome.reconciliation, self._request.merchant
         self._judge(
             outcome,
-            lambda: case_evidence.found(result, merchant, clear=self._clear),
-            lambda gone: case_evidence.evidence(result, merchant, gone, clear=self._clear),
+            lambda: _found(outcome),
+            lambda gone: case_evidence.evidence(result, merchant, gone, clear=outcome.clear),
         )
 
     def judge_result(self, finished: Finished, result: Result, evidence: Evidence) -> None:
         """Judge the cases of an engine's result, given what its partitions knew."""
         self._judge(finished, result.cases, lambda gone: evidence)
+
+    def _label(self, finished: Finished, found: Callable[[], pa.Table]) -> Labels | None:
+        if not self._settings.cases.in_report:
+            return None
+        judging = None if self._number is None else self._judging(self._number, finished)
+        return _labels(self._settings, finished, self._numbered(found), judging)
 
     def _judge(
         self,
@@ -106,28 +121,67 @@ class Judge:
         if self._number is None:
             return
         from lib.delivery import case_store
+
+        judging = self._judging(self._number, finished)
+        path = state_file.path_of(self._settings)
+        with _errors_logged():
+            self.change = case_store.judge(path, judging, self._numbered(found), evidence)
+
+    def _numbered(self, found: Callable[[], pa.Table]) -> Cases:
         from lib.domain import cases
 
+        if self._cases is None:
+            self._cases = cases.of_run(self._request.merchant, found())
+        return self._cases
+
+    def _judging(self, number: int, finished: Finished) -> Judging:
+        from lib.delivery.case_store import Judging
+
         request, moment = self._request, finished.extracted_at.astimezone(UTC)
-        first = request.period.start if request.rule.name == CARD else None
-        judging = case_store.Judging(
-            run=self._number,
+        return Judging(
+            run=number,
             merchant=request.merchant,
             at=moment,
             period=(request.period.start, request.period.end),
             days=judged_days(request, self._incomplete),
-            first_day=first,
+            first_day=request.period.start if request.rule.name == CARD else None,
             watched=self._watched,
             reach=_reach(finished),
             kept_since=moment - timedelta(days=self._settings.cases.keep_days),
         )
-        with _errors_logged():
-            self.change = case_store.judge(
-                state_file.path_of(self._settings),
-                judging,
-                cases.of_run(request.merchant, found()),
-                evidence,
-            )
+
+
+def labels_of_export(settings: Settings, outcome: Outcome) -> Labels | None:
+    """The labels of a workbook of the page, which judges nothing; None if not configured."""
+    if not settings.cases.in_report:
+        return None
+    from lib.domain import cases
+
+    numbered = cases.of_run(outcome.request.merchant, _found(outcome))
+    return _labels(settings, outcome, numbered, None)
+
+
+def _labels(
+    settings: Settings, finished: Finished, found: Cases, judging: Judging | None
+) -> Labels:
+    from lib.delivery import case_labels
+    from lib.domain.cases import Labels
+
+    merchant = finished.request.merchant
+    try:
+        path = state_file.path_of(settings)
+        return case_labels.of_cases(path, merchant, found, settings.zone, judging)
+    except HistoryError as problem:
+        _log.warning("%s", problem)
+        return Labels(merchant, {})
+
+
+def _found(outcome: Outcome) -> pa.Table:
+    from lib.analysis import case_evidence
+
+    return case_evidence.found(
+        outcome.reconciliation, outcome.request.merchant, clear=outcome.clear
+    )
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def deliver(
         report_file.require_target(path)
         result = retention.result_folder(settings, request, path)
         with exclusive_lock(path), leftovers.registered(settings, path, result):
-            judge = Judge(settings, request, record.number, clear=clear, incomplete=incomplete)
+            judge = Judge(settings, request, record.number, incomplete=incomplete)
             delivery = _produce(
                 settings, request, path, result, clear, progress, record, operation, judge
             )
@@ -267,7 +267,12 @@ def _produce(
         started_at = time.perf_counter()
         with _older_kept(settings, record, path):
             written = pipeline.publish(
-                outcome, path, progress=progress, marks=operation.marks, approve=operation.approve
+                outcome,
+                path,
+                progress=progress,
+                marks=operation.marks,
+                labels=judge.label(outcome),
+                approve=operation.approve,
             )
         outcome.seconds["write"] = time.perf_counter() - started_at
         judge.judge(outcome)
@@ -282,6 +287,7 @@ def _produce(
         operation.approve,
         place,
         watched=judge.watched(),
+        label=judge.label_result,
         judge=judge.judge_result,
     )
     finished, books = runner.produce(

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -98,7 +99,10 @@ _MASKS: Final[dict[str, Callable[[str | None], str | None]]] = {
     CODE: masks.text,
     TEXT: masks.text,
 }
+_LABEL_TYPES: Final = (pa.string(), pa.date32(), pa.string())
 _SEPARATOR: Final = "\x1f"
+SITUATIONS: Final = {NEW: "nova", OPEN: "aberta"}
+"""Words of a report for the states of open cases; a status replaces them."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,53 @@ class Cases:
     ordinals: Ints
     digests: Ints
     table: pa.Table
+
+
+@dataclass(frozen=True)
+class Label:
+    """A case in a report: its situation, the local day it was first seen, and its owner."""
+
+    situacao: str
+    desde: date
+    responsavel: str | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a merchant's cases by key, for the last columns of the divergences."""
+
+    merchant: str
+    by_key: dict[int, Label]
+
+    def columns(self, divergences: pa.Table, *, clear: bool) -> pa.Table:
+        """Return `columns.CASE_COLUMNS` of these rows, blank where a row has no label."""
+        case = pc.is_in(divergences[c.MOTIVO].cast(pa.string()), pa.array(MOTIVOS))
+        rows = np.flatnonzero(case.to_numpy(zero_copy_only=False))
+        table = divergences.take(pa.array(rows))
+        numbered = of_run(self.merchant, of_kind(LOG, table, self.merchant, clear=clear))
+        labels: list[Label | None] = [None] * len(divergences)
+        for row, key in zip(rows[numbered.rows].tolist(), numbered.keys.tolist(), strict=True):
+            labels[row] = self.by_key.get(key)
+        values = (
+            (name, kind, [label and getattr(label, name) for label in labels])
+            for name, kind in zip(c.CASE_COLUMNS, _LABEL_TYPES, strict=True)
+        )
+        return pa.table({name: pa.array(column, kind) for name, kind, column in values})
+
+    def encode(self) -> list[list[object]]:
+        """Encode the labels as JSON values; `decode` reverses it."""
+        return [
+            [key, label.situacao, label.desde.isoformat(), label.responsavel]
+            for key, label in self.by_key.items()
+        ]
+
+    @classmethod
+    def decode(cls, merchant: str, rows: Sequence[Sequence[Any]]) -> Labels:
+        """Decode the values of `encode`."""
+        return cls(
+            merchant,
+            {key: Label(text, date.fromisoformat(day), owner) for key, text, day, owner in rows},
+        )
 
 
 def of_kind(kind: str, table: pa.Table, merchant: str, *, clear: bool) -> pa.Table:

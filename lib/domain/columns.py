@@ -61,6 +61,11 @@ DUPLICATE_KEY: Final = (NUM_CPF, NUM_CARTAO, DATA_TRANSA, HORA_TRANSA, VLR_TOTAL
 SHEET_DIVERGENCES: Final = "Divergentes"
 SHEET_CONSOLIDATED: Final = "Transacoes Consolidadas"
 DIVERGENCES: Final = (NUM_CARTAO, DATA, HORA, COD_RESPOSTA, DES_LOG, MOTIVO)
+# Further columns of the divergences where a site asks for them, the last ones.
+SITUACAO: Final = "situacao"
+DESDE: Final = "desde"
+RESPONSAVEL: Final = "responsavel"
+CASE_COLUMNS: Final = (SITUACAO, DESDE, RESPONSAVEL)
 CONSOLIDATED: Final = (*TRANSACTIONS_QUERY, COD_RESPOSTA, DES_LOG, TIPO_MATCH, DIF_SEGUNDOS)
 
 # Values of tipo_match and of motivo.

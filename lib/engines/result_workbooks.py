@@ -25,6 +25,7 @@ from lib.reports import description, publish
 from lib.reports.report_file import Written
 
 if TYPE_CHECKING:
+    from lib.domain.cases import Labels
     from lib.engines.parquet_result import Result
 
 _SHEETS: Final = (result_tables.DIVERGENCES, result_tables.CONSOLIDATED)
@@ -56,13 +57,14 @@ def write(
     books: list[Workbook],
     folder: Path,
     marks: Mapping[str, str],
+    labels: Labels | None,
     count: int,
 ) -> list[Written]:
     """Write these workbooks of a result into a folder, ``count`` at a time. Raises ReportError.
 
     Returns the final paths; the caller moves the files there.
     """
-    task = Task(result.folder, manifest, folder, dict(marks))
+    task = Task(result.folder, manifest, folder, dict(marks), labels)
     with process_pool.started(min(count, len(books))) as pool:
         written = dict(pool.each(task, write_one, books))
     return [replace(written[book], path=book.path) for book in books]
@@ -70,12 +72,13 @@ def write(
 
 @dataclass(frozen=True)
 class Task:
-    """The result, the folder to write to, and further properties, the same for all workbooks."""
+    """The result, the folder to write to, and what is the same for all workbooks."""
 
     result: Path
     manifest: str
     folder: Path
     marks: dict[str, str]
+    labels: Labels | None
 
 
 def write_one(task: Task, book: Workbook) -> Written:
@@ -88,6 +91,7 @@ def write_one(task: Task, book: Workbook) -> Written:
         extracted_at=result.extracted_at,
         version=__version__,
         marks=task.marks,
+        labels=task.labels,
     )
     return publish.write(reconciliation(result, book), cover, task.folder / book.path.name)
 

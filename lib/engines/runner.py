@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from lib.analysis.case_evidence import Evidence, Watched
     from lib.config.settings import Settings
+    from lib.domain.cases import Labels
     from lib.domain.outcomes import Finished
     from lib.domain.requests import Progress, Request
     from lib.engines.parquet_result import Result
@@ -48,9 +49,9 @@ class Hooks:
     """Callbacks of a run; an error that one raises ends the run.
 
     ``learn`` receives the balanced figures before anything is written, ``approve`` the finished
-    manifest. ``place`` moves a finished workbook from a path to its target. ``judge`` receives the
-    published result and the evidence about the ``watched`` cases. ``marks`` go into every
-    workbook's properties.
+    manifest. ``place`` moves a finished workbook from a path to its target. ``label`` returns
+    further columns of the divergences. ``judge`` receives the published result, and the evidence
+    about the ``watched`` cases. ``marks`` go into every workbook's properties.
     """
 
     learn: Callable[[Finished], object] = lambda finished: None
@@ -58,6 +59,7 @@ class Hooks:
     approve: Callable[[Written], object] = lambda written: None
     place: Callable[[Path, Written], object] = lambda path, written: path.replace(written.path)
     watched: Watched | None = None
+    label: Callable[[Finished, Result], Labels | None] = lambda finished, result: None
     judge: Callable[[Finished, Result, Evidence], object] = lambda finished, result, evidence: None
 
 
@@ -111,6 +113,7 @@ def produce(
             books,
             aside,
             hooks.marks,
+            hooks.label(finished, draft.sealed),
             settings.engine.worker_count,
         )
         hooks.approve(draft.manifest)

@@ -16,6 +16,7 @@ from lib.domain import columns as c
 from lib.domain.requests import CARD_TIME
 
 if TYPE_CHECKING:
+    from lib.domain.cases import Labels
     from lib.domain.reconciliation import Reconciliation
 
 PERIODO: Final = "período"
@@ -48,6 +49,7 @@ class Cover:
     extracted_at: datetime
     version: str
     marks: Mapping[str, str] = field(default_factory=dict)
+    labels: Labels | None = None
 
 
 def sheet_title(name: str, part: int) -> str:

@@ -64,7 +64,7 @@ def write(
             if cover.clear:
                 path.touch(mode=0o600)
             lines = describe(reconciliation, cover)
-            sheets = list(_sheets(reconciliation, rows_per_sheet, _heading(lines)))
+            sheets = list(_sheets(reconciliation, cover, rows_per_sheet, _heading(lines)))
             xlsx_writer.write(path, sheets, _core_properties(lines, cover))
             rows = {sheet.title: sheet.table.num_rows for sheet in sheets}
             with path.open("r+b") as file:
@@ -79,9 +79,23 @@ def write(
     return written
 
 
-def _sheets(reconciliation: Reconciliation, limit: int, heading: str) -> Iterator[Sheet]:
+def _sheets(
+    reconciliation: Reconciliation, cover: Cover, limit: int, heading: str
+) -> Iterator[Sheet]:
     r = reconciliation
-    yield from _parts(c.SHEET_DIVERGENCES, r.divergences, len(r.divergent_rows), limit, heading)
+    divergences: Callable[[slice], pa.Table] = r.divergences
+    if cover.labels is not None:
+        # Of all rows at once: identical rows are numbered.
+        labels = cover.labels.columns(r.divergences(), clear=cover.clear)
+
+        def labelled(rows: slice) -> pa.Table:
+            table = r.divergences(rows)
+            for name in labels.column_names:
+                table = table.append_column(name, labels[name][rows])
+            return table
+
+        divergences = labelled
+    yield from _parts(c.SHEET_DIVERGENCES, divergences, len(r.divergent_rows), limit, heading)
     yield from _parts(
         c.SHEET_CONSOLIDATED, r.consolidated, len(r.consolidated_rows), limit, heading
     )

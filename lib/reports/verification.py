@@ -182,6 +182,7 @@ def _counted(path: Path, workbook: Any, description: dict[str, str]) -> Verifica
     purchases: set[tuple[object, ...]] = set()
 
     header = (*c.DIVERGENCES, *((c.DES_LINHA_RECEBIMENTO,) if clear else ()))
+    header += _case_columns(workbook)
     for card, day, *_ in _records(path, workbook, c.SHEET_DIVERGENCES, header, rows):
         unmasked += _is_unmasked(card)
         log_days |= _days(day)
@@ -227,6 +228,14 @@ def _report_sheets(path: Path, names: list[str]) -> list[str]:
     if names != expected:
         raise ReportError(WRONG_SHEETS, path=path, expected=", ".join(expected))
     return names
+
+
+def _case_columns(workbook: Any) -> tuple[str, ...]:
+    """Return the columns about cases if the first sheet ends with them."""
+    size = {"max_row": 1, "max_col": len(c.DIVERGENCES) + 1 + len(c.CASE_COLUMNS)}
+    cells = next(workbook[c.SHEET_DIVERGENCES].iter_rows(values_only=True, **size), ())
+    names = tuple(value for value in cells if value is not None)
+    return c.CASE_COLUMNS if names[-len(c.CASE_COLUMNS) :] == c.CASE_COLUMNS else ()
 
 
 def _records(

@@ -5,11 +5,12 @@ The download starts without a second click; a button repeats it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib.delivery import delivery
+from lib.delivery import cases, delivery
 from lib.security import audit_events
 from lib.ui import downloads, file_export
 from lib.ui.file_export import EXPORTS, Delivery
@@ -61,7 +62,9 @@ def _start(site: Site, dataset: Dataset) -> None:
     request, outcome = dataset.key.request, dataset.outcome
 
     def deliver(operation: Operation) -> Delivery:
-        export = EXPORTS.start(dataset, operation.marks)
+        export = EXPORTS.start(
+            dataset, operation.marks, partial(cases.labels_of_export, site.settings, outcome)
+        )
         name = downloads.file_name(outcome.merchant_name, request.period)
         return Delivery(export, name, request.merchant, downloads.XLSX, operation)
 

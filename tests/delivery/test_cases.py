@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pytest
 
 from lib import pipeline
@@ -16,7 +18,20 @@ from lib.cli import cases as cases_cli
 from lib.cli import main
 from lib.cli import run as scheduled
 from lib.config import defaults, loader
-from lib.delivery import case_queries, case_store, merchant_summaries, state_file
+from lib.dashboard import export_worker
+from lib.delivery import (
+    case_labels,
+    case_marks,
+    case_queries,
+    case_store,
+    cases,
+    merchant_summaries,
+    state_file,
+)
+from lib.domain import columns as c
+from lib.domain.cases import Labels
+from lib.reports.verification import verify
+from lib.security.audit_events import Actor
 from tests.support.command import Command
 from tests.support.servers import MERCHANTS, Databases
 
@@ -248,7 +263,7 @@ def test_a_reader_sees_the_cases_of_rows_that_their_own_data_have(command: Comma
     clear_tables(command.databases)
     command.databases.fill(transactions=[bought(1, 2)], auth_logs=[logged(1, 2), logged(3, 3)])
     outcome = pipeline.run(settings, defaults.request(settings, TODAY))
-    visible = case_store.visible(path, outcome)
+    visible = case_labels.visible(path, outcome)
     query = case_queries.Filter(keys=visible)
     seen = case_queries.find(path, MERCHANT, query)
     assert sorted(str(c.values["num_cartao"])[-4:] for c in seen.cases) == ["0001", "0003"]
@@ -267,3 +282,60 @@ def test_a_summary_has_the_runs_and_the_cases_of_its_merchant(command: Command) 
     assert [rate for _, rate in first.rates] == [1 - 4 / 5] * 2
     assert first.reach == (days_ago(1), TODAY)
     assert (second.last, second.rates, second.counts.open) == (None, (), 0)
+
+
+@pytest.mark.parametrize("report", ["masked", "clear"])
+@pytest.mark.parametrize("kind", ["memory", "chunked"])
+def test_a_report_with_the_cases_says_what_each_divergence_is(
+    command: Command, kind: str, report: str, tmp_path: Path
+) -> None:
+    more: dict[str, Any] = {
+        "cases": {"in_report": True},
+        "privacy": {"report": report},
+        "engine": {"kind": kind, "workers": 1, "staging_dir": str(tmp_path / "staging")},
+    }
+    command.databases.fill(**FIRST)
+    judged(command, **more)
+    assert labels(command) == {
+        "0003": ("nova", TODAY, None),
+        "0004": ("nova", TODAY, None),
+        "0005": (None, None, None),
+        "0006": (None, None, None),
+    }
+    settings = loader.load(command.folder / "aggregator.toml")
+    path = state_file.path_of(settings)
+    [case] = case_queries.find(path, MERCHANT, case_queries.Filter(search="0003")).cases
+    ana = Actor("ana@example.com", "127.0.0.1")
+    change = case_marks.Mark(status="em análise", owner="ana@example.com")
+    case_marks.mark(settings, [MERCHANT], ana, MERCHANT, {case.key: case.version}, change)
+    judged(command, **more)
+    assert labels(command)["0003"] == ("em análise", TODAY, "ana@example.com")
+    assert labels(command)["0004"] == ("aberta", TODAY, None)
+    assert verify(command.target).problems == ()
+
+
+def labels(command: Command) -> dict[str, tuple[Any, ...]]:
+    """The last three columns of the divergences, by the last digits of the card."""
+    with closing(openpyxl.load_workbook(command.target, read_only=True)) as workbook:
+        header, *rows = workbook["Divergentes"].iter_rows(values_only=True)
+    assert header[-3:] == c.CASE_COLUMNS
+    return {row[0][-4:]: (row[-3], row[-2] and row[-2].date(), row[-1]) for row in rows if row[0]}
+
+
+def test_a_workbook_of_the_page_has_the_same_labels_and_judges_nothing(
+    command: Command, tmp_path: Path
+) -> None:
+    more: dict[str, Any] = {"cases": {"in_report": True}}
+    command.databases.fill(**FIRST)
+    judged(command, **more)
+    scheduled_labels = labels(command)
+    settings = loader.load(command.folder / "aggregator.toml")
+    outcome = pipeline.run(settings, defaults.request(settings, TODAY))
+    shown = cases.labels_of_export(settings, outcome)
+    job = export_worker.spool(outcome, tmp_path, {}, lambda: shown)
+    again = export_worker.unspool(tmp_path, json.loads(json.dumps(job)))
+    decoded = Labels.decode(MERCHANT, json.loads(json.dumps(job))["labels"])
+    command.target.unlink()
+    pipeline.publish(again, command.target, labels=decoded)
+    assert labels(command) == scheduled_labels
+    assert set(states(command).values()) == {"new"}
