@@ -284,7 +284,7 @@ def test_a_data_set_may_leave_memory_once_the_worker_has_it(written: threading.E
 def test_an_export_that_failed_keeps_no_data_set(
     monkeypatch: pytest.MonkeyPatch, problem: Exception
 ) -> None:
-    def fail(outcome: Outcome, folder: Path, marks: object) -> None:
+    def fail(outcome: Outcome, folder: Path, marks: object, labels: object) -> None:
         raise problem
 
     monkeypatch.setattr(export_worker, "spool", fail)

@@ -1,0 +1,314 @@
+"""The state file as a store of cases: marks, migration, concurrency, and what a fault leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lib.analysis.case_evidence import Evidence
+from lib.config import loader
+from lib.config.settings import ROOT, Settings
+from lib.delivery import case_marks, case_queries, case_store, state_file
+from lib.delivery.case_marks import Mark
+from lib.delivery.case_queries import Filter
+from lib.delivery.case_store import Judging
+from lib.delivery.history import History
+from lib.domain import cases
+from lib.domain.errors import AccessError, AuditError, ConfigError, HistoryError
+from lib.security import audit_events
+from lib.security.audit_events import Actor
+from tests.delivery.test_case_states import MERCHANT, rows
+from tests.support.sentences import pattern
+
+ANA = Actor("ana@example.com", "10.0.0.7")
+RUI = Actor("rui@example.com", "10.0.0.8")
+DAY = date(2026, 11, 1)
+AT = datetime(2026, 11, 20, 9, tzinfo=UTC)
+# The table as the version before the cases wrote it.
+OLD = """
+CREATE TABLE runs (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, began_at DATETIME NOT NULL,
+ ended_at DATETIME, origin VARCHAR NOT NULL, who VARCHAR NOT NULL, process INTEGER NOT NULL,
+ process_born FLOAT NOT NULL, merchant VARCHAR NOT NULL, merchant_name VARCHAR NOT NULL,
+ period_start DATE NOT NULL, period_end DATE NOT NULL, rule VARCHAR NOT NULL,
+ tolerance_seconds INTEGER NOT NULL, clear BOOLEAN NOT NULL, outcome VARCHAR NOT NULL,
+ message VARCHAR, note VARCHAR, books JSON, seconds JSON, file VARCHAR, size_bytes INTEGER,
+ sha256 VARCHAR);
+INSERT INTO runs VALUES (7, '2026-11-19 09:00:00.000000', '2026-11-19 09:00:09.000000',
+ 'scheduled', 'root', 1, 1.0, '12345678000190', 'Loja Exemplo', '2026-11-09', '2026-11-19', 'card',
+ 300, 0, 'concluída', NULL, NULL, '{"logs": 10, "divergences": 1}', NULL, NULL, NULL, NULL);
+"""
+WRITER = """
+import sys
+from pathlib import Path
+from lib.delivery import state_file
+with state_file.writing(Path(sys.argv[1])) as connection:
+    connection.exec_driver_sql("UPDATE cases SET owner = 'half'")
+    print("half", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "history.sqlite"
+
+
+@pytest.fixture
+def settings(path: Path, tmp_path: Path) -> Settings:
+    source = {"host": "localhost", "database": "d", "user": "u"}
+    values = {
+        "merchants": {MERCHANT: "Loja Exemplo"},
+        "transactions": source,
+        "auth_logs": source,
+        "history": {"path": str(path)},
+        "audit": {"path": str(tmp_path / "audit.jsonl")},
+    }
+    return loader.from_values(values, "teste", {})
+
+
+def judge(path: Path, run: int, cards: list[int], at: datetime = AT, **more: Any) -> Any:
+    """Judge a run that found logs of these cards on the first day."""
+    judging = Judging(
+        run=run, merchant=MERCHANT, at=at, period=(DAY, DAY), days=frozenset([DAY]), **more
+    )
+    found = cases.of_run(MERCHANT, rows((cases.LOG, card, 0) for card in cards))
+    return case_store.judge(path, judging, found, lambda gone: Evidence())
+
+
+def everything(path: Path) -> dict[str, case_queries.Case]:
+    query = Filter(states=cases.STATES)
+    return {str(c.values["num_cartao"])[-1]: c for c in case_queries.each(path, MERCHANT, query)}
+
+
+def mark(
+    settings: Settings, actor: Actor, change: Mark, *seen: case_queries.Case
+) -> case_marks.Marked:
+    expected = {case.key: case.version for case in seen}
+    return case_marks.mark(settings, [MERCHANT], actor, MERCHANT, expected, change)
+
+
+def records(settings: Settings) -> list[dict[str, Any]]:
+    assert settings.audit.path is not None
+    lines = map(json.loads, settings.audit.path.read_text().splitlines())
+    return [line for line in lines if line["kind"] == "mark"]
+
+
+def test_a_mark_is_in_the_case_its_timeline_and_the_audit(settings: Settings, path: Path) -> None:
+    judge(path, 1, [1, 2])
+    case = everything(path)["1"]
+    change = Mark(
+        status=cases.ACCEPTED,
+        reason="Teste da loja com o cartão 4000 0012 3456 1234",
+        owner=ANA.name,
+        note="Ligar para 123.456.789-09",
+    )
+    assert mark(settings, ANA, change, case).applied == (case.key,)
+    marked = everything(path)["1"]
+    assert (marked.status, marked.owner) == (cases.ACCEPTED, ANA.name)
+    events = case_queries.timeline(path, case.key)
+    assert [(event.kind, event.who) for event in events] == [
+        ("opened", ""),
+        *((kind, ANA.name) for kind in ("status", "owner", "note")),
+    ]
+    [record] = records(settings)
+    assert (record["who"], record["from"], record["keys"]) == (ANA.name, ANA.origin, [case.key])
+    assert record["status"] == cases.ACCEPTED
+    for text in (*(str(event.text) for event in events), *map(str, record.values())):
+        assert "1234 5678" not in text
+        assert "0012" not in text
+        assert "456.789" not in text
+    counts = case_queries.counts(path, MERCHANT, date(2026, 11, 24), ZoneInfo("UTC"))
+    assert (counts.open, counts.by_age, counts.by_owner) == (1, (0, 0, 1, 0, 0), {None: 1})
+    assert counts.by_status == {None: 1, cases.ACCEPTED: 1}
+
+
+def test_what_somebody_else_changed_meanwhile_is_shown_and_not_overwritten(
+    settings: Settings, path: Path
+) -> None:
+    judge(path, 1, [1, 2])
+    seen = everything(path)
+    mark(settings, RUI, Mark(owner=RUI.name), seen["1"])
+    marked = mark(settings, ANA, Mark(owner=ANA.name), *seen.values())
+    assert marked.applied == (seen["2"].key,)
+    assert [(case.key, case.owner) for case in marked.conflicts] == [(seen["1"].key, RUI.name)]
+    # A note is only added, and a second look allows the change.
+    assert mark(settings, ANA, Mark(note="vi"), seen["1"]).conflicts == ()
+    assert mark(settings, ANA, Mark(owner=ANA.name), *marked.conflicts).conflicts == ()
+    assert everything(path)["1"].owner == ANA.name
+
+
+def test_accepted_stays_and_resolved_is_unmarked_when_a_case_comes_back(
+    settings: Settings, path: Path
+) -> None:
+    judge(path, 1, [1, 2, 3])
+    seen = everything(path)
+    mark(settings, ANA, Mark(status=cases.ACCEPTED, reason="ok", owner="a"), seen["1"])
+    mark(settings, ANA, Mark(status=cases.RESOLVED, owner="b"), seen["2"])
+    assert judge(path, 2, [1, 2, 3]).open == 1
+    assert {case.state for case in everything(path).values()} == {cases.OPEN}
+    assert everything(path)["2"].status == cases.RESOLVED
+    change = judge(path, 3, [])
+    assert (change.resolved, change.open) == (1, 0)
+    change = judge(path, 4, [1, 2, 3])
+    assert (change.new, change.open) == (2, 2)
+    again = everything(path)
+    assert {case.state for case in again.values()} == {cases.NEW}
+    assert (again["1"].status, again["1"].owner) == (cases.ACCEPTED, "a")
+    assert (again["2"].status, again["2"].owner) == (None, None)
+    kinds = [event.kind for event in case_queries.timeline(path, again["2"].key)]
+    assert kinds == ["opened", "status", "owner", "missing", "reopened"]
+
+
+@pytest.mark.parametrize(
+    ("analyst", "change", "error", "sentence"),
+    [
+        ([], Mark(note="x"), AccessError, case_marks.NOT_ALLOWED),
+        (["99999999000199"], Mark(note="x"), AccessError, case_marks.NOT_ALLOWED),
+        ([MERCHANT], Mark(status=cases.ACCEPTED), ConfigError, case_marks.NO_REASON),
+        ([MERCHANT], Mark(status="feito"), ConfigError, case_marks.UNKNOWN_STATUS),
+        ([MERCHANT], Mark(note="  "), ConfigError, case_marks.NO_MARK),
+    ],
+)
+def test_a_mark_without_the_role_or_the_words_is_refused(
+    settings: Settings,
+    path: Path,
+    analyst: list[str],
+    change: Mark,
+    error: type[Exception],
+    sentence: str,
+) -> None:
+    judge(path, 1, [1])
+    case = everything(path)["1"]
+    with pytest.raises(error, match=pattern(sentence)):
+        case_marks.mark(settings, analyst, ANA, MERCHANT, {case.key: 0}, change)
+    assert everything(path)["1"] == case
+
+
+def test_a_mark_that_the_audit_cannot_record_is_not_set(
+    settings: Settings, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge(path, 1, [1])
+    case = everything(path)["1"]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AuditError("não")
+
+    monkeypatch.setattr(audit_events, "record", refuse)
+    with pytest.raises(AuditError):
+        mark(settings, ANA, Mark(owner="x"), case)
+    assert everything(path)["1"] == case
+
+
+def test_a_history_of_before_is_taken_over_with_its_runs(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(OLD)
+    assert [run.id for run in History(path).runs()] == [7]
+    assert case_queries.find(path, MERCHANT).total == 0
+    assert case_queries.counts(path, MERCHANT, DAY, ZoneInfo("UTC")).at is None
+    judge(path, 8, [1])
+    assert [run.id for run in History(path).runs()] == [7]
+    assert History(path).runs()[0].divergence_rate == 0.1
+    assert list(everything(path)) == ["1"]
+
+
+def test_a_file_of_a_newer_version_is_one_sentence(path: Path) -> None:
+    judge(path, 1, [1])
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(f"PRAGMA user_version = {state_file.VERSION + 1}")
+    with pytest.raises(HistoryError, match=pattern(state_file.NEWER)):
+        judge(path, 2, [1])
+
+
+def test_a_damaged_file_is_one_sentence(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"isto nao e um banco" * 100)
+    for use in (
+        lambda: judge(path, 1, [1]),
+        lambda: case_queries.find(path, MERCHANT),
+        lambda: case_queries.timeline(path, "0" * 16),
+    ):
+        with pytest.raises(HistoryError, match=pattern(state_file.UNUSABLE)):
+            use()
+
+
+def test_a_killed_writer_leaves_the_file_whole(path: Path) -> None:
+    judge(path, 1, [1, 2])
+    before = everything(path)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "half\n"
+        assert everything(path) == before  # readers are not held up
+        writer.send_signal(signal.SIGKILL)
+    assert everything(path) == before
+    assert judge(path, 2, [1, 2]).open == 2
+
+
+def test_readers_and_marks_go_on_while_runs_judge(settings: Settings, path: Path) -> None:
+    judge(path, 1, list(range(1, 9)))
+    failures: list[BaseException] = []
+
+    def repeated(work: Callable[[int], object]) -> threading.Thread:
+        def run() -> None:
+            try:
+                for number in range(10):
+                    work(number)
+            except BaseException as problem:  # noqa: BLE001 shown below
+                failures.append(problem)
+
+        return threading.Thread(target=run)
+
+    threads = [
+        repeated(lambda n: judge(path, 2 + n, list(range(1, 9)))),
+        repeated(lambda n: mark(settings, ANA, Mark(note=f"a {n}"), everything(path)["1"])),
+        repeated(lambda n: mark(settings, RUI, Mark(note=f"r {n}"), everything(path)["1"])),
+        repeated(lambda n: case_queries.find(path, MERCHANT).total == 8 or pytest.fail(str(n))),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    notes = [e for e in case_queries.timeline(path, everything(path)["1"].key) if e.kind == "note"]
+    assert len(notes) == 20
+
+
+def test_cases_are_kept_for_some_days_after_they_were_last_seen(
+    settings: Settings, path: Path
+) -> None:
+    judge(path, 1, [1, 2])
+    key = everything(path)["1"].key
+    later = AT + timedelta(days=30)
+    judge(path, 2, [2], at=later, kept_since=later - timedelta(days=30))
+    assert sorted(everything(path)) == ["1", "2"]
+    much_later = later + timedelta(days=1)
+    judge(path, 3, [2], at=much_later, kept_since=much_later - timedelta(days=30))
+    assert list(everything(path)) == ["2"]
+    assert case_queries.timeline(path, key) == ()
+
+
+def test_the_file_belongs_to_its_owner_alone(path: Path) -> None:
+    judge(path, 1, [1])
+    with state_file.reading(path):
+        assert {entry.stat().st_mode & 0o077 for entry in path.parent.iterdir()} == {0}
