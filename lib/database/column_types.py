@@ -34,12 +34,13 @@ _TEXTS: Final = frozenset(
 )  # "char", name, text, unknown, char, varchar
 _INSTANTS: Final = frozenset({1114, 1184})  # timestamp, timestamptz
 _NUMERIC: Final = 1700
+_MONEY: Final = 790
 _INTEGERS: Final = frozenset({20, 21, 23})
 _DOCUMENTS: Final = frozenset({114, 142, 3802})  # json, xml, jsonb
 _BY_KIND: Final[dict[str, Collection[int]]] = {
     "date": _TEXTS | _INSTANTS | {1082},
     "time": _TEXTS | _INSTANTS | {1083},
-    "amount": _TEXTS | _INTEGERS | {700, 701, 790, _NUMERIC},  # float4, float8, money
+    "amount": _TEXTS | _INTEGERS | {700, 701, _MONEY, _NUMERIC},  # float4, float8
     "text": _TEXTS | {2950},  # uuid
 }
 _KINDS: Final = {
@@ -59,11 +60,12 @@ class Layout:
     """The properties of a query's types that decide how it is read.
 
     ``instants`` is true if the dates are timestamps; ``cents`` if the type of the amounts has at
-    most two decimals.
+    most two decimals; ``money`` if the amounts' text has a currency and separators.
     """
 
     instants: bool = False
     cents: bool = True
+    money: bool = False
 
 
 def required(side: Side) -> tuple[str, ...]:
@@ -101,7 +103,8 @@ def _examined(cursor: Any, settings: Settings, side: Side, window: Window) -> La
         if kind == "date":
             layout = replace(layout, instants=column.type_code in _INSTANTS)
         if kind == "amount":
-            layout = replace(layout, cents=_has_cents(column))
+            money = column.type_code == _MONEY
+            layout = replace(layout, cents=_has_cents(column), money=money)
     return layout
 
 

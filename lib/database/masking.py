@@ -92,15 +92,15 @@ def virtual_number(value: str, prefix_length: int | str) -> str:
     return f"substr({value}, {int(prefix_length) + 1})"
 
 
-def amount(value: str, *, cents: bool) -> str:
-    """Convert an amount to decimal; ``cents`` if its type has at most two decimals.
+def amount(value: str, layout: Layout) -> str:
+    """Convert an amount of the layout's type to decimal.
 
     Floats are converted through their shortest text. An amount with more than two decimals becomes
     `DECIMALS`.
     """
-    if cents:
+    if layout.cents:
         return f"{value}::numeric(18,2)"
-    exact = f"{value}::text::numeric"
+    exact = f"{value}::numeric" if layout.money else f"{value}::text::numeric"
     return (
         f"CASE WHEN {exact} <> round({exact}, 2) THEN '{DECIMALS}'"
         f" ELSE {exact}::numeric(18,2)::text END"
@@ -121,7 +121,7 @@ def transactions(query: str, layout: Layout, *, clear: bool, prefix_length: int 
         f"SELECT {cards[c.NUM_CPF]} AS {c.NUM_CPF}, {cards[c.NUM_CARTAO]} AS {c.NUM_CARTAO},"
         f" {virtual} AS {c.NUM_CARTAO_VIRTUAL}, {q[c.DATA_TRANSA]}::date AS {c.DATA_TRANSA},"
         f" {_seconds(q[c.HORA_TRANSA])} AS {c.HORA_TRANSA},"
-        f" {amount(q[c.VLR_TOTAL], cents=layout.cents)} AS {c.VLR_TOTAL},"
+        f" {amount(q[c.VLR_TOTAL], layout)} AS {c.VLR_TOTAL},"
         f" {q[c.DES_CNPJ_REDUZIDO]}::text AS {c.DES_CNPJ_REDUZIDO}"
         f" FROM (\n{query}\n) AS q{within(q[c.DATA_TRANSA], layout)}"
     )

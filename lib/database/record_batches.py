@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from lib.domain.requests import Side
 
 WRONG_TYPE: Final = (
-    "{side}: um valor lido não tem o tipo do contrato; confira as colunas da consulta."
+    "{side}: a coluna {name} tem um valor que não é data, hora ou valor em reais (NaN, infinito ou "
+    "ano fora de 0001 a 9999, por exemplo); corrija-o no banco ou na consulta (query_file)."
 )
 MORE_DECIMALS: Final = (
     "{side}: há valores com mais de duas casas decimais na coluna {name}; arredonde-os na consulta "
     "(query_file): round({name}::numeric, 2)."
 )
+_NUMBERED: Final = re.compile(r"CSV column #(\d+)")
 _EXACT: Final = {
     c.DATA_TRANSA: pa.date32(),
     c.DATA: pa.date32(),
@@ -64,7 +67,7 @@ def opened(
     except pa.ArrowInvalid as error:
         if f"'{masking.DECIMALS}'" in str(error):
             raise ContractError(MORE_DECIMALS, side=side, name=c.VLR_TOTAL) from error
-        raise ContractError(WRONG_TYPE, side=side) from error
+        raise ContractError(WRONG_TYPE, side=side, name=_column(error, side)) from error
 
 
 def read_table(stream: BinaryIO, side: Side, advance: Callable[[int], object]) -> pa.Table:
@@ -82,6 +85,13 @@ def read_table(stream: BinaryIO, side: Side, advance: Callable[[int], object]) -
     return pa.table(
         {name: typed(name, table[name].combine_chunks()) for name in table.column_names}
     )
+
+
+def _column(error: pa.ArrowInvalid, side: Side) -> str:
+    """The column that Arrow's message numbers; the message itself repeats the value."""
+    number = _NUMBERED.search(str(error))
+    names = c.TRANSACTIONS if side == "transactions" else c.AUTH_LOGS_CLEAR
+    return names[int(number[1])] if number and int(number[1]) < len(names) else "?"
 
 
 def typed(name: str, values: pa.Array) -> pa.Array:

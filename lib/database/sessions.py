@@ -58,7 +58,13 @@ RELOADED: Final = (
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
 _AS_USER: Final = "set_config('app.user', %s, true)"
-_MODE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# A pooled connection keeps what its last client set. The transaction is always rolled back, so that
+# client finds it again. None of these statements takes the snapshot.
+_MODE: Final = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
+    " RESET ALL; RESET SESSION AUTHORIZATION; RESET ROLE; SHOW search_path"
+)
+_APPLICATION: Final = "marketing-data-aggregator"
 _ISOLATION: Final = {
     "transaction_isolation": "repeatable read",
     "transaction_read_only": "on",
@@ -69,6 +75,8 @@ _FORMATS: Final = {
     "intervalstyle": "postgres",
     "extra_float_digits": "1",  # the shortest text that reads back as the same float
     "standard_conforming_strings": "on",
+    "row_security": "on",
+    "application_name": _APPLICATION,
 }
 _STANDARD_STRINGS: Final = "-c standard_conforming_strings=on"
 _ADOPTED_LOCK_MS: Final = 5_000
@@ -76,6 +84,7 @@ _CANCEL_POOLED: Final = (
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
     " WHERE pid = %s AND xact_start = %s::timestamptz"
 )
+_SCHEMA: Final = re.compile(r'"(?:[^"]|"")*"|[^\s,"]+')
 _TOKENS: Final = re.compile(
     r"""--[^\n]*|/\*.*?\*/|\s+|;"""
     r"""|(?P<code>\b[Ee]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|(?P<tag>\$\w*\$).*?(?P=tag)|.)""",
@@ -199,17 +208,29 @@ def _backend(cursor: Cursor, process: int, since: str) -> Backend:
 
 
 def _set(cursor: Cursor, side: Side, values: Mapping[str, object]) -> None:
-    """Begin a transaction and set these parameters in it; takes no snapshot."""
+    """Begin a transaction with the login's own defaults and these parameters; take no snapshot."""
     cursor.connection.rollback()
-    sets = "".join(f"; SET LOCAL {name} = %s" for name in values)
+    cursor.execute(_MODE)
+    (path,) = cursor.fetchone()
+    # Unnamed, the temporary tables that another client left would come before all others.
+    schemas = [*map(_unquoted, _SCHEMA.findall(path)), "pg_temp"]
+    sets = f"SET LOCAL search_path = {', '.join(['%s'] * len(schemas))}"
+    sets += "".join(f"; SET LOCAL {name} = %s" for name in values)
     try:
-        cursor.execute(_MODE + sets, tuple(map(str, values.values())))
+        cursor.execute(sets, (*schemas, *map(str, values.values())))
     except psycopg2.Error as error:
         message = (error.diag.message_primary or "").casefold()
         name = next((name for name in values if name in message), None)
         if error.pgcode is None or name is None:
             raise
         raise ExtractionError(UNUSABLE_SETTING, side=side, name=name) from error
+
+
+def _unquoted(identifier: str) -> str:
+    """An identifier of a search path as its plain name."""
+    if identifier.startswith('"'):
+        return identifier[1:-1].replace('""', '"')
+    return identifier.lower()
 
 
 def _verified(
@@ -328,7 +349,7 @@ def _engine(source: Source, password: str | None) -> Engine:
         "sslmode": source.sslmode,
         "connect_timeout": source.connect_timeout,
         "client_encoding": "utf8",
-        "application_name": "marketing-data-aggregator",
+        "application_name": _APPLICATION,
         "keepalives_idle": 3,
         "keepalives_interval": 2,
         "keepalives_count": 3,

@@ -112,7 +112,7 @@ def _counts(settings: Settings, side: Side, layout: Layout) -> str:
         digits = f"({virtual}) ~ '^[0-9]+$' AND {card} ~ '^[0-9]+$'"
         other_length = f"{digits} AND length({virtual}) <> length({card})"
         spaced_code, moment = "false", f"q.{c.HORA_TRANSA}"
-        amount = masking.amount(f"q.{c.VLR_TOTAL}", cents=layout.cents)
+        amount = masking.amount(f"q.{c.VLR_TOTAL}", layout)
         decimals = "false" if layout.cents else f"({amount}) = '{masking.DECIMALS}'"
     else:
         odd_virtual = other_length = decimals = "false"

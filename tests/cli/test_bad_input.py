@@ -157,7 +157,7 @@ STRUCTURE = [
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
         f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 'NaN')",
-        record_batches.WRONG_TYPE.format(side="transactions"),
+        record_batches.WRONG_TYPE.format(side="transactions", name="vlr_total"),
     ),
 ]
 

@@ -75,6 +75,8 @@ AMOUNTS = {
     "10.5000::numeric(14,4)": "10.50",
     "12345678901.23::numeric": "12345678901.23",
     "7::bigint": "7.00",
+    "money '1234567.89'": "1234567.89",
+    "money '-0.5'": "-0.50",
     "'1.50'": "1.50",
     "NULL::float8": None,
 }
@@ -96,6 +98,25 @@ def test_an_amount_with_more_than_two_decimals_is_refused_with_the_remedy(
     settings = selected(databases, tmp_path, vlr_total=amount)
     sentence = record_batches.MORE_DECIMALS.format(side="transactions", name="vlr_total")
     assert refusals(settings) == {sentence}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("vlr_total", "float8 'NaN'"),
+        ("data_transa", "date 'infinity'"),
+        ("data_transa", "timestamp '-infinity'"),
+        ("data_transa", "date '0044-03-15 BC'"),
+        ("data_transa", "date '12000-01-01'"),
+    ],
+)
+def test_a_value_that_no_cell_can_hold_is_refused_with_its_column(
+    databases: Databases, tmp_path: Path, name: str, value: str
+) -> None:
+    settings = selected(databases, tmp_path, **{name: value})
+    with pytest.raises(ContractError) as run:
+        copy_reader.extract(settings, WINDOW)
+    assert str(run.value) == record_batches.WRONG_TYPE.format(side="transactions", name=name)
 
 
 INSTANTS = {

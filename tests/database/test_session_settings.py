@@ -9,11 +9,12 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import psycopg2.errors
 import pytest
 
@@ -81,6 +82,7 @@ DEFAULTS = {
     "default_transaction_isolation": "'read committed'",
     "default_transaction_read_only": "off",
     "client_encoding": "LATIN1",
+    "row_security": "off",
 }
 
 
@@ -221,6 +223,47 @@ def test_a_read_through_a_pooler_is_exact(
         words = ("--start", str(DAY), "--end", str(DAY))
         report = command.reported(*words, values=values, **engine)
     assert [row[3].date() for row in report.consolidated] == [DAY]
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+@pytest.mark.parametrize(
+    "left",
+    [
+        "SET ROLE pg_monitor",
+        "SET search_path = other",
+        "SET search_path = ''",
+        "SET row_security = off",
+        "CREATE TEMP TABLE transactions (LIKE public.transactions)",
+    ],
+)
+def test_a_pooled_connections_last_client_changes_no_read_and_finds_its_session_again(
+    databases: Databases, own: dict[str, Any], within_reach: Path, left: str
+) -> None:
+    source = databases.values["transactions"]
+    databases.execute(
+        "transactions",
+        "CREATE SCHEMA other; CREATE TABLE other.transactions (LIKE public.transactions);"
+        " GRANT USAGE ON SCHEMA other TO PUBLIC; GRANT SELECT ON other.transactions TO PUBLIC;"
+        " CREATE ROLE odd LOGIN; GRANT aggregator, pg_monitor TO odd",
+    )
+    state = "SELECT current_user, current_setting('search_path'), current_setting('row_security')"
+    try:
+        with (
+            pooler(
+                source | {"user": "odd"}, within_reach, "transaction", default_pool_size="1"
+            ) as address,
+            closing(psycopg2.connect(**address, user="odd", dbname=source["database"])) as client,
+        ):
+            client.autocommit = True
+            cursor = client.cursor()
+            cursor.execute(f"{left}; {state}")
+            before = cursor.fetchone()
+            assert days_read(with_source(own, "transactions", user="odd", **address)) == [DAY]
+            cursor.execute(state)
+            assert cursor.fetchone() == before
+    finally:
+        databases.execute("transactions", "DROP OWNED BY odd; DROP ROLE odd")
 
 
 @pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
