@@ -109,10 +109,14 @@ def _described(
         f"{table_cells.label(name)} = {', '.join(_written(name, value) for value in values)}"
         for name, values in query.filters
     )
+    whole, within = dataset.key.request.period, {}
+    if whole != request.period:  # a day of a longer reconciliation has other pairs than alone
+        within = {t("Dentro da conciliação de"): formatting.span(whole.start, whole.end)}
     return {
         t("Tabela"): _subject(table),
         t("Estabelecimento"): f"{outcome.merchant_name} · {formatting.cnpj(request.merchant)}",
         t("Período"): formatting.span(request.period.start, request.period.end),
+        **within,
         t("Regra"): rule,
         t("Busca"): query.search or formatting.NO_VALUE,
         t("Filtros"): filters or formatting.NO_VALUE,

@@ -168,4 +168,6 @@ def test_a_day_narrowed_by_a_click_is_the_period_of_the_file(morning: Dashboard)
     at = morning.open("consolidated", dia=day.isoformat())
     question, rows = rows_of(content(downloaded(at, "consolidated", row_file.PARQUET)))
     assert question["Período"] == f"{day:%d/%m/%Y}"
+    whole = f"{today() - timedelta(days=10):%d/%m/%Y} a {today():%d/%m/%Y}"
+    assert question["Dentro da conciliação de"] == whole
     assert len(rows) == 3
