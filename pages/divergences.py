@@ -11,6 +11,7 @@ from lib.ui.formatting import whole
 from lib.ui.i18n import t
 
 view = page.open_page("divergences")
+books = view.dataset.outcome.books
 counts = view_cache.overview_of(view.dataset).motivos
 if view.request.rule.name == CARD:
     counts = {name: count for name, count in counts.items() if name != c.FORA_DA_TOLERANCIA}
@@ -24,6 +25,11 @@ tab = tabs.show(
         "divergencias": t("Divergências"),
         "sem-log": t("Transações sem log"),
         "duplicatas": t("Duplicatas removidas"),
+    },
+    {
+        "divergencias": books.divergences,
+        "sem-log": books.without_log,
+        "duplicatas": books.duplicates,
     },
 )
 table, filtered, detail = {

@@ -15,6 +15,7 @@ tab = tabs.show(
         result_tables.WITHOUT_LOG: t("Transações sem log"),
         result_tables.DUPLICATES: t("Duplicatas removidas"),
     },
+    {name: result.rows(name) for name in result_tables.NAMES},
 )
 with tab.container:
     results.show(site, result, tab.name)

@@ -6,7 +6,7 @@ other merchants, or of a site with row-level security.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, reduce
@@ -145,14 +145,28 @@ def _table(site: Site, result: Result, name: str) -> None:
     if not rows:
         st.info(t(tables.NO_MATCH))
         return
-    start, count = (number - 1) * tables.PAGE_ROWS, tables.PAGE_ROWS
-    with _reading():
+    undated = sum(
+        count for piece, count in zip(result.pieces[name], counts, strict=True) if piece.day is None
+    )
+
+    def read(start: int, count: int) -> pa.Table:
         if chosen:
-            page = result.filtered(name, _expression(chosen), start, count, counts)
-        else:
-            page = result.page(name, start, count)
+            return result.filtered(name, _expression(chosen), start, count, counts)
+        return result.page(name, start, count)
+
+    with _reading():
+        page = _newest_first(read, rows - undated, (number - 1) * tables.PAGE_ROWS)
     names = [_screen_name(name, column) for column in page.column_names]
     table_cells.draw(page.rename_columns(names), f"resultado_{name}_linhas")
+
+
+def _newest_first(read: Callable[[int, int], pa.Table], dated: int, start: int) -> pa.Table:
+    """Read the page at ``start`` of the reversed order of the sheet, rows without a date last."""
+    some = max(0, min(tables.PAGE_ROWS, dated - start))
+    page = read(dated - start - some, some)
+    page = page.take(np.arange(len(page))[::-1])
+    rest = read(max(start, dated), tables.PAGE_ROWS - some)
+    return pa.concat_tables([page, rest.cast(page.schema)]) if len(rest) else page
 
 
 @contextmanager

@@ -107,8 +107,17 @@ def test_the_charts_show_the_days_of_the_answer_in_memory(
         assert drawn[name].tolist() == whole[name].tolist(), name
 
 
+def newest_first(result: results.Result, name: str, column: str) -> list[Any]:
+    """A column of the whole table in the order of the page."""
+    table = result.page(name, 0, result.rows(name))
+    days = table[c.DATA if name == "divergences" else c.DATA_TRANSA].to_pylist()
+    values = list(zip(days, table[column].to_pylist(), strict=True))
+    dated = [value for day, value in values if day is not None]
+    return dated[::-1] + [value for day, value in values if day is None]
+
+
 @pytest.mark.parametrize("name", ["divergences", "consolidated", "without_log", "duplicates"])
-def test_every_table_shows_its_first_fifty_rows(
+def test_every_table_shows_its_newest_fifty_rows_those_without_a_date_last(
     produced: Dashboard, tmp_path: Path, name: str
 ) -> None:
     at = produced.open("results", parte=name)
@@ -119,7 +128,7 @@ def test_every_table_shows_its_first_fifty_rows(
     rows = result.rows(name)
     assert rows > 0
     assert len(shown) == min(50, rows)
-    cards = result.page(name, 0, 50)[c.NUM_CARTAO].to_pylist()
+    cards = newest_first(result, name, c.NUM_CARTAO)[:50]
     assert shown[c.NUM_CARTAO].tolist() == [card or "" for card in cards]
     assert tables.ROWS[1].format(count=f"{rows:,}".replace(",", ".")) in texts(at)
 
@@ -132,7 +141,7 @@ def test_pages_follow_one_another_and_filters_select_rows(
 
     at.session_state["resultado_divergences_pagina"] = 2
     at.run()
-    second = result.page("divergences", 50, 50)[c.DES_LOG].to_pylist()
+    second = newest_first(result, "divergences", c.DES_LOG)[50:100]
     assert frames(at)[0][c.DES_LOG].tolist() == [text or "" for text in second]
 
     at.multiselect(key="resultado_divergences_motivo").set_value([c.NEGADA]).run()

@@ -328,7 +328,7 @@ def test_a_tab_lists_removed_duplicates_with_their_survivors(morning: Dashboard)
 
 def test_a_tab_is_opened_by_a_click_and_kept_in_the_address(morning: Dashboard) -> None:
     at = morning.open("divergences")
-    at.session_state["aba_aba"] = "Transações sem log"
+    at.session_state["aba_aba"] = "Transações sem log (1)"
     at.run()
     assert at.query_params["aba"] == "sem-log"
     assert list(rows(at)["num_cartao"]) == [masked(LONELY)]
@@ -465,3 +465,18 @@ def test_one_click_clears_the_search_and_every_filter_and_keeps_the_order(
     assert set(at.query_params) & {"consolidated_busca", "consolidated_tipo_match"} == set()
     assert at.query_params["consolidated_ordem"] == "vlr_total"
     assert "consolidated_limpar" not in [button.key for button in at.button]
+
+
+def test_tabs_have_the_number_of_their_rows_and_stay_open_when_it_changes(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("divergences", aba="sem-log")
+    assert [tab.label for tab in at.tabs] == [
+        "Divergências (2)",
+        "Transações sem log (1)",
+        "Duplicatas removidas (1)",
+    ]
+    before = today() - timedelta(days=2)
+    at.date_input(key="periodo").set_value((before, before)).run()
+    assert at.tabs[1].label == "Transações sem log (0)"
+    assert at.query_params["aba"] == "sem-log"
