@@ -207,8 +207,8 @@ class Visit:
         return self.settle()
 
     def text(self) -> str:
-        """The visible text of the page."""
-        return self.page.get_by_test_id("stApp").inner_text()
+        """The visible text of the page, without the joiners that keep addresses no links."""
+        return self.page.get_by_test_id("stApp").inner_text().replace("\u2060", "")
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type != "error":
