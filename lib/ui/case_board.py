@@ -28,13 +28,12 @@ from lib.ui import (
     record_details,
     tables,
 )
+from lib.ui.case_selection import Selection
 from lib.ui.formatting import plain, whole
 from lib.ui.html_table import Column
 from lib.ui.i18n import n, sentence, t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lib.delivery.case_queries import Case, Counts
     from lib.ui.case_scope import Scope
 
@@ -61,13 +60,9 @@ SEARCH: Final = "casos_busca"
 ORDER: Final = "casos_ordem"
 PAGE: Final = "casos_pagina"
 OPENED: Final = "casos_aberto"
-SELECTED: Final = "casos_escolhidos"
-MARKING: Final = "casos_a_marcar"
-MARK_SELECTED: Final = "casos_marcar_escolhidos"
-MARK_ALL: Final = "casos_marcar_todos"
+SELECTION: Final = Selection("casos")
 _OF: Final = "casos_de_quem"
 _ROW: Final = "um"
-_MANY: Final = "varios"
 
 _STATES: Final = {
     "abertos": (cases.NEW, cases.OPEN),
@@ -115,9 +110,8 @@ def _metrics(counts: Counts, scope: Scope) -> None:
     if counts.oldest is not None:
         oldest = n(*case_words.DAYS, case_words.days_since(counts.oldest, scope))
     figures = {t("Novos"): whole(counts.new)}
-    if not scope.by_rows:  # the run counted every row
-        figures[t("Resolvidos sozinhos")] = whole(counts.resolved)
     figures |= {
+        t("Resolvidos sozinhos"): whole(counts.resolved),
         t("Abertos"): whole(counts.open),
         t("Fora da janela"): whole(counts.outside),
         t("O mais antigo"): oldest,
@@ -239,20 +233,21 @@ def _found(scope: Scope, query: Filter, owners: list[str]) -> None:
         if value not in (None, "") and name != "search"
     )
     guard.note_cases(scope.site, "cases", scope.merchant, query.search, filters)
-    _marking(scope, query, found.total, owners)
+    find = partial(case_queries.versions, scope.path, scope.merchant, query)
+    SELECTION.show(scope, found.total, find, owners)
     if not found.cases:
         st.info(t(NONE_FOUND))
         return
-    selected: Mapping[str, int] = st.session_state.setdefault(SELECTED, {})
+    seen = [(case.key, case.version) for case in found.cases]
     html_table.draw(
         _columns(order),
         [_row(case, scope) for case in found.cases],
         f"{BOARD}_linhas",
         label=t("Casos"),
-        selected=[at for at, case in enumerate(found.cases) if case.key in selected],
+        selected=SELECTION.ticked([key for key, _ in seen]),
         on_open=lambda at: _open(found.cases[at].key),
         on_sort=_sort,
-        on_select=partial(_select, found.cases) if scope.may_mark else None,
+        on_select=partial(SELECTION.tick, seen) if scope.may_mark else None,
     )
     st.caption(t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."))
     _opened(scope, owners)
@@ -280,66 +275,9 @@ def _dialog(scope: Scope, case: Case, owners: list[str]) -> None:
     case_details.show(f"{BOARD}_{_ROW}", scope, case, owners)
 
 
-def _marking(scope: Scope, query: Filter, total: int, owners: list[str]) -> None:
-    """Draw the buttons that mark the selected and all found cases, and the dialog of the form."""
-    if not scope.may_mark or not total:
-        return
-    selected: dict[str, int] = st.session_state.get(SELECTED, {})
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if selected:
-            st.button(
-                n("Marcar o escolhido", "Marcar os {count} escolhidos", len(selected)),
-                key=MARK_SELECTED,
-                on_click=lambda: st.session_state.update({MARKING: dict(selected)}),
-            )
-        st.button(
-            n("Marcar o caso encontrado", "Marcar os {count} casos encontrados", total),
-            key=MARK_ALL,
-            on_click=_mark_all,
-            args=(scope, query),
-        )
-    versions: dict[str, int] | None = st.session_state.get(MARKING)
-    if versions:
-        title = n("Marcar {count} caso", "Marcar {count} casos", len(versions))
-        draw = st.dialog(title, on_dismiss=_end_marking)(_many)
-        draw(scope, versions, owners)
-
-
-def _many(scope: Scope, versions: Mapping[str, int], owners: list[str]) -> None:
-    guard.recheck()
-    case_form.show(f"{BOARD}_{_MANY}", scope, versions, owners, once=True)
-
-
-def _mark_all(scope: Scope, query: Filter) -> None:
-    reader = guard.admission()
-    if reader is None or scope.merchant not in reader.analyst:
-        return
-    try:
-        st.session_state[MARKING] = case_queries.versions(scope.path, scope.merchant, query)
-    except AggregatorError:
-        return  # the rerun shows the reason
-
-
-def _end_marking() -> None:
-    for name in (MARKING, SELECTED):
-        st.session_state.pop(name, None)
-    case_form.close(f"{BOARD}_{_MANY}")
-
-
 def _open(key: str | None) -> None:
     st.session_state[OPENED] = key
     case_form.close(f"{BOARD}_{_ROW}")
-
-
-def _select(shown: tuple[Case, ...], at: int) -> None:
-    """Tick or clear one row, or all rows on show."""
-    selected: dict[str, int] = st.session_state.setdefault(SELECTED, {})
-    chosen = shown if at == html_table.ALL else (shown[at],)
-    if all(case.key in selected for case in chosen):
-        for case in chosen:
-            del selected[case.key]
-    else:
-        selected.update({case.key: case.version for case in chosen})
 
 
 def _sort(name: str) -> None:
@@ -355,13 +293,13 @@ def _search() -> None:
 
 def _to_first_page() -> None:
     st.session_state[PAGE] = 1
-    st.session_state.pop(SELECTED, None)
+    SELECTION.clear()
 
 
 def _forget() -> None:
     """Forget selection and dialogs, which are of another merchant."""
-    for name in (OPENED, SELECTED, MARKING):
-        st.session_state.pop(name, None)
+    st.session_state.pop(OPENED, None)
+    SELECTION.clear()
 
 
 def _columns(order: str) -> list[Column]:

@@ -10,20 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from lib.analysis import case_evidence
-from lib.delivery import case_marks, state_file
-from lib.domain import cases
+from lib.delivery import case_marks, case_queries, case_store, state_file
+from lib.domain.errors import HistoryError
 from lib.ui import filters, guard, page, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lib.dashboard.dataset_store import Dataset
     from lib.delivery.case_marks import Mark, Marked
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
@@ -91,21 +89,23 @@ def enter(name: str) -> Scope:
 
 def of_view(view: View) -> Scope:
     """The cases of the merchant of this view; with row-level security, of its rows."""
-    by_rows = view.site.settings.row_level_security
-    keys = keys_of(view.whole) if by_rows else None
+    keys = None
+    if view.site.settings.row_level_security:
+        keys = _visible(view)
     return _scope(view.site, guard.admission(), view.request.merchant, keys)
 
 
-def keys_of(dataset: Dataset) -> frozenset[str]:
-    """The keys of all rows of a data set that are cases."""
-
-    def compute() -> frozenset[str]:
-        merchant = dataset.key.request.merchant
-        found = case_evidence.found(dataset.outcome.reconciliation, merchant, clear=False)
-        return frozenset(map(cases.hexadecimal, cases.of_run(merchant, found).keys.tolist()))
-
-    keys: Any = dataset.derived.get(_KEYS, compute)
-    return keys  # type: ignore[no-any-return]
+def _visible(view: View) -> frozenset[str]:
+    """The cases of the rows in the reader's own data set, found again after each judging run."""
+    path, whole = state_file.path_of(view.site.settings), view.whole
+    try:
+        number = case_queries.latest(path, view.request.merchant).number
+        keys: frozenset[str] = whole.derived.get(
+            (_KEYS, number), lambda: case_store.visible(path, whole.outcome)
+        )
+    except HistoryError:
+        return frozenset()  # whoever asks for a case shows the reason
+    return keys
 
 
 def _scope(

@@ -49,10 +49,7 @@ def show(view: View) -> None:
 
 
 def _changes(counts: Counts, scope: Scope) -> str:
-    parts = [n(*NEW, counts.new)]
-    if not scope.by_rows:  # the run counted every row
-        parts.append(n(*RESOLVED, counts.resolved))
-    parts.append(n(*OPEN, counts.open))
+    parts = [n(*NEW, counts.new), n(*RESOLVED, counts.resolved), n(*OPEN, counts.open)]
     if counts.outside:
         parts.append(n(*OUTSIDE, counts.outside))
     if counts.oldest is not None:

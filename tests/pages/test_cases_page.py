@@ -13,14 +13,14 @@ from streamlit.testing.v1 import AppTest
 
 from lib.config import loader
 from lib.config.settings import Settings
-from lib.dashboard.dataset_store import Dataset
 from lib.database import row_level_security
-from lib.delivery import case_marks, state_file
+from lib.delivery import case_marks, case_store, state_file
 from lib.delivery.case_marks import Mark
 from lib.domain import cases
+from lib.domain.outcomes import Outcome
 from lib.security import audit_events
 from lib.security.audit_events import Actor
-from lib.ui import app_state, case_board, case_form, case_scope, guard
+from lib.ui import app_state, case_board, case_form, guard
 from lib.ui.app_state import Site
 from lib.ui.case_form import Names
 from lib.ui.session_user import Visitor
@@ -163,7 +163,7 @@ def test_all_found_cases_are_marked_once_their_number_is_confirmed(
     morning: Dashboard, judged: Settings
 ) -> None:
     at = morning.open("cases")
-    at.button(key=case_board.MARK_ALL).click().run()
+    at.button(key=case_board.SELECTION.mark_all).click().run()
     at.selectbox(key=MANY["situacao"]).set_value(cases.ACCEPTED)
     at.button(key=MANY["marcar"]).click().run()
     assert says(errors(at), case_form.WRONG_NUMBER)
@@ -184,9 +184,9 @@ def test_selected_cases_are_marked_and_the_others_are_not(
 ) -> None:
     at = morning.open("cases")
     case = stored(judged)[LONELY[-4:]]
-    at.session_state[case_board.SELECTED] = {case.key: case.version}
+    at.session_state[case_board.SELECTION.chosen] = {case.key: case.version}
     at.run()
-    at.button(key=case_board.MARK_SELECTED).click().run()
+    at.button(key=case_board.SELECTION.mark_chosen).click().run()
     at.selectbox(key=MANY["responsavel"]).set_value(ME)
     at.button(key=MANY["marcar"]).click().run()
     assert {number: case.owner for number, case in stored(judged).items()} == {
@@ -207,7 +207,7 @@ def test_without_the_role_there_is_no_form_and_a_late_click_marks_nothing(
     at = open_case(morning, case.key)
     assert case_form.READ_ONLY in texts(at)
     assert ONE["marcar"] not in keys(at)
-    assert case_board.MARK_ALL not in keys(at)
+    assert case_board.SELECTION.mark_all not in keys(at)
     assert audited("mark") == []
 
 
@@ -223,7 +223,7 @@ def test_a_case_of_another_merchant_is_neither_shown_nor_marked(
     # A key in the session, and one handed to the form of the reader's own merchant.
     at = open_case(morning, case.key)
     assert ONE["marcar"] not in keys(at)
-    at.session_state[case_board.MARKING] = {case.key: case.version}
+    at.session_state[case_board.SELECTION.marking] = {case.key: case.version}
     at.run()
     assert not at.exception
     assert stored(judged)[UNKNOWN[-4:]].version == 0
@@ -237,18 +237,18 @@ def test_with_row_level_security_only_cases_of_the_readers_rows_are_shown(
     monkeypatch.setattr(row_level_security, "prove", lambda *_: None)
     app_state.forget()
     mine = stored(judged)[LONELY[-4:]].key
-    keys_of, seen = case_scope.keys_of, set[str]()
+    visible, seen = case_store.visible, set[str]()
 
-    def some(dataset: Dataset) -> frozenset[str]:
-        seen.update(keys_of(dataset))
+    def some(path: Path, outcome: Outcome) -> frozenset[str]:
+        seen.update(visible(path, outcome))
         return frozenset([mine])
 
-    monkeypatch.setattr(case_scope, "keys_of", some)
+    monkeypatch.setattr(case_store, "visible", some)
     at = morning.open("cases")
     assert not at.exception
     assert case_board.OWN_ROWS in texts(at)
     assert cards(at) == {masked(LONELY)}
-    assert [metric.value for metric in at.metric] == ["1", "1", "0", "0 dias"]
+    assert [metric.value for metric in at.metric] == ["1", "0", "1", "0", "0 dias"]
     assert seen == {case.key for case in stored(judged).values()}
     foreign = stored(judged)[UNKNOWN[-4:]].key
     at.session_state[case_board.OPENED] = foreign
