@@ -6,7 +6,7 @@ from lib.analysis import table_schemas
 from lib.dashboard import view_cache
 from lib.domain import columns as c
 from lib.domain.requests import CARD
-from lib.ui import page, record_details, tables, tabs
+from lib.ui import case_columns, page, record_details, tables, tabs
 from lib.ui.formatting import whole
 from lib.ui.i18n import t
 
@@ -46,4 +46,4 @@ table, filtered, detail = {
     "duplicatas": (table_schemas.DUPLICATES, (c.MANTIDA,), record_details.duplicate),
 }[tab.name]
 with tab.container:
-    tables.show(view.dataset, table, filtered, detail)
+    tables.show(view.dataset, table, filtered, detail, case_columns.of_table(view, table))

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from lib.delivery import case_marks, case_queries, case_store, state_file
+from lib.delivery import case_labels, case_marks, case_queries, state_file
 from lib.domain.errors import HistoryError
 from lib.ui import filters, guard, page, runs
 
@@ -101,7 +101,7 @@ def _visible(view: View) -> frozenset[str]:
     try:
         number = case_queries.latest(path, view.request.merchant).number
         keys: frozenset[str] = whole.derived.get(
-            (_KEYS, number), lambda: case_store.visible(path, whole.outcome)
+            (_KEYS, number), lambda: case_labels.visible(path, whole.outcome)
         )
     except HistoryError:
         return frozenset()  # whoever asks for a case shows the reason

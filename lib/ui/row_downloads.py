@@ -109,6 +109,7 @@ def _described(
         f"{table_cells.label(name)} = {', '.join(_written(name, value) for value in values)}"
         for name, values in query.filters
     )
+    filters = "; ".join(filter(None, (filters, question.cases)))
     whole, within = dataset.key.request.period, {}
     if whole != request.period:  # a day of a longer reconciliation has other pairs than alone
         within = {t("Dentro da conciliação de"): formatting.span(whole.start, whole.end)}

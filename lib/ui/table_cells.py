@@ -56,22 +56,21 @@ def draw(
     key: str | None = None,
     sort: str = "",
     *,
-    on_open: Callable[[int], None] | None = None,
-    on_sort: Callable[[str], None] | None = None,
+    beside: tuple[list[Column], list[list[str]]] | None = None,
+    **events: Any,
 ) -> None:
-    """Draw a few rows as a table; the callbacks are those of `html_table.draw`.
+    """Draw a few rows as a table; ``events`` are those of `html_table.draw`.
 
     ``sort`` is the column that the rows are sorted by, with a leading minus if they descend.
+    ``beside`` are other columns and their texts, drawn before the last columns.
     """
     names = on_screen(rows.column_names)
+    columns = [_column(name, sort) for name in names]
     texts = [_texts(name, rows.column(name)) for name in names]
-    html_table.draw(
-        [_column(name, sort) for name in names],
-        list(zip(*texts, strict=True)),
-        key,
-        on_open=on_open,
-        on_sort=on_sort,
-    )
+    if beside is not None:
+        at = next((i for i, name in enumerate(names) if name in _AT_THE_END), len(names))
+        columns[at:at], texts[at:at] = beside[0], map(list, zip(*beside[1], strict=True))
+    html_table.draw(columns, list(zip(*texts, strict=True)), key, **events)
 
 
 def _texts(name: str, values: pa.ChunkedArray) -> list[str]:

@@ -17,13 +17,14 @@ import streamlit as st
 from lib.analysis import table_query
 from lib.analysis.table_query import Query
 from lib.domain import columns as c
-from lib.ui import query_params, saved_views, table_cells
+from lib.ui import case_columns, query_params, saved_views, table_cells
 from lib.ui.formatting import plain
 from lib.ui.i18n import t
 
 if TYPE_CHECKING:
     from lib.analysis.table_schemas import Table
     from lib.dashboard.dataset_store import Dataset
+    from lib.ui.case_columns import CaseColumns
 
 BAD_VIEW: Final = (
     "O endereço tem um filtro, uma ordem, uma coluna ou um número de página que esta tabela não "
@@ -55,15 +56,19 @@ class Keys:
 
 @dataclass(frozen=True)
 class Question:
-    """The rows that a reader asks for, in their order, and the columns to show."""
+    """The rows that a reader asks for, in their order, and the columns to show.
+
+    ``cases`` are the filters on the rows' cases, in words.
+    """
 
     query: Query
     columns: tuple[str, ...]
+    cases: str = ""
 
     @property
     def restricts(self) -> bool:
         """True if a search or a filter leaves rows out."""
-        return bool(self.query.search or self.query.filters)
+        return bool(self.query.search or self.query.filters or self.cases)
 
     @property
     def order(self) -> str:
@@ -73,18 +78,21 @@ class Question:
     @property
     def filters(self) -> str:
         """The filters as text for the audit."""
-        return "; ".join(f"{name} = {', '.join(values)}" for name, values in self.query.filters)
+        texts = [f"{name} = {', '.join(values)}" for name, values in self.query.filters]
+        return "; ".join(filter(None, [*texts, self.cases]))
 
 
-def ask(dataset: Dataset, table: Table, filtered: Sequence[str]) -> Question:
+def ask(
+    dataset: Dataset, table: Table, filtered: Sequence[str], cases: CaseColumns | None = None
+) -> Question:
     """Draw the inputs, with filters on these columns, and return the reader's question."""
     key = Keys(table.name)
     choices = {name: _choices(dataset, table, name) for name in filtered}
     _restore(key, table, choices)
     if _is_refused(key, table, choices):
         st.warning(t(BAD_VIEW))
-    _controls(key, table, choices)
-    question = Question(_query(key, choices), _columns(key, table))
+    of_cases = _controls(key, table, choices, cases)
+    question = Question(_query(key, choices), _columns(key, table), of_cases)
     with st.container(horizontal=True, vertical_alignment="center"):
         if question.restricts:
             st.button(t("Limpar filtros"), key=key["limpar"], on_click=_clear, args=(key, filtered))
@@ -187,7 +195,10 @@ def _among(known: Sequence[str], texts: list[str]) -> list[str]:
     return [text for text in texts if text in known]
 
 
-def _controls(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> None:
+def _controls(
+    key: Keys, table: Table, choices: dict[str, tuple[str, ...]], cases: CaseColumns | None
+) -> str:
+    """Draw the inputs and return the filters on cases in words."""
     again: dict[str, Any] = {"on_change": to_first_page, "args": (key,)}
     orders = _orders(table)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -202,6 +213,7 @@ def _controls(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> N
         )
         for name, known in choices.items():
             choose_values(name, known, key[name], 180, **again)
+        of_cases = cases.ask(**again) if cases else ""
         st.selectbox(
             t("Ordenar por"),
             list(orders),
@@ -211,6 +223,7 @@ def _controls(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> N
             persist_state="session",
             **again,
         )
+    return of_cases
 
 
 def _orders(table: Table) -> dict[str, str]:
@@ -289,6 +302,7 @@ def _values(key: Keys, question: Question, filtered: Sequence[str]) -> dict[str,
         "ordem": question.order,
         "colunas": list(question.columns),
         "filtros": {name: list(st.session_state.get(key[name]) or ()) for name in filtered},
+        "casos": {name: list(st.session_state.get(name) or ()) for name in case_columns.FILTERS},
     }
 
 
@@ -302,6 +316,9 @@ def _apply(
         wanted = [str(value) for value in filters.get(name) or ()]
         st.session_state[key[name]] = _among(known, wanted)
         dropped += [f"{table_cells.label(name)}: {value}" for value in wanted if value not in known]
+    of_cases = view.get("casos") or {}
+    for name in case_columns.FILTERS:
+        st.session_state[name] = [str(value) for value in of_cases.get(name) or ()]
     st.session_state[key["busca"]] = table_query.clean_search(str(view.get("busca") or ""))
     st.session_state[key["ordem"]] = str(view.get("ordem") or _newest_first(table))
     st.session_state[key["colunas"]] = _among(list(table.columns), view.get("colunas") or [])
@@ -317,8 +334,8 @@ def _say_dropped(key: Keys) -> None:
 
 def _clear(key: Keys, filtered: Sequence[str]) -> None:
     st.session_state[key["busca"]] = ""
-    for name in filtered:
-        st.session_state[key[name]] = []
+    for name in (*(key[name] for name in filtered), *case_columns.FILTERS):
+        st.session_state[name] = []
     to_first_page(key)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from lib.analysis import table_query, table_schemas
+from lib.domain.errors import AggregatorError
 from lib.ui import (
     file_export,
     formatting,
@@ -23,13 +24,14 @@ from lib.ui import (
     table_cells,
     table_filters,
 )
-from lib.ui.i18n import n, t
+from lib.ui.i18n import n, sentence, t
 from lib.ui.table_filters import Keys
 
 if TYPE_CHECKING:
     from lib.analysis.table_schemas import Table
     from lib.dashboard.dataset_store import Dataset
     from lib.domain.reconciliation import Reconciliation
+    from lib.ui.case_columns import CaseColumns
     from lib.ui.table_filters import Question
 
 PAGE_ROWS: Final = 50
@@ -44,9 +46,18 @@ Detail = Callable[["Reconciliation", int], None]
 """Draws the details of the row at this position of the table."""
 
 
-def show(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Detail) -> None:
-    """Draw the table with filters on these columns, and ``detail`` of the opened row."""
-    st.fragment(_draw)(dataset, table, filtered, detail)
+def show(
+    dataset: Dataset,
+    table: Table,
+    filtered: tuple[str, ...],
+    detail: Detail,
+    cases: CaseColumns | None = None,
+) -> None:
+    """Draw the table with filters on these columns, and ``detail`` of the opened row.
+
+    ``cases`` are those of the rows, with columns and filters of their own.
+    """
+    st.fragment(_draw)(dataset, table, filtered, detail, cases)
 
 
 def turn_pages(key: str, rows: int, total: str, beside: Callable[[], object] = lambda: None) -> int:
@@ -63,15 +74,32 @@ def turn_pages(key: str, rows: int, total: str, beside: Callable[[], object] = l
     return number
 
 
-def _draw(dataset: Dataset, table: Table, filtered: tuple[str, ...], detail: Detail) -> None:
+def _draw(
+    dataset: Dataset,
+    table: Table,
+    filtered: tuple[str, ...],
+    detail: Detail,
+    cases: CaseColumns | None,
+) -> None:
     guard.recheck()  # a search runs only this fragment again
-    question = table_filters.ask(dataset, table, filtered)
-    st.fragment(_page)(dataset, table, question, detail)
+    question = table_filters.ask(dataset, table, filtered, cases)
+    st.fragment(_page)(dataset, table, question, detail, cases)
 
 
-def _page(dataset: Dataset, table: Table, question: Question, detail: Detail) -> None:
+def _page(
+    dataset: Dataset, table: Table, question: Question, detail: Detail, cases: CaseColumns | None
+) -> None:
     """Draw the visible page; only this part reruns for another page or an opened row."""
     guard.recheck()
+    try:
+        _rows_and_details(dataset, table, question, detail, cases)
+    except AggregatorError as problem:
+        st.error(formatting.plain(sentence(problem)))
+
+
+def _rows_and_details(
+    dataset: Dataset, table: Table, question: Question, detail: Detail, cases: CaseColumns | None
+) -> None:
     key, query = Keys(table.name), question.query
     if st.session_state[key["ordem"]] != question.order:
         st.rerun()  # a heading was clicked; the order's box is drawn outside this fragment
@@ -80,6 +108,8 @@ def _page(dataset: Dataset, table: Table, question: Question, detail: Detail) ->
         (table.name, query),
         lambda: table_query.positions(result, table, query, dataset.derived.get),
     )
+    if cases is not None:
+        at = cases.allowed(at)
     if question.restricts:
         guard.note_search(table.name, dataset, query.search, question.filters)
     download = partial(row_downloads.show, dataset, table, question, at)
@@ -91,11 +121,23 @@ def _page(dataset: Dataset, table: Table, question: Question, detail: Detail) ->
         st.info(t(NO_MATCH) if question.restricts else empty)
         return
     shown = at[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
-    opened = _rows(key, dataset, table, question, shown)
+    if cases is not None:
+        cases.marking(at, restricted=question.restricts)
+    opened = _rows(key, dataset, table, question, shown, cases)
     st.caption(t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."))
     if opened is not None:
-        draw = st.dialog(title, width="large", on_dismiss=partial(_open, key, None))(detail)
-        draw(result, int(shown[opened]))
+        dismiss = partial(_open, key, cases, None)
+        draw = st.dialog(title, width="large", on_dismiss=dismiss)(_details)
+        draw(detail, result, int(shown[opened]), cases)
+
+
+def _details(
+    detail: Detail, result: Reconciliation, position: int, cases: CaseColumns | None
+) -> None:
+    guard.recheck()
+    detail(result, position)
+    if cases is not None:
+        cases.details(position)
 
 
 def _labels() -> dict[str, tuple[str, str]]:
@@ -127,30 +169,42 @@ def _total(dataset: Dataset, table: Table, question: Question, at: Any) -> str:
         of = formatting.whole(len(table.row_numbers(result)))
         count = t(OF_ALL_ROWS, count=count, of=of)
     if table.side == "transactions":
-        total = dataset.derived.get(
-            ("amount", table.name, question.query), lambda: table_query.amount(result, table, at)
-        )
+        # Marks change which rows pass a filter on cases.
+        key = ("amount", table.name, question.query, at.tobytes() if question.cases else b"")
+        total = dataset.derived.get(key, lambda: table_query.amount(result, table, at))
         count = t(WITH_AMOUNT, count=count, amount=formatting.money(total))
     return count
 
 
-def _rows(key: Keys, dataset: Dataset, table: Table, question: Question, shown: Any) -> int | None:
+def _rows(
+    key: Keys,
+    dataset: Dataset,
+    table: Table,
+    question: Question,
+    shown: Any,
+    cases: CaseColumns | None,
+) -> int | None:
     """Draw the page and return the opened row's position in it."""
     # A row stays open until other rows are shown.
     rows_on_show = (dataset.version, question.query, int(shown[0]))
     if st.session_state.get(key["vista"]) != rows_on_show:
         st.session_state[key["vista"]] = rows_on_show
-        _open(key, None)
+        _open(key, cases, None)
     table_cells.draw(
         table.page(dataset.outcome.reconciliation, shown, question.columns),
         key["linhas"],
         question.order,
-        on_open=partial(_open, key),
+        beside=cases.cells(shown) if cases else None,
+        selected=cases.ticked(shown) if cases else (),
+        on_open=partial(_open, key, cases),
         on_sort=partial(table_filters.sort_by, table),
+        on_select=partial(cases.tick, shown) if cases and cases.scope.may_mark else None,
     )
     opened = st.session_state.get(key["aberta"])
     return opened if opened is not None and opened < len(shown) else None
 
 
-def _open(key: Keys, position: int | None) -> None:
+def _open(key: Keys, cases: CaseColumns | None, position: int | None) -> None:
     st.session_state[key["aberta"]] = position
+    if cases is not None:
+        cases.close()

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import row_level_security
-from lib.delivery import case_marks, case_store, state_file
+from lib.delivery import case_labels, case_marks, state_file
 from lib.delivery.case_marks import Mark
 from lib.domain import cases
 from lib.domain.outcomes import Outcome
@@ -237,13 +237,13 @@ def test_with_row_level_security_only_cases_of_the_readers_rows_are_shown(
     monkeypatch.setattr(row_level_security, "prove", lambda *_: None)
     app_state.forget()
     mine = stored(judged)[LONELY[-4:]].key
-    visible, seen = case_store.visible, set[str]()
+    visible, seen = case_labels.visible, set[str]()
 
     def some(path: Path, outcome: Outcome) -> frozenset[str]:
         seen.update(visible(path, outcome))
         return frozenset([mine])
 
-    monkeypatch.setattr(case_store, "visible", some)
+    monkeypatch.setattr(case_labels, "visible", some)
     at = morning.open("cases")
     assert not at.exception
     assert case_board.OWN_ROWS in texts(at)
