@@ -34,9 +34,9 @@ _COLUMNS: Final = (
 _ORDERS: Final[dict[str, str]] = {
     "moment": "moment {0}, key {0}",
     "first_seen": "first_seen {0}, key {0}",
-    "owner": "owner {0}, moment DESC, key",
-    "status": "status {0}, moment DESC, key",
-    "amount": "CAST(amount AS REAL) {0}, moment DESC, key",
+    "owner": "owner {0}, key {0}",
+    "status": "status {0}, key {0}",
+    "amount": "CAST(amount AS REAL) {0}, key {0}",
 }
 _SEARCHED: Final = ("card", "code", "cpf", "virtual", "text", "owner")
 
@@ -173,15 +173,20 @@ def find(
         latest = _latest(connection, merchant)
         where, values = _where(merchant, query, latest)
         total = _total(connection, merchant, query, latest)
-        order = _ORDERS[sort].format("DESC" if descending else "ASC")
-        # Rows are fetched for the page only: skipping reads an index.
+        # Skipping reads an index, from the end that is nearer.
+        backwards = offset > total // 2
+        if backwards:
+            limit = max(min(limit, total - offset), 0)
+            offset = total - offset - limit
+        order = _ORDERS[sort].format("DESC" if descending != backwards else "ASC")
         rows = connection.exec_driver_sql(
             f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE key IN"
             f" (SELECT key FROM cases WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?)"
             f" ORDER BY {order}",
             (*values, limit, offset),
         ).all()
-        return Found(tuple(_case(row, latest.number) for row in rows), total)
+        page = [_case(row, latest.number) for row in rows]
+        return Found(tuple(reversed(page) if backwards else page), total)
 
 
 def each(path: Path, merchant: str, query: Filter) -> Iterator[Case]:
@@ -359,6 +364,8 @@ def _where(merchant: str, query: Filter, latest: Latest) -> tuple[str, tuple[Any
 
 
 def _states(states: tuple[str, ...], latest: int, values: list[Any]) -> str:
+    if set(states) == set(cases.STATES):
+        return "TRUE"
     stored = {cases.OPEN if state == cases.NEW else state for state in states}
     condition = _one_of("state", tuple(sorted(stored)), values)
     if (cases.NEW in states) != (cases.OPEN in states):

@@ -37,6 +37,7 @@ VERSION: Final = 2
 """The version of the tables, kept in the file; version 0 has no more than the runs."""
 
 _BUSY_SECONDS: Final = 10
+_MAPPED_BYTES: Final = 1 << 30
 _READ: Final = "BEGIN"
 _WRITE: Final = "BEGIN IMMEDIATE"
 
@@ -83,8 +84,9 @@ _CASES: Final = (
     "CREATE INDEX cases_by_moment ON cases (merchant, moment, key)",
     "CREATE INDEX cases_by_state ON cases (merchant, state, moment, key)",
     "CREATE INDEX cases_by_age ON cases (merchant, state, first_seen, key)",
-    "CREATE INDEX cases_by_owner ON cases (merchant, owner, moment) WHERE owner IS NOT NULL",
-    "CREATE INDEX cases_by_status ON cases (merchant, status, moment) WHERE status IS NOT NULL",
+    "CREATE INDEX cases_by_owner ON cases (merchant, state, owner, key)",
+    "CREATE INDEX cases_by_status ON cases (merchant, state, status, key)",
+    "CREATE INDEX cases_by_amount ON cases (merchant, state, CAST(amount AS REAL), key)",
     """CREATE TABLE case_counts (
         merchant TEXT NOT NULL, day TEXT, kind TEXT NOT NULL, motivo TEXT, state TEXT NOT NULL,
         opened_by INTEGER NOT NULL, first_seen TEXT NOT NULL, status TEXT, owner TEXT,
@@ -196,6 +198,7 @@ def _connected(path: Path, begin: str) -> Iterator[Connection]:
     @sa.event.listens_for(engine, "connect")
     def prepare(driver: Any, _: object) -> None:
         driver.text_factory = lambda text: text.decode(errors="replace")
+        driver.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
         if begin == _WRITE:
             # Where another process or the file system does not allow it, the file stays as it is.
             with suppress(sqlite3.Error):

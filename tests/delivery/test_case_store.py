@@ -312,3 +312,20 @@ def test_the_file_belongs_to_its_owner_alone(path: Path) -> None:
     judge(path, 1, [1])
     with state_file.reading(path):
         assert {entry.stat().st_mode & 0o077 for entry in path.parent.iterdir()} == {0}
+
+
+@pytest.mark.parametrize("sort", ["moment", "first_seen", "owner", "status", "amount"])
+@pytest.mark.parametrize("descending", [True, False])
+def test_the_pages_of_an_order_hold_every_case_once(
+    path: Path, sort: case_queries.Sort, descending: bool
+) -> None:
+    judge(path, 1, list(range(1, 8)))
+    query = Filter(states=cases.STATES)
+    order = {"sort": sort, "descending": descending}
+    whole = case_queries.find(path, MERCHANT, query, limit=50, **order)
+    pages = [
+        case_queries.find(path, MERCHANT, query, offset=at, limit=3, **order) for at in (0, 3, 6)
+    ]
+    assert [case.key for page in pages for case in page.cases] == [c.key for c in whole.cases]
+    assert case_queries.find(path, MERCHANT, query, offset=9, **order).cases == ()
+    assert whole.total == 7

@@ -123,7 +123,7 @@ def test_a_result_beyond_the_sheets_has_a_workbook_a_day(
     )
 
     books = result_workbooks.planned(result, tmp_path / "saida.xlsx", rows_per_sheet=1_000)
-    written = result_workbooks.write(result, result_index.MANIFEST, books, tmp_path, {}, 1)
+    written = result_workbooks.write(result, result_index.MANIFEST, books, tmp_path, {}, None, 1)
 
     days = [engine_data.START + timedelta(days=number) for number in range(7)]
     assert [book.path.name for book in written] == [f"saida_{day}.xlsx" for day in days]
