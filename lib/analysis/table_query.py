@@ -105,17 +105,18 @@ def _order(result: Reconciliation, table: Table, sort: str, descending: bool) ->
     if sort not in table.columns or (sort == table.date and not descending):
         return np.arange(len(table.row_numbers(result)))  # the order of the sheet
     if sort == table.date:
-        return np.argsort(_newest_first(result, table), kind="stable")
+        return _newest_first(result, table)
     value, blank = _sortable(result, table.columns[sort])
     return np.argsort(np.where(blank, _LAST, -value if descending else value), kind="stable")
 
 
 def _newest_first(result: Reconciliation, table: Table) -> Ints:
-    """Return integers that sort rows newest first, those without a time last in their day."""
+    """Return the positions by date and time, the newest first, a missing time last in its day."""
     day, no_day = _sortable(result, table.columns[table.date])
     time, no_time = _sortable(result, table.columns[table.time])
     within = np.where(no_time, column_arrays.DAY_SECONDS, column_arrays.DAY_SECONDS - 1 - time)
-    return np.where(no_day, _LAST, -day * (column_arrays.DAY_SECONDS + 1) + within)
+    key = np.where(no_day, _LAST, -day * (column_arrays.DAY_SECONDS + 1) + within)
+    return np.argsort(key, kind="stable")
 
 
 def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, Bools]:

@@ -95,7 +95,7 @@ def _write_xlsx(
     rows: pa.RecordBatchFileReader, path: Path, question: Mapping[str, str], at: datetime
 ) -> None:
     """Write a workbook: the rows, then the question, which is in the properties too."""
-    table = rows.read_all()
+    table = _encoded(rows.read_all())
     title = next(iter(question.values()), "")
     sheets = []
     for part, start in enumerate(range(0, max(len(table), 1), SHEET_ROWS), 1):
@@ -104,6 +104,15 @@ def _write_xlsx(
     asked = pa.table({"consulta": list(question), "valor": list(question.values())})
     sheets.append(Sheet(QUESTION_SHEET, asked, [24, 80], title))
     xlsx_writer.write(path, sheets, core_properties(title, question, at, {}))
+
+
+def _encoded(table: pa.Table) -> pa.Table:
+    """The table with its texts as dictionaries: a workbook's cells are made once a text."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            texts = table.column(index).dictionary_encode()
+            table = table.set_column(index, field.name, texts)
+    return table
 
 
 _WRITERS: Final[

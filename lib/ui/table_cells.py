@@ -15,13 +15,14 @@ from lib.domain import columns as c
 from lib.domain import response_codes
 from lib.ui import formatting, html_table
 from lib.ui.html_table import Column
-from lib.ui.i18n import language, t
+from lib.ui.i18n import catalogue, language, t
 
 
-def _response(code: str, _: str) -> str:
+@lru_cache(maxsize=1024)
+def _response(code: str, spoken: str) -> str:
     """The code with its meaning, if it has one: 51 · saldo ou limite insuficiente."""
     meaning = response_codes.MEANINGS.get(code)
-    return f"{code} · {t(meaning)}" if meaning else code
+    return f"{code} · {catalogue(spoken).gettext(meaning)}" if meaning else code
 
 
 # A page has hundreds of values, so the language is looked up once a column.
