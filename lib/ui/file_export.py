@@ -7,6 +7,7 @@ even if no session shows the page any more. Decides nothing about what a file co
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 EXPORTS: Final = Exports()
 
 _INTERVAL_SECONDS: Final = 0.3
+_SOON_SECONDS: Final = 0.6
 
 
 @dataclass
@@ -70,6 +72,8 @@ def begin(
     delivery = deliver(operation)
     delivery.export.future.add_done_callback(partial(_record_failure, operation))
     st.session_state[slot] = delivery
+    # The page that follows the click then has a small file at once.
+    wait([delivery.export.future], _SOON_SECONDS)
     return delivery
 
 
