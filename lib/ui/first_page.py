@@ -1,8 +1,9 @@
-"""The HTML page that starts Streamlit's client: its language, its history, and its early charts.
+"""The HTML page that starts Streamlit's client: its language, its scripts, and its early charts.
 
-A script keeps the history; it must run before the client does, so no element of a page can bring
-it. The client's library of charts takes a second to load, and the client asks for it only with the
-first chart; the pages of charts load it while they wait for the server.
+One script keeps the history; it must run before the client does, so no element of a page can bring
+it. Another fits charts to paper. The client's library of charts takes a second to load, and the
+client asks for it only with the first chart; the pages of charts load it while they wait for the
+server.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from streamlit import file_util
 if TYPE_CHECKING:
     from starlette.types import Message, Scope, Send
 
-_SCRIPT: Final = Path(__file__).with_name("history.js")
+_SCRIPTS: Final = tuple(Path(__file__).with_name(name) for name in ("history.js", "print.js"))
 _CHART_PAGES: Final = ("/charts", "/customers")
 _CHART_LIBRARY: Final = "static/js/PlotlyChart.*.js"
 # The file is fetched at once, and run once the server is busy with the page.
@@ -88,7 +89,7 @@ def _rewritten(page: bytes, spoken: bytes, *, charts: bool) -> bytes:
 
 @cache
 def _script() -> bytes:
-    return _SCRIPT.read_bytes()
+    return b"".join(script.read_bytes() for script in _SCRIPTS)
 
 
 @cache

@@ -12,6 +12,7 @@ from concurrent.futures import Future, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -66,7 +67,7 @@ _STYLE: Final = """<style>
 .stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
 /* Its CSV would hold texts that a spreadsheet runs, and one page of a long table. */
 .stDataFrame [data-testid="stElementToolbar"] { display: none; }
-</style>"""
+PRINT</style>""".replace("PRINT", Path(__file__).with_name("print.css").read_text("utf-8"))
 
 
 @dataclass(frozen=True)

@@ -464,3 +464,18 @@ def test_a_refresh_shows_new_records_without_hiding_the_old(
         assert rows(BULK + 3) in seen.text()
         assert len(seen.cells("num_cartao")) > 10
     seen.page.get_by_text(rows(BULK + 4)).wait_for()
+
+
+def test_a_printed_page_has_charts_and_tables_whole_and_no_sidebar(visit: Opened) -> None:
+    a4 = {"width": 703, "height": 1031}  # pixels between the margins
+    for name, parts in (("charts", ".main-svg"), ("consolidated", "table")):
+        seen = visit(f"/{name}", color_scheme="dark")
+        seen.page.emulate_media(media="print", color_scheme="dark")
+        seen.page.set_viewport_size(a4)
+        seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert not seen.page.get_by_test_id("stSidebar").is_visible()
+        boxes = [part.bounding_box() for part in seen.page.locator(parts).all()]
+        assert boxes
+        assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 703 for box in boxes)
+        paper = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == "rgb(255, 255, 255)"
