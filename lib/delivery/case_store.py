@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -366,5 +367,6 @@ def _span(days: Iterable[date]) -> tuple[int, int]:
 
 
 def _columns(rows: Sequence[Any], count: int) -> list[Ints]:
-    values = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(len(rows), count)
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(rows) * count)
+    values = flat.reshape(len(rows), count)
     return list(np.ascontiguousarray(values.T))

@@ -38,6 +38,7 @@ VERSION: Final = 2
 
 _BUSY_SECONDS: Final = 10
 _MAPPED_BYTES: Final = 1 << 30
+_CACHE_KIB: Final = 65_536
 _READ: Final = "BEGIN"
 _WRITE: Final = "BEGIN IMMEDIATE"
 
@@ -199,6 +200,7 @@ def _connected(path: Path, begin: str) -> Iterator[Connection]:
     def prepare(driver: Any, _: object) -> None:
         driver.text_factory = lambda text: text.decode(errors="replace")
         driver.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+        driver.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if begin == _WRITE:
             # Where another process or the file system does not allow it, the file stays as it is.
             with suppress(sqlite3.Error):
