@@ -128,6 +128,17 @@ def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
     return case_evidence.Watched(np.unique(bases), np.unique(moments))
 
 
+def forget(path: Path, merchant: str) -> None:
+    """Remove every case of a merchant and what was judged. Raises HistoryError."""
+    with state_file.writing(path) as connection:
+        connection.exec_driver_sql(
+            "DELETE FROM case_events WHERE key IN (SELECT key FROM cases WHERE merchant = ?)",
+            (merchant,),
+        )
+        for table in ("cases", "case_counts", "judged_days", "judgements"):
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE merchant = ?", (merchant,))
+
+
 def count_again(connection: Connection, merchant: str, days: Iterable[str | None]) -> None:
     """Renew the sums of these days."""
     for day in days:

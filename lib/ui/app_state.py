@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from lib.config import defaults, loader
 from lib.config.settings import Settings
+from lib.dashboard import demo_past
 from lib.dashboard.dataset_store import Store
 from lib.database import row_level_security
 from lib.delivery.history import history_of_demo
@@ -86,5 +87,7 @@ def _read() -> Site:
         else loader.load()
     )
     row_level_security.prove(settings, defaults.window(settings))
+    if demo:
+        demo_past.prepare(settings, defaults.local_today(settings))
     store = Store(budget_bytes=settings.dashboard.memory_budget)
     return Site(settings, demo, defaults.local_today(settings), store, stamp)
