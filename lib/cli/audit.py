@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, help="Check the audit trail.", no_args_is_help=True
 )
 
-BAD_ANCHOR: Final = "A âncora {text} não serve: ela se escreve número:selo, como na planilha."
+BAD_ANCHOR: Final = "A âncora {text} é inválida: o formato é número:selo, como na planilha."
 NO_ANCHOR: Final = "{file} não traz a âncora da auditoria: foi gerada sem auditoria, ou alterada."
 NO_AUDIT: Final = "A configuração não guarda auditoria; dê o arquivo no comando."
 DAMAGED: Final = "A auditoria {file} não está íntegra: {problem}"

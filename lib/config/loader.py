@@ -30,11 +30,11 @@ NO_CONFIGURATION: Final = (
 BAD_TOML: Final = "{file}: o TOML tem um erro na linha {line}."
 UNKNOWN_KEY: Final = "{origin}: a chave {key} não existe; a mais parecida é {nearest}."
 MISSING_KEY: Final = "{origin}: falta {key}; espera-se {expected}."
-WRONG_VALUE: Final = "{origin}: o valor de {key} não serve; espera-se {expected}."
+WRONG_VALUE: Final = "{origin}: o valor de {key} é inválido; espera-se {expected}."
 TWO_PASSWORDS: Final = "{origin}: {key} tem password e password_file; deixe só um dos dois."
 INSECURE: Final = (
-    "{origin}: {key} aceita um servidor impostor em {host}; use sslmode verify-full (ou, sabendo "
-    "do risco, allow_insecure = true)."
+    "{origin}: {key} não valida a identidade do servidor em {host}; use sslmode verify-full "
+    "(ou, sabendo do risco, allow_insecure = true)."
 )
 EXPOSED: Final = (
     "{file} tem senhas e outras contas podem ler o arquivo: rode chmod 600 nele, ou use "

@@ -30,7 +30,7 @@ CACHE_SECONDS: Final = 60.0
 _TIMEOUT_SECONDS: Final = 5
 _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 BAD_REFERENCE: Final = (
-    "Uma senha do cofre se escreve vault:CAMINHO#CHAVE, como vault:secret/agregador#senha; "
+    "Uma senha do cofre tem a forma vault:CAMINHO#CHAVE, como vault:secret/agregador#senha; "
     "confira password."
 )
 NO_ADDRESS: Final = (

@@ -30,7 +30,7 @@ from lib.domain.messages import Notice
 ROOT: Final = Path(__file__).resolve().parents[2]
 BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
 INSECURE: Final = (
-    "A conexão de {side} com {host} aceita um servidor impostor (sslmode {sslmode}); use "
+    "A conexão de {side} com {host} não valida a identidade do servidor (sslmode {sslmode}); use "
     "sslmode verify-full e retire allow_insecure."
 )
 _LOCAL: Final = re.compile(r"[/@][^,]*|localhost|127(\.[0-9]{1,3}){3}|::1")

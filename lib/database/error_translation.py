@@ -50,7 +50,8 @@ BY_STATE: Final = {
     "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
     "55P03": "{side}: uma carga espera por uma tabela que a leitura usa; "
     "tente de novo quando ela terminar.",
-    "22021": "{side}: há textos fora da codificação do banco; peça a quem o administra que acerte.",
+    "22021": "{side}: há textos fora da codificação do banco; "
+    "peça ao administrador que os corrija.",
     "22P05": "{side}: a consulta, ou um comentário dela, tem um caractere que a codificação do "
     "banco não tem; confira o query_file.",
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "

@@ -24,7 +24,7 @@ UNPROTECTED: Final = (
     "usuário configurado; aplique docs/row_level_security.sql."
 )
 OPEN: Final = (
-    "{side}: row_level_security está ligada, mas o banco mostra linhas a quem ninguém conhece; "
+    "{side}: row_level_security está ligada, mas o banco mostra linhas a um usuário desconhecido; "
     "confira as políticas (docs/row_level_security.sql)."
 )
 

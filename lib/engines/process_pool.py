@@ -24,8 +24,8 @@ from lib.security import redaction
 
 DEATHS: Final = 3
 DIED: Final = (
-    "Os processos de trabalho morreram {deaths} vezes seguidas; confira se falta memória e diminua "
-    "workers ou aumente memory_limit em [aggregator.engine]."
+    "Os processos de trabalho foram encerrados inesperadamente {deaths} vezes seguidas; "
+    "confira se falta memória e diminua workers ou aumente memory_limit em [aggregator.engine]."
 )
 _WAIT_SECONDS: Final = 5.0
 _RESERVE_KIB: Final = "65536"

@@ -56,7 +56,7 @@ _BODIES: Final = "tabela string, slot bigint, corpo binary"
 _PARTITIONS: Final = "spark.sql.shuffle.partitions"
 _LEAST_PARTITIONS: Final = 16
 NO_KEY: Final = (
-    "Num cluster, a variável {name} deve ter a mesma chave, de 64 algarismos hexadecimais, no "
+    "Num cluster, a variável {name} deve ter a mesma chave, de 64 dígitos hexadecimais, no "
     "ambiente desta máquina e no de cada máquina do cluster."
 )
 _WRITTEN: Final = "tabela string, slot bigint, caminho string, linhas bigint"

@@ -58,7 +58,7 @@ NO_KEY: Final = (
     "em outro lugar para que uma nova comece."
 )
 BAD_KEY: Final = (
-    "A chave da auditoria em {path} não serve: ela tem 64 algarismos hexadecimais e só o dono "
+    "A chave da auditoria em {path} é inválida: ela deve ter 64 dígitos hexadecimais e só o dono "
     "pode lê-la."
 )
 

@@ -48,6 +48,8 @@ def sentence(problem: AggregatorError) -> str:
         name: sentence(value) if isinstance(value, AggregatorError) else value
         for name, value in problem.values.items()
     }
+    if "what" in values:  # the name of a file, as `file_permissions` was given it
+        values["what"] = t(str(values["what"]))
     return t(problem.template).format(**values)
 
 

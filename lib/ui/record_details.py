@@ -155,7 +155,7 @@ def meaning(motivo: str) -> str:
         c.FORA_DA_TOLERANCIA: t(
             "as transações do cartão estão longe demais no tempo, ou são de outros logs."
         ),
-        c.APROVADA_SEM_TRANSACAO: t("foi aprovada e não há transação; alguém precisa ver."),
+        c.APROVADA_SEM_TRANSACAO: t("foi aprovada e não há transação; precisa de análise."),
     }[motivo]
 
 

@@ -48,7 +48,7 @@ OLD: Final = (
     "agendador."
 )
 NOTED: Final = (
-    "A última execução agendada de {merchant}, em {moment}, tem números fora do comum; a página "
+    "A última execução agendada de {merchant}, em {moment}, tem números fora do padrão; a página "
     "Execuções diz quais."
 )
 
@@ -217,7 +217,7 @@ def _row(run: Run, zone: tzinfo) -> list[str]:
         history.DONE: t("concluída"),
         history.FAILED: t("falhou"),
         history.INTERRUPTED: t("interrompida"),
-        history.VANISHED: t("morta"),
+        history.VANISHED: t("encerrada inesperadamente"),
         history.SKIPPED: t("dispensada"),
     }
     rate = run.divergence_rate

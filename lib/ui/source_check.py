@@ -29,7 +29,7 @@ def _check(view: View) -> None:
     if not st.button(t("Verificar os bancos"), key=CHECK, help=explained):
         return
     try:
-        with st.spinner(t("Perguntando aos dois bancos…")):
+        with st.spinner(t("Consultando os dois bancos…")):
             notices = diagnosis.check_sources(
                 view.site.settings, view.request, view.rights.reader or None
             )

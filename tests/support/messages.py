@@ -18,6 +18,7 @@ from lib.domain import response_codes
 GOLDEN: Final = Path(__file__).parents[1] / "product" / "sentences.txt"
 _FORM_COUNTS = {"t": 1, "n": 2}
 _FORMS = " | "
+_CHECKS = ("read_secret", "read_text", "require_private", "require_unchangeable")
 
 
 @cache
@@ -67,6 +68,23 @@ def of_values() -> set[str]:
 
 
 @cache
+def of_files() -> set[str]:
+    """The names that messages give to files whose permissions are checked."""
+    names: set[str] = set()
+    for file in ROOT.glob("lib/**/*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for call in ast.walk(tree):
+            if (
+                isinstance(call, ast.Call)
+                and _function_name(call) in _CHECKS
+                and len(call.args) > 1
+            ):
+                texts = _texts(call.args[1], _assigned(tree), set())
+                names |= {text for text in texts if " " in text}
+    return names
+
+
+@cache
 def of_errors() -> set[str]:
     """The templates of errors and notices, raised below the screens."""
     templates: set[str] = set()
@@ -93,7 +111,7 @@ def of_command_line() -> set[str]:
 def in_sources() -> set[str]:
     """The lines of the golden file: a message each, singular and plural on one line."""
     on_screens = {_FORMS.join(forms) for forms in on_screen()}
-    return on_screens | of_values() | of_errors() | of_command_line()
+    return on_screens | of_values() | of_files() | of_errors() | of_command_line()
 
 
 def in_golden_file() -> set[str]:
@@ -101,23 +119,16 @@ def in_golden_file() -> set[str]:
     return set(GOLDEN.read_text(encoding="utf-8").splitlines())
 
 
-_ERRORS = (
-    "AggregatorError",
-    "ConfigError",
-    "ExtractionError",
-    "ContractError",
-    "AccessError",
-    "AuditError",
-    "BalanceError",
-    "ReportError",
-    "TakenError",
-    "HistoryError",
-    "TransientError",
-    "CancelledError",
-    "SnapshotError",
-    "WorkerError",
-    "Notice",
-)
+@cache
+def _errors() -> set[str]:
+    """The names of the classes that carry a message: notices, and every class of error."""
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in ROOT.glob("lib/**/*.py")]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    names, found = {"Notice"}, {"AggregatorError"}
+    while found - names:
+        names |= found
+        found = {c.name for c in classes if names & {getattr(b, "id", "") for b in c.bases}}
+    return names
 
 
 # A variable that holds the class of an error.
@@ -129,7 +140,7 @@ def _is_public(target: ast.expr) -> bool:
 
 
 def _is_error(node: ast.AST) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in (*_ERRORS, _CHOSEN)
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in _errors() | {_CHOSEN}
 
 
 def _assigned(tree: ast.AST) -> dict[str, list[ast.expr]]:

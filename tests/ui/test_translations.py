@@ -39,8 +39,13 @@ def test_no_word_in_a_cell_lacks_its_english() -> None:
     assert lacking == set()
 
 
+def test_no_name_of_a_file_lacks_its_english() -> None:
+    lacking = {m for m in messages.of_files() if not all(english().get((m,), ("",)))}
+    assert lacking == set()
+
+
 def test_no_translation_is_left_of_a_message_that_is_gone() -> None:
-    singles = messages.of_errors() | messages.of_values()
+    singles = messages.of_errors() | messages.of_values() | messages.of_files()
     known = messages.on_screen() | {(message,) for message in singles}
     assert set(english()) - known == set()
 
