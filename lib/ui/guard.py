@@ -181,6 +181,13 @@ def _record(site: Site, actor: Actor, fields: Mapping[str, Any]) -> None:
         st.stop()
 
 
+def merchants() -> int:
+    """The number of merchants whose data this reader may see."""
+    site = app_state.find()
+    decision = _decide(site) if site else None
+    return len(decision.merchants) if isinstance(decision, Admission) else 0
+
+
 def is_auditor() -> bool:
     """True where the navigation offers the audit."""
     site = app_state.find()

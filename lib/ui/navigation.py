@@ -64,6 +64,7 @@ def titles() -> dict[str, str]:
         "charts": t("Gráficos"),
         "customers": t("Clientes"),
         "results": t("Resultados"),
+        "merchants": t("Estabelecimentos"),
         "runs": t("Execuções"),
         "audit": t("Auditoria"),
     }
@@ -75,10 +76,12 @@ def path(name: str) -> str:
 
 
 def _visibility(name: str) -> Literal["visible", "hidden"]:
-    """Offer the audit to auditors only (the page itself refuses others), and results where there
-    are any."""
+    """Offer the audit to auditors only (the page itself refuses others), results where there are
+    any, and the merchants to readers of more than one."""
     site = app_state.find()
     if name == "results" and not (site and result_index.folders(site.settings)):
+        return "hidden"
+    if name == "merchants" and guard.merchants() < 2:
         return "hidden"
     return "hidden" if name == "audit" and not guard.is_auditor() else "visible"
 

@@ -210,8 +210,8 @@ def _is_kept(file: str, sha256: str) -> bool:
         return False
 
 
-def _row(run: Run, zone: tzinfo) -> list[str]:
-    origins = {history.SCHEDULED: t("agendada"), history.PAGE: t("página")}
+def outcome(name: str) -> str:
+    """A run's outcome in a word."""
     outcomes = {
         history.RUNNING: t("em andamento"),
         history.DONE: t("concluída"),
@@ -220,10 +220,15 @@ def _row(run: Run, zone: tzinfo) -> list[str]:
         history.VANISHED: t("encerrada inesperadamente"),
         history.SKIPPED: t("dispensada"),
     }
+    return outcomes.get(name, name)
+
+
+def _row(run: Run, zone: tzinfo) -> list[str]:
+    origins = {history.SCHEDULED: t("agendada"), history.PAGE: t("página")}
     rate = run.divergence_rate
     return [
         formatting.instant(run.began_at.astimezone(zone)),
-        outcomes.get(run.outcome, run.outcome),
+        outcome(run.outcome),
         origins.get(run.origin, run.origin),
         run.merchant_name,
         formatting.span(*run.period),
