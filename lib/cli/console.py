@@ -19,6 +19,7 @@ _ESCAPED: Final = "backslashreplace"
 
 def prepare() -> None:
     """Prepare both streams; streams that are no files of the system stay as they are."""
+    _reserve_descriptors()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -34,6 +35,15 @@ def prepare() -> None:
             errors=_ESCAPED,
             line_buffering=True,
         )
+
+
+def _reserve_descriptors() -> None:
+    """Open missing standard descriptors to nothing: what libraries print must reach no report."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
 def end_process(code: int) -> NoReturn:

@@ -141,17 +141,22 @@ def forget(path: Path, merchant: str) -> None:
 
 def count_again(connection: Connection, merchant: str, days: Iterable[str | None]) -> None:
     """Renew the sums of these days."""
+    of_days: list[tuple[str, str | None]] = []
+    spans: list[tuple[str, int, int]] = []
     for day in days:
-        of_day = "merchant = ? AND day IS ?"
-        connection.exec_driver_sql(f"DELETE FROM case_counts WHERE {of_day}", (merchant, day))
+        of_days.append((merchant, day))
         low, high = (_UNDATED, column_arrays.MISSING)
         if day is not None:
             low, high = _span([date.fromisoformat(day)])
-        connection.exec_driver_sql(
-            f"INSERT INTO case_counts SELECT {_COUNTED}, count(*) FROM cases"
-            f" WHERE merchant = ? AND moment BETWEEN ? AND ? GROUP BY {_COUNTED}",
-            (merchant, low, high),
-        )
+        spans.append((merchant, low, high))
+    if not of_days:
+        return
+    connection.exec_driver_sql("DELETE FROM case_counts WHERE merchant = ? AND day IS ?", of_days)
+    connection.exec_driver_sql(
+        f"INSERT INTO case_counts SELECT {_COUNTED}, count(*) FROM cases"
+        f" WHERE merchant = ? AND moment BETWEEN ? AND ? GROUP BY {_COUNTED}",
+        spans,
+    )
 
 
 class _Update:
@@ -186,10 +191,10 @@ class _Update:
         new = int((~known).sum()) + self._reopen(again)
         resolved = self._close(stored.keys[~seen & stored.open], evidence)
         self._mark_seen()
-        for day in sorted(self._texts):
+        if self._texts:
             self._connection.exec_driver_sql(
                 "INSERT OR REPLACE INTO judged_days VALUES (?, ?, ?)",
-                (self._merchant, day, self._number),
+                [(self._merchant, day, self._number) for day in sorted(self._texts)],
             )
         count_again(self._connection, self._merchant, [*sorted(self._texts), None])
         return self._counted(new, resolved)

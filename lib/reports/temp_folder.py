@@ -7,6 +7,7 @@ remove the leftovers of a killed run. Knows no workbook.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -43,4 +44,4 @@ def remove_leftovers(target: Path) -> None:
 
 
 def _prefix(target: Path) -> str:
-    return f"{_PREFIX}{hashlib.sha256(target.name.encode()).hexdigest()[:8]}-"
+    return f"{_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"

@@ -113,3 +113,14 @@ def test_the_report_is_written_where_standard_error_takes_nothing(
     )
     assert result.returncode == 0
     assert target.stat().st_size > 0
+
+
+@pytest.mark.parametrize("redirection", ["<&- >&- 2>&-", "2>&-"])
+def test_a_missing_stream_leaves_its_number_to_no_other_file(redirection: str) -> None:
+    program = (
+        "import os; from lib.cli import console; console.prepare();"
+        " os._exit(os.open(os.devnull, os.O_RDONLY) < 3)"
+    )
+    command = f'exec "$1" -c "$2" {redirection}'
+    words = ["/bin/sh", "-c", command, "sh", sys.executable, program]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0

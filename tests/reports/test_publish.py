@@ -31,7 +31,15 @@ from lib.domain import columns as c
 from lib.domain.errors import ReportError
 from lib.domain.reconciliation import Reconciliation
 from lib.domain.requests import CARD_TIME, Period, Rule
-from lib.reports import description, publish, report_file, retention, verification, xlsx_cells
+from lib.reports import (
+    description,
+    file_lock,
+    publish,
+    report_file,
+    retention,
+    verification,
+    xlsx_cells,
+)
 from tests.support.sentences import pattern, says
 
 DAY = date(2026, 11, 12)
@@ -291,6 +299,13 @@ def refused(target: Path) -> str:
     return str(caught.value)
 
 
+def test_a_name_that_is_no_text_is_a_name_like_any_other(folder: Path) -> None:
+    target = Path(os.fsdecode(os.fsencode(folder) + b"/Pre\xe7os.xlsx"))
+    with file_lock.exclusive_lock(target):
+        publish.write(built([{}], [{}]), COVER, target)
+    assert target.stat().st_size > 0
+
+
 def test_each_thing_in_the_way_is_named_in_one_sentence(folder: Path) -> None:
     (folder / "arquivo").touch()
     (folder / "pasta.xlsx").mkdir()
@@ -299,6 +314,8 @@ def test_each_thing_in_the_way_is_named_in_one_sentence(folder: Path) -> None:
     assert refused(file / "a.xlsx") == report_file.NOT_A_FOLDER.format(folder=file)
     target = folder / "pasta.xlsx"
     assert refused(target) == report_file.NOT_A_FILE.format(target=target)
+    (folder / "link.xlsx").symlink_to(new / "a.xlsx")
+    assert refused(folder / "link.xlsx") == report_file.NO_FOLDER.format(folder=new)
     folder.chmod(0o555)
     with unprivileged():
         assert refused(folder / "a.xlsx") == report_file.NOT_WRITABLE.format(folder=folder)
