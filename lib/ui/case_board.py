@@ -164,6 +164,7 @@ def _filters(counts: Counts, scope: Scope) -> Filter:
             key=MARK,
             format_func=words.__getitem__,
             placeholder=t("Todos"),
+            select_all=False,  # its text is always English
             width=300,
             **again,
         )

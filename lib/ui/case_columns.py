@@ -85,6 +85,7 @@ class CaseColumns:
                 key=key,
                 format_func=options.__getitem__,
                 placeholder=t("Todos"),
+                select_all=False,  # its text is always English
                 width=180,
                 persist_state="session",
                 **again,

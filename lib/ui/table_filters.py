@@ -124,6 +124,7 @@ def choose_values(
         key=key,
         format_func=texts.__getitem__,
         placeholder=t("Todos"),
+        select_all=False,  # its text is always English
         width=width,
         persist_state="session",
         **callback,
