@@ -51,6 +51,8 @@ FLIPS: Final = (
     "se o par fica a vários dias."
 )
 
+OUTSIDE: Final = ("{count} fora da janela", "{count} fora da janela")
+
 BOARD: Final = "casos"
 SHOW: Final = "casos_mostrar"
 AGE: Final = "casos_idade"
@@ -109,16 +111,16 @@ def _metrics(counts: Counts, scope: Scope) -> None:
     oldest = formatting.NO_VALUE
     if counts.oldest is not None:
         oldest = n(*case_words.DAYS, case_words.days_since(counts.oldest, scope))
-    figures = {t("Novos"): whole(counts.new)}
-    figures |= {
-        t("Resolvidos sozinhos"): whole(counts.resolved),
-        t("Abertos"): whole(counts.open),
-        t("Fora da janela"): whole(counts.outside),
-        t("O mais antigo"): oldest,
-    }
+    outside = n(*OUTSIDE, counts.outside) if counts.outside else None
+    figures = (
+        (t("Novos"), whole(counts.new), None),
+        (t("Resolvidos sozinhos"), whole(counts.resolved), None),
+        (t("Abertos"), whole(counts.open), outside),
+        (t("O mais antigo"), oldest, None),
+    )
     with st.grid(len(figures)):
-        for label, value in figures.items():
-            st.metric(label, value, border=True)
+        for label, value, below in figures:
+            st.metric(label, value, below, delta_color="off", delta_arrow="off", border=True)
 
 
 def _filters(counts: Counts, scope: Scope) -> Filter:

@@ -22,7 +22,6 @@ NEW: Final = ("{count} caso novo", "{count} casos novos")
 RESOLVED: Final = ("{count} resolvido sozinho", "{count} resolvidos sozinhos")
 OPEN: Final = ("{count} aberto", "{count} abertos")
 OLDEST: Final = ("o mais antigo há {count} dia", "o mais antigo há {count} dias")
-OUTSIDE: Final = ("{count} fora da janela", "{count} fora da janela")
 SHOW_NEW: Final = "ver_casos_novos"
 SHOW_OPEN: Final = "ver_casos_abertos"
 
@@ -51,7 +50,7 @@ def show(view: View) -> None:
 def _changes(counts: Counts, scope: Scope) -> str:
     parts = [n(*NEW, counts.new), n(*RESOLVED, counts.resolved), n(*OPEN, counts.open)]
     if counts.outside:
-        parts.append(n(*OUTSIDE, counts.outside))
+        parts.append(n(*case_board.OUTSIDE, counts.outside))
     if counts.oldest is not None:
         parts.append(n(*OLDEST, case_words.days_since(counts.oldest, scope)))
     return ", ".join(parts)

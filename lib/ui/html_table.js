@@ -94,7 +94,7 @@ function draw(table, data) {
   if (opens) drawn.forEach((row, index) => (row.tabIndex = index === (data.opened ?? 0) ? 0 : -1));
   if (drawn[data.opened]) drawn[data.opened].ariaCurrent = "true";
   table.tBodies[0].replaceChildren(...drawn);
-  table.tFoot.replaceChildren(...(total ? [rowOf(columns, total)] : []));
+  table.tFoot.replaceChildren(...(total.length ? [rowOf(columns, total)] : []));
 }
 
 function headingOf(column, sorts) {

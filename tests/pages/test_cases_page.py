@@ -96,7 +96,7 @@ def test_the_board_lists_the_open_cases_with_their_figures(
     assert not at.exception
     assert cards(at) == {masked(UNKNOWN), masked(LONELY)}
     assert set(frames(at)[0]["status"]) == {"novo"}
-    assert [metric.value for metric in at.metric] == ["2", "0", "2", "0", "0 dias"]
+    assert [metric.value for metric in at.metric] == ["2", "0", "2", "0 dias"]
     judging.judge(tmp_path)
     assert set(frames(morning.open("cases"))[0]["status"]) == {"aberto"}
 
@@ -248,7 +248,7 @@ def test_with_row_level_security_only_cases_of_the_readers_rows_are_shown(
     assert not at.exception
     assert case_board.OWN_ROWS in texts(at)
     assert cards(at) == {masked(LONELY)}
-    assert [metric.value for metric in at.metric] == ["1", "0", "1", "0", "0 dias"]
+    assert [metric.value for metric in at.metric] == ["1", "0", "1", "0 dias"]
     assert seen == {case.key for case in stored(judged).values()}
     foreign = stored(judged)[UNKNOWN[-4:]].key
     at.session_state[case_board.OPENED] = foreign
