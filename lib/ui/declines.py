@@ -22,7 +22,7 @@ _COLUMNS: Final = 4
 
 def show(view: View) -> None:
     """Draw what became of the declined attempts on show."""
-    st.subheader(t("Recusas"), anchor=False)
+    st.header(t("Recusas"), anchor=False)
     judged = view_cache.declines_of(view.dataset)
     if not judged.declined:
         st.info(t(NO_DECLINES))

@@ -55,7 +55,7 @@ def show(site: Site, admission: Admission) -> None:
 
 
 def _card(summary: Summary, site: Site) -> None:
-    st.subheader(plain(summary.name), anchor=False)
+    st.header(plain(summary.name), anchor=False)
     st.caption(plain(formatting.cnpj(summary.merchant)))
     last, counts = summary.last, summary.counts
     if last is None:

@@ -12,7 +12,16 @@ from tests.browser.conftest import Opened
 pytestmark = pytest.mark.browser
 
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
-PAGES = ("/overview", "/consolidated", "/divergences", "/charts", "/customers", "/runs")
+PAGES = (
+    "/overview",
+    "/consolidated",
+    "/divergences",
+    "/charts",
+    "/customers",
+    "/runs",
+    "/cases",
+    "/merchants",
+)
 
 
 def findings(page: Any) -> list[str]:
