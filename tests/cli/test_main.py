@@ -122,6 +122,8 @@ def test_the_environment_overrides_the_file_and_the_demo(
     # The start of the demonstration has its own tests; only its values matter here.
     monkeypatch.setattr(servers, "start", lambda: filled.databases.values)
     monkeypatch.setenv("AGGREGATOR__MATCH_RULE", "card_time")
+    # The demonstration keeps its history in the project, where its past would be this run's.
+    monkeypatch.setenv("AGGREGATOR__HISTORY__PATH", str(filled.folder / "history.sqlite"))
     for words in (
         ("--demo",),
         ("--config", str(configured(filled.folder, filled.databases.values))),
