@@ -264,8 +264,9 @@ def test_the_arrow_keys_go_from_row_to_row_and_enter_opens_one(visit: Opened) ->
     assert dialog.count() == 0
 
 
-def test_the_message_of_a_log_is_visible_on_a_small_screen(visit: Opened) -> None:
-    table = visit("/consolidated").table()
+@pytest.mark.parametrize("address", ["/consolidated", "/divergences"])
+def test_the_message_of_a_log_is_visible_on_a_small_screen(visit: Opened, address: str) -> None:
+    table = visit(address).table()
     frame = table.evaluate("e => [e.scrollWidth, e.parentElement.clientWidth]")
     assert frame[0] <= frame[1], "the table needs no scrolling at 1280 pixels"
     box = table.locator("th[data-column=des_log]").bounding_box()
