@@ -95,7 +95,7 @@ def write_error(exc: OSError, target: Path) -> ReportError:
     if isinstance(exc, PermissionError) and exc.filename2 is not None:  # from os.replace
         return ReportError(NOT_REPLACEABLE, target=target)
     number = exc.errno or 0
-    if target.is_symlink():  # the folder that lacks something is the one it leads to
+    if os.path.islink(target):  # the folder in the way is the one that it leads to
         target = Path(os.path.realpath(target))
     return ReportError(
         _MESSAGES.get(number, OTHER_ERROR),

@@ -1,7 +1,7 @@
 """Render every page of the demonstration, light and dark: `python -m tests.browser.screenshots`.
 
 Pictures go to `docs/screenshots`: each page at 1280 pixels, the landing page at 1920 and on a
-phone as well, and a selected row's details. A few runs come first, for the page of the runs.
+phone as well, and a selected row's details.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from typing import Final
 
 from playwright.sync_api import Browser, sync_playwright
 
-from lib.cli import main as cli
 from lib.config.settings import ROOT
 from tests.support.driving import NOT_FOUND, Server, Visit, chromium, launch, new_page
 
 TARGET: Final = ROOT / "docs" / "screenshots"
-_PAGES: Final = ("overview", "consolidated", "divergences", "charts", "customers", "runs")
-_RUNS: Final = ("12", "10", "11")
+_PAGES: Final = ("overview", "consolidated", "divergences", "cases", "charts", "customers", "runs")
 _SCHEMES: Final = ("light", "dark")
 _WIDE: Final = {"width": 1920, "height": 1080}
 _PHONE: Final = {"width": 390, "height": 844}
@@ -32,8 +30,6 @@ def main() -> int:
         return 1
     TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        for days in _RUNS:
-            cli.main(["--demo", "--days", days, "--output", f"{folder}/report.xlsx"])
         server = Server(Path(folder), None)
         browser = launch(playwright)
         try:

@@ -63,6 +63,7 @@ def test_standard_output_is_the_result_and_ends_with_the_sentence_of_success(
         "Transações: 1.205 = 1.200 consolidadas + 3 sem log + 2 duplicadas removidas",
         "Logs: 9 = 7 conciliados + 2 divergentes",
         f"Arquivo: {filled.target}",
+        "Casos: 3 novos, 0 resolvidos sozinhos, 3 em aberto",
         run.WRITTEN.format(name="resultado_transacoes.xlsx"),
     ]
 
