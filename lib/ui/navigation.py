@@ -77,11 +77,11 @@ def path(name: str) -> str:
 
 def _visibility(name: str) -> Literal["visible", "hidden"]:
     """Offer the audit to auditors only (the page itself refuses others), results where there are
-    any, and the merchants to readers of more than one."""
+    any, and the merchants to readers of more than one, or before the server knows its readers."""
     site = app_state.find()
     if name == "results" and not (site and result_index.folders(site.settings)):
         return "hidden"
-    if name == "merchants" and guard.merchants() < 2:
+    if name == "merchants" and site and guard.merchants() < 2:
         return "hidden"
     return "hidden" if name == "audit" and not guard.is_auditor() else "visible"
 
