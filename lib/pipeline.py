@@ -1,7 +1,8 @@
 """The only orchestration: `run` turns a request into an outcome, `publish` writes its workbook.
 
 The dashboard and the command line share these two functions. Reads the clock for the rooms below.
-Its later stages load while both databases read: in a small run that takes as long as the read.
+Its later stages load with the first run, before it reads: an interruption in the middle of loading
+could leave a database at work.
 """
 
 from __future__ import annotations
@@ -54,15 +55,14 @@ def run(
     """
     memory.check(memory.START_BYTES)
     clock = _Stopwatch()
+    _load_later_stages()
     window = replace(window_of(request), user=user)
 
     def extract() -> tuple[datetime, copy_reader.Extracted]:
         if read is not None and not clear:
             return read(settings, window, progress)
         moment = datetime.now(settings.zone)
-        return moment, copy_reader.extract(
-            settings, window, clear=clear, progress=progress, meanwhile=_load_later_stages
-        )
+        return moment, copy_reader.extract(settings, window, clear=clear, progress=progress)
 
     extracted_at, extracted = retry.call(extract)
     if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
@@ -130,6 +130,7 @@ def publish(
 
 
 def _load_later_stages() -> None:
+    importlib.import_module("lib.database.record_batches")
     importlib.import_module("lib.matching.reconcile")
     importlib.import_module("lib.analysis.case_evidence")
     importlib.import_module("lib.reports.publish")

@@ -24,8 +24,6 @@ from lib.domain.errors import CancelledError, ExtractionError, TransientError
 from lib.domain.requests import Progress, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pyarrow as pa
 
     from lib.config.settings import Settings
@@ -66,12 +64,10 @@ def extract(
     *,
     clear: bool = False,
     progress: Progress = lambda side, rows: None,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Extracted:
     """Read both sides in parallel, each in one snapshot.
 
-    ``progress`` receives a side and its rows so far; ``meanwhile`` is called while both databases
-    work. Raises ExtractionError or ContractError,
+    ``progress`` receives a side and its rows so far. Raises ExtractionError or ContractError,
     which name the side, after cancelling the other side.
     """
     reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
@@ -80,7 +76,6 @@ def extract(
         for read in reads.values():
             futures[copy_stream.start(f"extract-{read.side}", read.run)] = read
         _RUNNING.update(futures)
-        meanwhile()
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:
         for read in reads.values():
@@ -222,6 +217,6 @@ class _Read:
             self._progress(self.side, rows)
 
         with copy_stream.opened(cursor, self.side, select) as stream:
-            from lib.database import record_batches  # Arrow loads while the server works
+            from lib.database import record_batches  # slow to import
 
             return record_batches.read_table(stream, self.side, advance)

