@@ -1,13 +1,10 @@
 """The only orchestration: `run` turns a request into an outcome, `publish` writes its workbook.
 
 The dashboard and the command line share these two functions. Reads the clock for the rooms below.
-Its later stages load with the first run, before it reads: an interruption in the middle of loading
-could leave a database at work.
 """
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,11 +12,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from lib import __version__
-from lib.database import copy_reader, retry
-from lib.domain import memory, requests
+from lib.analysis import books
+from lib.database import copy_reader, date_validation, retry
+from lib.domain import column_arrays, memory, requests
 from lib.domain.errors import ExtractionError
 from lib.domain.outcomes import Outcome
 from lib.domain.requests import CARD, Progress, Request, window_of
+from lib.matching import reconcile
+from lib.reports.description import Cover
+from lib.reports.publish import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,6 @@ def run(
     """
     memory.check(memory.START_BYTES)
     clock = _Stopwatch()
-    _load_later_stages()
     window = replace(window_of(request), user=user)
 
     def extract() -> tuple[datetime, copy_reader.Extracted]:
@@ -66,16 +66,10 @@ def run(
 
     extracted_at, extracted = retry.call(extract)
     if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
-        from lib.database import date_validation
-        from lib.domain import column_arrays
-
         for side in requests.SIDES:
             days = column_arrays.column(getattr(extracted, side), date_validation.DATES[side])
             date_validation.require_dates(side, days, window)
     clock.lap("extract")
-
-    from lib.analysis import books
-    from lib.matching import reconcile
 
     records = len(extracted.transactions) + len(extracted.auth_logs)
     memory.require(records * memory.MATCHING_BYTES)
@@ -112,9 +106,6 @@ def publish(
     ``marks`` are further document properties, ``labels`` further columns of the divergences;
     ``approve`` receives the finished temporary file before it replaces the target.
     """
-    from lib.reports.description import Cover
-    from lib.reports.publish import write
-
     memory.check(memory.CONTINUE_BYTES)
     progress("writing", outcome.books.consolidated + outcome.books.divergences)
     cover = Cover(
@@ -127,13 +118,6 @@ def publish(
         labels=labels,
     )
     return write(outcome.reconciliation, cover, target, approve=approve)
-
-
-def _load_later_stages() -> None:
-    importlib.import_module("lib.database.record_batches")
-    importlib.import_module("lib.matching.reconcile")
-    importlib.import_module("lib.analysis.case_evidence")
-    importlib.import_module("lib.reports.publish")
 
 
 class _Stopwatch:

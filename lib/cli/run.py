@@ -16,7 +16,7 @@ import typer
 
 from lib.cli import progress, run_log
 from lib.config import defaults
-from lib.delivery import delivery
+from lib.delivery import delivery, diagnosis
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 from lib.domain.messages import counted, thousands
 from lib.reports import retention
@@ -126,8 +126,6 @@ def _deliver(settings: Settings, request: Request, job: Job) -> None:
                 settings, request, job.output, clear=clear, progress=report
             )
             outcome, written, change = delivered.outcome, delivered.written, delivered.cases
-    from lib.delivery import diagnosis
-
     for notice in diagnosis.notices_of_run(outcome):
         sys.stderr.write(f"Atenção: {notice}\n")
     if written:

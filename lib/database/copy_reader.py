@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 
-from lib.database import column_types, copy_stream, masking, sessions, sides, snapshots
+from lib.database import (
+    column_types,
+    copy_stream,
+    date_validation,
+    masking,
+    record_batches,
+    sessions,
+    sides,
+    snapshots,
+)
 from lib.database.socket_timeout import Watchdog
 from lib.domain import requests
 from lib.domain.errors import CancelledError, ExtractionError, TransientError
@@ -200,8 +209,6 @@ class _Read:
             self._backend, self._watchdog = backend, watchdog
 
     def _require_last_day(self, cursor: Any, layout: Layout, table: pa.Table) -> None:
-        from lib.database import date_validation  # with Arrow, which is loaded by now
-
         settings, side, window = self._settings, self.side, self._window
         cut = date_validation.may_cut(settings, side, layout)
         if cut and not date_validation.reached(side, table, window):
@@ -217,6 +224,4 @@ class _Read:
             self._progress(self.side, rows)
 
         with copy_stream.opened(cursor, self.side, select) as stream:
-            from lib.database import record_batches  # slow to import
-
             return record_batches.read_table(stream, self.side, advance)

@@ -1,7 +1,7 @@
 """Stream the result of a query from PostgreSQL as CSV text, in bounded memory.
 
 The server's ``COPY (query) TO STDOUT`` goes through a pipe. Knows neither the sources nor their
-columns (`lib.database.record_batches`), and loads quickly.
+columns (`lib.database.record_batches`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Cases in one run: the days that it judges, and the update once its report is in place.
 
-A store that cannot be used costs a warning and never the report. Numbers and tables load with the
-first judging run, while the databases work.
+A store that cannot be used costs a warning and never the report.
 """
 
 from __future__ import annotations
@@ -11,7 +10,11 @@ from contextlib import contextmanager
 from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lib.delivery import state_file
+from lib.analysis import case_evidence
+from lib.delivery import case_labels, case_store, state_file
+from lib.delivery.case_store import Judging
+from lib.domain import cases
+from lib.domain.cases import Labels
 from lib.domain.errors import HistoryError
 from lib.domain.requests import CARD
 
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 
     from lib.analysis.case_evidence import Evidence, Watched
     from lib.config.settings import Settings
-    from lib.delivery.case_store import Change, Judging
-    from lib.domain.cases import Cases, Labels
+    from lib.delivery.case_store import Change
+    from lib.domain.cases import Cases
     from lib.domain.outcomes import Finished, Outcome
     from lib.domain.requests import Request
     from lib.engines.parquet_result import Result
@@ -71,7 +74,6 @@ class Judge:
         """The open cases that an engine looks for while its partitions exist."""
         if self._number is None:
             return None
-        from lib.delivery import case_store
 
         period = self._request.period
         with _errors_logged():
@@ -93,7 +95,6 @@ class Judge:
 
     def judge(self, outcome: Outcome) -> None:
         """Judge the cases of a run in memory, once its report is in place."""
-        from lib.analysis import case_evidence
 
         result, merchant = outcome.reconciliation, self._request.merchant
         self._judge(
@@ -120,7 +121,6 @@ class Judge:
     ) -> None:
         if self._number is None:
             return
-        from lib.delivery import case_store
 
         judging = self._judging(self._number, finished)
         path = state_file.path_of(self._settings)
@@ -128,14 +128,12 @@ class Judge:
             self.change = case_store.judge(path, judging, self._numbered(found), evidence)
 
     def _numbered(self, found: Callable[[], pa.Table]) -> Cases:
-        from lib.domain import cases
 
         if self._cases is None:
             self._cases = cases.of_run(self._request.merchant, found())
         return self._cases
 
     def _judging(self, number: int, finished: Finished) -> Judging:
-        from lib.delivery.case_store import Judging
 
         request, moment = self._request, finished.extracted_at.astimezone(UTC)
         return Judging(
@@ -155,7 +153,6 @@ def labels_of_export(settings: Settings, outcome: Outcome) -> Labels | None:
     """The labels of a workbook of the page, which judges nothing; None if not configured."""
     if not settings.cases.in_report:
         return None
-    from lib.domain import cases
 
     numbered = cases.of_run(outcome.request.merchant, _found(outcome))
     return _labels(settings, outcome, numbered, None)
@@ -164,8 +161,6 @@ def labels_of_export(settings: Settings, outcome: Outcome) -> Labels | None:
 def _labels(
     settings: Settings, finished: Finished, found: Cases, judging: Judging | None
 ) -> Labels:
-    from lib.delivery import case_labels
-    from lib.domain.cases import Labels
 
     merchant = finished.request.merchant
     try:
@@ -177,7 +172,6 @@ def _labels(
 
 
 def _found(outcome: Outcome) -> pa.Table:
-    from lib.analysis import case_evidence
 
     return case_evidence.found(
         outcome.reconciliation, outcome.request.merchant, clear=outcome.clear

@@ -1,7 +1,6 @@
 """The description of a report in its document properties: labels, and the lines of a report.
 
-Loads quickly: the audit names properties before any record is read. `lib.reports.verification`
-holds a report's cells against these lines.
+`lib.reports.verification` holds a report's cells against these lines.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
+
+import pyarrow.compute as pc
 
 from lib.domain import columns as c
 from lib.domain.requests import CARD_TIME
@@ -59,8 +60,6 @@ def sheet_title(name: str, part: int) -> str:
 
 def describe(reconciliation: Reconciliation, cover: Cover) -> dict[str, str]:
     """Return the lines of the description, key to value, in their order."""
-    import pyarrow.compute as pc
-
     r, rule = reconciliation, reconciliation.rule
     timed = rule.name == CARD_TIME
     total = pc.sum(r.transactions[c.VLR_TOTAL].take(r.consolidated_rows)).as_py() or Decimal(0)

@@ -1,6 +1,6 @@
 """The file of a report: valid paths, the replacement of the previous file, and what can fail.
 
-Knows no sheet and no row, and loads quickly.
+Knows no sheet and no row.
 """
 
 from __future__ import annotations
