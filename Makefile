@@ -72,16 +72,16 @@ bench: .venv/dev
 screenshots: .venv/dev
 	$(BIN)/python -m tests.browser.screenshots
 
-# Write the exact versions of all packages, with the hashes of their files. Versions that still fit
-# stay; `make lock UPGRADE=--upgrade` takes the newest.
-COMPILE := $(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe \
-	--no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(UPGRADE)
+# Write the exact versions of all packages for every system and Python, with the hashes of their
+# files. Versions that still fit stay; `make lock UPGRADE=--upgrade` takes the newest.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) pip-tools
-	$(COMPILE) -o requirements.lock requirements.txt
-	$(COMPILE) -c requirements.lock -o requirements-dev.lock requirements-dev.txt
-	$(COMPILE) -c requirements.lock -o requirements-spark.lock requirements-spark.txt
+	$(INSTALL) uv
+	$(COMPILE) $(UPGRADE) -o requirements-dev.lock requirements-dev.txt
+	for name in requirements requirements-remote requirements-spark; do \
+		$(COMPILE) -c requirements-dev.lock -o $$name.lock $$name.txt || exit 1; done
 
 # Known advisories against the locked versions; fails where one could not be looked up.
 advisories: .venv/dev

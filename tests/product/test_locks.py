@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from lib.config.settings import ROOT
 
-NAMES = ("requirements", "requirements-dev", "requirements-spark")
+NAMES = ("requirements", "requirements-dev", "requirements-remote", "requirements-spark")
 
 
 def locked(name: str) -> dict[str, str]:
