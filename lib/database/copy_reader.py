@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import secrets
 import threading
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -85,7 +85,7 @@ def extract(
         for read in reads.values():
             futures[copy_stream.start(f"extract-{read.side}", read.run)] = read
         _RUNNING.update(futures)
-        wait(futures, return_when=FIRST_EXCEPTION)
+        copy_stream.wait_for(futures)
     finally:
         for read in reads.values():
             read.cancel()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lib.domain.requests import Side
 
 _PIPE: Final = 1 << 20
+_SIGNALS_SECONDS: Final = 0.2
 T = TypeVar("T")
 
 
@@ -62,6 +63,18 @@ def start(name: str, function: Callable[..., T], *arguments: Any) -> Future[T]:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return future
+
+
+def wait_for(futures: Collection[Future[Any]]) -> None:
+    """Wait until all are done or one has failed; an interruption ends the wait.
+
+    Python would notice a signal that comes just before a wait without a limit, or to another
+    thread, only after the wait.
+    """
+    while True:
+        done, running = wait(futures, _SIGNALS_SECONDS, return_when=FIRST_EXCEPTION)
+        if not running or any(future.exception() for future in done):
+            return
 
 
 def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:
