@@ -9,16 +9,27 @@ REST := fault or browser or slow or spark
 .PHONY: lock advisories clean
 .DEFAULT_GOAL := test
 
+# uv where it is installed, pip otherwise; both check the hashes of the locks.
+UV := $(shell command -v uv)
+ifdef UV
+VENV := uv venv --quiet --python $(PYTHON) .venv
+INSTALL := uv pip install --quiet --python $(BIN)/python
+else
+VENV := $(PYTHON) -m venv .venv
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
 LOCKED := $(INSTALL) --require-hashes
 
-.venv/run: requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
+		echo "$(PYTHON) is not Python 3.11 to 3.14: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	$(VENV)
+
+.venv/run: requirements.lock | $(BIN)/python
 	$(LOCKED) -r requirements.lock
 	touch $@
 
-.venv/dev: requirements-dev.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+.venv/dev: requirements-dev.lock | $(BIN)/python
 	$(LOCKED) -r requirements-dev.lock
 	touch .venv/run $@
 
@@ -72,13 +83,14 @@ bench: .venv/dev
 screenshots: .venv/dev
 	$(BIN)/python -m tests.browser.screenshots
 
-# Write the exact versions of all packages for every system and Python, with the hashes of their
-# files. Versions that still fit stay; `make lock UPGRADE=--upgrade` takes the newest.
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url
-lock:
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) uv
+# Write the requirements of pyproject.toml to requirements*.txt, and to requirements*.lock the exact
+# versions of all packages for every system and Python, with the hashes of their files. Versions that
+# still fit stay; `make lock UPGRADE=--upgrade` takes the newest.
+COMPILE = $(or $(UV),$(BIN)/uv) pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url
+lock: | $(BIN)/python
+	$(if $(UV),,$(INSTALL) uv)
+	$(BIN)/python -m tests.support.requirements
 	$(COMPILE) $(UPGRADE) -o requirements-dev.lock requirements-dev.txt
 	for name in requirements requirements-remote requirements-spark; do \
 		$(COMPILE) -c requirements-dev.lock -o $$name.lock $$name.txt || exit 1; done

@@ -1,4 +1,4 @@
-"""The locks: an exact version and hashes for every package, in step with the requirements."""
+"""pyproject.toml, the requirements files and the locks agree; every locked file has a hash."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ import re
 import pytest
 from packaging.requirements import Requirement
 
-from lib.config.settings import ROOT
+from tests.support.requirements import PROJECT, ROOT, files
 
 NAMES = ("requirements", "requirements-dev", "requirements-remote", "requirements-spark")
+ENTRY = re.compile(r"([a-z0-9-]+)==(\S+)( ;[^-]+)?(\s+--hash=sha256:[0-9a-f]{64})+")
 
 
-def locked(name: str) -> dict[str, str]:
-    """The version of each package of a lock. Every entry must have a hash."""
+def locked(name: str) -> set[tuple[str, str]]:
+    """Name and version of every package of a lock, which must have a hash."""
     text = (ROOT / f"{name}.lock").read_text(encoding="utf-8").replace("\\\n", " ")
-    versions = {}
-    for line in filter(None, text.splitlines()):
-        entry = re.fullmatch(r"([a-z0-9-]+)==(\S+)( ;[^-]+)?(\s+--hash=sha256:[0-9a-f]{64})+", line)
-        assert entry, line
-        versions[entry[1]] = entry[2]
-    return versions
+    entries = [(ENTRY.fullmatch(line), line) for line in filter(None, text.splitlines())]
+    assert not [line for entry, line in entries if not entry]
+    return {(entry[1], entry[2]) for entry, _ in entries if entry}
 
 
 def required(name: str) -> list[Requirement]:
@@ -35,13 +33,31 @@ def required(name: str) -> list[Requirement]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_requirements_are_those_of_the_project(name: str) -> None:
+    path = ROOT / f"{name}.txt"
+    assert path.read_text(encoding="utf-8") == files()[path.name]
+
+
+def test_the_tests_are_installed_with_every_extra_but_spark() -> None:
+    everything = {str(requirement) for requirement in required("requirements-dev")}
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert {str(Requirement(line)) for line in extras["remote"]} <= everything
+    assert set(extras) == {"remote", "spark"}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_requirement_is_locked_at_a_version_that_it_accepts(name: str) -> None:
     versions = locked(name)
     for requirement in required(name):
-        if requirement.marker is None or requirement.marker.evaluate():
-            assert requirement.specifier.contains(versions[requirement.name.lower()])
+        found = [v for package, v in versions if package == requirement.name.lower()]
+        assert found, requirement
+        assert all(map(requirement.specifier.contains, found)), requirement
 
 
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_all_locks_agree_with_that_of_the_product(name: str) -> None:
-    assert locked("requirements").items() <= locked(name).items()
+    assert locked("requirements") <= locked(name)
+
+
+def test_the_lock_has_what_only_windows_needs() -> None:
+    assert {"colorama", "tzdata"} <= {package for package, _ in locked("requirements")}
