@@ -67,7 +67,8 @@ def write(folder: Path, job: Mapping[str, Any]) -> tuple[Path, int]:
     path = folder / f"linhas.{job['kind']}"
     moment = datetime.fromisoformat(job["extracted_at"])
     try:
-        with pa.memory_map(str(folder / _SPOOLED)) as file:
+        # Not mapped: every page read would count as the worker's memory.
+        with pa.OSFile(str(folder / _SPOOLED)) as file:
             rows = pa.ipc.open_file(file)
             return path, row_file.write(rows, path, job["kind"], job["question"], moment)
     except OSError as problem:

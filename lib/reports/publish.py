@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import html
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -66,7 +66,7 @@ def write(
             lines = describe(reconciliation, cover)
             sheets = list(_sheets(reconciliation, cover, rows_per_sheet, _heading(lines)))
             xlsx_writer.write(path, sheets, _core_properties(lines, cover))
-            rows = {sheet.title: sheet.table.num_rows for sheet in sheets}
+            rows = {sheet.title: sheet.rows for sheet in sheets}
             with path.open("r+b") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 file_system.flush(file.fileno())
@@ -106,12 +106,13 @@ def _parts(
 ) -> Iterator[Sheet]:
     for part, start in enumerate(range(0, max(rows, 1), limit), 1):
         table = rows_at(slice(start, start + limit))
-        yield Sheet(sheet_title(name, part), table, column_widths(table), heading)
+        widths = column_widths(table.column_names)
+        yield Sheet.of(sheet_title(name, part), table, widths, heading)
 
 
-def column_widths(table: pa.Table) -> list[int]:
+def column_widths(headers: Iterable[str]) -> list[int]:
     """Return the widths of a sheet's columns in characters."""
-    return [_WIDTHS.get(header, max(13, len(header) + 4)) for header in table.column_names]
+    return [_WIDTHS.get(header, max(13, len(header) + 4)) for header in headers]
 
 
 def _heading(lines: Mapping[str, str]) -> str:

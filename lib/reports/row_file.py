@@ -43,7 +43,7 @@ def write(
     """
     plain = {_printable(name): _printable(value) for name, value in question.items()}
     _WRITERS[kind](rows, path, plain, at)
-    return sum(batch.num_rows for batch in _batches(rows))
+    return _count(rows)
 
 
 def _printable(text: str) -> str:
@@ -52,6 +52,10 @@ def _printable(text: str) -> str:
 
 def _batches(rows: pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
     return (rows.get_batch(number) for number in range(rows.num_record_batches))
+
+
+def _count(rows: pa.RecordBatchFileReader) -> int:
+    return sum(batch.num_rows for batch in _batches(rows))
 
 
 def _write_csv(
@@ -95,24 +99,32 @@ def _write_xlsx(
     rows: pa.RecordBatchFileReader, path: Path, question: Mapping[str, str], at: datetime
 ) -> None:
     """Write a workbook: the rows, then the question, which is in the properties too."""
-    table = _encoded(rows.read_all())
+    count = _count(rows)
     title = next(iter(question.values()), "")
+    widths = column_widths(rows.schema.names)
     sheets = []
-    for part, start in enumerate(range(0, max(len(table), 1), SHEET_ROWS), 1):
-        piece = table.slice(start, SHEET_ROWS)
-        sheets.append(Sheet(sheet_title(ROWS_SHEET, part), piece, column_widths(piece), title))
+    for part, start in enumerate(range(0, max(count, 1), SHEET_ROWS), 1):
+        size = min(SHEET_ROWS, count - start)
+        parts = _encoded(rows, start, start + size)
+        name = sheet_title(ROWS_SHEET, part)
+        sheets.append(Sheet(name, rows.schema, size, parts, widths, title))
     asked = pa.table({"consulta": list(question), "valor": list(question.values())})
-    sheets.append(Sheet(QUESTION_SHEET, asked, [24, 80], title))
+    sheets.append(Sheet.of(QUESTION_SHEET, asked, [24, 80], title))
     xlsx_writer.write(path, sheets, core_properties(title, question, at, {}))
 
 
-def _encoded(table: pa.Table) -> pa.Table:
-    """The table with its texts as dictionaries: a workbook's cells are made once a text."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            texts = table.column(index).dictionary_encode()
-            table = table.set_column(index, field.name, texts)
-    return table
+def _encoded(rows: pa.RecordBatchFileReader, start: int, stop: int) -> Iterator[pa.Table]:
+    """Yield these rows by batch, texts as dictionaries: cells are made once a distinct text."""
+    at = 0
+    for batch in _batches(rows):
+        table = pa.table(batch).slice(max(start - at, 0), max(stop - max(start, at), 0))
+        at += batch.num_rows
+        for index, field in enumerate(table.schema):
+            if pa.types.is_string(field.type):
+                texts = table.column(index).dictionary_encode()
+                table = table.set_column(index, field.name, texts)
+        if len(table):
+            yield table
 
 
 _WRITERS: Final[

@@ -33,10 +33,11 @@ _ODD: Final = rf"^\s|\s$|[{_CONTROL}]|{_LOOKS_ESCAPED}"
 
 
 class Rows:
-    """The rows below the header of one sheet; blocks may be rendered from any thread."""
+    """Rows of one sheet, from row ``first`` on; blocks may be rendered from any thread."""
 
-    def __init__(self, table: pa.Table, styles: Sequence[int]) -> None:
+    def __init__(self, table: pa.Table, styles: Sequence[int], first: int = 2) -> None:
         """Prepare the rows; ``styles`` holds the cell format of each column."""
+        self._first = first
         self._columns = [
             _Column.of(values, style) for values, style in zip(table.columns, styles, strict=True)
         ]
@@ -48,7 +49,7 @@ class Rows:
 
     def xml(self, block: range) -> memoryview:
         """Render the rows of one block."""
-        number = pa.array(np.arange(block.start, block.stop) + 2).cast(_TEXT)
+        number = pa.array(np.arange(block.start, block.stop) + self._first).cast(_TEXT)
         pieces: list[Any] = ['<row r="', number, '">']
         for index, column in enumerate(self._columns):
             pieces += [f'<c r="{chr(ord("A") + index)}', number, column.cells(block)]

@@ -7,7 +7,7 @@ Parts of SpreadsheetML (ECMA-376 part 1). Knows no file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
@@ -78,17 +78,28 @@ _FOOTER: Final = "&RPágina &P de &N"
 
 @dataclass(frozen=True)
 class Sheet:
-    """One sheet: title, rows, column widths in characters, and the heading of printed pages."""
+    """One sheet: title, rows, column widths in characters, and the heading of printed pages.
+
+    ``parts`` yields its ``rows`` in tables of the schema, which are read once and one at a time;
+    they may have a schema's texts as dictionaries.
+    """
 
     title: str
-    table: pa.Table
+    schema: pa.Schema
+    rows: int
+    parts: Iterable[pa.Table]
     widths: Sequence[int]
     heading: str = ""
+
+    @classmethod
+    def of(cls, title: str, table: pa.Table, widths: Sequence[int], heading: str = "") -> Sheet:
+        """Create the sheet of a whole table."""
+        return cls(title, table.schema, table.num_rows, (table,), widths, heading)
 
     @property
     def corner(self) -> tuple[str, int]:
         """The column and the row of the last cell."""
-        return column_letter(len(self.widths) - 1), self.table.num_rows + 1
+        return column_letter(len(self.widths) - 1), self.rows + 1
 
 
 def column_letter(index: int) -> str:
@@ -132,9 +143,9 @@ def fixed(sheets: Sequence[Sheet], core: str) -> dict[str, str]:
     }
 
 
-def styles(table: pa.Table) -> list[int]:
+def styles(schema: pa.Schema) -> list[int]:
     """The cell style of each column."""
-    return [_style(field.type) for field in table.schema]
+    return [_style(field.type) for field in schema]
 
 
 def head(sheet: Sheet, *, selected: bool) -> str:
@@ -148,7 +159,7 @@ def head(sheet: Sheet, *, selected: bool) -> str:
         f'<c r="{column_letter(i)}1" s="{style + _HEADING}" t="inlineStr">'
         f"<is><t>{escape(name)}</t></is></c>"
         for i, (name, style) in enumerate(
-            zip(sheet.table.column_names, styles(sheet.table), strict=True)
+            zip(sheet.schema.names, styles(sheet.schema), strict=True)
         )
     )
     return (

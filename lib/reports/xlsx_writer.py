@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from lib.domain import container
 from lib.reports import xlsx_parts, zip_archive
 from lib.reports.xlsx_cells import Rows
 from lib.reports.xlsx_parts import Sheet
 from lib.reports.zip_archive import Piece, compress
+
+_FIRST_ROW: Final = 2  # below the header
 
 
 def write(path: Path, sheets: Sequence[Sheet], core: str) -> None:
@@ -40,13 +43,20 @@ def _sheet_pieces(
     sheet: Sheet, selected: bool, pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[Piece]:
     """Compress the XML of one sheet, with at most ``ahead`` blocks of rows in memory."""
-    rows = Rows(sheet.table, xlsx_parts.styles(sheet.table))
+    styles, number = xlsx_parts.styles(sheet.schema), _FIRST_ROW
     yield compress(xlsx_parts.head(sheet, selected=selected).encode(), last=False)
     waiting: deque[Future[Piece]] = deque()
-    for block in rows.blocks:
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-        waiting.append(pool.submit(lambda block: compress(rows.xml(block), last=False), block))
+    for part in sheet.parts:
+        rows = Rows(part, styles, number)
+        number += part.num_rows
+        for block in rows.blocks:
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(_rendered, rows, block))
     while waiting:
         yield waiting.popleft().result()
     yield compress(xlsx_parts.tail(sheet).encode(), last=True)
+
+
+def _rendered(rows: Rows, block: range) -> Piece:
+    return compress(rows.xml(block), last=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -110,3 +111,33 @@ def test_no_row_makes_a_file_with_headings(tmp_path: Path, kind: str) -> None:
     else:
         sheet = openpyxl.load_workbook(path)[row_file.ROWS_SHEET]
         assert [cell.value for cell in sheet[1]] == ROWS.column_names
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_rows_beyond_a_sheet_go_on_in_the_next_whatever_their_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    monkeypatch.setattr(row_file, "SHEET_ROWS", 3)
+    rows = pa.table({c.DES_LOG: [f"texto {n % 2}" for n in range(7)], c.DIF_SEGUNDOS: range(7)})
+    book = openpyxl.load_workbook(written(tmp_path, row_file.XLSX, rows, parts))
+    sheets = [[row[1] for row in sheet.iter_rows(min_row=2, values_only=True)] for sheet in book]
+    assert sheets[:-1] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [sheet.auto_filter.ref for sheet in book][:-1] == ["A1:B4", "A1:B4", "A1:B2"]
+
+
+def test_a_workbook_holds_one_batch_of_the_rows_at_a_time(tmp_path: Path) -> None:
+    texts = pa.array([f"{n:0>100}" for n in range(60_000)])
+    rows = pa.table({c.DES_LOG: texts})
+    before, most = pa.total_allocated_bytes(), []
+    taken = row_file._batches
+
+    def watched(batches: pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
+        for batch in taken(batches):
+            most.append(pa.total_allocated_bytes() - before)
+            yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_file, "_batches", watched)
+        written(tmp_path, row_file.XLSX, rows, 1_000)
+    assert len(most) >= 60
+    assert max(most) < rows.nbytes

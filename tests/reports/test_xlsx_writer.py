@@ -80,7 +80,7 @@ def test_every_cell_comes_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.xlsx"
-    sheets = [Sheet("Uma", table_of(rows), [20] * 6)]
+    sheets = [Sheet.of("Uma", table_of(rows), [20] * 6)]
     xlsx_writer.write(path, sheets, CORE)
     assert read(path, "Uma") == [expected(row) for row in rows]
 
@@ -94,7 +94,7 @@ def test_rows_of_many_blocks_and_chunks_stay_in_order(tmp_path: Path, rows: int)
         [whole.slice(at, rows // 3 + 1) for at in range(0, rows, rows // 3 + 1)]
     )
     path = tmp_path / "blocos.xlsx"
-    xlsx_writer.write(path, [Sheet("Uma", parts, [9] * 6)], CORE)
+    xlsx_writer.write(path, [Sheet.of("Uma", parts, [9] * 6)], CORE)
     assert rows < 60_000 or len(xlsx_cells.Rows(parts, [0] * 6).blocks) > 3
     book = openpyxl.load_workbook(path, read_only=True)
     cells = list(book["Uma"].iter_rows(min_row=2, values_only=True))
@@ -106,9 +106,9 @@ def test_sheets_of_different_columns_keep_their_own_styles(tmp_path: Path) -> No
     first = table_of([("a", "b", date(2026, 11, 1), 1, Decimal("1.50"), 7)])
     path = tmp_path / "duas.xlsx"
     sheets = [
-        Sheet("Uma", first.select(["valor", "data"]), [9, 9]),
-        Sheet("Outra", first.slice(0, 0), [9] * 6),
-        Sheet("Mais", first.select(["hora", "texto"]), [9, 9]),
+        Sheet.of("Uma", first.select(["valor", "data"]), [9, 9]),
+        Sheet.of("Outra", first.slice(0, 0), [9] * 6),
+        Sheet.of("Mais", first.select(["hora", "texto"]), [9, 9]),
     ]
     xlsx_writer.write(path, sheets, CORE)
     book = openpyxl.load_workbook(path)
