@@ -76,7 +76,7 @@ def concerns(runs: Sequence[Run], now: datetime) -> list[Run]:
     """
     last: dict[str, Run] = {}
     for run in runs:
-        if run.outcome not in (history.RUNNING, history.SKIPPED):
+        if run.outcome not in (*history.UNFINISHED, history.SKIPPED):
             last.setdefault(run.merchant, run)
     return [r for r in last.values() if r.outcome != history.DONE or is_old(r, now) or r.note]
 

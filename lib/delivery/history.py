@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -27,12 +28,16 @@ from lib.domain.outcomes import Books
 from lib.security.audit_events import account
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from lib.config.settings import Settings
 
 SCHEDULED: Final = "scheduled"
 PAGE: Final = "page"
 
 RUNNING: Final = "em andamento"
+WAITING: Final = "aguardando dados"
+"""Outcome, so far, of a run that waits until the sources are complete."""
 DONE: Final = "concluída"
 FAILED: Final = "falhou"
 INTERRUPTED: Final = "interrompida"
@@ -40,12 +45,39 @@ VANISHED: Final = "morta"
 SKIPPED: Final = "dispensada"
 """Outcome of a run that found another one writing the same report."""
 
+UNFINISHED: Final = frozenset({RUNNING, WAITING})
+COPY: Final = "copy"
+NOTICE: Final = "notice"
+
 UNREADABLE_RUN: Final = (
     "A execução {number} do histórico em {path} não pôde ser lida e fica de fora: o registro foi "
     "alterado ou está danificado."
 )
 
+_SINCE_VERSION: Final = 3
+_ADD_DISPATCH: Final = sa.text(
+    "INSERT INTO dispatches (run, kind, event, target, at, problem)"
+    " VALUES (:run, :kind, :event, :target, :at, :problem)"
+)
+_READ_DISPATCHES: Final = sa.text(
+    "SELECT run, kind, event, target, at, problem FROM dispatches WHERE run >= :first ORDER BY id"
+)
+
 _log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """What a run sent to a target: a `COPY` of its report, or the `NOTICE` of an event.
+
+    ``target`` holds no credentials; ``problem`` is one sentence, None if it arrived.
+    """
+
+    kind: str
+    target: str
+    at: datetime
+    event: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +85,8 @@ class Run:
     """One recorded run, moments in UTC.
 
     ``books`` are the counts and amounts of `Books`, None if the run ended before they balanced;
-    ``seconds`` are by stage; ``file`` is the report's current path.
+    ``seconds`` are by stage; ``file`` is the report's current path; ``dispatches`` are in the order
+    in which they were sent.
     """
 
     id: int
@@ -75,6 +108,13 @@ class Run:
     file: Path | None
     size_bytes: int | None
     sha256: str | None
+    dispatches: tuple[Dispatch, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """True if the report is in place, and every copy of it."""
+        copies = [sent for sent in self.dispatches if sent.kind == COPY]
+        return self.outcome == DONE and all(copy.problem is None for copy in copies)
 
     @property
     def divergence_rate(self) -> float | None:
@@ -112,6 +152,20 @@ class History:
         with state_file.writing(self.path) as connection:
             connection.execute(RUNS.update().where(RUNS.c.id == number).values(row))
 
+    def set_outcome(self, number: int, outcome: str) -> None:
+        """Record the state of a run that has not ended."""
+        with state_file.writing(self.path) as connection:
+            connection.execute(RUNS.update().where(RUNS.c.id == number).values(outcome=outcome))
+
+    def add_dispatches(self, number: int, dispatches: Sequence[Dispatch]) -> None:
+        """Record what a run sent."""
+        rows = [
+            {**vars(sent), "run": number, "at": state_file.text_of(sent.at)} for sent in dispatches
+        ]
+        with state_file.writing(self.path) as connection:
+            for row in rows:
+                connection.execute(_ADD_DISPATCH, row)
+
     def move_file(self, old: Path, new: Path) -> None:
         """Record that a report was renamed."""
         with state_file.writing(self.path) as connection:
@@ -136,13 +190,32 @@ class History:
             query = query.where(RUNS.c.merchant == merchant)
         with state_file.reading(self.path) as connection:
             rows = connection.execute(query).all()
+            dispatches = _dispatches(connection, rows[-1][0] if rows else 0)
         runs = []
         for row in rows:
             try:
-                runs.append(_run(dict(zip(RUNS.c.keys(), row, strict=True))))
+                run = _run(dict(zip(RUNS.c.keys(), row, strict=True)))
+                sent = tuple(_dispatch(*fields) for fields in dispatches[run.id])
+                runs.append(replace(run, dispatches=sent))
             except _UNREADABLE:
                 _warn_of_run(self.path, row[0])
         return runs
+
+
+def _dispatches(connection: Connection, first: Any) -> dict[Any, list[tuple[Any, ...]]]:
+    """The stored fields of the dispatches of this run and all later ones, by run."""
+    by_run: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+    if state_file.version(connection) >= _SINCE_VERSION:
+        for number, *fields in connection.execute(_READ_DISPATCHES, {"first": first}):
+            by_run[number].append(tuple(fields))
+    return by_run
+
+
+def _dispatch(kind: Any, event: Any, target: Any, at: Any, problem: Any) -> Dispatch:
+    """Raises one of `_UNREADABLE` if any field is damaged."""
+    moment = _moment(_text(at).removesuffix("+00:00"))
+    optional = _optional(_text)
+    return Dispatch(_text(kind), _text(target), moment, optional(event), optional(problem))
 
 
 def of(settings: Settings) -> History:
@@ -176,7 +249,7 @@ def _run(row: dict[str, Any]) -> Run:
         if values[column.name] is None and not column.nullable:
             raise ValueError(column.name)
     process, born = values.pop("process"), values.pop("process_born")
-    if values["outcome"] == RUNNING and not _is_alive(process, born):
+    if values["outcome"] in UNFINISHED and not _is_alive(process, born):
         values["outcome"] = VANISHED
     values["period"] = (values.pop("period_start"), values.pop("period_end"))
     return Run(**values)

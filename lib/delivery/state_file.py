@@ -33,7 +33,7 @@ NEWER: Final = (
     "O histórico de execuções em {path} é de uma versão mais nova do programa: atualize o "
     "programa, ou escolha outro lugar em [aggregator.history]."
 )
-VERSION: Final = 2
+VERSION: Final = 3
 """The version of the tables, kept in the file; version 0 has no more than the runs."""
 
 _BUSY_SECONDS: Final = 10
@@ -113,7 +113,13 @@ _SAVED_VIEWS: Final = (
         person TEXT NOT NULL, in_table TEXT NOT NULL, name TEXT NOT NULL, view TEXT NOT NULL,
         PRIMARY KEY (person, in_table, name)) WITHOUT ROWID""",
 )
-_MIGRATIONS: Final = (_CASES, _SAVED_VIEWS)
+_DISPATCHES: Final = (
+    """CREATE TABLE dispatches (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, kind TEXT NOT NULL,
+        event TEXT, target TEXT NOT NULL, at TEXT NOT NULL, problem TEXT)""",
+    "CREATE INDEX dispatches_by_run ON dispatches (run)",
+)
+_MIGRATIONS: Final = (_CASES, _SAVED_VIEWS, _DISPATCHES)
 
 
 def path_of(settings: Settings) -> Path:

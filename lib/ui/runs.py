@@ -214,6 +214,7 @@ def outcome(name: str) -> str:
     """A run's outcome in a word."""
     outcomes = {
         history.RUNNING: t("em andamento"),
+        history.WAITING: t("aguardando dados"),
         history.DONE: t("concluída"),
         history.FAILED: t("falhou"),
         history.INTERRUPTED: t("interrompida"),

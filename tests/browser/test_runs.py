@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("runs")]
 
 
 OUTCOMES = (
-    *(history.RUNNING, history.DONE, history.FAILED),
+    *(history.RUNNING, history.WAITING, history.DONE, history.FAILED),
     *(history.INTERRUPTED, history.VANISHED, history.SKIPPED),
 )
 

@@ -28,7 +28,7 @@ from lib.cli import history_format, main
 from lib.config import defaults, loader
 from lib.config.settings import ROOT
 from lib.delivery import anomaly_notes, delivery, history, state_file
-from lib.delivery.history import History
+from lib.delivery.history import Dispatch, History
 from lib.domain.errors import HistoryError
 from tests.support.command import Command, configured, sheets
 from tests.support.faults import PERIOD, fill
@@ -78,6 +78,59 @@ def test_a_run_is_there_from_its_beginning_and_complete_at_its_end(record: Histo
     assert (ended.outcome, ended.sha256) == (history.DONE, "abc")
     assert ended.divergence_rate == 0.1
     assert ended.period == (date(2026, 11, 13), date(2026, 11, 23))
+
+
+def sent(kind: str, target: str, event: str | None = None, problem: str | None = None) -> Dispatch:
+    return Dispatch(kind, target, datetime(2026, 11, 23, 9, 30, tzinfo=UTC), event, problem)
+
+
+def test_what_a_run_sent_is_recorded_in_order_and_each_run_has_its_own(record: History) -> None:
+    first, second = record.begin(**FIELDS), record.begin(**FIELDS)
+    copied = sent(history.COPY, "/mnt/relatorios")
+    untold = sent(history.NOTICE, "mailto://smtp.example.com", "late", "O servidor não respondeu.")
+    record.add_dispatches(first, [copied])
+    record.add_dispatches(second, [untold, copied])
+    assert [run.dispatches for run in record.runs()] == [(untold, copied), (copied,)]
+    assert [run.dispatches for run in record.runs(1)] == [(untold, copied)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "dispatches", "good"),
+    [
+        (history.DONE, [], True),
+        (history.FAILED, [], False),
+        (history.DONE, [sent(history.COPY, "/mnt/a")], True),
+        (history.DONE, [sent(history.COPY, "/mnt/a"), sent(history.COPY, "/b", None, "x")], False),
+        (history.DONE, [sent(history.NOTICE, "json://host", "late", "x")], True),
+    ],
+)
+def test_a_good_run_has_its_report_and_every_copy_in_place(
+    record: History, outcome: str, dispatches: list[Dispatch], good: bool
+) -> None:
+    number = record.begin(**FIELDS)
+    record.add_dispatches(number, dispatches)
+    record.end(number, outcome)
+    assert [run.is_good for run in record.runs()] == [good]
+
+
+def test_a_run_that_waits_says_so_and_is_gone_with_its_process(record: History) -> None:
+    number = record.begin(**FIELDS)
+    record.set_outcome(number, history.WAITING)
+    assert [run.outcome for run in record.runs()] == [history.WAITING]
+    record.end(number, history.WAITING, process_born=0.0)
+    assert [run.outcome for run in record.runs()] == [history.VANISHED]
+
+
+def test_a_file_from_before_the_dispatches_is_read_and_gets_them(
+    record: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(state_file, "VERSION", 2)
+        older.setattr(state_file, "_MIGRATIONS", state_file._MIGRATIONS[:2])
+        number = record.begin(**FIELDS)
+    assert [run.dispatches for run in record.runs()] == [()]
+    record.add_dispatches(number, [sent(history.COPY, "/mnt/a")])
+    assert [len(run.dispatches) for run in record.runs()] == [1]
 
 
 def test_a_history_not_written_yet_is_empty_and_is_not_created(record: History) -> None:
