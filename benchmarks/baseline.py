@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -35,8 +36,8 @@ def main(config_file: str, start: str, end: str, output: str) -> None:
     config = tomllib.loads(Path(config_file).read_text())["aggregator"]
     merchant = next(iter(config["merchants"]))
     parameters = {
-        "start": start,
-        "end": end,
+        "start": date.fromisoformat(start),
+        "end": date.fromisoformat(end),
         "merchant": merchant,
         "merchant_field": merchant.rjust(15, "0"),
     }

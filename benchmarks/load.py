@@ -2,8 +2,9 @@
 
 A real server over N + N records and S websocket sessions, each sending its next request as soon as
 it has an answer: pages of the table, with ``--mix`` searches, orders and other periods as well.
-With ``--export`` the load is repeated while a workbook of all records is written. The last line is
-the result.
+The least Streamlit page of as many rows (`benchmarks/bare_page.py`) is measured in turns with it;
+the dashboard's share of its reruns is printed. With ``--export`` the load is repeated while a
+workbook of all records is written. The last line is the result.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import asyncio
 import os
 import random
 import re
-import shutil
 import socket
 import statistics
 import subprocess
@@ -23,9 +23,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -35,6 +36,8 @@ from lib.config.loader import FILE_VARIABLE, ROOT
 
 PAGE: Final = "consolidated"
 _ROWS_A_PAGE: Final = 50
+_BARE_PAGER: Final = "pagina"
+_TURNS: Final = 3
 _START_SECONDS: Final = 60
 # Searches, orders and periods per hundred changes of a mix; the others are pages.
 _MIX: Final = {"search": 6, "sort": 6, "period": 1}
@@ -58,36 +61,77 @@ def main() -> None:
     options = parser.parse_args()
 
     dataset = data.prepare(options.rows)
-    with _server(dataset) as (port, process):
-        asyncio.run(_measure(port, process, options))
+    with _dashboard(dataset) as ours, _server("benchmarks/bare_page.py", _bare(options)) as bare:
+        asyncio.run(_measure(ours, bare, options))
 
 
-async def _measure(port: int, process: int, options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Server:
+    """A Streamlit server on a loopback port."""
+
+    port: int
+    process: int
+
+    def cpu_seconds(self) -> float:
+        """Processor seconds of the server so far."""
+        times = psutil.Process(self.process).cpu_times()
+        return times.user + times.system
+
+
+async def _measure(ours: Server, bare: Server, options: argparse.Namespace) -> None:
     pages = max(options.rows * 9 // 10 // _ROWS_A_PAGE, 1)
-    sessions = [Session(port, PAGE, _query()) for _ in range(options.sessions)]
+    sessions = [
+        Session(ours.port, PAGE, _query(), pager=f"{PAGE}_pagina") for _ in range(options.sessions)
+    ]
     began = time.perf_counter()
     await asyncio.gather(*(session.open() for session in sessions))
     print(
         f"all {options.sessions} sessions see the table after {time.perf_counter() - began:.1f} s"
     )
-    await _load(sessions, pages, 2, options.mix)
-    before = _cpu_seconds(process)
-    quiet = await _load(sessions, pages, options.seconds, options.mix)
-    spent = (_cpu_seconds(process) - before) / len(quiet[1])
+    least = [Session(bare.port, "", "", pager=_BARE_PAGER) for _ in range(options.sessions)]
+    await asyncio.gather(*(session.open() for session in least))
+    quiet, spent, bare_load, bare_spent = await _in_turns(
+        (ours, sessions, options.mix), (bare, least, False), pages, options.seconds
+    )
     print(f"the server's processor for a rerun: {spent * 1e3:.1f} ms")
+    share = _rate(quiet) / _rate(bare_load)
+    print(
+        f"the bare page {_figures(bare_load)}, processor {bare_spent * 1e3:.1f} ms; "
+        f"share of its reruns {share:.2f}, of its processor {bare_spent / spent:.2f}"
+    )
     line = _figures(quiet)
     if options.export:
         print(f"without export {line}", flush=True)
-        during, seconds = await _load_during_export(port, sessions, pages, options.mix)
+        during, seconds = await _load_during_export(ours.port, sessions, pages, options.mix)
         print(f"while exporting, {seconds:.1f} s, {_figures(during)}")
         print(
             f"p95 while exporting / without {_percentile(during, 95) / _percentile(quiet, 95):.2f}"
         )
-    failures = sum(session.exceptions for session in sessions)
+    failures = sum(session.exceptions for session in [*sessions, *least])
     if failures:
         sys.exit(f"{failures} exceptions on the pages")
-    await asyncio.gather(*(session.close() for session in sessions))
-    print(f"{line} peak_rss_mb {_peak_mb(process):.0f}")
+    await asyncio.gather(*(session.close() for session in [*sessions, *least]))
+    print(f"{line} peak_rss_mb {_peak_mb(ours.process):.0f}")
+
+
+async def _in_turns(
+    first: tuple[Server, list[Session], bool],
+    second: tuple[Server, list[Session], bool],
+    pages: int,
+    seconds: float,
+) -> tuple[tuple[float, list[float]], float, tuple[float, list[float]], float]:
+    """Load two servers in turns; return for each its answers and its processor for a rerun."""
+    figures: list[list[Any]] = [[0.0, [], 0.0], [0.0, [], 0.0]]
+    for _ in range(_TURNS):
+        for (server, sessions, mix), of in zip((first, second), figures, strict=True):
+            await _load(sessions, pages, 1, mix)
+            before = server.cpu_seconds()
+            duration, took = await _load(sessions, pages, seconds / _TURNS, mix)
+            of[0] += duration
+            of[1] = sorted([*of[1], *took])
+            of[2] += server.cpu_seconds() - before
+    (a, b, spent), (c, d, least) = figures
+    return (a, b), spent / len(b), (c, d), least / len(d)
 
 
 async def _load(
@@ -133,14 +177,14 @@ async def _change(session: Session, dice: random.Random, kind: str, pages: int) 
     if kind == "period":
         end = data.END - timedelta(days=dice.randrange(2))
         return await session.change("periodo", [_day(data.START), _day(end)])
-    return await session.change(f"{PAGE}_pagina", dice.randrange(1, pages + 1))
+    return await session.change(session.pager, dice.randrange(1, pages + 1))
 
 
 async def _load_during_export(
     port: int, sessions: list[Session], pages: int, mix: bool
 ) -> tuple[tuple[float, list[float]], float]:
     """Load the sessions while another one exports, from the click on its button to its file."""
-    over, exporter = asyncio.Event(), Session(port, PAGE, _query())
+    over, exporter = asyncio.Event(), Session(port, PAGE, _query(), pager="")
     await exporter.open()
 
     async def export() -> float:
@@ -158,10 +202,15 @@ async def _load_during_export(
     return during, await exporting
 
 
-def _figures(measured: tuple[float, list[float]]) -> str:
+def _rate(measured: tuple[float, list[float]]) -> float:
     seconds, took = measured
+    return len(took) / seconds
+
+
+def _figures(measured: tuple[float, list[float]]) -> str:
+    _, took = measured
     return (
-        f"reruns_per_s {len(took) / seconds:.0f} p50_ms {statistics.median(took) * 1e3:.0f} "
+        f"reruns_per_s {_rate(measured):.0f} p50_ms {statistics.median(took) * 1e3:.0f} "
         f"p95_ms {_percentile(measured, 95) * 1e3:.0f}"
     )
 
@@ -179,39 +228,47 @@ def _day(day: date) -> str:
     return f"{day:%Y/%m/%d}"
 
 
-def _cpu_seconds(process: int) -> float:
-    times = psutil.Process(process).cpu_times()
-    return times.user + times.system
-
-
 def _peak_mb(process: int) -> float:
     status = Path(f"/proc/{process}/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
 
 
+def _bare(options: argparse.Namespace) -> dict[str, str]:
+    return {"BARE_ROWS": str(options.rows)}
+
+
 @contextmanager
-def _server(dataset: data.DataSet) -> Iterator[tuple[int, int]]:
-    """Start the dashboard on a free loopback port; yield the port and the process id."""
+def _dashboard(dataset: data.DataSet) -> Iterator[Server]:
+    """Start the dashboard, open to this machine without a sign-in."""
+    with tempfile.TemporaryDirectory(prefix="load-", dir=data.FOLDER) as folder:
+        config = Path(folder) / "aggregator.toml"
+        config.write_text(
+            dataset.config.read_text() + "[aggregator.access]\nwithout_sign_in = true\n"
+        )
+        with _server("streamlit_app.py", {FILE_VARIABLE: str(config)}) as server:
+            yield server
+
+
+@contextmanager
+def _server(script: str, environment: dict[str, str]) -> Iterator[Server]:
+    """Start a script's server on a free loopback port, with the project's settings."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    folder = Path(tempfile.mkdtemp(prefix="load-", dir=data.FOLDER))
-    config = folder / "aggregator.toml"
-    config.write_text(dataset.config.read_text() + "[aggregator.access]\nwithout_sign_in = true\n")
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+    command = [sys.executable, "-m", "streamlit", "run", script]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
-    with (folder / "server.log").open("w") as log:
+    with tempfile.TemporaryFile("w+", dir=data.FOLDER) as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | {FILE_VARIABLE: str(config)}, stdout=log, stderr=log
+            command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log
         )
-    try:
-        _wait_for(port)
-        yield port, process.pid
-        print((folder / "server.log").read_text(), file=sys.stderr, end="")
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(folder)
+        try:
+            _wait_for(port)
+            yield Server(port, process.pid)
+            log.seek(0)
+            print(log.read(), file=sys.stderr, end="")
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _wait_for(port: int) -> None:

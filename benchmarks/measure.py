@@ -31,7 +31,12 @@ class Cost:
 
 
 def python(*arguments: str) -> Cost:
-    """Run this interpreter with these arguments in the project's folder; exit if it fails.
+    """Run this interpreter with these arguments in the project's folder; exit if it fails."""
+    return run([sys.executable, *arguments])
+
+
+def run(command: Sequence[str]) -> Cost:
+    """Run this command in the project's folder; exit if it fails.
 
     Linux counts the parent's memory as the child's until the child executes its own program: a peak
     below that of the benchmark itself is not visible.
@@ -39,7 +44,7 @@ def python(*arguments: str) -> Cost:
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as talk:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=_environment(), stdout=output, stderr=talk
+            command, cwd=ROOT, env=_environment(), stdout=output, stderr=talk
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
@@ -47,7 +52,7 @@ def python(*arguments: str) -> Cost:
         for stream in (output, talk):
             stream.seek(0)
         if process.returncode:
-            sys.exit(f"{' '.join(arguments)} failed ({process.returncode}):\n{talk.read()}")
+            sys.exit(f"{' '.join(command)} failed ({process.returncode}):\n{talk.read()}")
         cpu = usage.ru_utime + usage.ru_stime
         return Cost(seconds, cpu, usage.ru_maxrss / 1024, output.read())
 

@@ -27,11 +27,12 @@ class Widget:
 
 @dataclass
 class Session:
-    """One session on one page of the dashboard, opened with this query string."""
+    """One session on one page of a server, opened with this query string; ``pager`` is a key."""
 
     port: int
     page: str
     query: str
+    pager: str
     widgets: dict[str, Widget] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
