@@ -36,6 +36,10 @@ INTERRUPTED_SENTENCE: Final = "Interrompido; a planilha anterior continua intact
 OUTPUT_FAILED: Final = "Não foi possível escrever na saída padrão; o que foi gravado continua lá."
 BAD_RULE: Final = "--rule deve ser card ou card_time."
 BAD_OUTPUT: Final = "--output deve ser o caminho de um arquivo."
+NO_CURRENT_FOLDER: Final = (
+    "A pasta atual não existe mais ou está sem acesso: use um caminho absoluto em --output, ou rode "
+    "de outra pasta."
+)
 BAD_DATE: Final = "{option} deve ser uma data como 2026-01-31 (ano-mês-dia)."
 MERCHANT_OR_ALL: Final = "Use --merchant ou --all-merchants, mas não os dois."
 CONFIG_OR_DEMO: Final = "Use --config ou --demo, mas não os dois."
@@ -142,6 +146,8 @@ def run_command(
         raise ConfigError(MERCHANT_OR_ALL)
     with run_log.attached(log_file, as_json=json_log):
         settings = _settings(config, demo)
+        target = _absolute(output) if output else settings.output_path
+        _leave_removed_folder()
         if settings.engine.kind == "chunked":
             from lib.engines import process_pool
 
@@ -159,7 +165,7 @@ def run_command(
                 merchants=tuple(settings.merchants) if all_merchants else (merchant,),
                 period={"days": days, "start": _day("--start", start), "end": _day("--end", end)},
                 rule={"rule": rule, "tolerance_minutes": tolerance_minutes},
-                output=output.absolute() if output else settings.output_path,
+                output=target,
                 dry_run=dry_run,
                 silent=json_log and log_file is None,
             ),
@@ -242,6 +248,21 @@ def _settings(path: Path | None, demo: bool) -> Settings:
     for warning in settings.warnings():
         typer.echo(f"Atenção: {warning}", err=True)
     return settings
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except OSError as problem:  # a relative path in a working directory that was removed
+        raise ConfigError(NO_CURRENT_FOLDER) from problem
+
+
+def _leave_removed_folder() -> None:
+    """Leave a working directory that no longer exists; starting processes needs one."""
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir(os.path.sep)
 
 
 def _day(option: str, text: str | None) -> date | None:

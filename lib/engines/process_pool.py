@@ -18,6 +18,7 @@ from functools import cache
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Final, Literal, TypeVar
 
+from lib.config.settings import ROOT
 from lib.domain import memory, pandas_lookup
 from lib.domain.errors import AggregatorError
 from lib.security import redaction
@@ -59,7 +60,28 @@ def prepare() -> None:
             # Arrow's allocator otherwise reserves a GiB at once and leaves too little for code.
             os.environ.setdefault("MIMALLOC_ARENA_RESERVE", _RESERVE_KIB)
         forkserver.set_forkserver_preload(_PRELOADED)
-        forkserver.ensure_running()
+        with _importing_from_project():
+            forkserver.ensure_running()
+
+
+@contextmanager
+def _importing_from_project() -> Iterator[None]:
+    """Let a Python process that starts here import this project, from any working directory.
+
+    It would search that directory first, whose `lib` may be another one: `/lib`, for example.
+    """
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    changed = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class WorkerError(AggregatorError):

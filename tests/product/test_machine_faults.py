@@ -7,7 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -318,26 +318,67 @@ def test_a_run_that_passes_midnight_keeps_the_period_it_began_with(
     assert (result.code, "Período: 20/11/2026 a 20/11/2026" in result.out) == (main.DONE, True)
 
 
-@pytest.mark.parametrize("where", ["/", "home"])
-def test_a_run_works_from_any_folder_without_a_terminal_and_with_an_empty_environment(
-    command: Command, where: str
-) -> None:
-    fill(command.databases, 5)
-    output = command.folder / "agendada.xlsx"
-    record = {"path": str(command.folder / "history.sqlite")}
-    values = {**command.databases.values, "output_path": str(output), "history": record}
-    file = configured(command.folder, values)
-    script = ("env", "-i", *faults.aggregator(), "--config", str(file), *PERIOD)
-    done = subprocess.run(
+def another_project(folder: Path) -> Path:
+    (folder / "project" / "lib").mkdir(parents=True)
+    (folder / "project" / "lib" / "__init__.py").write_text("raise SystemExit(1)")
+    return folder / "project"
+
+
+def removed(folder: Path) -> Path:
+    (folder / "removed").mkdir()
+    return folder / "removed"
+
+
+FOLDERS: dict[str, Callable[[Path], Path]] = {
+    "/": lambda _: Path("/"),  # its `lib` is not ours
+    "home": lambda folder: folder,
+    "another project": another_project,
+    "removed": removed,
+}
+
+
+def run_from(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this folder, without a terminal and with an empty environment."""
+    leave = 'if [ "${PWD##*/}" = removed ]; then rmdir "$PWD"; fi; exec "$@"'
+    script = ("sh", "-c", leave, "sh", "env", "-i", *faults.aggregator(), *words)
+    return subprocess.run(
         ["setsid", *script] if shutil.which("setsid") else script,
-        cwd=command.folder if where == "home" else where,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         encoding="utf-8",
     )
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+
+
+@pytest.mark.parametrize("kind", ["memory", "chunked"])
+@pytest.mark.parametrize("where", FOLDERS)
+def test_a_run_works_from_any_folder_without_a_terminal_and_with_an_empty_environment(
+    command: Command, where: str, kind: str
+) -> None:
+    fill(command.databases, 5)
+    output = command.folder / "agendada.xlsx"
+    record = {"path": str(command.folder / "history.sqlite")}
+    engine = {"kind": kind, "workers": 1}
+    values = {
+        **command.databases.values,
+        "output_path": str(output),
+        "history": record,
+        "engine": engine,
+    }
+    file = configured(command.folder, values)
+    done = run_from(FOLDERS[where](command.folder), "--config", str(file), *PERIOD)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (
         main.DONE,
-        run.WRITTEN.format(name="agendada.xlsx"),
+        [run.WRITTEN.format(name="agendada.xlsx")],
     ), done.stderr
     assert len(sheets(output).consolidated) == 5
+
+
+def test_a_relative_name_in_a_removed_folder_is_one_sentence(command: Command) -> None:
+    file = configured(command.folder, command.databases.values)
+    words = ("--config", str(file), "--output", "a.xlsx", *PERIOD)
+    done = run_from(removed(command.folder), *words)
+    assert (done.returncode, done.stdout) == (main.FAILED, "")
+    assert done.stderr.splitlines()[-1] == main.NO_CURRENT_FOLDER
+    assert "Traceback" not in done.stderr
