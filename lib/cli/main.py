@@ -37,8 +37,8 @@ OUTPUT_FAILED: Final = "Não foi possível escrever na saída padrão; o que foi
 BAD_RULE: Final = "--rule deve ser card ou card_time."
 BAD_OUTPUT: Final = "--output deve ser o caminho de um arquivo."
 NO_CURRENT_FOLDER: Final = (
-    "A pasta atual não existe mais ou está sem acesso: use um caminho absoluto em --output, ou rode "
-    "de outra pasta."
+    "A pasta atual não existe mais ou está sem acesso: use um caminho absoluto em --output, ou "
+    "rode de outra pasta."
 )
 BAD_DATE: Final = "{option} deve ser uma data como 2026-01-31 (ano-mês-dia)."
 MERCHANT_OR_ALL: Final = "Use --merchant ou --all-merchants, mas não os dois."

@@ -6,10 +6,13 @@ read it while one writes. Every use may raise HistoryError; a report never depen
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +22,7 @@ import sqlalchemy as sa
 
 from lib.domain import file_system
 from lib.domain.errors import HistoryError
+from lib.domain.messages import Notice
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,6 +37,22 @@ NEWER: Final = (
     "O histórico de execuções em {path} é de uma versão mais nova do programa: atualize o "
     "programa, ou escolha outro lugar em [aggregator.history]."
 )
+BUSY: Final = (
+    "O histórico de execuções em {path} está em uso por outro programa há mais de {seconds} s: "
+    "feche esse programa, ou tente de novo em instantes."
+)
+NOT_A_HISTORY: Final = (
+    "O que está em {path} não é um histórico de execuções, ou está irreconhecível: mova-o dali, ou "
+    "escolha outro lugar em [aggregator.history]."
+)
+DAMAGED: Final = (
+    "O histórico de execuções em {path} está danificado: volte a uma cópia de segurança, ou mova-o "
+    "para outra pasta; a próxima execução começa outro."
+)
+SET_ASIDE: Final = (
+    "O histórico de execuções em {path} está danificado: foi guardado como {aside}, e outro "
+    "começa vazio."
+)
 VERSION: Final = 3
 """The version of the tables, kept in the file; version 0 has no more than the runs."""
 
@@ -42,6 +62,15 @@ _CACHE_KIB: Final = 65_536
 _READ: Final = "BEGIN"
 _WRITE: Final = "BEGIN IMMEDIATE"
 
+_OWN_COLUMNS: Final = ("began_at", "outcome", "books")
+"""Columns by which the table of runs is told from another program's, whatever its version."""
+_HEADER: Final = b"SQLite format 3\0"
+_PARTS: Final = ("-wal", "-shm", "-journal", "")
+"""Names of a database's files. What completes it goes first: SQLite would add it to a new one."""
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PATH_ERRORS: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
+
+_log: Final = logging.getLogger(__name__)
 _METADATA: Final = sa.MetaData()
 RUNS: Final = sa.Table(
     "runs",
@@ -137,28 +166,45 @@ def path_of(settings: Settings) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """True if the file has been written."""
+    """True if the file has been written. Raises HistoryError where it cannot be one."""
     with _errors_translated(path):
-        return path.exists()
+        return _size(path) > 0
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Connection]:
-    """Open the file, created or migrated if necessary, for one transaction of the only writer."""
+    """Open the file, created or migrated if necessary, for one transaction of the only writer.
+
+    A damaged file is set aside, with a warning: it would stand in the way of every later run.
+    """
     with _errors_translated(path):
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            if _size(path) and _is_damaged(path):
+                _set_aside(path, found)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-        with _connected(path, _WRITE) as connection:
-            _migrate(connection, path)
-            yield connection
+        opened = path.stat()
+        try:
+            with _connected(path, _WRITE) as connection:
+                _migrate(connection, path)
+                yield connection
+        except sa.exc.DatabaseError as problem:
+            if _code(problem) == sqlite3.SQLITE_CORRUPT:
+                _set_aside(path, opened)
+            raise
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[Connection]:
-    """Open an existing file and read it as it is at this moment, whatever its version."""
-    with _errors_translated(path), _connected(path, _READ) as connection:
-        yield connection
+    """Open an existing file and read it as it is at this moment, of any version up to this one."""
+    with _errors_translated(path):
+        _size(path)
+        with _connected(path, _READ) as connection:
+            _require_known(version(connection), path)
+            yield connection
 
 
 @contextmanager
@@ -181,10 +227,65 @@ def version(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
+def _require_known(number: int, path: Path) -> None:
+    if number > VERSION:
+        raise HistoryError(NEWER, path=path)
+    if number < 0:
+        raise HistoryError(DAMAGED, path=path)
+
+
+def _size(path: Path) -> int:
+    """The file's size, 0 where there is none. Raises HistoryError if it is no file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0
+    if not stat.S_ISREG(status.st_mode):
+        raise HistoryError(NOT_A_HISTORY, path=path)
+    return status.st_size
+
+
+def _is_damaged(path: Path) -> bool:
+    """True for a SQLite file that nobody can use: malformed, or of an impossible version.
+
+    Raises HistoryError for another program's file.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_HEADER)) != _HEADER:
+            raise HistoryError(NOT_A_HISTORY, path=path)
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as connection:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            (number,) = connection.execute("PRAGMA user_version").fetchone()
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
+    except sqlite3.DatabaseError as problem:
+        return _code(problem) in _DAMAGE
+    if tables and number <= VERSION and not columns.issuperset(_OWN_COLUMNS):
+        raise HistoryError(NOT_A_HISTORY, path=path)
+    return int(number) < 0
+
+
+def _set_aside(path: Path, damaged: os.stat_result) -> None:
+    """Rename this damaged file and the files that complete it, and warn of it."""
+    aside = path.with_name(f"{path.name}.{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    lock = file_system.lock(path.with_name(f".{path.name}.lock"), wait_seconds=_BUSY_SECONDS)
+    if lock is None:
+        raise HistoryError(BUSY, path=path, seconds=_BUSY_SECONDS)
+    try:
+        if not os.path.samestat(path.stat(), damaged):  # another process was first
+            return
+        for part in _PARTS:
+            with suppress(FileNotFoundError):
+                os.replace(f"{path}{part}", f"{aside}{part}")
+    finally:
+        lock.remove()
+    _log.warning("%s", Notice(SET_ASIDE, {"path": path, "aside": aside.name}))
+
+
 def _migrate(connection: Connection, path: Path) -> None:
     current = version(connection)
-    if current > VERSION:
-        raise HistoryError(NEWER, path=path)
+    _require_known(current, path)
     if current == VERSION:
         return
     connection.execute(sa.schema.CreateTable(RUNS, if_not_exists=True))
@@ -225,5 +326,25 @@ def _connected(path: Path, begin: str) -> Iterator[Connection]:
 def _errors_translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, sa.exc.SQLAlchemyError) as problem:
-        raise HistoryError(UNUSABLE, path=path) from problem
+    except (OSError, ValueError, sqlite3.Error, sa.exc.SQLAlchemyError) as problem:
+        raise _error(problem, path) from problem
+
+
+def _error(problem: BaseException, path: Path) -> HistoryError:
+    """The sentence that names what kept the file from use."""
+    code = _code(problem)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return HistoryError(BUSY, path=path, seconds=_BUSY_SECONDS)
+    if code == sqlite3.SQLITE_CORRUPT:
+        return HistoryError(DAMAGED, path=path)
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) or (
+        isinstance(problem, OSError) and problem.errno in _PATH_ERRORS
+    ):
+        return HistoryError(NOT_A_HISTORY, path=path)
+    return HistoryError(UNUSABLE, path=path)
+
+
+def _code(problem: BaseException) -> int:
+    """SQLite's primary result code, -1 where there is none."""
+    driver = getattr(problem, "orig", None) or problem
+    return int(getattr(driver, "sqlite_errorcode", None) or -1) & 0xFF

@@ -233,7 +233,7 @@ def test_a_file_of_a_newer_version_is_one_sentence(path: Path) -> None:
         judge(path, 2, [1])
 
 
-def test_a_damaged_file_is_one_sentence(path: Path) -> None:
+def test_a_file_that_is_no_history_is_one_sentence(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"isto nao e um banco" * 100)
     for use in (
@@ -241,7 +241,7 @@ def test_a_damaged_file_is_one_sentence(path: Path) -> None:
         lambda: case_queries.find(path, MERCHANT),
         lambda: case_queries.timeline(path, "0" * 16),
     ):
-        with pytest.raises(HistoryError, match=pattern(state_file.UNUSABLE)):
+        with pytest.raises(HistoryError, match=pattern(state_file.NOT_A_HISTORY)):
             use()
 
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -155,13 +154,6 @@ def test_many_writers_at_once_lose_no_run(record: History) -> None:
     for thread in threads:
         thread.join()
     assert [run.outcome for run in record.runs()] == [history.DONE] * 20
-
-
-def test_a_damaged_history_is_one_sentence(record: History) -> None:
-    record.path.parent.mkdir()
-    record.path.write_bytes(b"isto nao e um banco" * 100)
-    with pytest.raises(HistoryError, match=pattern(state_file.UNUSABLE)):
-        record.runs()
 
 
 def test_by_default_it_lives_in_the_users_state_folder(databases: Databases) -> None:
@@ -393,29 +385,6 @@ def test_a_damaged_record_stops_neither_the_report_nor_the_list_of_runs(
     assert (listed.code, len(listed.out.splitlines())) == (main.DONE, 1)
 
 
-def no_database(path: Path) -> None:
-    path.write_bytes(b"isto nao e um banco" * 100)
-
-
-def another_table(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, began_at TEXT)")
-
-
-def a_folder(path: Path) -> None:
-    path.mkdir()
-
-
-@pytest.mark.parametrize("spoil", [no_database, another_table, a_folder])
-def test_a_history_that_cannot_be_used_stops_no_report(
-    command: Command, spoil: Callable[[Path], None]
-) -> None:
-    fill(command.databases, 3)
-    path = command.folder / "history.sqlite"
-    spoil(path)
-    command.reported(*PERIOD, history={"path": str(path)})
-
-
 def test_a_locked_history_is_waited_for_once(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,7 +398,7 @@ def test_a_locked_history_is_waited_for_once(
         result = command.run(*PERIOD, history={"path": str(path)})
         holder.execute("ROLLBACK")
     assert result.code == main.DONE
-    assert len(re.findall(pattern(state_file.UNUSABLE), result.err)) == 1
+    assert len(re.findall(pattern(state_file.BUSY), result.err)) == 1
 
 
 def test_an_account_without_a_home_is_no_reason_for_no_report(

@@ -85,5 +85,5 @@ def test_a_damaged_view_is_left_out_and_a_damaged_file_is_one_sentence(settings:
     connection.close()
     assert [view.name for view in saved_views.read(settings, "ana", "divergences")] == ["Boa"]
     path.write_bytes(b"isto nao e um banco" * 100)
-    with pytest.raises(HistoryError, match=pattern(state_file.UNUSABLE)):
+    with pytest.raises(HistoryError, match=pattern(state_file.NOT_A_HISTORY)):
         saved_views.read(settings, "ana", "divergences")

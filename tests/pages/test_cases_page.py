@@ -276,4 +276,4 @@ def test_a_store_that_cannot_be_read_is_one_sentence(morning: Dashboard, judged:
     state_file.path_of(judged).write_bytes(b"isto nao e um banco" * 100)
     at = morning.open("cases")
     assert not at.exception
-    assert says(errors(at), state_file.UNUSABLE)
+    assert says(errors(at), state_file.NOT_A_HISTORY)

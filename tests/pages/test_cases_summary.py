@@ -63,4 +63,4 @@ def test_a_store_that_cannot_be_read_is_said_and_not_shown_as_no_cases(
     state_file.path_of(judging.judge(tmp_path)).write_bytes(b"isto nao e um banco" * 100)
     at = morning.open("overview")
     assert not at.exception
-    assert says(texts(at), state_file.UNUSABLE)
+    assert says(texts(at), state_file.NOT_A_HISTORY)

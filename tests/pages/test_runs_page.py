@@ -233,4 +233,4 @@ def test_a_history_that_cannot_be_read_is_one_sentence(
     record.path.write_bytes(b"isto nao e um banco" * 100)
     at = dashboard.open("runs")
     assert not at.exception
-    assert says(texts(at), state_file.UNUSABLE)
+    assert says(texts(at), state_file.NOT_A_HISTORY)
