@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.exceptions import TyperException
 
-from lib.cli import audit, cases, console
+from lib.cli import audit, cases, console, init
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ DONE: Final = 0
 FAILED: Final = 2
 INTERRUPTED: Final = 130
 
-INTERRUPTED_SENTENCE: Final = "Interrompido; a planilha anterior continua intacta."
+INTERRUPTED_SENTENCE: Final = "Interrompido; o que já estava gravado continua intacto."
 OUTPUT_FAILED: Final = "Não foi possível escrever na saída padrão; o que foi gravado continua lá."
 BAD_RULE: Final = "--rule deve ser card ou card_time."
 BAD_OUTPUT: Final = "--output deve ser o caminho de um arquivo."
@@ -64,6 +64,7 @@ app = typer.Typer(
     help="Put a merchant's card transactions together with their authentication logs.",
 )
 app.add_typer(audit.app, name="audit")
+app.command("init")(init.command)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")

@@ -299,9 +299,14 @@ class Settings(BaseSettings):
         return [*insecure, *(Notice(BAD_DIGITS, {"cnpj": cnpj}) for cnpj in wrong)]
 
 
+def is_cnpj(text: str) -> bool:
+    """Check the form of a CNPJ: 12 digits or capital letters, then 2 digits."""
+    return re.fullmatch(_CNPJ, text) is not None
+
+
 def check_digits_ok(cnpj: str) -> bool:
     """Verify the two check digits by Receita Federal's rule for alphanumeric CNPJs."""
-    if not re.fullmatch(_CNPJ, cnpj):
+    if not is_cnpj(cnpj):
         return False
     values = [ord(character) - ord("0") for character in cnpj]
     for end in (12, 13):

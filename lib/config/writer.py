@@ -1,0 +1,119 @@
+"""Write a new configuration and its password files, each readable by this account only.
+
+All files are in place at the end, or none is. Interprets no values: `lib.config.loader` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from lib.config.file_permissions import require_private
+from lib.domain import file_system
+from lib.domain.errors import ConfigError
+
+NOT_WRITABLE: Final = (
+    "Não foi possível gravar {file}: {reason}; crie a pasta, ou use outra com --config."
+)
+NO_FOLDER: Final = "a pasta não existe"
+NOT_ALLOWED: Final = "falta permissão ou espaço na pasta"
+
+
+def toml(values: Mapping[str, Any], heading: str) -> str:
+    """The table `[aggregator]` with these values, below a heading of comments.
+
+    Values are texts, whole numbers, booleans, and tables of these.
+    """
+    comments = [f"# {line}" for line in heading.splitlines()]
+    return "\n".join([*comments, *_table("aggregator", values), ""])
+
+
+def require_writable(file: Path) -> None:
+    """Raise ConfigError if the file could not be written, or not be trusted, in its folder."""
+    temporary = _temporary(file, "")
+    try:
+        require_private(temporary, "a configuração")
+    finally:
+        temporary.unlink()
+
+
+def write(files: Mapping[Path, str]) -> None:
+    """Write these texts, the last file last, in place of what is there. Raises ConfigError."""
+    temporaries: dict[Path, Path] = {}
+    try:
+        for file, text in files.items():
+            temporaries[file] = _temporary(file, text)
+        with _uninterrupted():
+            for file, temporary in temporaries.items():
+                try:
+                    temporary.replace(file)
+                except OSError as exc:
+                    raise _not_writable(file, exc) from exc
+        for folder in {file.parent for file in files}:
+            file_system.flush_folder(folder)
+    finally:
+        for temporary in temporaries.values():
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def _temporary(file: Path, text: str) -> Path:
+    """Write the text to a new file beside ``file``, with mode 0600."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    except OSError as exc:
+        raise _not_writable(file, exc) from exc
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            file_system.flush(stream.fileno())
+    except BaseException as exc:
+        temporary.unlink()
+        if isinstance(exc, OSError):
+            raise _not_writable(file, exc) from exc
+        raise
+    return temporary
+
+
+def _not_writable(file: Path, problem: OSError) -> ConfigError:
+    reason = NO_FOLDER if isinstance(problem, FileNotFoundError) else NOT_ALLOWED
+    return ConfigError(NOT_WRITABLE, file=file, reason=reason)
+
+
+def _table(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
+    yield f"\n[{name}]"
+    for key, value in plain.items():
+        # A basic string of TOML is one of JSON; so are its numbers and booleans.
+        yield f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}"
+    for key, value in values.items():
+        if key not in plain:
+            yield from _table(f"{name}.{_key(key)}", value)
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("_", "").isalpha()
+    return key if bare else json.dumps(key, ensure_ascii=False)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM while the files take their names."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
