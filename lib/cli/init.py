@@ -60,7 +60,7 @@ NEXT_SIGN_IN: Final = (
     "{report} faz a planilha."
 )
 
-HEADING: Final = (
+_HEADING: Final = (
     "Escrito por: python aggregator.py init\n"
     "Todas as chaves, com os seus valores: docs/configuration.md"
 )
@@ -321,7 +321,7 @@ def _files(
     insecure = {"allow_insecure": True} if any(s.allow_insecure for s in sources) else {}
     access = {"access": {"without_sign_in": True}} if without_sign_in else {}
     values = {**insecure, "merchants": merchants, **tables, **access}
-    return {**passwords, file: writer.toml(values, HEADING)}
+    return {**passwords, file: writer.toml(values, _HEADING)}
 
 
 def _written(value: Any) -> Any:
