@@ -1,13 +1,15 @@
 """Read configuration files and check their permissions.
 
 Refuses a file with secrets that other accounts can read, and a configuration that they can change
-or replace: an account is trusted with a file if it is root or runs this process.
+or replace: an account is trusted with a file if it is root or runs this process. A secret that is
+mounted into a container is decided by its mount: see `is_exposed`.
 Messages name a file by its ``label``. Does not interpret the contents.
 """
 
 import os
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +40,7 @@ _ENTERED_BY_OTHERS: Final = 0o011
 _OWNER_MODE: Final = 0o600
 _ROOT_MODE: Final = 0o640
 _SECRETS: Final = Path("/run/secrets")
+_MOUNTS: Final = Path("/proc/self/mountinfo")
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 _SYSTEM_FOLDERS: Final = frozenset({"/", "/dev/shm", "/run", "/run/lock", "/tmp", "/var/tmp"})  # noqa: S108
 
@@ -59,8 +62,9 @@ def is_exposed(file: Path) -> bool:
     """Check if an account other than the owner's may read the file.
 
     As in libpq, a file that root owns may be readable by its group. Always False on Windows,
-    which has no permission bits, and for a secret that root mounted into a container, where the
-    mode is 0444 or 0644 by default.
+    which has no permission bits, and for a secret that is mounted into a container, where the mode
+    is 0444 or 0644 by default: one of root's, or anyone's that is mounted read-only in
+    `/run/secrets`, where Compose leaves it to the account of the file on the host.
     """
     try:
         status = file.stat()
@@ -70,8 +74,9 @@ def is_exposed(file: Path) -> bool:
     exposed = stat.S_ISREG(status.st_mode) and status.st_mode & 0o77 & ~allowed
     if os.name != "posix" or not exposed:
         return False
-    readable_only = not status.st_mode & _WRITABLE_BY_OTHERS
-    return not (status.st_uid == _ROOT and readable_only and _is_mounted_secret(file))
+    if status.st_mode & _WRITABLE_BY_OTHERS:
+        return True
+    return not (status.st_uid == _ROOT and _is_secret_of_root(file)) and not _secret_mount(file)
 
 
 def is_within_reach(file: Path) -> bool:
@@ -100,7 +105,7 @@ def _require_trusted(file: Path, label: str) -> None:
     """Raise ConfigError if the file, or a folder on its path, can be changed by another account.
 
     A link is followed, and both paths count. In a sticky folder, such as /tmp, nobody replaces
-    another account's file.
+    another account's file, and in a secret's read-only mount nobody changes anything.
     """
     if os.name != "posix":
         return
@@ -111,9 +116,12 @@ def _require_trusted(file: Path, label: str) -> None:
         statuses = {folder: folder.stat() for folder in sorted(folders)}
     except OSError:
         return  # reading the file reports the error
-    if owner not in trusted:
+    mount = _secret_mount(file)
+    if mount is None and owner not in trusted:
         raise ConfigError(FOREIGN, what=label, file=file, owner=owner)
     for folder, status in statuses.items():
+        if mount and folder.is_relative_to(mount.path):
+            continue
         if status.st_uid not in trusted or _is_writable_by_others(status):
             raise ConfigError(REPLACEABLE, what=label, file=file, folder=folder)
 
@@ -138,8 +146,34 @@ def _is_private_group(folder: os.stat_result) -> bool:
     return False
 
 
-def _is_mounted_secret(file: Path) -> bool:
-    """Check if the file was mounted as a secret: by Docker, Podman, systemd or Kubernetes.
+@dataclass(frozen=True)
+class _Mount:
+    path: Path
+    kind: str
+    read_only: bool
+
+
+def _mount_of(path: Path) -> _Mount | None:
+    """The mount that a resolved path is in; None where the system has no table of mounts."""
+    mounts = {}
+    with suppress(OSError):
+        for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
+            fields, _, kind = line.partition(" - ")
+            folder, options = fields.split(" ")[4:6]
+            folder = folder.replace(r"\040", " ")
+            mounts[folder] = _Mount(Path(folder), kind.split(" ")[0], "ro" in options.split(","))
+    return next((mounts[str(f)] for f in (path, *path.parents) if str(f) in mounts), None)
+
+
+def _secret_mount(file: Path) -> _Mount | None:
+    """The read-only mount in /run/secrets that the file is in, if it is."""
+    mount = _mount_of(file.resolve())
+    inside = mount is not None and mount.read_only and mount.path.is_relative_to(_SECRETS)
+    return mount if inside else None
+
+
+def _is_secret_of_root(file: Path) -> bool:
+    """Check if a file of root's was mounted as a secret: by Docker, Podman, systemd or Kubernetes.
 
     It stands in /run/secrets, is a mount of its own, or in a mount in memory that is no folder of
     the system itself.
@@ -147,17 +181,11 @@ def _is_mounted_secret(file: Path) -> bool:
     path = file.resolve()
     if path.is_relative_to(_SECRETS):
         return True
-    kinds: dict[str, str] = {}
-    with suppress(OSError):
-        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-            mount, _, kind = line.partition(" - ")
-            kinds[mount.split(" ")[4].replace(r"\040", " ")] = kind.split(" ")[0]
-    mounted = next((folder for folder in (path, *path.parents) if str(folder) in kinds), None)
-    if mounted is None:
+    mount = _mount_of(path)
+    if mount is None:
         return False
-    return mounted == path or (
-        kinds[str(mounted)] in _IN_MEMORY and str(mounted) not in _SYSTEM_FOLDERS
-    )
+    in_memory = mount.kind in _IN_MEMORY and str(mount.path) not in _SYSTEM_FOLDERS
+    return mount.path == path or in_memory
 
 
 def read_text(file: Path, label: str) -> str:

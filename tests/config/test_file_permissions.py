@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from lib.config import file_permissions
 from lib.config.file_permissions import require_private, require_unchangeable
+from lib.config.settings import ROOT
 from lib.domain.errors import ConfigError
 
 STRANGER = 54321
@@ -123,3 +127,79 @@ def test_a_secret_that_root_mounted_into_a_container_may_be_readable(
 def test_the_same_file_elsewhere_is_refused(file: Path) -> None:
     file.chmod(0o444)
     assert refusal(require_private, file) == file_permissions.EXPOSED
+
+
+@pytest.fixture
+def secrets_mount(secrets_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Mount a password in the stand-in for /run/secrets as `options` say; another account's."""
+
+    def mount(options: str) -> Path:
+        secret = secrets_folder / "password"
+        secret.touch()
+        secret.chmod(0o444)
+        os.chown(secret, STRANGER, -1)
+        table = secrets_folder.parent / "mountinfo"
+        table.write_text(
+            "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
+            f"22 21 8:1 /home/ana/password {secret} {options} shared:1 - ext4 /dev/root rw\n"
+        )
+        monkeypatch.setattr(file_permissions, "_MOUNTS", table)
+        return secret
+
+    return mount
+
+
+@as_root
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_secret_that_compose_mounted_read_only_may_belong_to_any_account_of_the_host(
+    check: Check, secrets_mount: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = secrets_mount("ro,relatime")
+    assert refusal(check, secret) is None
+    monkeypatch.setattr(file_permissions, "_SECRETS", Path("/run/secrets"))
+    assert refusal(check, secret) is not None, "mounted elsewhere"
+
+
+@as_root
+@pytest.mark.parametrize("check", CHECKS)
+def test_one_that_is_mounted_writable_may_not(
+    check: Check, secrets_mount: Callable[[str], Path]
+) -> None:
+    assert refusal(check, secrets_mount("rw,relatime,errors=remount-ro")) is not None
+
+
+@as_root
+def test_a_mounted_secret_that_others_may_write_is_refused(
+    secrets_mount: Callable[[str], Path],
+) -> None:
+    secret = secrets_mount("ro,relatime")
+    secret.chmod(0o666)
+    assert refusal(require_private, secret) == file_permissions.EXPOSED
+
+
+# Arguments: a file, and a folder to mount it in; both mounts end with the process's own namespace.
+MOUNT = """
+mount --bind "$1" "$2/password" && mount -o remount,bind,ro "$2/password" && exec "$3" -c '
+import sys
+from pathlib import Path
+from lib.config import file_permissions
+file_permissions._SECRETS = Path(sys.argv[1])
+file_permissions.require_private(Path(sys.argv[1], "password"), "a senha")' "$2"
+"""
+
+
+@as_root
+@pytest.mark.system
+def test_a_real_mount_is_found_in_the_systems_table(tmp_path: Path) -> None:
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"]).returncode:
+        pytest.skip("needs mount namespaces")
+    folder, secret = tmp_path / "run secrets", tmp_path / "password"
+    folder.mkdir()
+    (folder / "password").touch()
+    secret.touch()
+    secret.chmod(0o444)
+    os.chown(secret, STRANGER, -1)
+    arguments = [str(secret), str(folder), sys.executable]
+    command = ["unshare", "-m", "sh", "-ec", MOUNT, "sh", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
