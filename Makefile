@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
 REST := fault or browser or slow or spark
 
 .PHONY: run test test-rest test-all nightly spark sentences lint types fmt bench screenshots
-.PHONY: lock advisories clean
+.PHONY: lock advisories image secrets clean
 .DEFAULT_GOAL := test
 
 # uv where it is installed, pip otherwise; both check the hashes of the locks.
@@ -94,6 +94,26 @@ lock: | $(BIN)/python
 	$(COMPILE) $(UPGRADE) -o requirements-dev.lock requirements-dev.txt
 	for name in requirements requirements-remote requirements-spark; do \
 		$(COMPILE) -c requirements-dev.lock -o $$name.lock $$name.txt || exit 1; done
+
+# Build the image, start it, ask its health, and make and verify the demonstration's report in it.
+# Podman, buildah or docker: `make image BUILDER=buildah BASE=localhost/python:3.13`. What only the
+# build needs, such as the settings of a package mirror: `BUILD_ARGS="--volume ..."`.
+BUILDER ?= $(or $(shell command -v podman),$(shell command -v buildah),docker)
+BASE ?= docker.io/library/python:3.13-slim
+IMAGE ?= marketing-data-aggregator
+# OCI's format, the default of podman and buildah, has no health check.
+image:
+	$(BUILDER) build $(if $(findstring docker,$(BUILDER)),,--format=docker) --build-arg BASE=$(BASE) \
+		$(BUILD_ARGS) --tag $(IMAGE) --file Containerfile .
+	$(PYTHON) -m tests.support.image $(BUILDER) $(IMAGE)
+
+# Random passwords for compose.yaml. Containers read them, and the folder is this account's alone.
+secrets: .secrets/admin_password .secrets/aggregator_password
+
+.secrets/%:
+	mkdir -p -m 0700 .secrets
+	$(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(24))' > $@
+	chmod 0444 $@
 
 # Known advisories against the locked versions; fails where one could not be looked up.
 advisories: .venv/dev

@@ -116,7 +116,7 @@ def start(root: Path = ROOT, rows: int = 20_000, today: date | None = None) -> d
             sources = {
                 side.name: create_database(servers[side.name], side.database) for side in SIDES
             }
-            _fill(sources, _until(today), rows)
+            fill(sources, until(today), rows)
     except _FAILURES as exc:
         raise ExtractionError(NOT_STARTED, folder=folder) from exc
     # Synthetic data need no audit trail; a configured path takes precedence over this value.
@@ -172,12 +172,17 @@ def start_server(pgdata: Path, settings: str = "", access: str = "") -> dict[str
 
 
 def create_database(server: Mapping[str, Any], database: str) -> dict[str, Any]:
-    """Create the product's login and this database if missing; return them as a source."""
+    """Create the product's login and this database if missing; return them as a source.
+
+    ``server`` has ``host``, ``port`` and, where it asks for them, ``passwords`` by login.
+    """
     with closing(connect(server)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (USER,))
         if cursor.fetchone() is None:
             cursor.execute(f"CREATE ROLE {USER} LOGIN")
+        if password := server.get("passwords", {}).get(USER):
+            cursor.execute(f"ALTER ROLE {USER} PASSWORD %s", (password,))
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
         if cursor.fetchone() is None:
             cursor.execute(f"CREATE DATABASE {database}")
@@ -187,7 +192,10 @@ def create_database(server: Mapping[str, Any], database: str) -> dict[str, Any]:
 def connect(source: Mapping[str, Any], user: str = "postgres", database: str = "postgres") -> Any:
     """Connect to the server of ``source``, by default as its superuser."""
     libpq_environment.remove()
-    return psycopg2.connect(host=source["host"], port=source["port"], user=user, dbname=database)
+    password = source.get("passwords", {}).get(user)
+    return psycopg2.connect(
+        host=source["host"], port=source["port"], user=user, password=password, dbname=database
+    )
 
 
 def _stamp(source: Mapping[str, Any]) -> str:
@@ -198,13 +206,14 @@ def _stamp(source: Mapping[str, Any]) -> str:
         return cursor.fetchone()[0] or ""
 
 
-def _until(today: date | None) -> datetime:
+def until(today: date | None = None) -> datetime:
+    """Return the instant of the last record: now in São Paulo, or the end of another ``today``."""
     now = datetime.now(ZoneInfo("America/Sao_Paulo")).replace(microsecond=0, tzinfo=None)
     return now if today in (None, now.date()) else datetime.combine(today, time(23, 59, 59))
 
 
-def _fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) -> None:
-    """Replace the data of both databases unless they are of this day and size.
+def fill(sources: Mapping[str, Mapping[str, Any]], until: datetime, rows: int) -> None:
+    """Replace the data of both databases, by side, unless they are of this day and size.
 
     Uses one transaction per database and commits both at the end.
     """
