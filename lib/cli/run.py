@@ -16,7 +16,7 @@ import typer
 
 from lib.cli import progress, run_log
 from lib.config import defaults
-from lib.delivery import delivery, diagnosis
+from lib.delivery import delivery, diagnosis, run_record
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 from lib.domain.messages import counted, thousands
 from lib.reports import retention
@@ -85,7 +85,7 @@ def execute(settings: Settings, job: Job) -> None:
                 raise
             name = settings.merchants[request.merchant]
             failed.append(name)
-            message = delivery.failure_message(problem)
+            message = run_record.failure_message(problem)
             sys.stderr.write(f"{name} ({request.merchant}): {message}\n")
             run_log.event(f"falha: {message}", merchant=request.merchant, outcome="falhou")
             if not isinstance(problem, AggregatorError):

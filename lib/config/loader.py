@@ -31,18 +31,23 @@ BAD_TOML: Final = "{file}: o TOML tem um erro na linha {line}."
 UNKNOWN_KEY: Final = "{origin}: a chave {key} não existe; a mais parecida é {nearest}."
 MISSING_KEY: Final = "{origin}: falta {key}; espera-se {expected}."
 WRONG_VALUE: Final = "{origin}: o valor de {key} é inválido; espera-se {expected}."
-TWO_PASSWORDS: Final = "{origin}: {key} tem password e password_file; deixe só um dos dois."
+BOTH_KEYS: Final = "{origin}: {key} tem {first} e {second}; deixe só um dos dois."
 INSECURE: Final = (
     "{origin}: {key} não valida a identidade do servidor em {host}; use sslmode verify-full "
     "(ou, sabendo do risco, allow_insecure = true)."
 )
 EXPOSED: Final = (
-    "{file} tem senhas e outras contas podem ler o arquivo: rode chmod 600 nele, ou use "
-    "password_file."
+    "{file} tem senhas ou outros segredos, e outras contas podem ler o arquivo: rode chmod 600 "
+    "nele, ou use {instead}."
 )
 NOT_CONFIGURED: Final = "O CNPJ pedido não é um dos configurados: {merchants}."
 _SIDES: Final = ("transactions", "auth_logs")
-_PASSWORDS: Final = frozenset({"password", "password_file"})
+# A secret of a table, and the key of the file that may hold it instead.
+_SECRETS: Final = {
+    **dict.fromkeys(_SIDES, ("password", "password_file")),
+    "notify": ("urls", "urls_file"),
+    "metrics": ("token", "token_file"),
+}
 _KeyPath: TypeAlias = tuple[int | str, ...]
 
 
@@ -73,9 +78,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     if file is None:
         return from_values({}, "ambiente", environ)
     table = _table(file)
-    exposed = is_exposed(file) and is_within_reach(file)
-    if exposed and any(_has_password(table.get(side)) for side in _SIDES):
-        raise ConfigError(EXPOSED, file=file)
+    if is_exposed(file) and is_within_reach(file):
+        for name, (secret, instead) in _SECRETS.items():
+            if _has_secret(table.get(name), secret):
+                raise ConfigError(EXPOSED, file=file, instead=instead)
     require_unchangeable(file, "a configuração")
     return from_values(table, str(file), environ)
 
@@ -95,17 +101,24 @@ def from_values(
         settings = Settings(**_merged(values, overrides))
     except ValidationError as exc:
         raise _wrong(exc, (), variables, origin) from None
+    for name, (secret, file) in _SECRETS.items():
+        table = getattr(settings, name)
+        if getattr(table, secret) and getattr(table, file):
+            blamed = variables.get((name, secret), origin)
+            key = f"aggregator.{name}"
+            raise ConfigError(BOTH_KEYS, origin=blamed, key=key, first=secret, second=file)
     for side in _SIDES:
         source: Source = getattr(settings, side)
-        if source.password and source.password_file:
-            blamed = variables.get((side, "password"), origin)
-            raise ConfigError(TWO_PASSWORDS, origin=blamed, key=f"aggregator.{side}")
         if not (source.verified or settings.allow_insecure):
             blamed = variables.get((side, "sslmode"), origin)
             key = f"aggregator.{side}.sslmode"
             raise ConfigError(INSECURE, origin=blamed, key=key, host=source.host)
         source.require_trusted_files()
         source.secret()
+    if settings.notify.urls_file:
+        settings.notify.targets()
+    if settings.metrics.token_file:
+        settings.metrics.secret()
     return settings
 
 
@@ -162,11 +175,12 @@ def _table(file: Path) -> dict[str, Any]:
     return table
 
 
-def _has_password(table: object) -> bool:
-    """Check if a side's table holds a password itself and not a reference to one."""
-    password = table.get("password") if isinstance(table, dict) else None
+def _has_secret(table: object, key: str) -> bool:
+    """Check if a table holds a secret itself and not a reference to one."""
+    secret = table.get(key) if isinstance(table, dict) else None
     references = (secret_references.VAULT, secret_references.SERVICE)
-    return bool(password) and not str(password).startswith(references)
+    secrets = secret if isinstance(secret, list) else [secret]
+    return any(bool(one) and not str(one).startswith(references) for one in secrets)
 
 
 def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPath, str]]:
@@ -198,12 +212,13 @@ def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPat
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two tables; a password key of ``above`` replaces both password keys of ``below``."""
+    """Merge two tables; a secret of ``above`` replaces the secret and its file of ``below``."""
     merged = dict(below)
     for key, value in above.items():
         table = merged.get(key)
         if isinstance(table, Mapping) and isinstance(value, dict):
-            hidden = _PASSWORDS if value.keys() & _PASSWORDS else ()
+            secret = _SECRETS.get(key, ())
+            hidden = secret if value.keys() & set(secret) else ()
             value = {k: v for k, v in table.items() if k not in hidden} | value
         merged[key] = value
     return merged

@@ -34,6 +34,7 @@ INSECURE: Final = (
     "sslmode verify-full e retire allow_insecure."
 )
 _LOCAL: Final = re.compile(r"[/@][^,]*|localhost|127(\.[0-9]{1,3}){3}|::1")
+_TARGET: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.|vault:")
 _CNPJ: Final = "^[0-9A-Z]{12}[0-9]{2}$"
 
 
@@ -45,6 +46,12 @@ def _in_project(value: object) -> object:
     if value == "":
         return None
     return ROOT / value if isinstance(value, str | Path) else value
+
+
+def _target(url: SecretStr) -> SecretStr:
+    if not _TARGET.match(url.get_secret_value()):
+        raise ValueError
+    return url
 
 
 def _time_zone(name: str) -> str:
@@ -127,6 +134,58 @@ class Privacy(BaseModel):
 
     model_config = _FROZEN
     report: Literal["masked", "clear"] = Field(default="masked", description="masked ou clear")
+
+
+class Notify(BaseModel):
+    """Targets of the notices, the events that they are told, and the dashboard they link to.
+
+    The addresses are Apprise's, and secrets: each may be a reference to a vault.
+    """
+
+    model_config = _FROZEN
+    urls: tuple[Annotated[SecretStr, AfterValidator(_target)], ...] = Field(
+        default=(), description='uma lista de endereços do Apprise, como ["mailto://..."]'
+    )
+    urls_file: _File = None
+    on: tuple[Literal["failed", "late", "unusual", "ready"], ...] = Field(
+        default=("failed", "late", "unusual"),
+        description='uma lista de eventos: "failed", "late", "unusual", "ready"',
+    )
+    dashboard_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")] | None = Field(
+        default=None, description="o endereço do painel, como https://painel.example.com"
+    )
+
+    @property
+    def configured(self) -> bool:
+        """True if there is anywhere to send notices to."""
+        return bool(self.urls or self.urls_file)
+
+    def targets(self) -> tuple[str, ...]:
+        """The addresses as configured; a file has one a line, "#" begins a comment.
+
+        Raises ConfigError if the file cannot be read, or others may read it.
+        """
+        if self.urls_file:
+            text = read_secret(self.urls_file, "os endereços dos avisos (urls_file)")
+            lines = (line.strip() for line in text.splitlines())
+            return tuple(line for line in lines if line and not line.startswith("#"))
+        return tuple(url.get_secret_value() for url in self.urls)
+
+
+class Metrics(BaseModel):
+    """The token with which a monitor on another machine may read the dashboard's metrics."""
+
+    model_config = _FROZEN
+    token: SecretStr | None = Field(default=None, description="um texto entre aspas")
+    token_file: _File = None
+
+    def secret(self) -> str | None:
+        """Return the token, read again on each call. Raises ConfigError if it cannot be read."""
+        if self.token_file:
+            return read_secret(self.token_file, "o token das métricas (token_file)").strip() or None
+        if self.token:
+            return secret_references.resolve(self.token.get_secret_value()) or None
+        return None
 
 
 class Audit(BaseModel):
@@ -265,6 +324,8 @@ class Settings(BaseSettings):
     audit: Audit = Field(default=Audit(), description="uma tabela")
     history: History = Field(default=History(), description="uma tabela")
     cases: Cases = Field(default=Cases(), description="uma tabela")
+    notify: Notify = Field(default=Notify(), description="uma tabela")
+    metrics: Metrics = Field(default=Metrics(), description="uma tabela")
     engine: Engine = Field(default=Engine(), description="uma tabela")
     dashboard: Dashboard = Field(default=Dashboard(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")

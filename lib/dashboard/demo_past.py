@@ -23,7 +23,7 @@ from lib.delivery import case_marks, case_queries, case_store, history, state_fi
 from lib.delivery.case_marks import Mark
 from lib.delivery.case_queries import Filter
 from lib.delivery.cases import Judge
-from lib.delivery.delivery import RunRecord
+from lib.delivery.run_record import RunRecord
 from lib.domain import cases
 from lib.domain import columns as c
 from lib.domain.errors import AggregatorError

@@ -6,22 +6,22 @@ history that cannot be written never stops a report. Shows nothing.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lib import pipeline
 from lib.database import retry, row_level_security
-from lib.delivery import anomaly_notes, history, leftovers
+from lib.delivery import history, leftovers
 from lib.delivery.cases import Judge
+from lib.delivery.run_record import RunRecord, failure_message
 from lib.domain import requests
-from lib.domain.errors import AggregatorError, HistoryError, TakenError
+from lib.domain.errors import TakenError
 from lib.domain.outcomes import Finished, Outcome
 from lib.domain.requests import Progress, Request
 from lib.engines import sizing
@@ -34,11 +34,8 @@ if TYPE_CHECKING:
 
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
+    from lib.delivery.notice_body import RunReport
     from lib.reports.report_file import Written
-
-UNEXPECTED: Final = "erro inesperado ({kind})"
-
-_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,16 +55,18 @@ def deliver(
     clear: bool = False,
     incomplete: frozenset[date] = frozenset(),
     progress: Progress = lambda stage, rows: None,
+    tell: Callable[[RunReport], None] = lambda report: None,
 ) -> Delivery:
     """Run, write the report under its name, judge the cases, and record the run.
 
-    The oldest reports are removed. Cases of ``incomplete`` days are not judged.
+    The oldest reports are removed. Cases of ``incomplete`` days are not judged. ``tell`` gets what
+    may be told of the run once it has ended and is recorded, also where it failed.
     Raises AggregatorError; TakenError, at once, if another run is writing the same file.
     """
     path = retention.target(template, request)
     account = audit_events.account()
     with (
-        _recorded(settings, request, clear=clear) as record,
+        _recorded(settings, request, tell, clear=clear) as record,
         audit_events.operation(settings, "run", account, request, clear=clear) as operation,
     ):
         report_file.require_target(path)
@@ -77,7 +76,7 @@ def deliver(
             delivery = _produce(
                 settings, request, path, result, clear, progress, record, operation, judge
             )
-            record.add_files(delivery)
+            record.add_files(delivery.outcome, delivery.written, delivery.cases)
             if settings.keep:
                 retention.remove_old(template, delivery.written, request.merchant, settings.keep)
         return delivery
@@ -128,106 +127,29 @@ def record_export(settings: Settings, outcome: Outcome, person: str, export: Fut
     export.add_done_callback(end)
 
 
-class RunRecord:
-    """A run's record in the history; a failure to write it is logged and not raised."""
-
-    def __init__(self, settings: Settings, request: Request, origin: str) -> None:
-        self._settings = settings
-        self._request = request
-        self._origin = origin
-        self._number: int | None = None
-        self._fields: dict[str, Any] = {}
-        self._history: history.History | None = None
-        with self._errors_logged():
-            self._history = history.of(settings)
-
-    @property
-    def number(self) -> int | None:
-        """The run's number, None where the history cannot be written."""
-        return self._number
-
-    def begin(self, clear: bool, **fields: Any) -> None:
-        """Record the start."""
-        request, store = self._request, self._history
-        if store is None:
-            return
-        self._history = None  # a locked file is not waited for again at every step
-        with self._errors_logged():
-            self._number = store.begin(
-                origin=self._origin,
-                merchant=request.merchant,
-                merchant_name=self._settings.merchants[request.merchant],
-                period_start=request.period.start,
-                period_end=request.period.end,
-                rule=request.rule.name,
-                tolerance_seconds=request.rule.tolerance_seconds,
-                clear=clear,
-                **fields,
-            )
-            self._history = store
-
-    def add_outcome(self, outcome: Finished) -> None:
-        """Add the balanced books, and notes on unusual figures in them."""
-        books = {name: _plain(value) for name, value in vars(outcome.books).items()}
-        self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
-        notes: list[str] = []
-        if self._history is None:
-            return
-        with self._errors_logged():
-            earlier = self._history.runs(
-                anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=self._request.merchant
-            )
-            zone = self._settings.zone
-            notes = [str(notice) for notice in anomaly_notes.notices(outcome, earlier, zone)]
-        for note in notes:
-            _log.warning("%s", note)
-        self._fields["note"] = "\n".join(notes) or None
-
-    def move_file(self, old: Path, new: Path) -> None:
-        """Record that an older report was renamed."""
-        if self._history is not None:
-            with self._errors_logged():
-                self._history.move_file(old, new)
-
-    def add_files(self, delivery: Delivery) -> None:
-        """Add the written report; of several workbooks only the total size is recorded."""
-        self._fields |= {
-            "seconds": dict(delivery.outcome.seconds),
-            "size_bytes": sum(book.size_bytes for book in delivery.written),
-        }
-        if len(delivery.written) == 1:
-            [book] = delivery.written
-            self._fields |= {"file": str(book.path), "sha256": book.sha256}
-
-    def end(self, outcome: str, **fields: Any) -> None:
-        """Record the end."""
-        if self._history is not None and self._number is not None:
-            with self._errors_logged():
-                self._history.end(self._number, outcome, **self._fields, **fields)
-
-    @contextmanager
-    def _errors_logged(self) -> Iterator[None]:
-        try:
-            yield
-        except HistoryError as problem:
-            _log.warning("%s", problem)
-
-
 @contextmanager
-def _recorded(settings: Settings, request: Request, *, clear: bool) -> Iterator[RunRecord]:
-    """Record the start of a scheduled run and its outcome."""
+def _recorded(
+    settings: Settings, request: Request, tell: Callable[[RunReport], None], *, clear: bool
+) -> Iterator[RunRecord]:
+    """Record the start of a scheduled run and its outcome, then report it."""
     record = RunRecord(settings, request, history.SCHEDULED)
     record.begin(clear)
     try:
         yield record
     except (KeyboardInterrupt, SystemExit):
         record.end(history.INTERRUPTED)
+        tell(record.report(history.INTERRUPTED))
+        raise
+    except TakenError as problem:
+        record.end(history.SKIPPED, message=failure_message(problem))
         raise
     except BaseException as problem:
-        outcome = history.SKIPPED if isinstance(problem, TakenError) else history.FAILED
-        record.end(outcome, message=failure_message(problem))
+        message = failure_message(problem)
+        record.end(history.FAILED, message=message)
+        tell(record.report(message))
         raise
     record.end(history.DONE)
+    tell(record.report(None))
 
 
 def _engine_kind(settings: Settings, request: Request) -> sizing.Kind:
@@ -313,14 +235,3 @@ def _older_kept(settings: Settings, record: RunRecord, path: Path) -> Iterator[N
         raise
     if older:
         record.move_file(path, older)
-
-
-def failure_message(problem: BaseException) -> str:
-    """The text of an expected failure, or the type of an unexpected one."""
-    if isinstance(problem, AggregatorError):
-        return str(problem)
-    return UNEXPECTED.format(kind=type(problem).__name__)
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, int) else str(value)

@@ -63,6 +63,8 @@ _READ_DISPATCHES: Final = sa.text(
     "SELECT run, kind, event, target, at, problem FROM dispatches WHERE run >= :first ORDER BY id"
 )
 
+_FIRST_SEARCH: Final = 50
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -115,6 +117,11 @@ class Run:
         """True if the report is in place, and every copy of it."""
         copies = [sent for sent in self.dispatches if sent.kind == COPY]
         return self.outcome == DONE and all(copy.problem is None for copy in copies)
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the run came to an outcome of its own, good or bad."""
+        return self.outcome not in (*UNFINISHED, SKIPPED)
 
     @property
     def divergence_rate(self) -> float | None:
@@ -200,6 +207,16 @@ class History:
             except _UNREADABLE:
                 _warn_of_run(self.path, row[0])
         return runs
+
+    def last_good(self, merchant: str) -> Run | None:
+        """The merchant's latest good scheduled run."""
+        limit = _FIRST_SEARCH
+        while True:
+            runs = self.runs(limit, origin=SCHEDULED, merchant=merchant)
+            good = next((run for run in runs if run.is_good), None)
+            if good or len(runs) < limit // 2:  # a few may have been left out as unreadable
+                return good
+            limit *= 10
 
 
 def _dispatches(connection: Connection, first: Any) -> dict[Any, list[tuple[Any, ...]]]:

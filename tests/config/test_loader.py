@@ -19,6 +19,8 @@ from lib.config.settings import (
     Cases,
     Dashboard,
     Engine,
+    Metrics,
+    Notify,
     Privacy,
     Settings,
     Source,
@@ -90,6 +92,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ("auth_logs.sslmode", ("full",), "verify-full"),
     ("auth_logs.sslcert", ([],), ""),
     ("privacy.report", ("open",), "masked"),
+    ("notify.urls", (SECRET, [SECRET], [""], [3]), "mailto://"),
+    ("notify.on", ("failed", ["fail"], ["over"]), '"ready"'),
+    ("notify.dashboard_url", ("painel", "ftp://h", "https://h?x=1", "https://u@h"), "https://"),
+    ("metrics.token", (5,), ""),
 ]
 UNUSABLE: list[tuple[str, str, dict[str, object]]] = [
     (f'[aggregator]\npassword = "{SECRET}\n', loader.BAD_TOML, {"line": "2"}),
@@ -219,9 +225,54 @@ def test_password_and_password_file_together_are_refused() -> None:
     name, key = "AGGREGATOR__AUTH_LOGS__PASSWORD", "aggregator.auth_logs"
     table = {**MINIMAL["auth_logs"], "password": SECRET, "password_file": "/run/x"}
     both = refusal(settings, auth_logs=table)
-    assert summary(both) == (loader.TWO_PASSWORDS, "aqui.toml", key)
+    assert summary(both) == (loader.BOTH_KEYS, "aqui.toml", key)
     environ = {name: SECRET, f"{name}_FILE": "/run/x"}
-    assert summary(refusal(settings, environ)) == (loader.TWO_PASSWORDS, name, key)
+    assert summary(refusal(settings, environ)) == (loader.BOTH_KEYS, name, key)
+
+
+HOOK = f"json://user:{SECRET}@hooks.example.com/path"
+
+
+def test_targets_of_notices_are_a_list_or_the_lines_of_a_private_file(tmp_path: Path) -> None:
+    assert not settings().notify.configured
+    assert settings(**{"notify.urls": [HOOK, "vault:a/b#c"]}).notify.targets() == (
+        HOOK,
+        "vault:a/b#c",
+    )
+    file = tmp_path / "urls"
+    file.write_text(f"# equipe\n{HOOK}\n\n", encoding="utf-8")
+    file.chmod(0o600)
+    notify = settings(**{"notify.urls_file": str(file)}).notify
+    assert (notify.configured, notify.targets()) == (True, (HOOK,))
+    file.chmod(0o644)
+    refused = refusal(settings, **{"notify.urls_file": str(file)})
+    assert refused.template == file_permissions.EXPOSED
+
+
+def test_the_environment_hides_the_file_of_a_notice_or_token_and_both_at_once_are_refused() -> None:
+    environ = {"AGGREGATOR__NOTIFY__URLS": f'["{HOOK}"]', "AGGREGATOR__METRICS__TOKEN": SECRET}
+    files = {"notify.urls_file": "/gone", "metrics.token_file": "/gone"}
+    changed = settings(environ, **files)
+    assert (changed.notify.targets(), changed.metrics.secret()) == ((HOOK,), SECRET)
+    both = refusal(settings, notify={"urls": [HOOK], "urls_file": "/gone"})
+    assert summary(both) == (loader.BOTH_KEYS, "aqui.toml", "aggregator.notify")
+    both = refusal(settings, metrics={"token": SECRET, "token_file": "/gone"})
+    assert summary(both) == (loader.BOTH_KEYS, "aqui.toml", "aggregator.metrics")
+
+
+@pytest.mark.parametrize(
+    ("table", "instead"),
+    [(f'notify.urls = ["{HOOK}"]', "urls_file"), (f'metrics.token = "{SECRET}"', "token_file")],
+)
+def test_a_configuration_with_addresses_or_a_token_must_be_private(
+    within_reach: Path, table: str, instead: str
+) -> None:
+    file = within_reach / "aggregator.toml"
+    file.write_text(TOML + table, encoding="utf-8")
+    error = refusal(loader.load, file, {})
+    assert (error.template, error.values["instead"]) == (loader.EXPOSED, instead)
+    file.chmod(0o600)
+    assert loader.load(file, {}).merchants
 
 
 @pytest.mark.parametrize("name", ["gone", ""])
@@ -277,7 +328,8 @@ def test_a_missing_key_is_named_after_any_unknown_one() -> None:
 
 
 def test_secrets_are_never_shown() -> None:
-    changed = settings(**{"transactions.password": SECRET})
+    notices = {"notify.urls": [HOOK], "metrics.token": SECRET}
+    changed = settings(**{"transactions.password": SECRET}, **notices)
     assert SECRET not in f"{changed!r} {changed} {changed.model_dump()} {changed.model_dump_json()}"
     with pytest.raises(ValidationError) as direct:
         Source.model_validate({"host": "h", "database": "d", "user": "u", "password": [SECRET]})
@@ -382,16 +434,16 @@ def test_wrong_check_digits_are_a_warning_and_no_error() -> None:
 def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     shown = set(re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE))
-    tables = (Settings, Source, Privacy, Access, Audit, Dashboard, Engine, Cases)
+    tables = (Settings, Source, Privacy, Access, Audit, Dashboard, Engine, Cases, Notify, Metrics)
     keys = {key for table in tables for key in table.model_fields}
     sign_in = {"redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"}
     keys -= {"merchants", "transactions", "auth_logs", "privacy", "access", "audit", "history"}
-    keys -= {"engine", "dashboard", "cases"}
+    keys -= {"engine", "dashboard", "cases", "notify", "metrics"}
     assert shown - sign_in == keys - {"people", "groups"}
     without_default = (
         "password_file|sslrootcert|sslcert|sslkey|query_file|key_file|kind|memory_limit|workers"
     )
-    without_default += "|staging_dir|result_dir"
+    without_default += "|staging_dir|result_dir|urls|urls_file|dashboard_url|token|token_file"
     without_default += f"|{'|'.join(sign_in)}"
     uncommented = re.sub(rf"^# (?!{without_default})(?=\w+ = )", "", text, flags=re.MULTILINE)
     loaded = []

@@ -223,7 +223,7 @@ def test_a_configuration_with_passwords_that_others_can_read_is_refused(
     file.chmod(mode)
     with pytest.raises(ConfigError) as caught:
         loader.load(file, {})
-    assert str(caught.value) == loader.EXPOSED.format(file=file)
+    assert str(caught.value) == loader.EXPOSED.format(file=file, instead="password_file")
     file.chmod(0o600)
     assert logged_in_with(loader.load(file, {})) == NEEDS_PASSWORD
     file.chmod(0o644)

@@ -20,7 +20,7 @@ import pytest
 
 from lib.cli import main, run, run_log
 from lib.config import defaults, loader
-from lib.delivery import delivery, history
+from lib.delivery import history, run_record
 from lib.domain import requests
 from lib.domain.errors import ConfigError
 from lib.matching import reconcile
@@ -193,7 +193,7 @@ def test_a_bug_in_one_merchants_run_does_not_stop_the_others(
     result = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
     sentence = run.FAILED_MERCHANTS[True, 1].format(names="Loja Exemplo")
     assert (result.code, result.sentence) == (main.FAILED, sentence)
-    unexpected = delivery.UNEXPECTED.format(kind="RuntimeError")
+    unexpected = run_record.UNEXPECTED.format(kind="RuntimeError")
     assert f"Loja Exemplo ({MERCHANT}): {unexpected}" in result.err
     assert sheets(command.folder / f"r_{OTHER}.xlsx").consolidated == []
     logged = log.read_text(encoding="utf-8")
@@ -306,7 +306,7 @@ def test_an_unexpected_failure_is_a_scrubbed_traceback_in_the_log_and_after_it(
     assert "segredo" not in log.read_text(encoding="utf-8")
     assert sys.excepthook is hook
     [recorded] = history.of(loader.from_values(command.databases.values, "teste", {})).runs()
-    message = delivery.UNEXPECTED.format(kind="RuntimeError")
+    message = run_record.UNEXPECTED.format(kind="RuntimeError")
     assert (recorded.outcome, recorded.message) == (history.FAILED, message)
     assert command.target.read_bytes() == PREVIOUS
 
