@@ -38,7 +38,7 @@ $(BIN)/python:
 	touch $@
 
 run: .venv/run
-	$(BIN)/python -m streamlit run streamlit_app.py
+	$(BIN)/python aggregator.py dashboard $(if $(PORT),--port $(PORT))
 
 # Lint, types, and the tests that take minutes together: databases, workbook, one browser walk.
 test: lint types

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.exceptions import TyperException
 
-from lib.cli import audit, cases, console, init
+from lib.cli import audit, cases, console, dashboard, init
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ app = typer.Typer(
 )
 app.add_typer(audit.app, name="audit")
 app.command("init")(init.command)
+app.command("dashboard")(dashboard.command)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from lib.ui.session_user import Visitor
 
 NO_SIGN_IN: Final = (
-    "Sem [auth] na configuração, este painel só mostra a demonstração. Configure o acesso em "
-    "[auth], ou, para usá-lo só neste computador, escreva without_sign_in = true em "
-    "[aggregator.access], onde agora vale false."
+    "Sem [auth] na configuração, este painel só mostra a demonstração. Para usá-lo só neste "
+    "computador bastam dois ajustes: without_sign_in = true em [aggregator.access] (agora: false) "
+    "e server.address = 127.0.0.1 (agora: {address}), que make run já usa. Para outros "
+    "computadores, configure o acesso em [auth]."
 )
 ELSEWHERE: Final = (
     "Sem [auth] na configuração, without_sign_in = true em [aggregator.access] só vale neste "
@@ -230,7 +231,8 @@ def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:
     """Stop the page with the reason of the refusal and record it."""
     st.session_state.pop(_ADMITTED, None)
     if reason == "no_sign_in":
-        st.error(t(NO_SIGN_IN))
+        address, _ = session_user.place()
+        st.error(plain(t(NO_SIGN_IN, address=address or t("não definido"))))
         st.stop()
     visitor = session_user.visitor()
     if reason == "elsewhere":

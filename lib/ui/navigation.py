@@ -67,6 +67,7 @@ def titles() -> dict[str, str]:
         "merchants": t("Estabelecimentos"),
         "runs": t("Execuções"),
         "audit": t("Auditoria"),
+        "setup": t("Seus bancos"),
     }
 
 
@@ -77,8 +78,11 @@ def path(name: str) -> str:
 
 def _visibility(name: str) -> Literal["visible", "hidden"]:
     """Offer the audit to auditors only (the page itself refuses others), results where there are
-    any, and the merchants to readers of more than one, or before the server knows its readers."""
+    any, the merchants to readers of more than one, or before the server knows its readers, and the
+    way to one's own databases in the demonstration."""
     site = app_state.find()
+    if name == "setup" and not (site and site.demo):
+        return "hidden"
     if name == "results" and not (site and result_index.folders(site.settings)):
         return "hidden"
     if name == "merchants" and site and guard.merchants() < 2:

@@ -47,9 +47,10 @@ if TYPE_CHECKING:
 
 LATEST: Final = "ver_ultimo_periodo"
 DEMONSTRATION: Final = (
-    "Demonstração: dados fictícios, gerados neste computador. Para usar os seus bancos, crie o "
-    "arquivo .streamlit/secrets.toml."
+    "Demonstração: dados fictícios, gerados neste computador. Para ver os seus, rode "
+    "python aggregator.py init."
 )
+OWN: Final = "Usar seus próprios bancos"
 NO_LOGS: Final = "O banco B não tem nenhum log de autenticação deste período."
 NO_TRANSACTIONS: Final = "O banco A não tem nenhuma transação deste período."
 NO_RECORDS_AT_ALL: Final = "Os dois bancos não têm nenhum registro deste estabelecimento até hoje."
@@ -166,6 +167,7 @@ def announce(site: Site, merchants: Container[str]) -> None:
     """Show the demonstration's banner, or the configuration's warnings about these merchants."""
     if site.demo:
         st.info(t(DEMONSTRATION))
+        st.page_link(navigation.path("setup"), label=t(OWN), icon=":material/database:")
         return
     for warning in site.settings.warnings():
         # Other merchants' numbers are not the reader's to know.

@@ -20,12 +20,25 @@ from lib.security.permissions import Person
 _RECHECK_SECONDS: Final = 1.0
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _AUTH: Final = "os segredos de [auth]"
+_OF_SITE: Final = ("redirect_uri", "cookie_secret")
+_OF_PROVIDER: Final = ("client_id", "client_secret", "server_metadata_url")
 _FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded")
 
 
 def sign_in_configured() -> bool:
     """True if there is an [auth] table for `st.login`."""
     return _secrets_exist() and "auth" in st.secrets
+
+
+def sign_in_keys() -> dict[str, bool]:
+    """The keys that [auth] needs, and if each has a value; no value is returned."""
+    table: Mapping[str, Any] = st.secrets["auth"] if sign_in_configured() else {}
+    # Each named provider has a table of its own with the last three keys.
+    providers = [value for value in table.values() if isinstance(value, Mapping)] or [table]
+    return {
+        **{key: bool(table.get(key)) for key in _OF_SITE},
+        **{key: all(provider.get(key) for provider in providers) for key in _OF_PROVIDER},
+    }
 
 
 class _Absence:

@@ -15,24 +15,30 @@ from lib.ui.i18n import t
 CHECK: Final = "verificar_bancos"
 
 if TYPE_CHECKING:
+    from lib.dashboard.dataset_store import Rights
+    from lib.domain.requests import Request
+    from lib.ui.app_state import Site
     from lib.ui.page import View
 
 
 def check(view: View) -> None:
     """Draw the button that checks the databases of this view, and the result."""
-    st.fragment(_check)(view)
+    check_request(view.site, view.request, view.rights)
 
 
-def _check(view: View) -> None:
+def check_request(site: Site, request: Request, rights: Rights) -> None:
+    """Draw the button that checks the databases for a request, and the result."""
+    st.fragment(_check)(site, request, rights)
+
+
+def _check(site: Site, request: Request, rights: Rights) -> None:
     guard.recheck()
     explained = t("Conexões, colunas, relógios e números de cartão deste período.")
     if not st.button(t("Verificar os bancos"), key=CHECK, help=explained):
         return
     try:
         with st.spinner(t("Consultando os dois bancos…")):
-            notices = diagnosis.check_sources(
-                view.site.settings, view.request, view.rights.reader or None
-            )
+            notices = diagnosis.check_sources(site.settings, request, rights.reader or None)
     except AggregatorError as problem:
         st.error(plain(extraction_status.explanation(problem)))
         return

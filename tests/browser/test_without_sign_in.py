@@ -97,7 +97,7 @@ def test_without_the_setting_no_page_shows_anything(
 ) -> None:
     site[1](False)
     visit.open(f"/{page}")
-    assert guard.NO_SIGN_IN in visit.text()
+    assert says(visit.text(), guard.NO_SIGN_IN)
     assert not shows_data(visit)
 
 
