@@ -212,8 +212,9 @@ def _set(cursor: Cursor, side: Side, values: Mapping[str, object]) -> None:
     cursor.connection.rollback()
     cursor.execute(_MODE)
     (path,) = cursor.fetchone()
+    # Named behind others, pg_catalog would not have the say over the functions of masks and tokens.
     # Unnamed, the temporary tables that another client left would come before all others.
-    schemas = [*map(_unquoted, _SCHEMA.findall(path)), "pg_temp"]
+    schemas = ["pg_catalog", *map(_unquoted, _SCHEMA.findall(path)), "pg_temp"]
     sets = f"SET LOCAL search_path = {', '.join(['%s'] * len(schemas))}"
     sets += "".join(f"; SET LOCAL {name} = %s" for name in values)
     try:
