@@ -83,7 +83,7 @@ def test_a_session_of_the_pool_starts_a_new_snapshot_and_carries_nothing_over(
         backend = cursor.connection.info.backend_pid
     assert result(settings, "SELECT pg_backend_pid()") == backend
     assert result(settings, "SHOW statement_timeout") == "5min"
-    assert result(settings, "SHOW search_path") == '"$user", public, pg_temp'
+    assert result(settings, "SHOW search_path") == 'pg_catalog, "$user", public, pg_temp'
 
 
 def test_a_session_that_tries_to_write_is_refused_even_to_a_superuser(databases: Databases) -> None:
