@@ -30,6 +30,7 @@ WEEKDAYS: Final = 7
 _HOUR_SECONDS: Final = column_arrays.DAY_SECONDS // HOURS
 _EPOCH_WEEKDAY: Final = EPOCH.weekday()
 _BINS: Final = 40
+_MOST_POINTS: Final = 400
 _WIDTHS: Final = (  # round numbers of seconds, minutes and hours
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
     *(3600, 7200, 21_600, 43_200, 86_400),
@@ -50,7 +51,7 @@ class Series:
 def series(result: Reconciliation) -> Series:
     """Compute all frames of the charts."""
     return Series(
-        timeline=timeline(result),
+        timeline=condensed(timeline(result)),
         weekdays_and_hours=by_weekday_and_hour(result),
         response_codes=books.by_response_code(result).to_pandas(),
         time_difference=time_difference(result),
@@ -99,6 +100,24 @@ def timeline(result: Reconciliation) -> pd.DataFrame:
             "amount_virtual": column_arrays.decimals(amount_virtual),
         }
     )
+
+
+def condensed(timeline: pd.DataFrame) -> pd.DataFrame:
+    """Sum up the days of a long timeline by week or month, so that a browser can draw it.
+
+    A week begins on Monday, which may be before the period. Shorter timelines are returned as they
+    are.
+    """
+    points = len(timeline)
+    if points <= _MOST_POINTS:
+        return timeline
+    unit = "W" if points <= _MOST_POINTS * WEEKDAYS else "M"
+    starts = timeline["at"].dt.to_period(unit).dt.start_time
+    sums = timeline.drop(columns=["at", "rate"]).groupby(starts).sum().reset_index()
+    sums["rate"] = share(
+        sums["consolidated"].to_numpy(), (sums["consolidated"] + sums["without_log"]).to_numpy()
+    )
+    return sums[list(timeline.columns)]
 
 
 def by_weekday_and_hour(result: Reconciliation) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from html import escape
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,19 @@ CONSOLIDATED, DIVERGENT, FISICO, VIRTUAL, OUTLIER = (f"#{n:06d}" for n in range(
 # For comparison, and for what is not known yet: a gray that recedes on light and on dark.
 PREVIOUS: Final = "#8C8C8C"
 
+Unit = Literal["hour", "day", "week", "month"]
+
 _HEIGHT: Final = 320
 _DAY_MILLISECONDS: Final = 86_400_000
 _MOST_TICKS: Final = 6
 # A longer period may have the same day and month twice.
 _DAYS_WITHOUT_YEAR: Final = 300
+_UNITS: Final[tuple[tuple[timedelta, Unit], ...]] = (
+    (timedelta(hours=1), "hour"),
+    (timedelta(days=1), "day"),
+    (timedelta(days=7), "week"),
+)
+_HOVER_FORMATS: Final = {"hour": "%H:%M", "month": "%m/%Y"}
 _COUNT: Final = ",.1~f"
 _RELIABLE: Final = 0.1
 _MARKER_PIXELS: Final = (2, 11)
@@ -165,37 +173,46 @@ def unit_of_time(seconds: float, t: Translate) -> tuple[int, str, str]:
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """The x axis of a timeline, by day or by hour; ``at`` are its moments."""
+    """The x axis of a timeline by hour, day, week or month; ``at`` are its moments."""
 
     at: pd.Series[Any]
-    hourly: bool
+    unit: Unit
     language: Language
 
     @classmethod
     def of(cls, at: pd.Series[Any], language: Language) -> TimeAxis:
-        """Create the axis of these equidistant local datetimes."""
-        return cls(at, len(at) > 1 and at.iloc[1] - at.iloc[0] < timedelta(days=1), language)
+        """Create the axis of these local datetimes, the starts of hours, days, weeks or months."""
+        step = at.iloc[1] - at.iloc[0] if len(at) > 1 else timedelta(days=1)
+        units: list[Unit] = [unit for longest, unit in _UNITS if step <= longest]
+        return cls(at, units[0] if units else "month", language)
 
     @property
     def x(self) -> Values:
         """Each moment as a date string of plotly, which takes an array faster than a list."""
-        return np.datetime_as_string(self.at.to_numpy(), "s" if self.hourly else "D")
+        return np.datetime_as_string(self.at.to_numpy(), "s" if self.unit == "hour" else "D")
 
     @property
     def by(self) -> str:
         """The unit of one moment, for a title."""
         t = self.language.t
-        return t("por hora") if self.hourly else t("por dia")
+        names = {"hour": t("por hora"), "day": t("por dia"), "week": t("por semana")}
+        return names.get(self.unit) or t("por mês")
 
     def name(self, number: int) -> str:
         """Return one moment for a table."""
         moment: datetime = self.at[number]
-        return f"{moment:%H:%M}" if self.hourly else str(self.language.day(moment.date()))
+        if self.unit in _HOVER_FORMATS:
+            return f"{moment:{_HOVER_FORMATS[self.unit]}}"
+        return str(self.language.day(moment.date()))
 
     def when(self, number: int) -> str:
         """Return one moment for a sentence."""
         t, name = self.language.t, self.name(number)
-        return t("às {hour}", hour=name) if self.hourly else t("em {day}", day=name)
+        if self.unit == "hour":
+            return t("às {hour}", hour=name)
+        if self.unit == "week":
+            return t("na semana de {day}", day=name)
+        return t("em {day}", day=name)
 
     def bar(self, y: Values, name: str, color: str, hover: str = "%{y:,d}", **style: Any) -> go.Bar:
         """Draw bars, one value per moment."""
@@ -211,22 +228,28 @@ class TimeAxis:
         **layout: Any,
     ) -> Chart:
         """Draw the chart of these traces; its table begins with the moments."""
-        t = self.language.t
-        unit = t("Hora") if self.hourly else t("Dia")
-        step = -(-len(self.at) // _MOST_TICKS) * _DAY_MILLISECONDS
-        day_format = self.language.axis_day_format
-        if len(self.at) > _DAYS_WITHOUT_YEAR:
-            day_format += "<br>%Y"
+        t, unit = self.language.t, self.unit
+        names = {"hour": t("Hora"), "day": t("Dia"), "week": t("Semana"), "month": t("Mês")}
         axis: dict[str, Any] = {
-            "title": {"text": unit},
+            "title": {"text": names[unit]},
             "type": "date",
             "tickangle": 0,
-            "tickformat": "%H:%M" if self.hourly else day_format,
-            "hoverformat": "%H:%M" if self.hourly else self.language.day_format,
+            "tickformat": self._tick_format(),
+            "hoverformat": _HOVER_FORMATS.get(unit, self.language.day_format),
         }
-        if not self.hourly and len(self.at):
-            axis |= {"dtick": step, "tick0": str(self.x[0])}
+        if unit != "hour" and len(self.at):
+            every = -(-len(self.at) // _MOST_TICKS)
+            days = {"day": 1, "week": 7}.get(unit)
+            dtick = f"M{every}" if days is None else every * days * _DAY_MILLISECONDS
+            axis |= {"dtick": dtick, "tick0": str(self.x[0])}
         figure = draw(traces, self.language, title, axis, y, **layout)
-        days: tuple[date, ...] = () if self.hourly else tuple(self.at.dt.date)
-        moments = [*map(self.language.day, days)] or [f"{moment:%H:%M}" for moment in self.at]
-        return Chart(figure, finding, {unit: (moments, str)} | columns, days)
+        days_of_points = tuple(self.at.dt.date) if unit == "day" else ()
+        moments = [self.name(number) for number in range(len(self.at))]
+        columns = {names[unit]: (moments, str)} | columns
+        return Chart(figure, finding, columns, days_of_points)
+
+    def _tick_format(self) -> str:
+        """The d3 format of the axis, with the year where a day and month would occur twice."""
+        short = _HOVER_FORMATS.get(self.unit, self.language.axis_day_format)
+        long = self.unit == "week" or len(self.at) > _DAYS_WITHOUT_YEAR
+        return f"{short}<br>%Y" if long and self.unit in ("day", "week") else short

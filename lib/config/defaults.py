@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from lib.config import loader
 from lib.domain.errors import ConfigError
+from lib.domain.messages import thousands
 from lib.domain.requests import Period, Request, Rule, Window, window_of
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 
 DAYS_AND_DATES: Final = "Use --days, ou --start com --end, mas não os dois."
+TOO_LONG: Final = "O período tem {days} dias; o máximo é {most}: divida-o em partes."
+MOST_DAYS: Final = 36_500
+"""The days from the first to the last of a period, at most: a hundred years."""
 ONE_DATE: Final = "Um período precisa das duas datas: --start e --end."
 REVERSED_DATES: Final = (
     "O período começa em {start:%d/%m/%Y}, depois do fim em {end:%d/%m/%Y}; inverta as datas."
@@ -46,6 +50,9 @@ def request(
         end = today
     if start > end:
         raise ConfigError(REVERSED_DATES, start=start, end=end)
+    if (end - start).days > MOST_DAYS:
+        length = thousands((end - start).days + 1)
+        raise ConfigError(TOO_LONG, days=length, most=thousands(MOST_DAYS + 1))
     merchant = settings.default_merchant if merchant is None else merchant
     minutes = settings.tolerance_minutes if tolerance_minutes is None else tolerance_minutes
     return Request(

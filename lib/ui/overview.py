@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
 import streamlit as st
 
 from lib.analysis import table_query, table_schemas
@@ -53,6 +54,7 @@ DAYS_PAGE: Final = "contas_pagina"
 
 _NEWEST: Final = 5
 _MOST_DAYS: Final = 5
+_MOST_POINTS: Final = 400
 _BY_DAY: Final = "fechamento"
 _NEEDING: Final = (c.APROVADA_SEM_TRANSACAO, c.FORA_DA_TOLERANCIA)
 
@@ -258,10 +260,17 @@ def _metric(
         delta=formatting.plain(below),
         delta_color=color,
         delta_arrow="off",
-        chart_data=list(series) if len(series) > 1 else None,
+        chart_data=_drawable(series) if len(series) > 1 else None,
         chart_type="area",
         border=True,
     )
+
+
+def _drawable(series: Sequence[float]) -> list[float]:
+    """The series, or the means of equal parts where a browser would draw it too slowly."""
+    if len(series) <= _MOST_POINTS:
+        return list(series)
+    return [float(part.mean()) for part in np.array_split(np.asarray(series), _MOST_POINTS)]
 
 
 def _day(date: date | None) -> str:

@@ -267,7 +267,7 @@ def _timeline(folder: str, version: str) -> pd.DataFrame:
         of_day = [joins.get((day, join), (0, 0)) for day in days["day"]]
         columns[name] = np.array([rows for rows, _ in of_day])
         columns[f"amount_{name}"] = pd.Series([amount for _, amount in of_day], dtype=object)
-    return pd.DataFrame(columns)
+    return time_series.condensed(pd.DataFrame(columns))
 
 
 def _reopened(folder: str, version: str) -> Result:

@@ -217,3 +217,46 @@ def test_nothing_extracted_gives_empty_series_and_no_failure() -> None:
     assert time_series.by_weekday_and_hour(result)["transactions"].sum() == 0
     assert len(time_series.time_difference(result)) == 0
     assert time_series.median_distance(result) is None
+
+
+@pytest.mark.parametrize(
+    ("days", "second"),
+    [
+        (400, date(2026, 3, 3)),
+        (401, date(2026, 3, 9)),
+        (2_800, date(2026, 3, 9)),
+        (2_801, date(2026, 4, 1)),
+    ],
+)
+def test_a_long_timeline_is_by_week_or_by_month_and_has_the_same_sums(
+    days: int, second: date
+) -> None:
+    end = MONDAY + timedelta(days=days - 1)
+    transactions = [
+        bought(MONDAY + timedelta(days=n), card=f"{n:013}", virtual=f"9{n:012}" if n % 3 else None)
+        for n in range(0, days, 5)
+    ]
+    logs = [
+        logged(MONDAY + timedelta(days=n), card=f"9{n:012}" if n % 3 else f"{n:013}")
+        for n in range(0, days, 10)
+    ]
+    result = of(transactions, logs, end=end)
+
+    whole, shown = time_series.timeline(result), time_series.series(result).timeline
+
+    assert list(shown.columns) == list(whole.columns)
+    assert shown["at"][1].date() == second
+    assert len(shown) <= 400
+    for name in set(whole.columns) - {"at", "rate"}:
+        assert sum(shown[name]) == sum(whole[name]), name
+    assert shown["amount"].map(type).eq(Decimal).all()
+    rates = shown["consolidated"] / (shown["consolidated"] + shown["without_log"])
+    assert shown["rate"].equals(rates)
+
+
+def test_a_week_that_the_period_enters_begins_before_it() -> None:
+    end = TUESDAY + timedelta(days=500)
+    timeline = time_series.series(of([bought(TUESDAY)], [], TUESDAY, end)).timeline
+
+    assert [at.date() for at in timeline["at"][:2]] == [MONDAY, MONDAY + timedelta(days=7)]
+    assert timeline["without_log"][0] == 1

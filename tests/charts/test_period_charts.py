@@ -102,6 +102,24 @@ def test_the_ticks_of_a_period_of_nearly_a_year_or_more_have_the_year(
     assert every(of(days))["amount"].figure.layout.xaxis.tickformat == tickformat
 
 
+@pytest.mark.parametrize(
+    ("days", "by", "when", "tickformat"),
+    [
+        (401, "por semana", "na semana de 02/03/2026", "%d/%m<br>%Y"),
+        (2_801, "por mês", "em 03/2026", "%m/%Y"),
+    ],
+)
+def test_a_chart_of_a_long_period_names_its_weeks_or_months_and_narrows_to_no_day(
+    days: int, by: str, when: str, tickformat: str
+) -> None:
+    chart = every(of(days))["purchases"]
+    assert chart.figure.layout.title.text.endswith(by)
+    assert when in chart.finding
+    assert chart.figure.layout.xaxis.tickformat == tickformat
+    assert chart.days == ()
+    assert len(chart.figure.data[0].x) <= 400
+
+
 def spec(chart: Chart) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(chart.figure.to_json())
     return loaded

@@ -76,6 +76,10 @@ WORDS: list[tuple[tuple[str, ...], str]] = [
     (("--start", TODAY, "--end", ""), main.BAD_DATE.format(option="--end")),
     (("--start", "amanhã", "--end", TODAY), main.BAD_DATE.format(option="--start")),
     (
+        ("--start", "0001-01-01", "--end", TODAY),
+        defaults.TOO_LONG.format(days="739.942", most="36.501"),
+    ),
+    (
         ("--start", TODAY, "--end", "2026-11-21"),
         defaults.REVERSED_DATES.format(start=date(2026, 11, 22), end=date(2026, 11, 21)),
     ),
