@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
 REST := fault or browser or slow or spark
 
-.PHONY: run test test-rest test-all nightly spark sentences lint types fmt bench screenshots
+.PHONY: run test test-rest test-all nightly spark sentences documents lint types fmt bench screenshots
 .PHONY: lock advisories image secrets clean
 .DEFAULT_GOAL := test
 
@@ -59,6 +59,10 @@ nightly: .venv/dev
 # The Spark engine, on a cluster of its own on this machine; needs Java 17.
 spark: .venv/spark
 	$(BIN)/python -m pytest -m spark
+
+# Write the keys of the configuration, as the settings describe them, to docs/configuration.md.
+documents: .venv/dev
+	$(BIN)/python -m tests.support.configuration_document
 
 # Write every message of the sources to the golden file that the tests hold them against.
 sentences: .venv/dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import plistlib
 import re
 import shlex
 import shutil
@@ -159,6 +160,15 @@ def test_the_units_are_well_formed_and_the_timer_is_at_six_in_sao_paulo(tmp_path
     done = subprocess.run(verify, capture_output=True, text=True)
     problems = [line for line in done.stderr.splitlines() if "marketing-data-aggregator" in line]
     assert (done.returncode, problems) == (0, [])
+
+
+def test_the_launchd_job_writes_the_report_at_six(command: Command) -> None:
+    job = plistlib.loads((FILES / "marketing-data-aggregator.plist").read_bytes())
+    assert job["StartCalendarInterval"] == {"Hour": 6, "Minute": 0}
+    assert job["UserName"] == "aggregator"
+    done = shell(here(command, " ".join(job["ProgramArguments"])), {"HOME": str(command.folder)})
+    assert done.returncode == main.DONE, done.stderr
+    assert len(sheets(command.target).consolidated) == 5
 
 
 def test_the_windows_task_starts_the_command_line_daily_at_six_and_never_twice() -> None:

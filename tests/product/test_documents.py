@@ -7,6 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+
+from lib.config.settings import Settings
+from tests.support import configuration_document
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -63,6 +67,29 @@ def test_every_module_and_function_of_the_code_exists(document: Path) -> None:
 @pytest.mark.parametrize("pattern", [PATH, LINK, MAKE, MODULE, NAME], ids=lambda p: p.pattern)
 def test_each_pattern_matches_something_in_the_documents(pattern: re.Pattern[str]) -> None:
     assert any(pattern.search(text(document)) for document in DOCUMENTS)
+
+
+def test_the_keys_of_the_configuration_are_written_as_they_are_now() -> None:
+    written = configuration_document.DOCUMENT.read_text(encoding="utf-8")
+    assert written == configuration_document.document(), "run `make documents`"
+
+
+def test_every_key_of_the_configuration_has_a_meaning() -> None:
+    document = text(Path("docs/configuration.md"))
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \| (.*) \|$", document, re.MULTILINE)
+    assert [key for key, meaning in rows if not meaning] == []
+    tables = {*model_tables(Settings), Settings}
+    keys = {key for table in tables for key in table.model_fields}
+    headings = set(re.findall(r"`\[aggregator[.]([\w.]+)\]`", document))
+    listed = {key for key, _ in rows} | {part for name in headings for part in name.split(".")}
+    assert keys - listed == set()
+
+
+def model_tables(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """The tables of the configuration below this one."""
+    below = {field.annotation for field in model.model_fields.values()}
+    tables = {kind for kind in below if isinstance(kind, type) and issubclass(kind, BaseModel)}
+    return tables.union(*(model_tables(table) for table in tables))
 
 
 def exists(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lib.cli import questions
 from lib.config import defaults, loader
 from lib.config.settings import ROOT
 from lib.database import retry
@@ -238,9 +240,38 @@ def damaged_record(command: Command, _: pytest.MonkeyPatch) -> str:
     return command.run(*PERIOD, **where).err.replace(str(path), "/srv/state/history.sqlite")
 
 
+def no_terminal(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(questions, "interactive", lambda: False)
+    return command.say("init", "--config", str(command.folder / "new.toml")).sentence
+
+
+def configured_already(command: Command, _: pytest.MonkeyPatch) -> str:
+    file = command.folder / "secrets.toml"
+    file.touch()
+    return command.say("init", "--config", str(file)).sentence.replace(
+        str(command.folder), ".streamlit"
+    )
+
+
+def taken_port(command: Command, _: pytest.MonkeyPatch) -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        sentence = command.say("dashboard", "--port", port).sentence
+    return re.sub(r"=\d+", "=8502", sentence.replace(f"porta {port}", "porta 8501"))
+
+
 SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
     *(unreachable, cut, full, too_slow, wrong_password, no_permission),
-    *(may_not_connect, both_down, three_decimals, number_for_text, last_day_cut),
+    *(
+        may_not_connect,
+        both_down,
+        no_terminal,
+        configured_already,
+        taken_port,
+        three_decimals,
+        number_for_text,
+        last_day_cut,
+    ),
     *(no_memory, no_memory_for_workers, no_space, twice, two_runs),
     *(no_logs, no_logs_of_some_days, wrong_prefix, unusual),
     *(no_locks, not_kept, not_removed, damaged_record),
