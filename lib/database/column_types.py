@@ -60,12 +60,14 @@ class Layout:
     """The properties of a query's types that decide how it is read.
 
     ``instants`` is true if the dates are timestamps; ``cents`` if the type of the amounts has at
-    most two decimals; ``money`` if the amounts' text has a currency and separators.
+    most two decimals; ``money`` if the amounts' text has a currency and separators; ``utf8`` if
+    the database stores texts in UTF-8.
     """
 
     instants: bool = False
     cents: bool = True
     money: bool = False
+    utf8: bool = True
 
 
 def required(side: Side) -> tuple[str, ...]:
@@ -93,7 +95,8 @@ def _examined(cursor: Any, settings: Settings, side: Side, window: Window) -> La
     sql = f"SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q LIMIT 0"
     cursor.execute(sessions.render(cursor, side, sql, window.parameters))
     columns = {column.name: column for column in cursor.description}
-    layout = Layout()
+    encoding = cursor.connection.info.parameter_status("server_encoding")
+    layout = Layout(utf8=encoding == "UTF8")
     for name in required(side):
         if name not in columns:
             raise ContractError(MISSING_COLUMN, side=side, name=name)

@@ -8,6 +8,7 @@ and 3.5.1.1 requires a key in any hash of a card number.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lib.domain import columns as c
@@ -27,6 +28,8 @@ _LEAST: Final = 11
 # three bytes from 0x30 to 0x3f (up to 0x39 the digits), or the start of a full-width digit.
 _THREE_RUNS: Final = "'" + 3 * "%3_3_3_" + "%'"
 _FULL_WIDTH: Final = r"'\x25efbc25'::bytea"
+
+_NO_ASCII: Final = r"[^\u0001-\u007f]+"
 
 # The ten ASCII digits; a text of which these are trimmed to nothing has no other character.
 _DIGITS: Final = r"'\x30313233343536373839'::bytea"
@@ -59,19 +62,30 @@ def cpf(value: str) -> str:
     )
 
 
-def text(value: str) -> str:
-    """Replace every run of digits that could be a card number or a CPF by six asterisks."""
-    utf8 = _utf8(value)
+def text(value: str, *, utf8: bool = True) -> str:
+    """Replace every run of digits that could be a card number or a CPF by six asterisks.
+
+    In a database of another encoding (``utf8`` false) the server's regular expressions know no
+    Unicode signs or digits: a text with such a number loses its letters outside ASCII.
+    """
+    stored = _utf8(value)
+    if not utf8:
+        plain = f"regexp_replace({value}, '{_NO_ASCII}', ' ', 'g')"
+        return (
+            f"CASE WHEN octet_length({value}) < {_LEAST} THEN {value}"
+            f" WHEN {stored} LIKE {_FULL_WIDTH} OR {plain} ~ '{masks.LONG_RUNS}'"
+            f" THEN regexp_replace({plain}, '{masks.LONG_RUNS}', '******', 'g') ELSE {value} END"
+        )
     return (
         f"CASE WHEN octet_length({value}) < {_LEAST} THEN {value}"
-        f" WHEN encode({utf8}, 'hex') LIKE {_THREE_RUNS} OR {utf8} LIKE {_FULL_WIDTH}"
+        f" WHEN encode({stored}, 'hex') LIKE {_THREE_RUNS} OR {stored} LIKE {_FULL_WIDTH}"
         f" THEN regexp_replace({value}, '{masks.LONG_RUNS}', '******', 'g') ELSE {value} END"
     )
 
 
-def merchant(value: str) -> str:
+def merchant(value: str, *, utf8: bool = True) -> str:
     """Mask a merchant field as a text unless it is the requested CNPJ."""
-    return f"CASE WHEN {value} = :merchant THEN {value} ELSE {text(value)} END"
+    return f"CASE WHEN {value} = :merchant THEN {value} ELSE {text(value, utf8=utf8)} END"
 
 
 def token(value: str) -> str:
@@ -126,7 +140,7 @@ def transactions(query: str, layout: Layout, *, clear: bool, prefix_length: int 
         f" FROM (\n{query}\n) AS q{within(q[c.DATA_TRANSA], layout)}"
     )
     show_cpf, show_card, show_merchant = (
-        (_plain, _plain, _plain) if clear else (cpf, card, merchant)
+        (_plain, _plain, _plain) if clear else (cpf, card, partial(merchant, utf8=layout.utf8))
     )
     shown = {
         c.NUM_CPF: show_cpf(f"m.{c.NUM_CPF}"),
@@ -149,7 +163,7 @@ def auth_logs(query: str, layout: Layout, *, clear: bool) -> str:
         f" q.{c.DES_LINHA_RECEBIMENTO}::text AS {c.DES_LINHA_RECEBIMENTO}"
         f" FROM (\n{query}\n) AS q{within(f'q.{c.DATA}', layout)}"
     )
-    show_card, show_text = (_plain, _plain) if clear else (card, text)
+    show_card, show_text = (_plain, _plain) if clear else (card, partial(text, utf8=layout.utf8))
     shown = {
         c.NUM_CARTAO: show_card(f"m.{c.NUM_CARTAO}"),
         c.COD_RESPOSTA: show_text(f"m.{c.COD_RESPOSTA}"),

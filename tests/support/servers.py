@@ -55,13 +55,16 @@ class Servers:
             _execute(source, f"CREATE ROLE {NEEDS_PASSWORD} LOGIN PASSWORD '{PASSWORD}'")
             _execute(source, f"GRANT {servers.USER} TO {NEEDS_PASSWORD}")
 
-    def fresh(self) -> Databases:
-        """Create a pair of databases with the empty tables of both sides."""
+    def fresh(self, encoding: str | None = None) -> Databases:
+        """Create a pair of databases with the empty tables of both sides, by default in UTF-8."""
         name = f"test_{next(self._number)}"
-        for side in self.addresses:
-            self._administer(
-                side, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy"
-            )
+        template = f"TEMPLATE {_TEMPLATE} STRATEGY file_copy"
+        if encoding:
+            template = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        for side in servers.SIDES:
+            self._administer(side.name, f"CREATE DATABASE {name} {template}")
+            if encoding:
+                _execute({**self.addresses[side.name], "database": name}, side.schema)
         sources = {
             side: {**address, "database": name, "user": servers.USER}
             for side, address in self.addresses.items()
