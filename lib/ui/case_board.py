@@ -247,12 +247,12 @@ def _found(scope: Scope, query: Filter, owners: list[str]) -> None:
         [_row(case, scope) for case in found.cases],
         f"{BOARD}_linhas",
         label=t("Casos"),
+        hint=t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."),
         selected=SELECTION.ticked([key for key, _ in seen]),
         on_open=lambda at: _open(found.cases[at].key),
         on_sort=_sort,
         on_select=partial(SELECTION.tick, seen) if scope.may_mark else None,
     )
-    st.caption(t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."))
     _opened(scope, owners)
 
 

@@ -5,13 +5,15 @@
 const BEFORE = new WeakMap();
 const MANY = 8;
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: bytes, parentElement, setTriggerValue }) {
+  const data = JSON.parse(new TextDecoder().decode(bytes));
   const table = parentElement.querySelector("table");
   // A ticked box redraws nothing, so that it keeps the focus.
   const drawn = JSON.stringify({ ...data, selected: data.selected !== null });
   if (BEFORE.get(table) !== drawn) {
     BEFORE.set(table, drawn);
     draw(table, data);
+    parentElement.querySelector(".hint").textContent = data.hint;
   }
   if (data.selected) tick(table, data.selected);
   table.onclick = (event) => {

@@ -6,9 +6,10 @@ here a heading only reports that it was clicked. Formats nothing and knows no co
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _FOLDER: Final = Path(__file__).resolve().parent
 _MARKUP: Final = (
     "<div class='frame'><table><thead></thead><tbody></tbody><tfoot></tfoot></table></div>"
+    "<p class='hint'></p>"
 )
 
 
@@ -60,6 +62,7 @@ def draw(
     total: Sequence[str] = (),
     opened: int | None = None,
     label: str = "",
+    hint: str = "",
     selected: Collection[int] = (),
     on_open: Callable[[int], None] | None = None,
     on_sort: Callable[[str], None] | None = None,
@@ -70,14 +73,15 @@ def draw(
     ``on_open`` is called with the position of an opened row, ``on_sort`` with the name of a clicked
     column, ``on_select`` with the position of a row whose box was clicked, or `ALL` for the box of
     the page; they need a key. ``selected`` are the ticked rows. ``label`` names the table for
-    screen readers.
+    screen readers, ``hint`` stands below it.
     """
     data = {
-        "columns": [asdict(column) for column in columns],
+        "columns": [_fields(column) for column in columns],
         "rows": rows,
         "total": total,
         "opened": opened,
         "label": label,
+        "hint": hint,
         "opens": on_open is not None,
         "sorts": on_sort is not None,
         "selected": sorted(selected) if on_select is not None else None,
@@ -85,11 +89,18 @@ def draw(
     }
     _TABLE(
         key=key,
-        data=data,
+        # As bytes: of a dictionary, Streamlit looks into every value for a frame, and writes it
+        # once more for an unused identity.
+        data=json.dumps(data, separators=(",", ":")).encode(),
         on_open_change=partial(_hear, key or "", "open", range(len(rows)), on_open),
         on_sort_change=partial(_hear, key or "", "sort", [c.name for c in columns], on_sort),
         on_select_change=partial(_hear, key or "", "select", range(ALL, len(rows)), on_select),
     )
+
+
+@lru_cache(maxsize=256)
+def _fields(column: Column) -> dict[str, str]:
+    return asdict(column)
 
 
 def _hear(

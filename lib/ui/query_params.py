@@ -63,13 +63,20 @@ def refused(key: str) -> bool:
 
 def publish(values: Mapping[str, str | list[str] | None]) -> None:
     """Put these values into the address; None and empty ones are removed from it."""
-    before = {name: st.query_params.get_all(name) for name in st.query_params}
-    after = {name: texts for name, texts in before.items() if name not in values}
-    for name, value in values.items():
-        if value:
-            after[name] = value if isinstance(value, list) else [value]
-    if after != before:
-        st.query_params.from_dict(after)
+    wanted = {
+        name: value if isinstance(value, list) else [value] if value else []
+        for name, value in values.items()
+    }
+    changed = {n: texts for n, texts in wanted.items() if st.query_params.get_all(n) != texts}
+    if len(changed) > 1:
+        before = {n: st.query_params.get_all(n) for n in st.query_params if n not in changed}
+        st.query_params.from_dict(before | {n: texts for n, texts in changed.items() if texts})
+        return
+    for name, texts in changed.items():
+        if texts:
+            st.query_params[name] = texts
+        else:
+            del st.query_params[name]
 
 
 def moved_in_history() -> bool:

@@ -41,8 +41,7 @@ _MIMES: Final = {
 
 def show(dataset: Dataset, table: Table, question: Question, positions: Any) -> None:
     """Draw the menu of the kinds of file."""
-    site = app_state.find()
-    if site is None or not len(positions):
+    if not len(positions):
         return
     kinds = {
         row_file.XLSX: t("Excel"),
@@ -56,15 +55,13 @@ def show(dataset: Dataset, table: Table, question: Question, positions: Any) -> 
         key=key,
         format_func=kinds.__getitem__,
         disabled=file_export.running(SLOT),
-        on_click=partial(_start, key, site, dataset, table, question, positions),
+        on_click=partial(_start, key, dataset, table, question, positions),
     )
 
 
-def _start(
-    key: str, site: Site, dataset: Dataset, table: Table, question: Question, positions: Any
-) -> None:
-    kind = st.session_state.get(key)
-    if kind not in row_file.KINDS:
+def _start(key: str, dataset: Dataset, table: Table, question: Question, positions: Any) -> None:
+    site, kind = app_state.find(), st.session_state.get(key)
+    if site is None or kind not in row_file.KINDS:
         return
     outcome = dataset.outcome
     request = outcome.request

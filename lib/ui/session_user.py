@@ -106,7 +106,9 @@ class Visitor:
 def visitor() -> Visitor:
     """This session's visitor."""
     address = str(st.context.ip_address or "127.0.0.1")
-    return Visitor(dict(st.user), address, at_this_machine())
+    # Without a sign-in there are no claims, and each look at them would search for the secrets.
+    claims = dict(st.user) if sign_in_configured() else {}
+    return Visitor(claims, address, at_this_machine())
 
 
 def at_this_machine() -> bool:

@@ -25,12 +25,16 @@ def _response(code: str, spoken: str) -> str:
     return f"{code} · {catalogue(spoken).gettext(meaning)}" if meaning else code
 
 
+def _clock(value: Any, _: str) -> str:
+    return formatting.clock(value)
+
+
 # A page has hundreds of values, so the language is looked up once a column.
 _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.DATA_TRANSA: formatting.day,
     c.DATA: formatting.day,
-    c.HORA_TRANSA: lambda value, _: formatting.clock(value),
-    c.HORA: lambda value, _: formatting.clock(value),
+    c.HORA_TRANSA: _clock,
+    c.HORA: _clock,
     c.VLR_TOTAL: formatting.money,
     c.DIF_SEGUNDOS: lambda value, _: formatting.seconds(int(value)),
     c.DES_CNPJ_REDUZIDO: lambda value, _: formatting.cnpj(value),
@@ -50,6 +54,8 @@ _STYLES: Final[dict[str, Literal["right", "short", "long"]]] = {
 # Long columns, and those with one value, come last: a narrow screen cuts them off.
 _AT_THE_END: Final = (c.DES_LOG, c.DES_CNPJ_REDUZIDO)
 _SHORT: Final = 500
+_SECONDS: Final = pa.time32("s")
+"""Times that Arrow writes as `formatting.clock` does."""
 
 
 def draw(
@@ -65,19 +71,34 @@ def draw(
     ``sort`` is the column that the rows are sorted by, with a leading minus if they descend.
     ``beside`` are other columns and their texts, drawn before the last columns.
     """
-    names = on_screen(rows.column_names)
-    columns = [_column(name, sort) for name in names]
-    texts = [_texts(name, rows.column(name)) for name in names]
+    names, spoken = on_screen(rows.column_names), language()
+    columns = list(_columns(tuple(names), sort, spoken))
+    texts = [_texts(name, rows.column(name), spoken) for name in names]
     if beside is not None:
         at = next((i for i, name in enumerate(names) if name in _AT_THE_END), len(names))
         columns[at:at], texts[at:at] = beside[0], map(list, zip(*beside[1], strict=True))
     html_table.draw(columns, list(zip(*texts, strict=True)), key, **events)
 
 
-def _texts(name: str, values: pa.ChunkedArray) -> list[str]:
+def _texts(name: str, values: pa.ChunkedArray, spoken: str) -> list[str]:
     """Format a column as text, NULL as a blank."""
-    write, spoken = _WRITTEN.get(name, _plain), language()
-    return ["" if value is None else write(value, spoken)[:_SHORT] for value in values.to_pylist()]
+    if values.type == _SECONDS and _WRITTEN.get(name) is _clock:
+        clocks: list[str] = values.cast(pa.string()).fill_null("").to_pylist()
+        return clocks
+    write = _WRITTEN.get(name, _plain)
+    return ["" if v is None else write(v, spoken)[:_SHORT] for v in _python_values(values)]
+
+
+def _python_values(values: pa.ChunkedArray) -> list[Any]:
+    """The values of a column; Arrow makes objects one by one only of the other types."""
+    texts: list[Any]
+    if pa.types.is_dictionary(values.type):
+        texts = values.cast(values.type.value_type).to_pylist()
+    elif pa.types.is_date32(values.type):
+        texts = values.to_numpy().astype(object).tolist()
+    else:
+        texts = values.to_pylist()
+    return texts
 
 
 def _plain(value: Any, _: str) -> str:
@@ -106,6 +127,12 @@ def on_screen(names: Sequence[str]) -> list[str]:
     """Sort the columns into the order of the screen."""
     ending = [name for name in _AT_THE_END if name in names]
     return [name for name in names if name not in ending] + ending
+
+
+@lru_cache(maxsize=256)
+def _columns(names: tuple[str, ...], sort: str, _: str) -> tuple[Column, ...]:
+    """The columns with their headings, cached by language."""
+    return tuple(_column(name, sort) for name in names)
 
 
 def _column(name: str, sort: str) -> Column:

@@ -8,7 +8,7 @@ are cached with the data set.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -24,7 +24,7 @@ from lib.ui import (
     table_cells,
     table_filters,
 )
-from lib.ui.i18n import n, sentence, t
+from lib.ui.i18n import language, n, sentence, t
 from lib.ui.table_filters import Keys
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _rows_and_details(
     number = turn_pages(key["pagina"], len(at), _total(dataset, table, question, at), download)
     file_export.follow(row_downloads.SLOT)
     query_params.publish({key["pagina"]: str(number) if number > 1 else None})
-    title, empty = _labels()[table.name]
+    title, empty = _labels(language())[table.name]
     if not len(at):
         st.info(t(NO_MATCH) if question.restricts else empty)
         return
@@ -124,7 +124,6 @@ def _rows_and_details(
     if cases is not None:
         cases.marking(at, restricted=question.restricts)
     opened = _rows(key, dataset, table, question, shown, cases)
-    st.caption(t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."))
     if opened is not None:
         dismiss = partial(_open, key, cases, None)
         draw = st.dialog(title, width="large", on_dismiss=dismiss)(_details)
@@ -140,8 +139,12 @@ def _details(
         cases.details(position)
 
 
-def _labels() -> dict[str, tuple[str, str]]:
-    """By table: the title of a row's details, and the sentence for an empty table."""
+@lru_cache(maxsize=4)
+def _labels(_: str) -> dict[str, tuple[str, str]]:
+    """By table: the title of a row's details, and the sentence for an empty table.
+
+    Cached by language.
+    """
     return {
         table_schemas.CONSOLIDATED.name: (
             t("Transação e log"),
@@ -194,6 +197,7 @@ def _rows(
         table.page(dataset.outcome.reconciliation, shown, question.columns),
         key["linhas"],
         question.order,
+        hint=t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."),
         beside=cases.cells(shown) if cases else None,
         selected=cases.ticked(shown) if cases else (),
         on_open=partial(_open, key, cases),

@@ -35,7 +35,7 @@ def frames(at: AppTest) -> list[pd.DataFrame]:
     """The tables of a page: names of columns and texts of cells, a total last."""
     drawn = []
     for element in at.get("bidi_component"):
-        data = json.loads(element.proto.json)
+        data = json.loads(element.proto.bytes)
         rows = data["rows"] + [data["total"]] * bool(data["total"])
         drawn.append(pd.DataFrame(rows, columns=[column["name"] for column in data["columns"]]))
     return drawn
@@ -51,7 +51,7 @@ def open_numbers(at: AppTest) -> None:
 
 def headings(at: AppTest, part: str = "label") -> dict[str, str]:
     """The headings of a page's first table, or their tooltips (``help``), by column."""
-    data = json.loads(at.get("bidi_component")[0].proto.json)
+    data = json.loads(at.get("bidi_component")[0].proto.bytes)
     return {column["name"]: column[part] for column in data["columns"]}
 
 
