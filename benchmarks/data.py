@@ -120,7 +120,7 @@ def prepare(rows: int, *, hot: bool = False) -> DataSet:
         sources[side.name] = servers.create_database(server, name)
         _fill(side, sources[side.name], rows, hot)
     config = FOLDER / f"{name}.toml"
-    config.write_text(_toml(sources))
+    config.write_text(_toml(sources, name))
     server = servers.get_server(FOLDER / servers.TRANSACTIONS.name, start=False)
     return DataSet(rows, config, server.bin_path / "psql")
 
@@ -149,12 +149,13 @@ def _fill(side: servers.Side, source: dict[str, Any], rows: int, hot: bool) -> N
             cursor.execute("CHECKPOINT")
 
 
-def _toml(sources: dict[str, dict[str, Any]]) -> str:
+def _toml(sources: dict[str, dict[str, Any]], name: str) -> str:
+    # A history for each size: the cases of one would be judged by the runs of another.
     tables: dict[str, dict[str, Any]] = {
         "merchants": {MERCHANT: "Loja Exemplo"},
         **sources,
         "audit": {"path": str(FOLDER / "audit.jsonl")},
-        "history": {"path": str(FOLDER / "history.sqlite")},
+        "history": {"path": str(FOLDER / f"{name}_history.sqlite")},
     }
     lines = []
     for table, values in tables.items():
