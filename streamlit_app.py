@@ -5,7 +5,7 @@ The server imports this module once, for the routes and middleware; every sessio
 
 import streamlit as st
 
-from lib.ui import downloads, http_filter, navigation, server_lifecycle
+from lib.ui import downloads, http_filter, monitoring, navigation, server_lifecycle
 
 if __name__ == "__main__":
     navigation.run()
@@ -13,6 +13,6 @@ else:
     app = st.App(
         __file__,
         lifespan=server_lifecycle.lifespan,
-        routes=downloads.routes(),
+        routes=[*downloads.routes(), *monitoring.routes()],
         middleware=http_filter.middleware(),
     )

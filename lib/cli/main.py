@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.exceptions import TyperException
 
-from lib.cli import audit, cases, console, dashboard, init
+from lib.cli import audit, cases, console, dashboard, init, notify, report_age
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ NO_CURRENT_FOLDER: Final = (
 )
 BAD_DATE: Final = "{option} deve ser uma data como 2026-01-31 (ano-mês-dia)."
 MERCHANT_OR_ALL: Final = "Use --merchant ou --all-merchants, mas não os dois."
+ALL_NEEDS_AGE: Final = "--all-merchants só vale com --max-age, ou num run."
 CONFIG_OR_DEMO: Final = "Use --config ou --demo, mas não os dois."
 NO_SUBCOMMAND: Final = "Falta dizer o que {group} deve fazer: {commands}"
 SIMILAR_OPTION: Final = "A opção {option} não existe; a mais parecida é {similar}"
@@ -64,6 +65,7 @@ app = typer.Typer(
     help="Put a merchant's card transactions together with their authentication logs.",
 )
 app.add_typer(audit.app, name="audit")
+app.add_typer(notify.app, name="notify")
 app.command("init")(init.command)
 app.command("dashboard")(dashboard.command)
 
@@ -193,6 +195,12 @@ def history_command(
             typer.echo("\n".join(history_format.lines(run, settings.zone)))
 
 
+@notify.app.command("test")
+def notify_test_command(config: ConfigOption = None, demo: DemoOption = False) -> None:
+    """Send a notice to each configured target, and say what came of it."""
+    notify.send_test(_settings(config, demo))
+
+
 @app.command("cases")
 def cases_command(
     config: ConfigOption = None,
@@ -224,12 +232,30 @@ def verify(file: Annotated[Path, typer.Argument(help="A written workbook.")]) ->
 
 @app.command()
 def check(
-    config: ConfigOption = None, merchant: MerchantOption = None, demo: DemoOption = False
+    config: ConfigOption = None,
+    merchant: MerchantOption = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(help="Only read the history: is the last good report older? Like 26h."),
+    ] = None,
+    all_merchants: Annotated[
+        bool, typer.Option("--all-merchants", help="With --max-age: every configured merchant.")
+    ] = False,
+    demo: DemoOption = False,
 ) -> None:
     """Connect to both databases and check columns, permissions and clocks."""
     from lib.config import defaults
     from lib.delivery import diagnosis
 
+    if all_merchants and max_age is None:
+        raise ConfigError(ALL_NEEDS_AGE)
+    if all_merchants and merchant is not None:
+        raise ConfigError(MERCHANT_OR_ALL)
+    if max_age is not None:
+        limit = report_age.parse(max_age)
+        settings = _settings(config, demo)
+        report_age.check(settings, None if all_merchants else (merchant,), limit)
+        return
     settings = _settings(config, demo)
     request = defaults.request(settings, defaults.local_today(settings), merchant=merchant)
     for notice in diagnosis.check(settings, request):

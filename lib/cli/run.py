@@ -7,7 +7,7 @@ no exit code.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,14 +16,15 @@ import typer
 
 from lib.cli import progress, run_log
 from lib.config import defaults
-from lib.delivery import delivery, diagnosis, run_record
+from lib.delivery import delivery, diagnosis, run_lines, run_record
+from lib.delivery.notices import Notices
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
-from lib.domain.messages import counted, thousands
 from lib.reports import retention
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
+    from lib.delivery.notice_body import RunReport
     from lib.domain.outcomes import Finished
     from lib.domain.requests import Request
     from lib.reports.report_file import Written
@@ -44,8 +45,6 @@ NO_MERCHANT_IN_NAME: Final = (
 NO_MERCHANT_IN_RESULT_DIR: Final = (
     "Com --all-merchants o result_dir de [aggregator.engine] precisa de {{merchant}}."
 )
-CASES: Final = "Casos: {new}, {resolved}, {open}"
-OUTSIDE: Final = " e {outside} fora da janela"
 REHEARSED: Final = "Ensaio concluído; nenhuma planilha foi gravada."
 WRITTEN: Final = "Planilha '{name}' gerada com sucesso."
 
@@ -76,10 +75,23 @@ def execute(settings: Settings, job: Job) -> None:
         for merchant in job.merchants
     ]
     _check_targets(settings, requests, job)
+    notices = Notices(settings, digest=len(requests) > 1)
+    try:
+        _deliver_each(settings, requests, job, notices.add)
+    finally:
+        notices.send()
+
+
+def _deliver_each(
+    settings: Settings,
+    requests: Sequence[Request],
+    job: Job,
+    tell: Callable[[RunReport], None],
+) -> None:
     failed = []
     for request in requests:
         try:
-            _deliver(settings, request, job)
+            _deliver(settings, request, job, tell)
         except Exception as problem:  # noqa: BLE001 a bug must not stop the other merchants either
             if len(requests) == 1 or _is_of_standard_output(problem):
                 raise
@@ -103,7 +115,9 @@ def _is_of_standard_output(problem: Exception) -> bool:
     return isinstance(problem, OSError) and problem.filename is None
 
 
-def _deliver(settings: Settings, request: Request, job: Job) -> None:
+def _deliver(
+    settings: Settings, request: Request, job: Job, tell: Callable[[RunReport], None]
+) -> None:
     period = request.period
     # With the name: a CNPJ that could be a card number is scrubbed from the log.
     name = settings.merchants[request.merchant]
@@ -123,7 +137,7 @@ def _deliver(settings: Settings, request: Request, job: Job) -> None:
             outcome = delivery.rehearse(settings, request, clear=clear, progress=report)
         else:
             delivered = delivery.deliver(
-                settings, request, job.output, clear=clear, progress=report
+                settings, request, job.output, clear=clear, progress=report, tell=tell
             )
             outcome, written, change = delivered.outcome, delivered.written, delivered.cases
     for notice in diagnosis.notices_of_run(outcome):
@@ -140,24 +154,11 @@ def _deliver(settings: Settings, request: Request, job: Job) -> None:
         )
     _print_outcome(outcome, [book.path for book in written])
     if change is not None:
-        typer.echo(cases_line(change))
+        typer.echo(run_lines.cases_line(change))
     if job.dry_run:
         typer.echo(REHEARSED)
     for book in written:
         typer.echo(WRITTEN.format(name=book.path.name))
-
-
-def cases_line(change: Change) -> str:
-    """The counts of the cases after a judging run, in one line."""
-    outside = OUTSIDE.format(outside=thousands(change.outside)) if change.outside else ""
-    return (
-        CASES.format(
-            new=counted(change.new, "novo", "novos"),
-            resolved=counted(change.resolved, "resolvido sozinho", "resolvidos sozinhos"),
-            open=f"{thousands(change.open)} em aberto",
-        )
-        + outside
-    )
 
 
 def _check_targets(settings: Settings, requests: Sequence[Request], job: Job) -> None:
@@ -179,19 +180,10 @@ def _check_targets(settings: Settings, requests: Sequence[Request], job: Job) ->
 
 
 def _print_outcome(outcome: Finished, paths: Sequence[Path]) -> None:
-    books, period = outcome.books, outcome.request.period
-    lines = {
-        "Estabelecimento": f"{outcome.merchant_name} ({outcome.request.merchant})",
-        "Período": f"{period.start:%d/%m/%Y} a {period.end:%d/%m/%Y}",
-        "Transações": f"{thousands(books.transactions)} = "
-        f"{counted(books.consolidated, 'consolidada', 'consolidadas')} + "
-        f"{thousands(books.without_log)} sem log + "
-        f"{counted(books.duplicates, 'duplicada removida', 'duplicadas removidas')}",
-        "Logs": f"{thousands(books.logs)} = "
-        f"{counted(books.logs_matched, 'conciliado', 'conciliados')} + "
-        f"{counted(books.divergences, 'divergente', 'divergentes')}",
-    }
-    for name, value in lines.items():
-        typer.echo(f"{name}: {value}")
+    period = outcome.request.period
+    typer.echo(f"Estabelecimento: {outcome.merchant_name} ({outcome.request.merchant})")
+    typer.echo(f"Período: {period.start:%d/%m/%Y} a {period.end:%d/%m/%Y}")
+    for line in run_lines.books_lines(outcome.books):
+        typer.echo(line)
     for path in paths:
         typer.echo(f"Arquivo: {path}")

@@ -208,6 +208,15 @@ class History:
                 _warn_of_run(self.path, row[0])
         return runs
 
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """The number of recorded runs by merchant, origin and outcome as stored."""
+        if not state_file.exists(self.path):
+            return {}
+        groups = (RUNS.c.merchant, RUNS.c.origin, RUNS.c.outcome)
+        query = sa.select(*groups, sa.func.count()).group_by(*groups)
+        with state_file.reading(self.path) as connection:
+            return {(str(m), str(o), str(e)): n for m, o, e, n in connection.execute(query)}
+
     def last_good(self, merchant: str) -> Run | None:
         """The merchant's latest good scheduled run."""
         limit = _FIRST_SEARCH

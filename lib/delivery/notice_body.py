@@ -36,9 +36,9 @@ class RunReport:
 
 @dataclass(frozen=True)
 class Message:
-    """A rendered notice of one event of the runs with these numbers."""
+    """A rendered notice, of its most serious event; it covers these events of these runs."""
 
     event: str
-    runs: tuple[int, ...]
+    covers: tuple[tuple[int | None, str], ...]
     title: str
     text: str

@@ -127,7 +127,19 @@ def at_this_machine() -> bool:
     )
 
 
+def is_local_request(client: str, headers: Mapping[str, str]) -> bool:
+    """True for a request of this machine itself, by a loopback name and not forwarded."""
+    return (
+        client in _LOOPBACK
+        and _host_name(headers) in _LOOPBACK
+        and not any(name in headers for name in _FORWARDED)
+    )
+
+
 def place() -> tuple[str, str]:
     """The address that the server listens on, and the host name that the browser asked for."""
-    host = (st.context.headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")
-    return str(st.get_option("server.address") or ""), host
+    return str(st.get_option("server.address") or ""), _host_name(st.context.headers)
+
+
+def _host_name(headers: Mapping[str, str]) -> str:
+    return (headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")

@@ -26,6 +26,7 @@ from lib.delivery import (
     case_store,
     cases,
     merchant_summaries,
+    run_lines,
     state_file,
 )
 from lib.domain import columns as c
@@ -91,7 +92,7 @@ def clear_tables(databases: Databases) -> None:
 
 
 def line(new: int, resolved: int, still: int) -> str:
-    return scheduled.cases_line(case_store.Change(new, resolved, still, 0))
+    return run_lines.cases_line(case_store.Change(new, resolved, still, 0))
 
 
 FIRST = {
@@ -207,7 +208,7 @@ def test_days_that_are_not_read_keep_their_cases(command: Command) -> None:
         ("log", "0003"): "open",
         ("log", "0004"): "open",
     }
-    assert result == line(0, 1, 1) + scheduled.OUTSIDE.format(outside=2)
+    assert result == line(0, 1, 1) + run_lines.OUTSIDE.format(outside=2)
 
 
 def test_a_day_is_judged_first_where_no_run_judged_it(command: Command) -> None:
