@@ -7,13 +7,25 @@ from dataclasses import asdict
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
-from lib.delivery import history
+from lib.delivery import events, history
 from lib.domain.messages import counted
 
 if TYPE_CHECKING:
-    from lib.delivery.history import Run
+    from lib.delivery.history import Dispatch, Run
 
 ORIGINS: Final = {history.SCHEDULED: "agendada", history.PAGE: "página"}
+
+TOLD: Final = "Aviso ({event}) enviado a {target}."
+UNTOLD: Final = "Aviso ({event}) não enviado a {target}: {problem}."
+COPIED: Final = "Cópia em {target}: conferida."
+NOT_COPIED: Final = "Cópia em {target}: {problem}"
+EVENTS: Final = {
+    events.FAILED: "falha",
+    events.LATE: "dados incompletos",
+    events.UNUSUAL: "números fora do padrão",
+    events.READY: "relatório pronto",
+    events.OVER: "volta ao normal",
+}
 
 _COUNTED: Final = (
     (("transactions", "transação", "transações"), ("logs", "log", "logs")),
@@ -44,7 +56,16 @@ def lines(run: Run, zone: tzinfo) -> list[str]:
     if run.file:
         parts.append(str(run.file))
     below = [*(run.message or "").splitlines(), *(run.note or "").splitlines()]
+    below += map(_sent, run.dispatches)
     return [" · ".join(parts), *(f"    {line}" for line in below)]
+
+
+def _sent(sent: Dispatch) -> str:
+    """A notice or a copy, and what came of it."""
+    arrived, failed = (COPIED, NOT_COPIED) if sent.kind == history.COPY else (TOLD, UNTOLD)
+    template = arrived if sent.problem is None else failed
+    event = EVENTS.get(sent.event or "", sent.event)
+    return template.format(event=event, target=sent.target, problem=sent.problem)
 
 
 def as_json(run: Run) -> str:

@@ -18,7 +18,7 @@ from lib.dashboard import clear_export
 from lib.delivery import anomaly_notes, history
 from lib.domain.errors import HistoryError, ReportError
 from lib.security import audit_events
-from lib.ui import downloads, formatting, html_table
+from lib.ui import downloads, formatting, html_table, run_dispatches
 from lib.ui.formatting import plain, whole
 from lib.ui.html_table import Column
 from lib.ui.i18n import n, sentence, t
@@ -144,8 +144,8 @@ def table(runs: Sequence[Run], zone: tzinfo) -> Run | None:
     opened = st.session_state.get(OPENED)
     position = next((at for at, run in enumerate(runs) if run.id == opened), None)
     html_table.draw(
-        _columns(),
-        [_row(run, zone) for run in runs],
+        [*_columns(), *run_dispatches.columns(runs)],
+        [[*_row(run, zone), *run_dispatches.cells(run, runs)] for run in runs],
         "execucoes",
         opened=position,
         on_open=lambda position: st.session_state.update({OPENED: runs[position].id}),
@@ -154,10 +154,11 @@ def table(runs: Sequence[Run], zone: tzinfo) -> Run | None:
 
 
 def detail(run: Run, site: Site, admission: Admission) -> None:
-    """Draw the selected run's message, notes and stages, and its report where it is kept."""
+    """Draw the run's message, notes, notices, copies and stages, and its report where kept."""
     for text, show in ((run.message, st.error), (run.note, st.warning)):
         if text:
             show(plain(text))
+    run_dispatches.show(run)
     st.caption(plain(t(RULE, who=run.who, rule=run.rule)))
     if run.seconds:
         stages = " · ".join(_stage(name, seconds) for name, seconds in run.seconds.items())

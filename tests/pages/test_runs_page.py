@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,10 +18,10 @@ from streamlit.testing.v1 import AppTest
 from lib.config import loader
 from lib.dashboard import clear_export
 from lib.database import row_level_security
-from lib.delivery import history, state_file
-from lib.delivery.history import History
+from lib.delivery import events, history, state_file
+from lib.delivery.history import Dispatch, History
 from lib.security import audit_events
-from lib.ui import app_state, downloads, formatting, guard, runs
+from lib.ui import app_state, downloads, formatting, guard, run_dispatches, runs
 from lib.ui.app_state import Site
 from lib.ui.i18n import ENGLISH
 from lib.ui.session_user import Visitor
@@ -100,6 +101,39 @@ def test_a_selected_run_shows_its_account_and_its_rule(
     at = dashboard.open("runs")
     account = audit_events.account().name
     assert runs.RULE.format(who=account, rule="card") in texts(open_run(at, record))
+
+
+def test_notices_and_copies_of_each_run_are_counted_and_told_in_its_details(
+    dashboard: Dashboard, record: History
+) -> None:
+    ran(record, hours=26)
+    at = dashboard.open("runs")
+    assert not {"notices", "copies"} & set(frames(at)[0].columns)
+    ran(record)
+    number = record.runs()[0].id
+    moment = datetime.now(UTC)
+    notice = partial(Dispatch, history.NOTICE, at=moment)
+    sent = [
+        notice("json://hook", event=events.UNUSUAL),
+        notice("mailto://mail", event=events.UNUSUAL, problem="a conexão falhou"),
+        Dispatch(history.COPY, "sftp://arquivo", moment),
+    ]
+    record.add_dispatches(number, sent)
+    at = dashboard.open("runs")
+    assert not at.exception
+    [shown] = frames(at)
+    assert list(shown["notices"]) == ["1 de 2", "–"]
+    assert list(shown["copies"]) == ["1", "–"]
+    details = unescaped(texts(open_run(at, record)))
+    unusual = "números fora do padrão"
+    for line in (
+        run_dispatches.TOLD.format(event=unusual, target="json://hook"),
+        run_dispatches.UNTOLD.format(
+            event=unusual, target="mailto://mail", problem="a conexão falhou"
+        ),
+        run_dispatches.COPIED.format(target="sftp://arquivo"),
+    ):
+        assert line in details
 
 
 @pytest.mark.parametrize("page", ["runs", "overview"])
