@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,19 @@ def test_a_direct_link_without_sign_in_shows_nothing(visit: Visit, page: str) ->
     visit.open(f"/{page}")
     assert guard.SIGNED_OUT in visit.text()
     assert not shows_data(visit)
+
+
+def test_monitors_need_no_sign_in_and_learn_nothing_of_the_data(visit: Visit) -> None:
+    def asked(path: str) -> tuple[int, str]:
+        with urllib.request.urlopen(f"{visit.server.url}{path}") as answer:  # noqa: S310
+            return answer.status, answer.read().decode()
+
+    assert asked("/healthz") == (200, "ok\n")
+    assert asked("/readyz") == (200, "configuration ok\nstore ok\n")
+    status, text = asked("/metrics")
+    assert status == 200
+    assert re.search(r"^aggregator_sessions \d", text, re.MULTILINE)
+    assert "Loja" not in text
 
 
 def test_a_stranger_who_signs_in_is_refused_and_written_down(enter: Enter, site: Site) -> None:

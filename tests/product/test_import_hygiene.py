@@ -55,6 +55,16 @@ def test_a_run_loads_no_screen_no_pandas_nothing_that_reads_workbooks_and_no_dem
     assert modules & (SCREEN | unused) == set()
 
 
+def test_a_run_that_has_nothing_to_tell_loads_nothing_that_tells(
+    databases: Databases, tmp_path: Path
+) -> None:
+    told = {"urls": ["json://127.0.0.1/x"]}
+    for notify in ({}, told):
+        file = configured(tmp_path, databases.values, notify=notify)
+        modules = loaded("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
+        assert modules & {"apprise", "requests", "prometheus_client"} == set()
+
+
 def test_a_run_in_memory_loads_of_the_engines_the_estimate_only(
     databases: Databases, tmp_path: Path
 ) -> None:
