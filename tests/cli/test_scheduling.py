@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from lib.cli import main
 from lib.config.settings import ROOT
@@ -152,11 +153,14 @@ def test_the_units_are_well_formed_and_the_timer_is_at_six_in_sao_paulo(tmp_path
     when = ["systemd-analyze", "calendar", timer["OnCalendar"]]
     next_runs = subprocess.run(when, capture_output=True, text=True, check=True).stdout
     assert "06:00:00 America/Sao_Paulo" in next_runs
-    for suffix in ("service", "timer"):
-        text = (FILES / f"marketing-data-aggregator.{suffix}").read_text(encoding="utf-8")
+    units = [*FILES.glob("*.service"), *FILES.glob("*.timer")]
+    for file in units:
+        text = file.read_text(encoding="utf-8")
         text = text.replace("/opt/marketing-data-aggregator/.venv/bin/python", sys.executable)
-        (tmp_path / f"marketing-data-aggregator.{suffix}").write_text(text, encoding="utf-8")
-    verify = ["systemd-analyze", "verify", str(tmp_path / "marketing-data-aggregator.timer")]
+        (tmp_path / file.name).write_text(text, encoding="utf-8")
+    failure = unit("marketing-data-aggregator.service")["Unit"]["OnFailure"]
+    assert failure in [file.name for file in units]
+    verify = ["systemd-analyze", "verify", *(str(tmp_path / file.name) for file in units)]
     done = subprocess.run(verify, capture_output=True, text=True)
     problems = [line for line in done.stderr.splitlines() if "marketing-data-aggregator" in line]
     assert (done.returncode, problems) == (0, [])
@@ -169,6 +173,19 @@ def test_the_launchd_job_writes_the_report_at_six(command: Command) -> None:
     done = shell(here(command, " ".join(job["ProgramArguments"])), {"HOME": str(command.folder)})
     assert done.returncode == main.DONE, done.stderr
     assert len(sheets(command.target).consolidated) == 5
+
+
+def test_the_alert_rules_name_figures_that_the_dashboard_gives() -> None:
+    rules = yaml.safe_load((ROOT / "docs/monitoring/alerts.yml").read_text(encoding="utf-8"))
+    expressions = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    source = (ROOT / "lib" / "dashboard" / "metrics.py").read_text(encoding="utf-8")
+    named = set(re.findall(r"aggregator_\w+", " ".join(expressions)))
+    assert len(named) > 3
+    for name in named:
+        assert f"`{name}`" in operations
+        assert f'"{name.removeprefix("aggregator_")}"' in source or f'"{name}"' in source
+    assert len(expressions) == len(set(expressions))
 
 
 def test_the_windows_task_starts_the_command_line_daily_at_six_and_never_twice() -> None:
