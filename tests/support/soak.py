@@ -27,7 +27,7 @@ from lib.delivery import history
 from lib.demo import servers as demo
 from lib.domain.columns import SHEET_CONSOLIDATED
 from lib.reports import file_lock, verification
-from tests.support import command, faults
+from tests.support import command, faults, soak_notices
 from tests.support.command import (
     Completed,
     configured,
@@ -38,6 +38,7 @@ from tests.support.command import (
     with_source,
 )
 from tests.support.faults import PERIOD, Line
+from tests.support.receivers import Hook
 from tests.support.sentences import says
 from tests.support.servers import NEEDS_PASSWORD, Databases, Servers
 
@@ -57,11 +58,16 @@ class Bench:
     databases: Databases
     folder: Path
     random: random.Random
+    hook: Hook
     rows: int = ROWS
 
     @property
     def target(self) -> Path:
         return self.folder / "resultado_transacoes.xlsx"
+
+    @property
+    def record(self) -> history.History:
+        return history.History(self.folder.with_name("history.sqlite"))
 
     @property
     def trail(self) -> Path:
@@ -71,7 +77,8 @@ class Bench:
         values = {
             **self.databases.values_for(demo.USER_BY_ROWS),
             "row_level_security": True,
-            "history": {"path": str(self.folder.with_name("history.sqlite"))},
+            "history": {"path": str(self.record.path)},
+            "notify": soak_notices.settings(self.hook),
             "audit": {"path": str(self.trail)},
             **keys,
         }
@@ -260,10 +267,16 @@ def main(runs: int, seed: int) -> None:
     # A shell makes background jobs ignore Ctrl-C, and every run would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     started_at = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
+    # The hook has a chance of its own: what it draws depends on the moments of other processes.
+    with (
+        tempfile.TemporaryDirectory() as name,
+        soak_notices.failing_hook(random.Random(seed)) as hook,
+    ):
         servers = Servers()
+        notices: Counter[str] = Counter()
         try:
-            bench = Bench(servers, servers.fresh(), Path(name) / "reports", random.Random(seed))
+            reports = Path(name) / "reports"
+            bench = Bench(servers, servers.fresh(), reports, random.Random(seed), hook)
             bench.folder.mkdir()
             bench.target.write_bytes(command.PREVIOUS)
             faults.fill(bench.databases, ROWS)
@@ -274,10 +287,15 @@ def main(runs: int, seed: int) -> None:
                 fault = bench.random.choice(FAULTS)
                 bench.grow()
                 before = bench.target.read_bytes()
+                since = max((run.id for run in bench.record.runs(1)), default=0)
+                received = len(hook.received)
                 result = fault(bench)
+                notices[
+                    soak_notices.judge(bench.record, hook, since, received, killed=fault is killed)
+                ] += 1
                 outcomes[fault.__name__, judge(bench, fault, result, before)] += 1
                 print(number, fault.__name__, result.code, file=sys.stderr, flush=True)
-            recorded = history.History(bench.folder.with_name("history.sqlite")).runs(10 * runs)
+            recorded = bench.record.runs(10 * runs)
             audited = command.start("audit", "verify", str(bench.trail))
             trail = _finish(audited)
             assert trail.code == cli.DONE, trail
@@ -287,6 +305,9 @@ def main(runs: int, seed: int) -> None:
     print("| fault | outcome | runs |\n|---|---|---|")
     for (fault_name, outcome), count in sorted(outcomes.items()):
         print(f"| {fault_name.replace('_', ' ')} | {outcome} | {count} |")
+    print("\n| notices of a run | runs |\n|---|---|")
+    for told, count in sorted(notices.items()):
+        print(f"| {told} | {count} |")
     states = Counter(run.outcome for run in recorded)
     print(f"\n{sum(outcomes.values())} runs in {time.monotonic() - started_at:.0f} s, seed {seed}.")
     print("In the history: " + ", ".join(f"{n} {name}" for name, n in sorted(states.items())) + ".")
