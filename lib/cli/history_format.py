@@ -56,7 +56,8 @@ def lines(run: Run, zone: tzinfo) -> list[str]:
     if run.file:
         parts.append(str(run.file))
     below = [*(run.message or "").splitlines(), *(run.note or "").splitlines()]
-    below += map(_sent, run.dispatches)
+    note = run.note or ""  # it tells of a failed copy already
+    below += [_sent(s) for s in run.dispatches if s.problem is None or s.problem not in note]
     return [" · ".join(parts), *(f"    {line}" for line in below)]
 
 

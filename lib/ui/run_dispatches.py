@@ -41,8 +41,13 @@ def cells(run: Run, runs: Sequence[Run]) -> list[str]:
 
 
 def show(run: Run) -> None:
-    """Draw a line for each notice and each copy; what did not arrive is a warning."""
+    """Draw a line for each notice and each copy; what did not arrive is a warning.
+
+    A failed copy that the run's note tells of is not told again.
+    """
     for sent in run.dispatches:
+        if sent.problem is not None and sent.problem in (run.note or ""):
+            continue
         draw = st.caption if sent.problem is None else st.warning
         draw(plain(_sentence(sent)))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lib.cli import main, report_age
-from lib.delivery import history
+from lib.cli import history_format, main, report_age
+from lib.delivery import events, history
 from lib.delivery.history import Dispatch, History
 from tests.support.command import Completed, configured
 from tests.support.sentences import says
@@ -130,3 +130,26 @@ def test_without_any_history_there_is_no_good_report_and_no_file_is_made(
     refused = check(record, capsys, "--max-age", "26h")
     assert says(refused.sentence, report_age.NEVER)
     assert not record.path.exists()
+
+
+def test_the_history_says_what_a_run_sent(
+    record: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = ran(record, 1)
+    moment = datetime.now(UTC)
+    sent = [
+        Dispatch(history.NOTICE, "json://h", moment, events.OVER),
+        Dispatch(history.NOTICE, "slack://", moment, events.OVER, "a conexão falhou"),
+        Dispatch(history.COPY, "sftp://arquivo", moment),
+    ]
+    record.add_dispatches(number, sent)
+    check(record, capsys, "--max-age", "1h")
+    file = record.path.with_name("aggregator.toml")
+    assert main.main(["history", "--config", str(file)]) == main.DONE
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()[1:]]
+    event = history_format.EVENTS[events.OVER]
+    assert lines == [
+        history_format.TOLD.format(event=event, target="json://h"),
+        history_format.UNTOLD.format(event=event, target="slack://", problem="a conexão falhou"),
+        history_format.COPIED.format(target="sftp://arquivo"),
+    ]
