@@ -67,6 +67,7 @@ def recorded(count: int) -> str:
         "outcome": history.DONE,
         "began_at": datetime(2026, 3, 2, tzinfo=UTC),
         "books": vars(books(count)),
+        "dispatches": (),
     }
     [line] = history_format.lines(Run(**known), UTC)
     return line
