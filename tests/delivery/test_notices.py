@@ -30,6 +30,12 @@ PANEL = "https://painel.example.com/x/"
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#avisos"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def library() -> None:
+    """Load Apprise, which takes most of the time limit on a busy machine, before the tests."""
+    notice_sending._Library.load()
+
+
 @pytest.fixture
 def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     fill(databases, 5)
