@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +27,8 @@ from lib.domain.outcomes import Outcome
 from lib.domain.requests import Period, Progress, Request, Rule
 from lib.matching import reconcile
 from lib.ui import refresh
-from tests.support.command import slow_query, with_query
+from tests.support.command import nothing_runs, slow_query, with_query, with_source
+from tests.support.pgbouncer import NEEDED, pooler
 from tests.support.servers import Databases
 from tests.support.tables import Log, Transaction, logs_table, transactions_table
 
@@ -369,6 +371,7 @@ def test_a_read_that_a_refresh_has_overtaken_does_not_replace_its_data() -> None
 
 
 # Begins a read that lasts longer than any test, and ends once both statements are under way.
+MODES = ("session", "transaction")
 ENDING = """
 import json, sys, time
 from lib.config import defaults, loader
@@ -383,19 +386,27 @@ while len(loading.stages) < 2:
 """
 
 
-def test_a_server_that_ends_does_not_wait_for_a_slow_read(
-    databases: Databases, tmp_path: Path
+@pytest.mark.parametrize("mode", [None, *(pytest.param(m, marks=NEEDED) for m in MODES)])
+def test_a_server_that_ends_does_not_wait_for_a_slow_read_and_leaves_nothing_running(
+    databases: Databases, tmp_path: Path, within_reach: Path, mode: str | None
 ) -> None:
     values = databases.values
-    for side in ("transactions", "auth_logs"):
-        values = with_query(values, side, tmp_path, slow_query(side))
-    ended = subprocess.run(
-        [sys.executable, "-c", ENDING, json.dumps(values)],
-        cwd=ROOT,
-        timeout=120,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stderr == "", "the end of a server is no failure of its reads"
+    with ExitStack() as poolers:
+        for side in ("transactions", "auth_logs"):
+            values = with_query(values, side, tmp_path, slow_query(side))
+            if mode:
+                folder = within_reach / side
+                folder.mkdir()
+                address = poolers.enter_context(pooler(databases.values[side], folder, mode))
+                values = with_source(values, side, **address)
+        ended = subprocess.run(
+            [sys.executable, "-c", ENDING, json.dumps(values)],
+            cwd=ROOT,
+            timeout=120,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr == "", "the end of a server is no failure of its reads"
+        assert nothing_runs(databases)

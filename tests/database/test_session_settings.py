@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,6 +36,7 @@ from tests.support.command import (
     with_query,
     with_source,
 )
+from tests.support.pgbouncer import pooler
 from tests.support.servers import MERCHANTS, Databases
 
 MERCHANT = next(iter(MERCHANTS))
@@ -70,6 +68,17 @@ ENVIRONMENT = {
     "PGCHANNELBINDING": "require",
     "PGTARGETSESSIONATTRS": "standby",
     "PGCONNECT_TIMEOUT": "x",
+    "PGSYSCONFDIR": "/nowhere",
+    "PGLOADBALANCEHOSTS": "random",
+    "PGSSLNEGOTIATION": "direct",
+    "PGSSLCERTMODE": "require",
+    "PGSSLCRLDIR": "/nowhere",
+    "PGSSLMINPROTOCOLVERSION": "TLSv9",
+    "PGMINPROTOCOLVERSION": "latest",
+    "PGMAXPROTOCOLVERSION": "9.9",
+    "PGGSSENCMODE": "require",
+    "PGREQUIREPEER": "nobody-at-all",
+    "PGOAUTHDEBUG": "UNSAFE",
 }
 DEFAULTS = {
     "datestyle": "'SQL, MDY'",
@@ -156,42 +165,6 @@ def test_a_parameter_that_a_server_ignores_is_named(
         pass
     name = "transaction_isolation"
     assert str(caught.value) == sessions.UNUSABLE_SETTING.format(side="auth_logs", name=name)
-
-
-@contextmanager
-def pooler(source: dict[str, Any], folder: Path, mode: str, **options: str) -> Iterator[Any]:
-    """A real PgBouncer in front of this source; the source's address behind it."""
-    account = pwd.getpwuid(Path(source["host"]).stat().st_uid)
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    lines = {
-        "listen_addr": "",
-        "unix_socket_dir": str(folder),
-        "listen_port": "6432",
-        "auth_type": "any",
-        "pool_mode": mode,
-        "logfile": str(folder / "log"),
-        "pidfile": str(folder / "pid"),
-        **options,
-    }
-    target = (
-        f"host={source['host']} port={source['port']} dbname={source['database']}"
-        f" user={source['user']}"
-    )
-    text = "[databases]\n" + f"{source['database']} = {target}\n[pgbouncer]\n"
-    text += "".join(f"{name} = {value}\n" for name, value in lines.items())
-    (folder / "pgbouncer.ini").write_text(text)
-    process = subprocess.Popen(
-        ["pgbouncer", "-q", "-u", account.pw_name, str(folder / "pgbouncer.ini")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert soon((folder / ".s.PGSQL.6432").exists, 60), (folder / "log").read_text()
-        yield {"host": str(folder), "port": 6432}
-    finally:
-        process.terminate()
-        process.wait(30)
-        sessions._engine.cache_clear()
 
 
 POOLERS = {
