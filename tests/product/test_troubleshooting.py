@@ -17,7 +17,7 @@ from lib.cli import questions
 from lib.config import defaults, loader
 from lib.config.settings import ROOT
 from lib.database import retry
-from lib.delivery import history
+from lib.delivery import history, state_file
 from lib.domain import columns as c
 from lib.domain import file_system
 from lib.engines import runner
@@ -240,6 +240,29 @@ def damaged_record(command: Command, _: pytest.MonkeyPatch) -> str:
     return command.run(*PERIOD, **where).err.replace(str(path), "/srv/state/history.sqlite")
 
 
+def damaged_history(command: Command, _: pytest.MonkeyPatch) -> str:
+    path = command.folder / "history.sqlite"
+    where = {"history": {"path": str(path)}}
+    command.run(*PERIOD, **where)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA user_version = -1")
+    said = command.run(*PERIOD, **where).err.replace(str(path), "/srv/state/history.sqlite")
+    return re.sub(r"sqlite\.\d{8}-\d{6}", "sqlite.20261120-060000", said)
+
+
+def busy_history(command: Command, _: pytest.MonkeyPatch) -> str:
+    # tests/delivery/test_state_file.py holds a real one.
+    values = {"path": "/srv/state/history.sqlite", "seconds": 10}
+    return f"Atenção: {state_file.BUSY.format(**values)}"
+
+
+def no_history(command: Command, _: pytest.MonkeyPatch) -> str:
+    path = command.folder / "history.sqlite"
+    path.mkdir()
+    said = command.run(*PERIOD, history={"path": str(path)}).err
+    return said.replace(str(path), "/srv/state/history.sqlite")
+
+
 def no_terminal(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(questions, "interactive", lambda: False)
     return command.say("init", "--config", str(command.folder / "new.toml")).sentence
@@ -274,7 +297,8 @@ SCENARIOS: tuple[Callable[[Command, pytest.MonkeyPatch], str], ...] = (
     ),
     *(no_memory, no_memory_for_workers, no_space, twice, two_runs),
     *(no_logs, no_logs_of_some_days, wrong_prefix, unusual),
-    *(no_locks, not_kept, not_removed, damaged_record),
+    *(no_locks, not_kept, not_removed, damaged_record, damaged_history),
+    *(busy_history, no_history),
 )
 
 
