@@ -37,8 +37,8 @@ OUTPUT_FAILED: Final = "Não foi possível escrever na saída padrão; o que foi
 BAD_RULE: Final = "--rule deve ser card ou card_time."
 BAD_OUTPUT: Final = "--output deve ser o caminho de um arquivo."
 NO_CURRENT_FOLDER: Final = (
-    "A pasta atual não existe mais ou está sem acesso: use um caminho absoluto em --output, ou "
-    "rode de outra pasta."
+    "A pasta atual não existe mais ou está sem acesso: use caminhos absolutos, ou rode de outra "
+    "pasta."
 )
 BAD_DATE: Final = "{option} deve ser uma data como 2026-01-31 (ano-mês-dia)."
 MERCHANT_OR_ALL: Final = "Use --merchant ou --all-merchants, mas não os dois."
@@ -94,6 +94,8 @@ def main(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except OSError as problem:
+        if not _has_current_folder():
+            return _fail(NO_CURRENT_FOLDER)
         if problem.filename is not None or problem.errno not in _OUTPUT_ERRORS:
             raise
         # The report is already in place: a run prints only after writing it.
@@ -150,8 +152,9 @@ def run_command(
         raise ConfigError(MERCHANT_OR_ALL)
     with run_log.attached(log_file, as_json=json_log):
         settings = _settings(config, demo)
-        target = _absolute(output) if output else settings.output_path
-        _leave_removed_folder()
+        target = output.absolute() if output else settings.output_path
+        if not _has_current_folder():
+            os.chdir(os.path.sep)  # starting processes needs one
         if settings.engine.kind == "chunked":
             from lib.engines import process_pool
 
@@ -278,19 +281,13 @@ def _settings(path: Path | None, demo: bool) -> Settings:
     return settings
 
 
-def _absolute(path: Path) -> Path:
-    try:
-        return path.absolute()
-    except OSError as problem:  # a relative path in a working directory that was removed
-        raise ConfigError(NO_CURRENT_FOLDER) from problem
-
-
-def _leave_removed_folder() -> None:
-    """Leave a working directory that no longer exists; starting processes needs one."""
+def _has_current_folder() -> bool:
+    """False in a working directory that was removed: a relative path leads nowhere."""
     try:
         os.getcwd()
     except OSError:
-        os.chdir(os.path.sep)
+        return False
+    return True
 
 
 def _day(option: str, text: str | None) -> date | None:

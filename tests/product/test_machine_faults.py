@@ -375,10 +375,21 @@ def test_a_run_works_from_any_folder_without_a_terminal_and_with_an_empty_enviro
     assert len(sheets(output).consolidated) == 5
 
 
-def test_a_relative_name_in_a_removed_folder_is_one_sentence(command: Command) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--config", "{file}", "--output", "a.xlsx", *PERIOD),
+        ("init", "--config", "new.toml"),
+        ("dashboard", "--config", "new.toml"),
+    ],
+    ids=["run", "init", "dashboard"],
+)
+def test_a_relative_name_in_a_removed_folder_is_one_sentence(
+    command: Command, words: tuple[str, ...]
+) -> None:
     file = configured(command.folder, command.databases.values)
-    words = ("--config", str(file), "--output", "a.xlsx", *PERIOD)
-    done = run_from(removed(command.folder), *words)
+    named = [word.format(file=file) for word in words]
+    done = run_from(removed(command.folder), *named)
     assert (done.returncode, done.stdout) == (main.FAILED, "")
     assert done.stderr.splitlines()[-1] == main.NO_CURRENT_FOLDER
     assert "Traceback" not in done.stderr
