@@ -20,6 +20,8 @@ from lib.matching import duplicates, sorting
 from lib.matching.pairing import MAX_DISTANCE, Pairing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lib.domain.column_arrays import Bools, Instants, Ints
 
 DATES_TOO_WIDE: Final = (
@@ -37,12 +39,13 @@ def pair(
 ) -> Pairing:
     """Match every transaction by physical and by virtual card, once per purchase."""
     index = LogIndex.build(auth_logs, log_instants, approved)
-    physical, virtual = (
-        index.best(column_arrays.column(transactions, name), transaction_instants)
+    cards = [
+        index.numbers(column_arrays.column(transactions, name))
         for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)
-    )
+    ]
+    physical, virtual = (index.best(card, transaction_instants) for card in cards)
     best, by_virtual = _better(physical, virtual)
-    matched = index.known(transactions, len(auth_logs))
+    matched = index.known(cards, len(auth_logs))
     sem_log = c.WITHOUT_LOG_REASONS.index(c.SEM_LOG_DO_CARTAO)
     return Pairing(
         log=best.log,
@@ -171,12 +174,15 @@ class LogIndex:
             span=span,
         )
 
-    def best(self, card: pa.Array, instants: Instants) -> Candidates:
-        """Return each transaction's nearest approved log of this card, else the nearest declined.
+    def numbers(self, card: pa.Array) -> pa.Array:
+        """Return each card's number among the cards with logs, NULL for the others."""
+        return pc.index_in(card, value_set=self.cards, skip_nulls=True)
 
-        ``card`` and ``instants`` are by transaction row.
+    def best(self, number: pa.Array, instants: Instants) -> Candidates:
+        """Return each transaction's nearest approved log of its card, else the nearest declined.
+
+        ``number`` (from `numbers`) and ``instants`` are by transaction row.
         """
-        number = pc.index_in(card, value_set=self.cards, skip_nulls=True)
         rows = np.flatnonzero(number.is_valid().to_numpy(zero_copy_only=False))
         run = number.take(pa.array(rows)).to_numpy().astype(np.int64) * 2
         log, distance, moment = self._nearest(run, instants, rows)
@@ -185,7 +191,7 @@ class LogIndex:
             log[declined], distance[declined], moment[declined] = self._nearest(
                 run[declined] + 1, instants, rows[declined]
             )
-        n = len(card)
+        n = len(number)
         result = Candidates(
             log=np.full(n, -1, dtype=np.int64),
             declined=np.zeros(n, dtype=np.bool_),
@@ -198,15 +204,14 @@ class LogIndex:
         result.moment[rows] = moment
         return result
 
-    def known(self, transactions: pa.Table, logs: int) -> Bools:
-        """Return a mask of the log rows whose card is a transaction's, physical or virtual."""
-        tokens = pa.chunked_array(
-            [column_arrays.column(transactions, name) for name in (c.TOKEN_CARTAO, c.TOKEN_VIRTUAL)]
-        )
-        has_transaction = pc.is_in(self.cards, value_set=tokens, skip_nulls=True)
+    def known(self, cards: Sequence[pa.Array], logs: int) -> Bools:
+        """Return a mask of the log rows whose card is among these `numbers` of transactions."""
+        has_transaction = np.zeros(len(self.cards), dtype=np.bool_)
+        for number in cards:
+            has_transaction[number.drop_null().to_numpy()] = True
         known = np.zeros(logs, dtype=np.bool_)
         card = self.key // (2 * self.span) if self.span else self.key
-        known[self.row] = has_transaction.to_numpy(zero_copy_only=False)[card]
+        known[self.row] = has_transaction[card]
         return known
 
     def _nearest(self, run: Ints, instants: Instants, rows: Ints) -> tuple[Ints, Ints, Ints]:
