@@ -7,6 +7,7 @@ been tried; the files are readable by this account only. Ends with what `check` 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -53,10 +54,10 @@ CHECK_FAILED: Final = (
     "A configuração está gravada, mas a conferência falhou: {problem} Corrija e rode {check}."
 )
 NEXT_HERE: Final = (
-    "Próximo passo: make run abre o painel com os seus dados; {report} faz a planilha."
+    "Próximo passo: {start} abre o painel com os seus dados; {report} faz a planilha."
 )
 NEXT_SIGN_IN: Final = (
-    "Próximo passo: preencha [auth] e [aggregator.access] (docs/deployment.md) e rode make run; "
+    "Próximo passo: preencha [auth] e [aggregator.access] (docs/deployment.md) e rode {start}; "
     "{report} faz a planilha."
 )
 
@@ -342,9 +343,11 @@ def _old_text(file: Path) -> str:
 def _check(file: Path, *, without_sign_in: bool) -> None:
     """Run `check` with the file, as the next run will read it, and say the next step."""
     from lib.config import defaults, loader
+    from lib.config.settings import ROOT
     from lib.delivery import diagnosis
 
     option = "" if file == loader.DEFAULT_FILE else f" --config {file}"
+    program = f"{_relative(Path(sys.executable))} {_relative(ROOT / 'aggregator.py')}"
     say(CHECKING)
     try:
         settings: Settings = loader.load(file)
@@ -353,9 +356,16 @@ def _check(file: Path, *, without_sign_in: bool) -> None:
             *diagnosis.check(settings, defaults.request(settings, defaults.local_today(settings))),
         ]
     except AggregatorError as problem:
-        check = f"python aggregator.py check{option}"
+        check = f"{program} check{option}"
         raise ConfigError(CHECK_FAILED, problem=str(problem), check=check) from problem
     for notice in notices:
         typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
     next_step = NEXT_HERE if without_sign_in else NEXT_SIGN_IN
-    typer.echo(next_step.format(report=f"python aggregator.py{option}"))
+    start = f"{program} dashboard{option}" if option or os.name == "nt" else "make run"
+    typer.echo(next_step.format(start=start, report=f"{program}{option}"))
+
+
+def _relative(path: Path) -> Path:
+    """The path from the working directory, where it stands below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

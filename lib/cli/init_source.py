@@ -196,7 +196,10 @@ def _ask(source: Source, key: str, suggested: Mapping[str, Any]) -> None:
         source.password = questions.secret(HIDDEN)
         source.values.pop("password_file", None)
         return
-    ours = {"host": "localhost", "port": "5432", "database": DATABASES[source.side]}
+    ours = {
+        **{"host": "localhost", "port": "5432", "user": "aggregator"},
+        "database": DATABASES[source.side],
+    }
     own = source.values.get(key)
     if own is None and key != "database":
         own = suggested.get(key)

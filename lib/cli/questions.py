@@ -36,6 +36,8 @@ def ask(
     option: str,
     default: str | None = None,
     problem: Callable[[str], str | None] = lambda _: None,
+    *,
+    shown: bool = True,
 ) -> str:
     """The answer, or the default for an empty one; asks again while ``problem`` returns a sentence.
 
@@ -47,7 +49,7 @@ def ask(
         return default
     while True:
         answer = str(
-            typer.prompt(question, default=default, show_default=bool(default), err=True)
+            typer.prompt(question, default=default, show_default=shown and bool(default), err=True)
         ).strip()
         sentence = problem(answer)
         if sentence is None:
@@ -71,5 +73,6 @@ def confirm(question: str, *, default: bool) -> bool:
     def problem(answer: str) -> str | None:
         return None if answer.lower() in _YES | _NO else YES_OR_NO
 
-    answer = ask(f"{question} [{choices}]", "", YES if default else NO, problem)
+    # The capital letter is the default.
+    answer = ask(f"{question} [{choices}]", "", YES if default else NO, problem, shown=False)
     return answer.lower() in _YES
