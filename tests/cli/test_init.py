@@ -209,6 +209,7 @@ def test_what_is_wrong_is_asked_again_and_nothing_else(filled: Databases, target
     assert not loader.load(target, {}).access.without_sign_in
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 1, 4, 7])
 def test_an_interruption_at_any_question_leaves_nothing(
     filled: Databases, target: Path, at: int
@@ -269,6 +270,7 @@ def test_other_tables_are_read_by_a_query_file_that_is_checked(
     assert loader.load(target, {}).transactions.query_file == query
 
 
+@pytest.mark.slow
 def test_an_untouched_query_file_is_removed_by_an_interruption(
     filled: Databases, target: Path
 ) -> None:
@@ -281,6 +283,7 @@ def test_an_untouched_query_file_is_removed_by_an_interruption(
     assert nothing(target.parent)
 
 
+@pytest.mark.slow
 def test_a_missing_permission_is_waited_for(filled: Databases, target: Path) -> None:
     filled.execute("transactions", "REVOKE SELECT ON customer_cards FROM aggregator")
     terminal = Terminal(target)
@@ -387,6 +390,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
+@pytest.mark.slow
 def test_a_server_without_tls_is_read_only_if_the_reader_insists(
     folder: Path, target: Path
 ) -> None:
@@ -412,6 +416,7 @@ def test_a_server_without_tls_is_read_only_if_the_reader_insists(
         server.stop()
 
 
+@pytest.mark.slow
 def test_a_servers_authority_is_named_and_asked_for(
     folder: Path, target: Path, tmp_path: Path
 ) -> None:
