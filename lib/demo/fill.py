@@ -21,7 +21,7 @@ from lib.demo import servers
 from lib.domain.errors import AggregatorError
 
 ROWS: Final = 20_000
-_LABEL: Final = "a senha"
+_LABEL: Final = "a senha (password_file)"
 
 
 def main(arguments: list[str]) -> None:
