@@ -35,6 +35,8 @@ _LOST: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors of a flush that mean lost data; any other means that the file system cannot flush."""
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
 _log: Final = logging.getLogger(__name__)
 
 # The locks of Linux are a process's: closing any descriptor of the file would end its own lock.
@@ -106,6 +108,22 @@ def flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def exists(path: Path) -> bool:
+    """Check if a path exists. Raises OSError if the system cannot tell.
+
+    `Path.exists` is False then from Python 3.14 on, and what stands there would be overwritten.
+    """
+    try:
+        path.stat()
+    except ValueError:  # no system has such a name
+        return False
+    except OSError as exc:
+        if exc.errno in _ABSENT:
+            return False
+        raise
+    return True
 
 
 def set_mode(path: Path, mode: int) -> None:

@@ -213,7 +213,7 @@ def write_piece(path: Path, table: pa.Table) -> None:
 def sweep(folder: Path) -> None:
     """Remove drafts of killed runs and replaced versions; the caller holds the result's lock."""
     version = readable = None
-    if (folder / result_index.MANIFEST).exists():
+    if file_system.exists(folder / result_index.MANIFEST):
         with suppress(ReportError):
             version = parquet_result.open_result(folder).version
         readable = version is not None

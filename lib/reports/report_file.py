@@ -69,7 +69,7 @@ def require_target(target: Path) -> None:
     if len(os.fsencode(target.name)) > _MAX_NAME_BYTES:
         raise ReportError(NAME_TOO_LONG, longest=_MAX_NAME_BYTES)
     try:
-        not_a_file = target.exists() and not target.is_file()
+        not_a_file = file_system.exists(target) and not target.is_file()
     except OSError as exc:
         raise write_error(exc, target) from exc
     if not_a_file:

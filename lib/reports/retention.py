@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lib.domain import file_system
 from lib.domain.errors import ConfigError
 from lib.domain.messages import Notice
 
@@ -86,7 +87,7 @@ def keep_previous(path: Path) -> Path | None:
     try:
         written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
         copy = path.with_name(f"{path.stem}{written:{_MOMENT_FORMAT}}{path.suffix}")
-        if not copy.exists():
+        if not file_system.exists(copy):
             try:
                 os.link(path, copy)
             except OSError:  # a file system without links

@@ -203,7 +203,7 @@ def read_key(path: Path) -> bytes:
 
 def _read_or_create_key(path: Path) -> bytes:
     # Renamed once complete: a full disk must not leave a partial key, which would block every run.
-    if not path.exists():
+    if not file_system.exists(path):
         draft = path.with_name(f"{path.name}.tmp")
         draft.unlink(missing_ok=True)
         try:

@@ -206,6 +206,26 @@ def test_a_number_without_an_account_and_a_home_gets_its_folder(
     assert (result.stdout, result.stderr) == ("True\nuid 54321\n", "")
 
 
+@pytest.mark.parametrize("name", ["absent", "file/below", "loop", "nul\0"])
+def test_a_path_that_is_absent_does_not_exist(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert not file_system.exists(tmp_path / name)
+    assert file_system.exists(tmp_path / "file")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_path_that_the_system_cannot_look_up_may_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        file_system.exists(tmp_path / "key")
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_on_windows_the_lock_is_the_systems_own(
     share: Path, monkeypatch: pytest.MonkeyPatch, held: bool
