@@ -155,6 +155,7 @@ class _Search:
     ) -> None:
         self._result, self._merchant = result, merchant
         self._watched, self._clear = watched, clear
+        self._rows = {kind: self._at_watched_moments(kind) for kind in _SIDES}
 
     def logs(self) -> Evidence:
         """Watched logs that are matched, declined or recent."""
@@ -162,7 +163,9 @@ class _Search:
         _, idle = self._among(cases.LOG, result.divergent_rows[~_is_case(result)])
         # A partition also holds pairs of logs that another one counts.
         matched = result.matched_log_rows
-        rows, bases = self._among(cases.LOG, np.union1d(matched, result.pair_rows))
+        either = np.zeros(len(result.auth_logs), dtype=np.bool_)
+        either[matched] = either[result.pair_rows] = True
+        rows, bases = self._among(cases.LOG, np.flatnonzero(either))
         pairs = np.flatnonzero(np.isin(result.pair_rows, rows))
         others = rows[~np.isin(rows, result.pair_rows[pairs])]
         nearest, seconds = _nearest(result, others)
@@ -193,13 +196,16 @@ class _Search:
 
     def _among(self, kind: str, rows: Rows) -> tuple[Rows, Ints]:
         """Return the watched records among these rows, and their bases."""
-        side, names = _SIDES[kind], cases.NAMES[kind]
-        table = getattr(self._result, side)
-        moments = column_arrays.instants(table, names[cases.DAY], names[cases.TIME]).sheet_order
-        rows = rows[np.isin(moments[rows], self._watched.moments)]
+        rows = rows[self._rows[kind][rows]]
         bases = cases.bases(self._merchant, self._cases(kind, rows))
         watched = np.isin(bases, self._watched.bases)
         return rows[watched], bases[watched]
+
+    def _at_watched_moments(self, kind: str) -> Bools:
+        """Mark the records of a side that have the date and time of a watched one."""
+        table, names = getattr(self._result, _SIDES[kind]), cases.NAMES[kind]
+        moments = column_arrays.instants(table, names[cases.DAY], names[cases.TIME]).sheet_order
+        return np.isin(moments, self._watched.moments)
 
     def _cases(self, kind: str, rows: Rows) -> pa.Table:
         table = getattr(self._result, _SIDES[kind]).select(cases.order(kind)).take(rows)

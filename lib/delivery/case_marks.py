@@ -85,15 +85,15 @@ def mark(
     numbers = {cases.from_hexadecimal(key): version for key, version in expected.items()}
     with state_file.writing(path) as connection:
         rows = connection.exec_driver_sql(
-            "SELECT key, version, day FROM cases WHERE merchant = ?"
+            "SELECT key, version FROM cases WHERE merchant = ?"
             " AND key IN (SELECT value FROM json_each(?))",
             (merchant, json.dumps(list(numbers))),
         ).all()
         free = [r for r in rows if not change.overwrites or r.version == numbers[r.key]]
         taken = {r.key for r in rows} - {r.key for r in free}
         applied = [row.key for row in free]
-        _apply(connection, applied, change, actor.name)
-        case_store.count_again(connection, merchant, {row.day for row in free})
+        with case_store.counted(connection, applied):
+            _apply(connection, applied, change, actor.name)
         # Last: if it cannot be recorded, the transaction is rolled back.
         _audit(settings, actor, merchant, applied, change)
     seen = case_queries.by_key(path, merchant, [cases.hexadecimal(key) for key in taken])

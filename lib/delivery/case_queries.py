@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lib.delivery import state_file
+from lib.delivery import case_conditions, case_store, state_file
 from lib.domain import cases
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ AGES: Final = ((0, 1), (2, 3), (4, 7), (8, 30), (31, None))
 _MOST_RUNS: Final = 30
 _COLUMNS: Final = (
     *("key", "merchant", "state", "opened_by", "status", "owner", "version", "first_seen"),
-    *("last_seen", "ordinal", "kind", "day", "time", "card", "code", "amount", "cpf", "virtual"),
+    *("ordinal", "kind", "day", "time", "card", "code", "amount", "cpf", "virtual"),
     *("merchant_field", "text", "motivo", "counterpart"),
+    f"{case_store.LAST_SEEN} AS last_seen",
 )
 _ORDERS: Final[dict[str, str]] = {
     "moment": "moment {0}, key {0}",
@@ -38,7 +39,6 @@ _ORDERS: Final[dict[str, str]] = {
     "status": "status {0}, key {0}",
     "amount": "CAST(amount AS REAL) {0}, key {0}",
 }
-_SEARCHED: Final = ("card", "code", "cpf", "virtual", "text", "owner")
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,12 @@ def find(
         if connection is None:
             return Found((), 0)
         latest = _latest(connection, merchant)
-        where, values = _where(merchant, query, latest)
-        total = _total(connection, merchant, query, latest)
+        where, values = case_conditions.where(connection, merchant, query, latest)
+        few = case_conditions.few(connection, where, values) if query.search else None
+        if few is not None:
+            where, values, total = case_conditions.WITH_KEYS, (json.dumps(few),), len(few)
+        else:
+            total = case_conditions.total(connection, merchant, query, latest)
         # Skipping reads an index, from the end that is nearer.
         backwards = offset > total // 2
         if backwards:
@@ -195,7 +199,7 @@ def each(path: Path, merchant: str, query: Filter) -> Iterator[Case]:
         if connection is None:
             return
         latest = _latest(connection, merchant)
-        where, values = _where(merchant, query, latest)
+        where, values = case_conditions.where(connection, merchant, query, latest)
         # Keys are ordered as their hexadecimal digits.
         rows = connection.exec_driver_sql(
             f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE {where} ORDER BY moment, key < 0, key",
@@ -210,8 +214,13 @@ def versions(path: Path, merchant: str, query: Filter) -> dict[str, int]:
     with state_file.reading_cases(path) as connection:
         if connection is None:
             return {}
-        where, values = _where(merchant, query, _latest(connection, merchant))
-        rows = connection.exec_driver_sql(f"SELECT key, version FROM cases WHERE {where}", values)
+        where, values = case_conditions.where(
+            connection, merchant, query, _latest(connection, merchant)
+        )
+        source = case_conditions.BY_WORDS if query.search else "cases"
+        rows = connection.exec_driver_sql(
+            f"SELECT key, version FROM {source} WHERE {where}", values
+        )
         return {cases.hexadecimal(key): number for key, number in rows}
 
 
@@ -252,11 +261,13 @@ def counts(
             return Counts()
         latest = _latest(connection, merchant)
         query = Filter(keys=keys)
-        rows = _grouped(connection, merchant, query, latest, "first_seen, owner, status")
-        outside = _total(
+        rows = case_conditions.grouped(
+            connection, merchant, query, latest, "first_seen, owner, status"
+        )
+        outside = case_conditions.total(
             connection, merchant, Filter(statuses=_UNSETTLED, outside=True, keys=keys), latest
         )
-        new = _total(
+        new = case_conditions.total(
             connection, merchant, Filter((cases.NEW,), statuses=_UNSETTLED, keys=keys), latest
         )
         resolved = latest.resolved if keys is None else _resolved(connection, latest, keys)
@@ -329,74 +340,6 @@ def _latest(connection: Connection, merchant: str) -> Latest:
         resolved=row.resolved,
         reach=(reach[0], reach[1]),
     )
-
-
-def _where(merchant: str, query: Filter, latest: Latest) -> tuple[str, tuple[Any, ...]]:
-    """The condition on a case, or on a row of `case_counts` without search and keys."""
-    conditions, values = ["merchant = ?"], [merchant]
-    conditions.append(_states(query.states, latest.number, values))
-    for column, allowed in (
-        ("status", query.statuses),
-        ("owner", query.owners),
-        ("kind", query.kinds),
-        ("motivo", query.motivos),
-    ):
-        if allowed is not None:
-            conditions.append(_one_of(column, allowed, values))
-    if query.days is not None:
-        conditions.append("day BETWEEN ? AND ?")
-        values += [day.isoformat() for day in query.days]
-    for moment, sign in zip(query.first_seen, (">=", "<"), strict=True):
-        if moment is not None:
-            conditions.append(f"first_seen {sign} ?")
-            values.append(state_file.text_of(moment))
-    if query.outside is not None and latest.period is not None:
-        inside = "(day IS NULL OR day BETWEEN ? AND ?)"
-        conditions.append(f"NOT {inside}" if query.outside else inside)
-        values += [day.isoformat() for day in latest.period]
-    if query.keys is not None:
-        conditions.append("key IN (SELECT value FROM json_each(?))")
-        values.append(json.dumps([cases.from_hexadecimal(key) for key in query.keys]))
-    for word in query.search.split():
-        conditions.append(f"({' OR '.join(f'instr(lower({c}), ?)' for c in _SEARCHED)})")
-        values += [word.lower()] * len(_SEARCHED)
-    return " AND ".join(conditions), tuple(values)
-
-
-def _states(states: tuple[str, ...], latest: int, values: list[Any]) -> str:
-    if set(states) == set(cases.STATES):
-        return "TRUE"
-    stored = {cases.OPEN if state == cases.NEW else state for state in states}
-    condition = _one_of("state", tuple(sorted(stored)), values)
-    if (cases.NEW in states) != (cases.OPEN in states):
-        sign = "=" if cases.NEW in states else "<>"
-        condition = f"({condition} AND (state <> 'open' OR opened_by {sign} ?))"
-        values.append(latest)
-    return condition
-
-
-def _one_of(column: str, allowed: tuple[str | None, ...], values: list[Any]) -> str:
-    named = [value for value in allowed if value is not None]
-    condition = f"{column} IN ({', '.join('?' * len(named))})"
-    values += named
-    return f"({condition} OR {column} IS NULL)" if None in allowed else condition
-
-
-def _grouped(
-    connection: Connection, merchant: str, query: Filter, latest: Latest, columns: str
-) -> Sequence[Any]:
-    where, values = _where(merchant, query, latest)
-    summed = query.keys is None and not query.search
-    source, number = ("case_counts", "sum(cases)") if summed else ("cases", "count(*)")
-    by = f" GROUP BY {columns}" if columns else ""
-    listed = f"{columns}, " if columns else ""
-    return connection.exec_driver_sql(
-        f"SELECT {listed}coalesce({number}, 0) FROM {source} WHERE {where}{by}", values
-    ).all()
-
-
-def _total(connection: Connection, merchant: str, query: Filter, latest: Latest) -> int:
-    return int(_grouped(connection, merchant, query, latest, "")[0][0])
 
 
 def _resolved(connection: Connection, latest: Latest, keys: frozenset[str]) -> int:

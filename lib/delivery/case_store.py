@@ -8,7 +8,9 @@ its merchant's latest judging run. Decides nothing about which days a run judges
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
@@ -40,12 +42,12 @@ _TEXTS: Final = (
 )
 _INSERT: Final = (
     "INSERT INTO cases (key, merchant, state, opened_by, moment, first_seen, last_seen, base,"
-    f" ordinal, digest, {', '.join(_TEXTS)})"
-    f" VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?{', ?' * len(_TEXTS)})"
+    f" ordinal, digest, words, {', '.join(_TEXTS)})"
+    f" VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?{', ?' * len(_TEXTS)})"
 )
 _REVALUE: Final = (
-    f"UPDATE cases SET digest = ?, {', '.join(f'{name} = ?' for name in cases.CHANGEABLE)}"
-    " WHERE key = ?"
+    "UPDATE cases SET digest = ?, words = ?,"
+    f" {', '.join(f'{name} = ?' for name in cases.CHANGEABLE)} WHERE key = ?"
 )
 _REOPEN: Final = (
     "UPDATE cases SET state = 'open', opened_by = ?, counterpart = NULL,"
@@ -53,12 +55,21 @@ _REOPEN: Final = (
     " version = version + (status IS 'resolvida'),"
     " status = nullif(status, 'resolvida') WHERE key = ?"
 )
-_SEEN: Final = (
-    "UPDATE cases SET last_seen = ? WHERE merchant = ? AND state = 'open'"
-    " AND moment BETWEEN ? AND ? AND (day IS NULL OR day IN (SELECT value FROM json_each(?)))"
+_JUDGED_LAST: Final = (
+    "(SELECT at FROM judged_days JOIN judgements ON id = judgement WHERE"
+    " judged_days.merchant = cases.merchant AND judged_days.day = coalesce(cases.day, ''))"
 )
+LAST_SEEN: Final = f"iif(state = 'open', {_JUDGED_LAST}, last_seen)"
+"""Every run that judges a day finds its open cases: their own column is written as they close."""
 EVENT: Final = "INSERT INTO case_events (key, at, who, kind, text) VALUES (?, ?, ?, ?, ?)"
-_COUNTED: Final = "merchant, day, kind, motivo, state, opened_by, first_seen, status, owner"
+_COUNTED: Final = (
+    *("merchant", "day", "kind", "motivo", "state", "opened_by", "first_seen", "status", "owner"),
+)
+_ADD_TO_COUNT: Final = (
+    "UPDATE case_counts SET cases = cases + ?"
+    f" WHERE {' AND '.join(f'{name} IS ?' for name in _COUNTED)}"
+)
+_COUNT: Final = f"INSERT INTO case_counts VALUES (?{', ?' * len(_COUNTED)})"
 REOPENED: Final = "reopened"
 
 
@@ -139,24 +150,34 @@ def forget(path: Path, merchant: str) -> None:
             connection.exec_driver_sql(f"DELETE FROM {table} WHERE merchant = ?", (merchant,))
 
 
-def count_again(connection: Connection, merchant: str, days: Iterable[str | None]) -> None:
-    """Renew the sums of these days."""
-    of_days: list[tuple[str, str | None]] = []
-    spans: list[tuple[str, int, int]] = []
-    for day in days:
-        of_days.append((merchant, day))
-        low, high = (_UNDATED, column_arrays.MISSING)
-        if day is not None:
-            low, high = _span([date.fromisoformat(day)])
-        spans.append((merchant, low, high))
-    if not of_days:
-        return
-    connection.exec_driver_sql("DELETE FROM case_counts WHERE merchant = ? AND day IS ?", of_days)
-    connection.exec_driver_sql(
-        f"INSERT INTO case_counts SELECT {_COUNTED}, count(*) FROM cases"
-        f" WHERE merchant = ? AND moment BETWEEN ? AND ? GROUP BY {_COUNTED}",
-        spans,
+@contextmanager
+def counted(connection: Connection, keys: Sequence[int]) -> Iterator[None]:
+    """Bring the sums up to date with what the block changes of these cases."""
+    before = _groups(connection, keys)
+    yield
+    after = _groups(connection, keys)
+    after.subtract(before)
+    _add_to_counts(connection, after)
+
+
+def _groups(connection: Connection, keys: Sequence[int]) -> Counter[tuple[Any, ...]]:
+    columns = ", ".join(_COUNTED)
+    rows = connection.exec_driver_sql(
+        f"SELECT {columns}, count(*) FROM cases WHERE key IN (SELECT value FROM json_each(?))"
+        f" GROUP BY {columns}",
+        (json.dumps(keys),),
     )
+    return Counter({tuple(group): number for *group, number in rows})
+
+
+def _add_to_counts(connection: Connection, groups: Counter[tuple[Any, ...]]) -> None:
+    for group, number in groups.items():
+        if not number:
+            continue
+        updated = connection.exec_driver_sql(_ADD_TO_COUNT, (number, *group))
+        if not updated.rowcount:
+            connection.exec_driver_sql(_COUNT, (*group, number))
+    connection.exec_driver_sql("DELETE FROM case_counts WHERE cases = 0")
 
 
 class _Update:
@@ -166,7 +187,6 @@ class _Update:
         self._connection, self._judging = connection, judging
         self._merchant, self._at = judging.merchant, state_file.text_of(judging.at)
         self._days = judged(connection, judging)
-        self._texts = {day.isoformat() for day in self._days}
 
     def apply(self, found: Cases, evidence: Callable[[Watched], Evidence]) -> Change:
         inserted = self._connection.exec_driver_sql(
@@ -183,46 +203,56 @@ class _Update:
         self._number = int(inserted.lastrowid)
         found = _of_days(found, self._days)
         stored = self._stored()
-        known = np.isin(found.keys, stored.keys)
-        seen = np.isin(stored.keys, found.keys)
-        again = stored.keys[seen & ~stored.open]
-        self._insert(found, np.flatnonzero(~known))
-        self._revalue(found, stored)
-        new = int((~known).sum()) + self._reopen(again)
-        resolved = self._close(stored.keys[~seen & stored.open], evidence)
-        self._mark_seen()
-        if self._texts:
-            self._connection.exec_driver_sql(
-                "INSERT OR REPLACE INTO judged_days VALUES (?, ?, ?)",
-                [(self._merchant, day, self._number) for day in sorted(self._texts)],
-            )
-        count_again(self._connection, self._merchant, [*sorted(self._texts), None])
-        return self._counted(new, resolved)
+        places = _places(found.keys, stored.keys)
+        known = places >= 0
+        seen = np.zeros(len(stored.keys), dtype=np.bool_)
+        seen[places[known]] = True
+        new = np.flatnonzero(~known)
+        again = np.flatnonzero(known)
+        changed = again[found.digests[again] != stored.digests[places[again]]]
+        reopened, gone = stored.keys[seen & ~stored.open], stored.keys[~seen & stored.open]
+        self._insert(found, new)
+        keys = np.concatenate([found.keys[changed], reopened, gone])
+        with counted(self._connection, keys.tolist()):
+            self._revalue(found, changed)
+            unsettled = self._reopen(reopened.tolist())
+            resolved = self._close(gone.tolist(), evidence)
+        # The undated ones are judged by every run.
+        self._connection.exec_driver_sql(
+            "INSERT OR REPLACE INTO judged_days VALUES (?, ?, ?)",
+            [
+                (self._merchant, day, self._number)
+                for day in ("", *sorted(map(date.isoformat, self._days)))
+            ],
+        )
+        return self._counted(len(new) + unsettled, resolved)
 
     def _stored(self) -> _Stored:
         """The stored cases of the judged days, in key order."""
-        rows = self._connection.exec_driver_sql(
+        keys, is_open, digests, moments = _numbers(
+            self._connection,
             "SELECT key, state = 'open', digest, moment FROM cases"
             " WHERE merchant = ? AND (moment BETWEEN ? AND ? OR moment >= ?)",
             (self._merchant, *_span(self._days), _UNDATED),
-        ).all()
-        keys, is_open, digests, moments = _columns(rows, 4)
-        judged = _on_days(moments, self._days)
-        order = np.argsort(keys[judged])
-        keys, is_open, digests = (column[judged][order] for column in (keys, is_open, digests))
-        return _Stored(keys, is_open.astype(np.bool_), digests)
+            4,
+        )
+        rows = np.flatnonzero(_on_days(moments, self._days))
+        rows = rows[np.argsort(keys[rows])]
+        return _Stored(keys[rows], is_open[rows].astype(np.bool_), digests[rows])
 
     def _insert(self, found: Cases, rows: Ints) -> None:
         if not len(rows):
             return
         table = found.table.take(pa.array(rows))
+        texts = {name: table[name].cast(pa.string()).to_pylist() for name in _TEXTS}
         columns: list[Iterable[Any]] = [
             found.keys[rows].tolist(),
             column_arrays.instants(table, cases.DAY, cases.TIME).sheet_order.tolist(),
             cases.bases(self._merchant, table).tolist(),
             found.ordinals[rows].tolist(),
             found.digests[rows].tolist(),
-            *(table[name].cast(pa.string()).to_pylist() for name in _TEXTS),
+            _words(table),
+            *texts.values(),
         ]
         same = (self._merchant, self._number), (self._at, self._at)
         self._connection.exec_driver_sql(
@@ -232,51 +262,49 @@ class _Update:
                 for key, moment, *values in zip(*columns, strict=True)
             ],
         )
+        opened = (cases.OPEN, self._number, self._at, None, None)
+        groups = zip(*(texts[name] for name in (cases.DAY, cases.KIND, cases.MOTIVO)), strict=True)
+        counts = Counter((self._merchant, *group, *opened) for group in groups)
+        _add_to_counts(self._connection, counts)
 
-    def _revalue(self, found: Cases, stored: _Stored) -> None:
+    def _revalue(self, found: Cases, rows: Ints) -> None:
         """Bring changed values up to date."""
-        at = np.minimum(np.searchsorted(stored.keys, found.keys), max(len(stored.keys) - 1, 0))
-        if not len(stored.keys):
+        if not len(rows):
             return
-        changed = np.flatnonzero(
-            (stored.keys[at] == found.keys) & (stored.digests[at] != found.digests)
-        )
-        if len(changed):
-            table = found.table.take(pa.array(changed))
-            values = (table[name].to_pylist() for name in cases.CHANGEABLE)
-            keys, digests = found.keys[changed].tolist(), found.digests[changed].tolist()
-            rows = list(zip(digests, *values, keys, strict=True))
-            self._connection.exec_driver_sql(_REVALUE, rows)
+        table = found.table.take(pa.array(rows))
+        values = (table[name].to_pylist() for name in cases.CHANGEABLE)
+        keys, digests = found.keys[rows].tolist(), found.digests[rows].tolist()
+        renewed = zip(digests, _words(table), *values, keys, strict=True)
+        self._connection.exec_driver_sql(_REVALUE, list(renewed))
 
-    def _reopen(self, keys: Ints) -> int:
+    def _reopen(self, keys: Sequence[int]) -> int:
         """Open closed cases again and return how many nobody has accepted."""
-        if not len(keys):
+        if not keys:
             return 0
-        numbers = keys.tolist()
-        self._connection.exec_driver_sql(_REOPEN, [(self._number, key) for key in numbers])
-        self._record(numbers, REOPENED)
-        return self._unsettled(numbers)
+        self._connection.exec_driver_sql(_REOPEN, [(self._number, key) for key in keys])
+        self._record(keys, REOPENED)
+        return _unsettled(self._rows("status", keys))
 
-    def _close(self, keys: Ints, evidence: Callable[[Watched], Evidence]) -> int:
+    def _close(self, keys: Sequence[int], evidence: Callable[[Watched], Evidence]) -> int:
         """Close cases that are gone and return how many nobody had settled before."""
-        rows = self._rows("key, base, ordinal, moment", keys.tolist())
+        rows = self._rows("key, base, ordinal, moment, status", keys)
         if (covered := self._judging.watched) is not None:
             # A case of a run that ended meanwhile: the next run judges it.
             known = set(covered.bases.tolist())
             rows = [row for row in rows if row.base in known]
         if not rows:
             return 0
-        _, bases, _, moments = _columns(rows, 4)
-        gone = case_evidence.Watched(np.unique(bases), np.unique(moments))
-        closed = case_evidence.closing([tuple(row[:3]) for row in rows], evidence(gone))
-        unsettled = self._unsettled([case.key for case in closed])
+        bases, moments = ([getattr(row, name) for row in rows] for name in ("base", "moment"))
+        asked = case_evidence.Watched(np.unique(bases), np.unique(moments))
+        closed = case_evidence.closing([tuple(row[:3]) for row in rows], evidence(asked))
         self._connection.exec_driver_sql(
-            "UPDATE cases SET state = ?, counterpart = ? WHERE key = ?",
+            f"UPDATE cases SET state = ?, counterpart = ?, last_seen = {_JUDGED_LAST}"
+            " WHERE key = ?",
             [(case.state, case.counterpart, case.key) for case in closed],
         )
         for state in (cases.MATCHED, cases.MISSING):
             self._record([case.key for case in closed if case.state == state], state)
-        return unsettled
+        return _unsettled(rows)
 
     def _record(self, keys: Sequence[int], kind: str) -> None:
         if keys:
@@ -289,16 +317,6 @@ class _Update:
             f"SELECT {columns} FROM cases WHERE key IN (SELECT value FROM json_each(?))",
             (json.dumps(keys),),
         ).all()
-
-    def _unsettled(self, keys: Sequence[int]) -> int:
-        settled = sum(row.status in cases.SETTLED for row in self._rows("status", keys))
-        return len(keys) - settled
-
-    def _mark_seen(self) -> None:
-        """Every case of the judged days that is open now was found by this run."""
-        days = json.dumps(sorted(self._texts))
-        for span in (_span(self._days), (_UNDATED, column_arrays.MISSING)):
-            self._connection.exec_driver_sql(_SEEN, (self._at, self._merchant, *span, days))
 
     def _counted(self, new: int, resolved: int) -> Change:
         start, end = (day.isoformat() for day in self._judging.period)
@@ -320,27 +338,28 @@ def _prune(connection: Connection, merchant: str, before: datetime) -> None:
     """Remove cases last seen before this moment, with their timelines."""
     # No case is seen before its day: only old days need a look.
     old = connection.exec_driver_sql(
-        "SELECT key, day FROM cases WHERE merchant = ? AND moment < ? AND last_seen < ?",
+        f"SELECT key FROM cases WHERE merchant = ? AND moment < ? AND {LAST_SEEN} < ?",
         (merchant, _span([before.date()])[1], state_file.text_of(before)),
     ).all()
     if old:
         keys = [(row.key,) for row in old]
         connection.exec_driver_sql("DELETE FROM case_events WHERE key = ?", keys)
-        connection.exec_driver_sql("DELETE FROM cases WHERE key = ?", keys)
-        count_again(connection, merchant, {row.day for row in old})
+        with counted(connection, [row.key for row in old]):
+            connection.exec_driver_sql("DELETE FROM cases WHERE key = ?", keys)
 
 
 def on_days(path: Path, merchant: str, first: date, last: date, condition: str = "") -> list[Ints]:
     """Key, base, ordinal and moment of the cases of these days, and of those without a date."""
-    rows: Sequence[Any] = ()
     with state_file.reading_cases(path) as connection:
-        if connection is not None:
-            rows = connection.exec_driver_sql(
-                "SELECT key, base, ordinal, moment FROM cases WHERE merchant = ?"
-                f" AND (moment BETWEEN ? AND ? OR moment >= ?){condition}",
-                (merchant, *_span([first, last]), _UNDATED),
-            ).all()
-    return _columns(rows, 4)
+        if connection is None:
+            return [np.empty(0, dtype=np.int64)] * 4
+        return _numbers(
+            connection,
+            "SELECT key, base, ordinal, moment FROM cases WHERE merchant = ?"
+            f" AND (moment BETWEEN ? AND ? OR moment >= ?){condition}",
+            (merchant, *_span([first, last]), _UNDATED),
+            4,
+        )
 
 
 def judged(connection: Connection, judging: Judging) -> set[date]:
@@ -382,7 +401,34 @@ def _span(days: Iterable[date]) -> tuple[int, int]:
     return min(numbers) * _DAY, (max(numbers) + 1) * _DAY - 1
 
 
-def _columns(rows: Sequence[Any], count: int) -> list[Ints]:
+def _words(table: pa.Table) -> list[str]:
+    """The texts of each row that a search looks at, in lower case."""
+    columns = (
+        table[name] for name in (cases.CARD, cases.CODE, cases.CPF, cases.VIRTUAL, cases.TEXT)
+    )
+    joined = pc.binary_join_element_wise(
+        *columns, " ", null_handling="replace", null_replacement=""
+    )
+    words: list[str] = pc.utf8_lower(joined).to_pylist()
+    return words
+
+
+def _unsettled(rows: Iterable[Any]) -> int:
+    return sum(row.status not in cases.SETTLED for row in rows)
+
+
+def _places(keys: Ints, among: Ints) -> Ints:
+    """The position of each key among these sorted ones, -1 where it is not."""
+    if not len(among):
+        return np.full(len(keys), -1, dtype=np.int64)
+    at = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+    return np.where(among[at] == keys, at, -1)
+
+
+def _numbers(connection: Connection, query: str, values: tuple[Any, ...], count: int) -> list[Ints]:
+    """The columns of a query whose values are all integers."""
+    # By the driver itself: a `Row` for each case would cost more than the query.
+    driver: Any = connection.connection.driver_connection
+    rows = driver.execute(query, values).fetchall()
     flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(rows) * count)
-    values = flat.reshape(len(rows), count)
-    return list(np.ascontiguousarray(values.T))
+    return list(np.ascontiguousarray(flat.reshape(len(rows), count).T))

@@ -53,7 +53,7 @@ SET_ASIDE: Final = (
     "O histórico de execuções em {path} está danificado: foi guardado como {aside}, e outro "
     "começa vazio."
 )
-VERSION: Final = 3
+VERSION: Final = 4
 """The version of the tables, kept in the file; version 0 has no more than the runs."""
 
 _BUSY_SECONDS: Final = 10
@@ -148,7 +148,28 @@ _DISPATCHES: Final = (
         event TEXT, target TEXT NOT NULL, at TEXT NOT NULL, problem TEXT)""",
     "CREATE INDEX dispatches_by_run ON dispatches (run)",
 )
-_MIGRATIONS: Final = (_CASES, _SAVED_VIEWS, _DISPATCHES)
+# Of an open case, `last_seen` is when its day was last judged; of cases without a date, that of ''.
+# A search reads no more than `cases_by_words`, and a run no more than `cases_by_moment`.
+_FOUND_BY_INDEX: Final = (
+    "INSERT INTO judged_days SELECT merchant, '', max(id) FROM judgements GROUP BY merchant",
+    "ALTER TABLE cases ADD COLUMN closed INTEGER AS (state <> 'open')",
+    "ALTER TABLE case_counts ADD COLUMN closed INTEGER AS (state <> 'open')",
+    "ALTER TABLE cases ADD COLUMN words TEXT",
+    """UPDATE cases SET words = lower(coalesce(card, '') || ' ' || coalesce(code, '') || ' '
+        || coalesce(cpf, '') || ' ' || coalesce(virtual, '') || ' ' || coalesce(text, ''))""",
+    *(
+        f"DROP INDEX cases_by_{name}"
+        for name in ("moment", "state", "age", "owner", "status", "amount")
+    ),
+    "CREATE INDEX cases_by_moment ON cases (merchant, moment, key, state, digest)",
+    "CREATE INDEX cases_by_state ON cases (merchant, closed, moment, key)",
+    "CREATE INDEX cases_by_age ON cases (merchant, closed, first_seen, key)",
+    "CREATE INDEX cases_by_owner ON cases (merchant, closed, owner, key)",
+    "CREATE INDEX cases_by_status ON cases (merchant, closed, status, key)",
+    "CREATE INDEX cases_by_amount ON cases (merchant, closed, CAST(amount AS REAL), key)",
+    "CREATE INDEX cases_by_words ON cases (merchant, closed, words, status, owner)",
+)
+_MIGRATIONS: Final = (_CASES, _SAVED_VIEWS, _DISPATCHES, _FOUND_BY_INDEX)
 
 
 def path_of(settings: Settings) -> Path:
@@ -214,7 +235,13 @@ def reading_cases(path: Path) -> Iterator[Connection | None]:
         yield None
         return
     with reading(path) as connection:
-        yield connection if version(connection) else None
+        if (current := version(connection)) in (0, VERSION):
+            yield connection if current else None
+            return
+    with writing(path):
+        pass  # migrated
+    with reading(path) as connection:
+        yield connection
 
 
 def text_of(moment: datetime) -> str:

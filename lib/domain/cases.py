@@ -208,16 +208,15 @@ def bases(merchant: str, table: pa.Table) -> Ints:
 def of_run(merchant: str, table: pa.Table) -> Cases:
     """Number identical records and return the cases in key order; the input order has no effect."""
     joined = identities(merchant, table)
-    digests = hashes(
-        _whole(
-            pc.binary_join_element_wise(
-                *(table[name] for name in CHANGEABLE),
-                _SEPARATOR,
-                null_handling="replace",
-                null_replacement="",
-            )
+    changeable = _whole(
+        pc.binary_join_element_wise(
+            *(table[name] for name in CHANGEABLE),
+            _SEPARATOR,
+            null_handling="replace",
+            null_replacement="",
         )
-    )
+    ).dictionary_encode()
+    digests = hashes(changeable.dictionary)[changeable.indices.to_numpy()]
     ordinals = _ordinals(joined, digests)
     keys = hashes(
         pc.binary_join_element_wise(joined, pa.array(ordinals).cast(pa.string()), _SEPARATOR)

@@ -21,7 +21,7 @@ import pytest
 from lib.analysis.case_evidence import Evidence
 from lib.config import loader
 from lib.config.settings import ROOT, Settings
-from lib.delivery import case_marks, case_queries, case_store, state_file
+from lib.delivery import case_conditions, case_marks, case_queries, case_store, state_file
 from lib.delivery.case_marks import Mark
 from lib.delivery.case_queries import Filter
 from lib.delivery.case_store import Judging
@@ -50,6 +50,7 @@ INSERT INTO runs VALUES (7, '2026-11-19 09:00:00.000000', '2026-11-19 09:00:09.0
  'scheduled', 'root', 1, 1.0, '12345678000190', 'Loja Exemplo', '2026-11-09', '2026-11-19', 'card',
  300, 0, 'concluída', NULL, NULL, '{"logs": 10, "divergences": 1}', NULL, NULL, NULL, NULL);
 """
+VERSION_3 = ROOT / "tests" / "support" / "data" / "state_file_3.sql"
 WRITER = """
 import sys
 from pathlib import Path
@@ -225,6 +226,30 @@ def test_a_history_of_before_is_taken_over_with_its_runs(path: Path) -> None:
     assert list(everything(path)) == ["1"]
 
 
+@pytest.mark.parametrize("first", ["reader", "run"])
+def test_the_cases_of_an_older_version_are_taken_over(path: Path, first: str) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(VERSION_3.read_text(encoding="utf-8"))
+    second = AT + timedelta(days=1)
+    if first == "run":
+        # The day of card 1 is judged again, and the case without a date is gone.
+        change = judge(path, 3, [1], at=second + timedelta(days=1))
+        assert (change.new, change.resolved, change.open) == (0, 1, 2)
+    found = everything(path)
+    assert {card: (case.state, case.last_seen) for card, case in found.items()} == {
+        "1": (cases.OPEN, AT + timedelta(days=2 if first == "run" else 1)),
+        "2": (cases.OPEN, AT),
+        "3": (cases.MISSING, AT),
+        "7": (cases.MISSING if first == "run" else cases.OPEN, second),
+    }
+    assert case_queries.find(path, MERCHANT, Filter(search="******0002")).total == 1
+    assert [event.kind for event in case_queries.timeline(path, found["3"].key)] == [
+        "opened",
+        "missing",
+    ]
+
+
 def test_a_file_of_a_newer_version_is_one_sentence(path: Path) -> None:
     judge(path, 1, [1])
     with closing(sqlite3.connect(path)) as file:
@@ -306,6 +331,65 @@ def test_cases_are_kept_for_some_days_after_they_were_last_seen(
     judge(path, 3, [2], at=much_later, kept_since=much_later - timedelta(days=30))
     assert list(everything(path)) == ["2"]
     assert case_queries.timeline(path, key) == ()
+
+
+def test_an_open_case_was_last_seen_when_its_day_was_judged_last(path: Path) -> None:
+    judge(path, 1, [1, 2])
+    judge(path, 2, [1, 2], at=AT + timedelta(days=1))
+    judge(path, 3, [2], at=AT + timedelta(days=2))
+    judge(path, 4, [2], at=AT + timedelta(days=3))
+    seen = {card: case.last_seen - AT for card, case in everything(path).items()}
+    assert seen == {"1": timedelta(days=1), "2": timedelta(days=3)}
+
+
+def test_the_sums_are_those_of_the_cases_after_runs_marks_and_removals(
+    settings: Settings, path: Path
+) -> None:
+    judge(path, 1, [1, 1, 2, 3])
+    seen = everything(path)
+    mark(settings, ANA, Mark(status=cases.ACCEPTED, reason="ok", owner="a"), seen["1"], seen["2"])
+    judge(path, 2, [1, 4], at=AT + timedelta(days=1))
+    judge(path, 3, [1, 2, 4], at=AT + timedelta(days=2))
+    later = AT + timedelta(days=40)
+    judge(path, 4, [4], at=later, kept_since=later - timedelta(days=39))
+    columns = "merchant, day, kind, motivo, state, opened_by, first_seen, status, owner"
+    with state_file.reading(path) as connection:
+        counted = connection.exec_driver_sql(f"SELECT {columns}, cases FROM case_counts").all()
+        summed = connection.exec_driver_sql(
+            f"SELECT {columns}, count(*) FROM cases GROUP BY {columns}"
+        ).all()
+    assert sorted(map(str, counted)) == sorted(map(str, summed))
+    assert len(counted) > 1
+
+
+@pytest.mark.parametrize(
+    ("words", "cards"),
+    [
+        ("0002", {"2"}),
+        ("400000", {"1", "2", "3"}),
+        ("bia", {"3"}),
+        ("BIA 0003", {"3"}),
+        ("0002 bia", set[str]()),
+        ("00 ****", {"1", "2", "3"}),
+        ("100%", set[str]()),
+    ],
+)
+@pytest.mark.parametrize("few", [100, 1])
+def test_a_search_finds_cards_codes_texts_and_owners(
+    settings: Settings,
+    path: Path,
+    words: str,
+    cards: set[str],
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(case_conditions, "FEW", few)
+    judge(path, 1, [1, 2, 3])
+    mark(settings, ANA, Mark(owner="Bia"), everything(path)["3"])
+    query = Filter(search=words)
+    found = case_queries.find(path, MERCHANT, query, sort="owner")
+    assert {str(case.values["num_cartao"])[-1] for case in found.cases} == cards
+    assert found.total == len(cards) == len(case_queries.versions(path, MERCHANT, query))
 
 
 def test_the_file_belongs_to_its_owner_alone(path: Path) -> None:
