@@ -30,7 +30,8 @@ from lib import pipeline
 from lib.analysis import case_evidence
 from lib.config import defaults, loader
 from lib.delivery import case_queries, case_store, state_file
-from lib.delivery.case_queries import AGES, Filter
+from lib.delivery.case_filters import Filter
+from lib.delivery.case_queries import AGES
 from lib.delivery.case_store import Judging
 from lib.domain import cases
 from lib.domain import columns as c

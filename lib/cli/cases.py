@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from lib.config.settings import Settings
-    from lib.delivery.case_queries import Case, Filter
+    from lib.delivery.case_filters import Filter
+    from lib.delivery.case_queries import Case
 
 ONE_CHOICE: Final = "Use só uma opção: --new, --open ou --all."
 STATES: Final = {"new": "novo", "open": "aberto", "matched": "conciliado", "missing": "sumiu"}
@@ -52,7 +53,7 @@ def require_one(*choices: bool) -> None:
 
 
 def _filter(new: bool, all_states: bool) -> Filter:
-    from lib.delivery.case_queries import Filter
+    from lib.delivery.case_filters import Filter
     from lib.domain import cases
 
     if new:

@@ -20,8 +20,8 @@ from lib import pipeline
 from lib.config import defaults
 from lib.database import copy_reader
 from lib.delivery import case_marks, case_queries, case_store, history, state_file
+from lib.delivery.case_filters import Filter
 from lib.delivery.case_marks import Mark
-from lib.delivery.case_queries import Filter
 from lib.delivery.cases import Judge
 from lib.delivery.run_record import RunRecord
 from lib.domain import cases

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lib.delivery import case_conditions, case_store, state_file
+from lib.delivery import case_filters, case_store, state_file
+from lib.delivery.case_filters import Filter, Latest
 from lib.domain import cases
 
 if TYPE_CHECKING:
@@ -79,27 +80,6 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """The cases to find; None stands for any value, and a None within a tuple for "unmarked".
-
-    ``days`` are those of the records, ``first_seen`` is from a moment (inclusive) to another
-    (exclusive), ``outside`` is about the period of the latest judging run, and ``keys`` limits the
-    cases to these.
-    """
-
-    states: tuple[str, ...] = (cases.NEW, cases.OPEN)
-    statuses: tuple[str | None, ...] | None = None
-    owners: tuple[str | None, ...] | None = None
-    kinds: tuple[str, ...] | None = None
-    motivos: tuple[str, ...] | None = None
-    days: tuple[date, date] | None = None
-    first_seen: tuple[datetime | None, datetime | None] = (None, None)
-    outside: bool | None = None
-    search: str = ""
-    keys: frozenset[str] | None = None
-
-
-@dataclass(frozen=True)
 class Found:
     """A page of cases and the number of all that the filter finds."""
 
@@ -140,19 +120,6 @@ class Counts:
     by_status: dict[str | None, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Latest:
-    """A merchant's latest judging run."""
-
-    number: int = 0
-    run: int = 0
-    at: datetime | None = None
-    period: tuple[date, date] | None = None
-    new: int = 0
-    resolved: int = 0
-    reach: tuple[date | None, date | None] = (None, None)
-
-
 def find(
     path: Path,
     merchant: str,
@@ -171,12 +138,12 @@ def find(
         if connection is None:
             return Found((), 0)
         latest = _latest(connection, merchant)
-        where, values = case_conditions.where(connection, merchant, query, latest)
-        few = case_conditions.few(connection, where, values) if query.search else None
+        where, values = case_filters.where(connection, merchant, query, latest)
+        few = case_filters.few(connection, where, values) if query.search else None
         if few is not None:
-            where, values, total = case_conditions.WITH_KEYS, (json.dumps(few),), len(few)
+            where, values, total = case_filters.WITH_KEYS, (json.dumps(few),), len(few)
         else:
-            total = case_conditions.total(connection, merchant, query, latest)
+            total = case_filters.total(connection, merchant, query, latest)
         # Skipping reads an index, from the end that is nearer.
         backwards = offset > total // 2
         if backwards:
@@ -199,7 +166,7 @@ def each(path: Path, merchant: str, query: Filter) -> Iterator[Case]:
         if connection is None:
             return
         latest = _latest(connection, merchant)
-        where, values = case_conditions.where(connection, merchant, query, latest)
+        where, values = case_filters.where(connection, merchant, query, latest)
         # Keys are ordered as their hexadecimal digits.
         rows = connection.exec_driver_sql(
             f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE {where} ORDER BY moment, key < 0, key",
@@ -214,10 +181,10 @@ def versions(path: Path, merchant: str, query: Filter) -> dict[str, int]:
     with state_file.reading_cases(path) as connection:
         if connection is None:
             return {}
-        where, values = case_conditions.where(
+        where, values = case_filters.where(
             connection, merchant, query, _latest(connection, merchant)
         )
-        source = case_conditions.BY_WORDS if query.search else "cases"
+        source = case_filters.BY_WORDS if query.search else "cases"
         rows = connection.exec_driver_sql(
             f"SELECT key, version FROM {source} WHERE {where}", values
         )
@@ -261,13 +228,13 @@ def counts(
             return Counts()
         latest = _latest(connection, merchant)
         query = Filter(keys=keys)
-        rows = case_conditions.grouped(
+        rows = case_filters.grouped(
             connection, merchant, query, latest, "first_seen, owner, status"
         )
-        outside = case_conditions.total(
+        outside = case_filters.total(
             connection, merchant, Filter(statuses=_UNSETTLED, outside=True, keys=keys), latest
         )
-        new = case_conditions.total(
+        new = case_filters.total(
             connection, merchant, Filter((cases.NEW,), statuses=_UNSETTLED, keys=keys), latest
         )
         resolved = latest.resolved if keys is None else _resolved(connection, latest, keys)

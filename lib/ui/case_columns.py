@@ -15,7 +15,8 @@ import streamlit as st
 
 from lib.analysis import case_evidence, table_schemas
 from lib.delivery import case_queries
-from lib.delivery.case_queries import AGES, Filter
+from lib.delivery.case_filters import Filter
+from lib.delivery.case_queries import AGES
 from lib.domain import cases
 from lib.domain.errors import AggregatorError
 from lib.ui import case_details, case_form, case_scope, case_words, query_params

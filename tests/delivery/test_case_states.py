@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lib.analysis.case_evidence import Evidence, Watched
 from lib.delivery import case_queries, case_store
-from lib.delivery.case_queries import Filter
+from lib.delivery.case_filters import Filter
 from lib.delivery.case_store import Judging
 from lib.domain import cases
 

@@ -20,6 +20,7 @@ from lib.cli import run as scheduled
 from lib.config import defaults, loader
 from lib.dashboard import export_worker
 from lib.delivery import (
+    case_filters,
     case_labels,
     case_marks,
     case_queries,
@@ -265,7 +266,7 @@ def test_a_reader_sees_the_cases_of_rows_that_their_own_data_have(command: Comma
     command.databases.fill(transactions=[bought(1, 2)], auth_logs=[logged(1, 2), logged(3, 3)])
     outcome = pipeline.run(settings, defaults.request(settings, TODAY))
     visible = case_labels.visible(path, outcome)
-    query = case_queries.Filter(keys=visible)
+    query = case_filters.Filter(keys=visible)
     seen = case_queries.find(path, MERCHANT, query)
     assert sorted(str(c.values["num_cartao"])[-4:] for c in seen.cases) == ["0001", "0003"]
     assert seen.total == 2
@@ -305,7 +306,7 @@ def test_a_report_with_the_cases_says_what_each_divergence_is(
     }
     settings = loader.load(command.folder / "aggregator.toml")
     path = state_file.path_of(settings)
-    [case] = case_queries.find(path, MERCHANT, case_queries.Filter(search="0003")).cases
+    [case] = case_queries.find(path, MERCHANT, case_filters.Filter(search="0003")).cases
     ana = Actor("ana@example.com", "127.0.0.1")
     change = case_marks.Mark(status="em análise", owner="ana@example.com")
     case_marks.mark(settings, [MERCHANT], ana, MERCHANT, {case.key: case.version}, change)

@@ -7,7 +7,8 @@ from pathlib import Path
 from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.delivery import case_queries, delivery, state_file
-from lib.delivery.case_queries import Case, Filter
+from lib.delivery.case_filters import Filter
+from lib.delivery.case_queries import Case
 from lib.domain import cases
 
 

@@ -1,4 +1,4 @@
-"""SQL conditions of a filter of cases, and its figures.
+"""Filters of stored cases: their SQL conditions, and how many cases they find.
 
 A search reads one index that has every word; figures without a search read the sums of the days.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lib.delivery import state_file
@@ -15,12 +17,44 @@ from lib.domain import cases
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from lib.delivery.case_queries import Filter, Latest
-
 BY_WORDS: Final = "cases INDEXED BY cases_by_words"
 WITH_KEYS: Final = "key IN (SELECT value FROM json_each(?))"
 FEW: Final = 20_000
 """The most cases of a search that are sorted; with more, a page walks an index in its order."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The cases to find; None stands for any value, and a None within a tuple for "unmarked".
+
+    ``days`` are those of the records, ``first_seen`` is from a moment (inclusive) to another
+    (exclusive), ``outside`` is about the period of the latest judging run, and ``keys`` limits the
+    cases to these.
+    """
+
+    states: tuple[str, ...] = (cases.NEW, cases.OPEN)
+    statuses: tuple[str | None, ...] | None = None
+    owners: tuple[str | None, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    motivos: tuple[str, ...] | None = None
+    days: tuple[date, date] | None = None
+    first_seen: tuple[datetime | None, datetime | None] = (None, None)
+    outside: bool | None = None
+    search: str = ""
+    keys: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Latest:
+    """A merchant's latest judging run."""
+
+    number: int = 0
+    run: int = 0
+    at: datetime | None = None
+    period: tuple[date, date] | None = None
+    new: int = 0
+    resolved: int = 0
+    reach: tuple[date | None, date | None] = (None, None)
 
 
 def few(connection: Connection, where: str, values: tuple[Any, ...]) -> list[int] | None:
