@@ -235,7 +235,7 @@ def test_the_cases_of_an_older_version_are_taken_over(path: Path, first: str) ->
     if first == "run":
         # The day of card 1 is judged again, and the case without a date is gone.
         change = judge(path, 3, [1], at=second + timedelta(days=1))
-        assert (change.new, change.resolved, change.open) == (0, 1, 2)
+        assert (change.new, change.resolved, change.open, change.outside) == (0, 1, 1, 1)
     found = everything(path)
     assert {card: (case.state, case.last_seen) for card, case in found.items()} == {
         "1": (cases.OPEN, AT + timedelta(days=2 if first == "run" else 1)),
