@@ -204,7 +204,7 @@ class _Search:
     def _at_watched_moments(self, kind: str) -> Bools:
         """Mark the records of a side that have the date and time of a watched one."""
         table, names = getattr(self._result, _SIDES[kind]), cases.NAMES[kind]
-        moments = column_arrays.instants(table, names[cases.DAY], names[cases.TIME]).sheet_order
+        moments = column_arrays.sheet_order(table, names[cases.DAY], names[cases.TIME])
         return np.isin(moments, self._watched.moments)
 
     def _cases(self, kind: str, rows: Rows) -> pa.Table:
@@ -234,6 +234,8 @@ def _nearest(result: Reconciliation, logs: Rows) -> tuple[Rows, Ints]:
     -1 where no other transaction has the card. A log that rule `card_time` matched without a pair
     in the period is the pair of a transaction outside it.
     """
+    if not len(logs):
+        return logs, logs
     transactions = result.transactions
     card, _ = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
     instants = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+RankedBy = Literal["situation", "age", "owner"]
 Sort = Literal["moment", "first_seen", "owner", "status", "amount"]
 
 AGES: Final = ((0, 1), (2, 3), (4, 7), (8, 30), (31, None))
@@ -39,6 +40,11 @@ _ORDERS: Final[dict[str, str]] = {
     "owner": "owner {0}, key {0}",
     "status": "status {0}, key {0}",
     "amount": "CAST(amount AS REAL) {0}, key {0}",
+}
+_RANKED: Final[dict[RankedBy, str]] = {
+    "situation": "closed, opened_by DESC, status",
+    "age": "first_seen DESC",
+    "owner": "owner IS NULL, owner",
 }
 
 
@@ -187,6 +193,19 @@ def versions(path: Path, merchant: str, query: Filter) -> dict[str, int]:
         source = case_filters.BY_WORDS if query.search else "cases"
         rows = connection.exec_driver_sql(
             f"SELECT key, version FROM {source} WHERE {where}", values
+        )
+        return {cases.hexadecimal(key): number for key, number in rows}
+
+
+def ranks(path: Path, keys: Sequence[str], order: RankedBy) -> dict[str, int]:
+    """The rank of each stored one of these cases, equal for equal ones. Raises HistoryError."""
+    with state_file.reading_cases(path) as connection:
+        if connection is None:
+            return {}
+        rows = connection.exec_driver_sql(
+            f"SELECT key, dense_rank() OVER (ORDER BY {_RANKED[order]}) FROM cases"
+            f" WHERE {case_filters.WITH_KEYS}",
+            (json.dumps([cases.from_hexadecimal(key) for key in keys]),),
         )
         return {cases.hexadecimal(key): number for key, number in rows}
 

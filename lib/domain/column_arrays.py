@@ -62,16 +62,24 @@ def instants(table: pa.Table, date_name: str, time_name: str) -> Instants:
     day, day_known = _integers(column(table, date_name), pa.int32())
     time, time_known = _integers(column(table, time_name), pa.int32())
     known = day_known & time_known
-    seconds = np.where(known, day * DAY_SECONDS + time, 0)
-    order = np.where(time_known, day * (DAY_SECONDS + 1) + time, (day + 1) * (DAY_SECONDS + 1) - 1)
     return Instants(
-        seconds=seconds,
+        seconds=np.where(known, day * DAY_SECONDS + time, 0),
         known=known,
         day=np.where(day_known, day, MISSING),
-        sheet_order=np.where(
-            day_known, order, MISSING - DAY_SECONDS + np.where(time_known, time, DAY_SECONDS)
-        ),
+        sheet_order=_order(day, day_known, time, time_known),
     )
+
+
+def sheet_order(table: pa.Table, date_name: str, time_name: str) -> Ints:
+    """Return `Instants.sheet_order` of a date32 and a time32[s] column."""
+    day, day_known = _integers(column(table, date_name), pa.int32())
+    time, time_known = _integers(column(table, time_name), pa.int32())
+    return _order(day, day_known, time, time_known)
+
+
+def _order(day: Ints, day_known: Bools, time: Ints, time_known: Bools) -> Ints:
+    within = np.where(time_known, time, DAY_SECONDS)
+    return np.where(day_known, day * (DAY_SECONDS + 1) + within, MISSING - DAY_SECONDS + within)
 
 
 def cents(table: pa.Table, name: str) -> Ints:

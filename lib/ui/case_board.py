@@ -319,9 +319,7 @@ def _columns(order: str) -> list[Column]:
         Column("reason", t("Motivo")),
         Column("text", t("Resposta e mensagem"), style="long"),
     ]
-    name = order.removeprefix("-")
-    direction: Any = "descending" if order.startswith("-") else "ascending"
-    return [replace(x, sort=direction) if x.name == name else x for x in columns]
+    return html_table.sorted_by(columns, order)
 
 
 def _row(case: Case, scope: Scope) -> list[str]:

@@ -19,7 +19,7 @@ from lib.delivery.case_filters import Filter
 from lib.delivery.case_queries import AGES
 from lib.domain import cases
 from lib.domain.errors import AggregatorError
-from lib.ui import case_details, case_form, case_scope, case_words, query_params
+from lib.ui import case_details, case_form, case_scope, case_words, html_table, query_params
 from lib.ui.case_selection import Selection
 from lib.ui.formatting import plain
 from lib.ui.i18n import sentence, t
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lib.analysis.table_schemas import Table
-    from lib.delivery.case_queries import Case
+    from lib.delivery.case_queries import Case, RankedBy
     from lib.domain.column_arrays import Ints
     from lib.ui.case_scope import Scope
     from lib.ui.html_table import Column
@@ -47,6 +47,11 @@ NO_CASE: Final = (
 _KEYS: Final = "case_keys"
 _WITHOUT: Final = "sem-caso"
 _NOBODY: Final = "-"
+_RANKS: Final[dict[str, RankedBy]] = {
+    case_words.SITUATION: "situation",
+    case_words.AGE: "age",
+    case_words.OWNER: "owner",
+}
 _SITUATIONS: Final[dict[str, Filter]] = {
     "novo": Filter((cases.NEW,)),
     "aberto": Filter((cases.OPEN,)),
@@ -116,12 +121,42 @@ class CaseColumns:
         kept: Ints = positions[passes]
         return kept
 
+    @property
+    def order(self) -> str:
+        """The column of the cases that the rows are sorted by, with a minus if they descend."""
+        order: str = st.session_state.get(self._order, "")
+        return order
+
+    def sort(self, name: str) -> bool:
+        """Sort by this column, or reverse its order; False if it is none of the cases."""
+        if name not in _RANKS:
+            st.session_state.pop(self._order, None)
+            return False
+        st.session_state[self._order] = f"-{name}" if self.order == name else name
+        return True
+
+    def arranged(self, positions: Ints) -> Ints:
+        """The positions in the order of their cases, rows without a case last.
+
+        Raises HistoryError.
+        """
+        if not self.order:
+            return positions
+        named = [self.keys[at] for at in positions.tolist()]
+        column = _RANKS[self.order.removeprefix("-")]
+        ranks = case_queries.ranks(self.scope.path, list(filter(None, named)), column)
+        sign, last = (-1 if self.order.startswith("-") else 1), len(ranks) + 1
+        order = np.argsort([sign * ranks[k] if k in ranks else last for k in named], kind="stable")
+        arranged: Ints = positions[order]
+        return arranged
+
     def cells(self, positions: Ints) -> tuple[list[Column], list[list[str]]]:
         """The columns and their texts for the rows on show. Raises HistoryError."""
         named = [self.keys[at] for at in positions.tolist()]
         found = case_queries.by_key(self.scope.path, self.scope.merchant, list(filter(None, named)))
         self.shown = found
-        return case_words.columns(), [case_words.cells(found.get(key), self.scope) for key in named]
+        columns = html_table.sorted_by(case_words.columns(), self.order)
+        return columns, [case_words.cells(found.get(key), self.scope) for key in named]
 
     def ticked(self, positions: Ints) -> list[int]:
         """The ticked ones of the rows on show."""
@@ -158,6 +193,10 @@ class CaseColumns:
     def close(self) -> None:
         """Forget what the form of a row was filled with."""
         case_form.close(self._form)
+
+    @property
+    def _order(self) -> str:
+        return f"{self.selection.chosen}_ordem"
 
     @property
     def _form(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -44,6 +44,15 @@ class Column:
     help: str = ""
     style: Literal["", "right", "short", "long"] = ""
     sort: Literal["", "ascending", "descending"] = ""
+
+
+def sorted_by(columns: Sequence[Column], order: str) -> list[Column]:
+    """The columns with this one marked; the order has a leading minus if it descends."""
+    name = order.removeprefix("-")
+    direction: Literal["descending", "ascending"] = (
+        "descending" if order.startswith("-") else "ascending"
+    )
+    return [replace(x, sort=direction) if x.name == name else x for x in columns]
 
 
 def _component() -> ComponentRenderer:

@@ -392,6 +392,21 @@ def test_a_search_finds_cards_codes_texts_and_owners(
     assert found.total == len(cards) == len(case_queries.versions(path, MERCHANT, query))
 
 
+def test_cases_rank_by_situation_age_and_owner(settings: Settings, path: Path) -> None:
+    judge(path, 1, [1, 2, 3])
+    mark(settings, ANA, Mark(owner="Ana"), everything(path)["1"])
+    judge(path, 2, [1, 2, 4], at=AT + timedelta(days=1))
+    named = {case.key: card for card, case in everything(path).items()}
+
+    def ranks(order: case_queries.RankedBy) -> dict[str, int]:
+        found = case_queries.ranks(path, [*named, "f" * 16], order)
+        return {named[key]: rank for key, rank in found.items()}
+
+    assert ranks("situation") == {"4": 1, "1": 2, "2": 2, "3": 3}
+    assert ranks("age") == {"4": 1, "1": 2, "2": 2, "3": 2}
+    assert ranks("owner") == {"1": 1, "2": 2, "3": 2, "4": 2}
+
+
 def test_the_file_belongs_to_its_owner_alone(path: Path) -> None:
     judge(path, 1, [1])
     with state_file.reading(path):

@@ -16,7 +16,7 @@ from lib.ui import case_columns, case_words, tables
 from lib.ui.case_form import Names
 from lib.ui.case_selection import Selection
 from tests.support import judging
-from tests.support.dashboard import Dashboard, frames, texts
+from tests.support.dashboard import Dashboard, frames, headings, texts
 from tests.support.judging import stored
 from tests.support.scenario import LONELY, UNKNOWN, masked
 
@@ -34,6 +34,11 @@ def judged(morning: Dashboard, tmp_path: Path) -> Settings:
 def situations(at: AppTest) -> dict[str, str]:
     table = frames(at)[0]
     return dict(zip(table["num_cartao"], table[case_words.SITUATION], strict=True))
+
+
+def marks(at: AppTest) -> dict[str, str]:
+    """The column that the table says it is sorted by, and how."""
+    return {name: mark for name, mark in headings(at, "sort").items() if mark}
 
 
 def open_row(at: AppTest, card: str) -> AppTest:
@@ -83,6 +88,22 @@ def test_the_filters_leave_rows_by_situation_age_and_owner(
     assert any("Situação = novo" in json.loads(line).get("filters", "") for line in lines)
 
 
+@pytest.mark.parametrize("column", [case_words.SITUATION, case_words.AGE, case_words.OWNER])
+def test_a_heading_of_the_cases_sorts_its_rows_and_leaves_rows_without_a_case_last(
+    morning: Dashboard, judged: Settings, column: str
+) -> None:
+    at = morning.open("divergences", **{"divergences_ordem": "data"})
+    by_date = list(frames(at)[0]["num_cartao"])
+    assert by_date.index(masked(UNKNOWN)) > 0
+    for order, mark in ((column, "ascending"), (f"-{column}", "descending")):
+        at.session_state["divergences_escolhidos_ordem"] = order
+        at.run()
+        assert list(frames(at)[0]["num_cartao"])[0] == masked(UNKNOWN)
+        assert marks(at) == {column: mark}
+    at.session_state["divergences_escolhidos_ordem"] = ""
+    assert list(frames(at.run())[0]["num_cartao"]) == by_date
+
+
 def test_a_rows_dialog_has_its_timeline_and_marks_its_case(
     morning: Dashboard, judged: Settings
 ) -> None:
@@ -112,3 +133,34 @@ def test_what_a_filter_finds_is_marked_at_once(morning: Dashboard, judged: Setti
     at.button(key=MANY["marcar"]).click().run()
     assert stored(judged)[UNKNOWN[-4:]].status == cases.IN_ANALYSIS
     assert stored(judged)[LONELY[-4:]].status is None
+
+
+def test_a_saved_view_holds_the_filters_of_the_cases(morning: Dashboard, judged: Settings) -> None:
+    at = morning.open("divergences", **{case_columns.SITUATION: ["novo"]})
+    at.session_state["divergences_visoes"] = True
+    at.run()
+    at.text_input(key="divergences_visao_nome").set_value("Novos")
+    at.button(key="divergences_salvar_visao").click().run()
+    later = morning.open("divergences")
+    later.session_state["divergences_visoes"] = True
+    later.run()
+    assert len(situations(later)) > 1
+    later.button(key="divergences_visao_0").click().run()
+    assert not later.exception
+    assert set(situations(later)) == {masked(UNKNOWN)}
+    assert later.query_params[case_columns.SITUATION] == "novo"
+
+
+def test_the_columns_and_filters_are_in_english_for_who_reads_english(
+    morning: Dashboard, judged: Settings
+) -> None:
+    at = morning.open("divergences", locale="en-US")
+    named = headings(at)
+    assert [named[name] for name in (case_words.SITUATION, case_words.AGE, case_words.OWNER)] == [
+        "Status",
+        "Age (days)",
+        "Owner",
+    ]
+    assert situations(at)[masked(UNKNOWN)] == "new"
+    [box] = [box for box in at.multiselect if box.key == case_columns.SITUATION]
+    assert "new" in box.options

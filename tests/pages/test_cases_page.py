@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -270,6 +271,23 @@ def test_the_board_is_in_english_for_who_reads_english(
     at = morning.open("cases", locale="en-US")
     assert at.title[0].value == "Cases"
     assert set(frames(at)[0]["status"]) == {"new"}
+
+
+def test_a_case_its_timeline_and_its_form_are_in_english(
+    morning: Dashboard, judged: Settings
+) -> None:
+    case = stored(judged)[UNKNOWN[-4:]]
+    by_somebody_else(judged, case.key, 0, Mark(status=cases.IN_ANALYSIS, owner="Rui"))
+    at = morning.open("cases", locale="en-US")
+    at.session_state[case_board.OPENED] = case.key
+    at.run()
+    timeline = frames(at)[-1]
+    assert set(timeline["what"]) == {"case opened", "marked: in analysis", "owner: Rui"}
+    assert "in analysis" in at.selectbox(key=ONE["situacao"]).options
+    portuguese = re.compile(r"[ãõç]|\b(caso|casos|situação|marca|responsável|dias|desde)\b", re.I)
+    shown = [texts(at), *(str(x.label) for x in (*at.selectbox, *at.button, *at.text_area))]
+    # The names of the page's records stay as they are stored.
+    assert [text for text in shown if portuguese.search(text)] == []
 
 
 def test_a_store_that_cannot_be_read_is_one_sentence(morning: Dashboard, judged: Settings) -> None:
