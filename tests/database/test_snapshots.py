@@ -145,21 +145,54 @@ def test_a_reload_below_what_a_query_file_reads_is_never_emptiness(
         assert len(read.result(120).transactions) == 5
 
 
-def test_a_partition_that_is_reloaded_is_waited_for(filled: Databases, tmp_path: Path) -> None:
-    filled.execute(
-        "transactions",
-        "CREATE TABLE parts (LIKE transactions) PARTITION BY RANGE (transaction_date);"
-        f" CREATE TABLE part PARTITION OF parts FOR VALUES FROM ('{DAY}') TO ('2027-01-01');"
-        " GRANT SELECT ON parts TO aggregator",
-    )
+PARTITION = f"FOR VALUES FROM ('{DAY}') TO ('2027-01-01')"
+PARTS = (
+    "CREATE TABLE parts (LIKE transactions) PARTITION BY RANGE (transaction_date);"
+    f" CREATE TABLE part PARTITION OF parts {PARTITION}; GRANT SELECT ON parts TO aggregator"
+)
+PARTITION_RELOADS = {
+    "truncate": ["TRUNCATE part", REFILL.format("part")],
+    "swap": [
+        "CREATE TABLE loaded (LIKE parts)",
+        REFILL.format("loaded"),
+        "ALTER TABLE parts DETACH PARTITION part",
+        f"ALTER TABLE parts ATTACH PARTITION loaded {PARTITION}",
+    ],
+    "drop": ["DROP TABLE part", f"CREATE TABLE part PARTITION OF parts {PARTITION}"]
+    + [REFILL.format("part")],
+}
+
+
+@pytest.mark.parametrize("reload", PARTITION_RELOADS)
+def test_a_partition_that_is_reloaded_is_waited_for(
+    filled: Databases, tmp_path: Path, reload: str
+) -> None:
+    filled.execute("transactions", PARTS)
     settings = own_query(filled, tmp_path, "parts")
-    reload = ["TRUNCATE part", REFILL.format("part")]
     with ThreadPoolExecutor(1) as pool:
-        with reload_under_way(filled, reload) as loading:
+        with reload_under_way(filled, PARTITION_RELOADS[reload]) as loading:
             read = pool.submit(retry.call, lambda: copy_reader.extract(settings, WINDOW))
             assert soon(lambda: waits_for_a_lock(filled))
             loading.commit()
         assert len(read.result(120).transactions) == 5
+
+
+def test_a_partition_detached_without_locks_after_the_snapshot_stays_in_the_read(
+    filled: Databases, tmp_path: Path
+) -> None:
+    filled.execute("transactions", PARTS)
+    filled.execute("transactions", REFILL.format("parts"))
+    settings = own_query(filled, tmp_path, "parts")
+    with ThreadPoolExecutor(1) as pool:
+        with sessions.session(settings, "transactions") as cursor:
+            snapshots.begin(cursor, settings, "transactions", WINDOW)
+            statement = "ALTER TABLE parts DETACH PARTITION part CONCURRENTLY"
+            detaching = pool.submit(filled.execute, "transactions", statement)
+            assert soon(lambda: waits_for_a_lock(filled, ""))
+            cursor.execute("SELECT count(*) FROM parts")
+            assert cursor.fetchone() == (5,)
+            snapshots.require_unchanged(cursor, "transactions")
+        assert detaching.result(60) == []
 
 
 def test_a_materialized_view_refreshed_after_the_snapshot_is_noticed(
