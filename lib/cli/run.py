@@ -16,15 +16,18 @@ import typer
 
 from lib.cli import progress, run_log
 from lib.config import defaults
-from lib.delivery import delivery, diagnosis, run_lines, run_record
+from lib.delivery import copies, delivery, diagnosis, run_lines, run_record
 from lib.delivery.notices import Notices
+from lib.delivery.waiting import Waiting
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 from lib.reports import retention
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
+    from lib.delivery.history import Dispatch
     from lib.delivery.notice_body import RunReport
+    from lib.domain.messages import Notice
     from lib.domain.outcomes import Finished
     from lib.domain.requests import Request
     from lib.reports.report_file import Written
@@ -45,6 +48,7 @@ NO_MERCHANT_IN_NAME: Final = (
 NO_MERCHANT_IN_RESULT_DIR: Final = (
     "Com --all-merchants o result_dir de [aggregator.engine] precisa de {{merchant}}."
 )
+COPIED: Final = "Cópia: {target}"
 REHEARSED: Final = "Ensaio concluído; nenhuma planilha foi gravada."
 WRITTEN: Final = "Planilha '{name}' gerada com sucesso."
 
@@ -74,10 +78,11 @@ def execute(settings: Settings, job: Job) -> None:
         defaults.request(settings, today, merchant=merchant, **job.period, **job.rule)
         for merchant in job.merchants
     ]
-    _check_targets(settings, requests, job)
+    targets = _check_targets(settings, requests, job)
+    waiting = Waiting(settings, requests, targets, _announce)
     notices = Notices(settings, digest=len(requests) > 1)
     try:
-        _deliver_each(settings, requests, job, notices.add)
+        _deliver_each(settings, requests, job, waiting, notices.add)
     finally:
         notices.send()
 
@@ -86,12 +91,13 @@ def _deliver_each(
     settings: Settings,
     requests: Sequence[Request],
     job: Job,
+    waiting: Waiting,
     tell: Callable[[RunReport], None],
 ) -> None:
     failed = []
     for request in requests:
         try:
-            _deliver(settings, request, job, tell)
+            _deliver(settings, request, job, waiting, tell)
         except Exception as problem:  # noqa: BLE001 a bug must not stop the other merchants either
             if len(requests) == 1 or _is_of_standard_output(problem):
                 raise
@@ -115,8 +121,17 @@ def _is_of_standard_output(problem: Exception) -> bool:
     return isinstance(problem, OSError) and problem.filename is None
 
 
+def _announce(notice: Notice) -> None:
+    sys.stderr.write(f"{notice}\n")
+    run_log.event(str(notice))
+
+
 def _deliver(
-    settings: Settings, request: Request, job: Job, tell: Callable[[RunReport], None]
+    settings: Settings,
+    request: Request,
+    job: Job,
+    waiting: Waiting,
+    tell: Callable[[RunReport], None],
 ) -> None:
     period = request.period
     # With the name: a CNPJ that could be a card number is scrubbed from the log.
@@ -131,14 +146,22 @@ def _deliver(
     )
     clear = settings.privacy.report == "clear"
     written: tuple[Written, ...] = ()
+    sent: tuple[Dispatch, ...] = ()
     change: Change | None = None
     with progress.display(silent=job.silent) as show, run_log.stages(show) as report:
         if job.dry_run:
             outcome = delivery.rehearse(settings, request, clear=clear, progress=report)
         else:
             delivered = delivery.deliver(
-                settings, request, job.output, clear=clear, progress=report, tell=tell
+                settings,
+                request,
+                job.output,
+                clear=clear,
+                waiting=waiting,
+                progress=report,
+                tell=tell,
             )
+            sent = delivered.copies
             outcome, written, change = delivered.outcome, delivered.written, delivered.cases
     for notice in diagnosis.notices_of_run(outcome):
         sys.stderr.write(f"Atenção: {notice}\n")
@@ -157,19 +180,27 @@ def _deliver(
         typer.echo(run_lines.cases_line(change))
     if job.dry_run:
         typer.echo(REHEARSED)
+    for copy in sent:
+        if copy.problem is None:
+            typer.echo(COPIED.format(target=copy.target))
     for book in written:
         typer.echo(WRITTEN.format(name=book.path.name))
+    if problem := copies.failure_of(sent):
+        raise problem
 
 
-def _check_targets(settings: Settings, requests: Sequence[Request], job: Job) -> None:
-    """Raise ConfigError for a wrong placeholder, or if two merchants would write to one target."""
+def _check_targets(settings: Settings, requests: Sequence[Request], job: Job) -> list[Path]:
+    """The paths of the reports.
+
+    Raises ConfigError for a wrong placeholder, or if two merchants would write to one target.
+    """
     targets = [retention.target(job.output, request) for request in requests]
     folders = [
         retention.result_folder(settings, request, target)
         for request, target in zip(requests, targets, strict=True)
     ]
     if job.dry_run:
-        return
+        return targets
     if len(set(targets)) < len(requests):
         raise ConfigError(
             NO_MERCHANT_IN_NAME,
@@ -177,6 +208,7 @@ def _check_targets(settings: Settings, requests: Sequence[Request], job: Job) ->
         )
     if len(set(folders)) < len(requests):
         raise ConfigError(NO_MERCHANT_IN_RESULT_DIR)
+    return targets
 
 
 def _print_outcome(outcome: Finished, paths: Sequence[Path]) -> None:

@@ -82,6 +82,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         for name, (secret, instead) in _SECRETS.items():
             if _has_secret(table.get(name), secret):
                 raise ConfigError(EXPOSED, file=file, instead=instead)
+        if _has_copy_secret(table.get("copies")):
+            raise ConfigError(EXPOSED, file=file, instead="password_file")
     require_unchangeable(file, "a configuração")
     return from_values(table, str(file), environ)
 
@@ -119,6 +121,13 @@ def from_values(
         settings.notify.targets()
     if settings.metrics.token_file:
         settings.metrics.secret()
+    for host, access in settings.copies.access.items():
+        if access.password and access.password_file:
+            key = f"aggregator.copies.access.{host}"
+            raise ConfigError(
+                BOTH_KEYS, origin=origin, key=key, first="password", second="password_file"
+            )
+        access.require_trusted_files()
     return settings
 
 
@@ -181,6 +190,15 @@ def _has_secret(table: object, key: str) -> bool:
     references = (secret_references.VAULT, secret_references.SERVICE)
     secrets = secret if isinstance(secret, list) else [secret]
     return any(bool(one) and not str(one).startswith(references) for one in secrets)
+
+
+def _has_copy_secret(copies: object) -> bool:
+    """Check if the table of the copies holds a password, by itself or in an address."""
+    table = copies if isinstance(copies, dict) else {}
+    access = table.get("access")
+    tables = access.values() if isinstance(access, dict) else ()
+    in_address = re.search(r"://[^/]*:[^/]*@", str(table.get("to")))
+    return in_address is not None or any(_has_secret(one, "password") for one in tables)
 
 
 def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPath, str]]:

@@ -15,7 +15,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     SecretStr,
@@ -23,29 +22,31 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lib.config import secret_references
+from lib.config.delivery_settings import Copies, Wait
+from lib.config.field_types import (
+    A_FILE,
+    FROZEN,
+    LOCAL,
+    File,
+    InProject,
+    Int,
+    Text,
+    in_project,
+    secret_of,
+    whole,
+)
+from lib.config.field_types import ROOT as ROOT
 from lib.config.file_permissions import read_secret, require_private, require_unchangeable
 from lib.domain import container, file_system
 from lib.domain.messages import Notice
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
 INSECURE: Final = (
     "A conexão de {side} com {host} não valida a identidade do servidor (sslmode {sslmode}); use "
     "sslmode verify-full e retire allow_insecure."
 )
-_LOCAL: Final = re.compile(r"[/@][^,]*|localhost|127(\.[0-9]{1,3}){3}|::1")
 _TARGET: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.|vault:")
 _CNPJ: Final = "^[0-9A-Z]{12}[0-9]{2}$"
-
-
-def _whole(low: int, high: int) -> Any:
-    return Field(ge=low, le=high, description=f"um número inteiro de {low} a {high}")
-
-
-def _in_project(value: object) -> object:
-    if value == "":
-        return None
-    return ROOT / value if isinstance(value, str | Path) else value
 
 
 def _target(url: SecretStr) -> SecretStr:
@@ -64,41 +65,34 @@ def _time_zone(name: str) -> str:
 
 # libpq reads it as the operating system's certificates.
 _SYSTEM_ROOTS: Final = "system"
-# TOML's true would pass for 1.
-_Int = Annotated[int, BeforeValidator(lambda v: None if isinstance(v, bool) else v)]
-_Text = Annotated[str, Field(min_length=1, description="um texto entre aspas, não vazio")]
-_A_FILE: Final = Field(description="o caminho de um arquivo")
-_InProject: Final = BeforeValidator(_in_project)
-_File = Annotated[Path | None, _InProject, _A_FILE]
-_Roots: Final = BeforeValidator(lambda v: v if v == _SYSTEM_ROOTS else _in_project(v))
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+_Roots: Final = BeforeValidator(lambda v: v if v == _SYSTEM_ROOTS else in_project(v))
 
 
 class Source(BaseModel):
     """Connection to one database. Relative paths start at the project root; timeouts in seconds."""
 
-    model_config = _FROZEN
-    host: _Text
-    port: Annotated[_Int, _whole(1, 65_535)] = 5432
-    database: _Text
-    user: _Text
+    model_config = FROZEN
+    host: Text
+    port: Annotated[Int, whole(1, 65_535)] = 5432
+    database: Text
+    user: Text
     password: SecretStr | None = Field(default=None, description="um texto entre aspas")
-    password_file: _File = None
+    password_file: File = None
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        default_factory=lambda data: "prefer" if _LOCAL.fullmatch(data["host"]) else "verify-full",
+        default_factory=lambda data: "prefer" if LOCAL.fullmatch(data["host"]) else "verify-full",
         description="disable, allow, prefer, require, verify-ca ou verify-full",
     )
-    sslrootcert: Annotated[Path | None, _Roots, _A_FILE] = None
-    sslcert: _File = None
-    sslkey: _File = None
-    connect_timeout: Annotated[_Int, _whole(1, 3_600)] = 5
-    statement_timeout: Annotated[_Int, _whole(1, 86_400)] = 300
-    query_file: _File = None
+    sslrootcert: Annotated[Path | None, _Roots, A_FILE] = None
+    sslcert: File = None
+    sslkey: File = None
+    connect_timeout: Annotated[Int, whole(1, 3_600)] = 5
+    statement_timeout: Annotated[Int, whole(1, 86_400)] = 300
+    query_file: File = None
 
     @property
     def local(self) -> bool:
         """True for a socket or a loopback address: no traffic leaves this machine."""
-        return _LOCAL.fullmatch(self.host) is not None
+        return LOCAL.fullmatch(self.host) is not None
 
     @property
     def verified(self) -> bool:
@@ -110,12 +104,7 @@ class Source(BaseModel):
 
         Raises ConfigError if it cannot be read.
         """
-        if self.password_file:
-            text = read_secret(self.password_file, "a senha (password_file)")
-            return text.rstrip("\r\n") or None
-        if self.password:
-            return secret_references.resolve(self.password.get_secret_value())
-        return None
+        return secret_of(self.password, self.password_file)
 
     def require_trusted_files(self) -> None:
         """Raise ConfigError if another account can change what is read, and from which server."""
@@ -132,7 +121,7 @@ class Source(BaseModel):
 class Privacy(BaseModel):
     """Masked or clear card numbers and CPFs in the scheduled report."""
 
-    model_config = _FROZEN
+    model_config = FROZEN
     report: Literal["masked", "clear"] = Field(default="masked", description="masked ou clear")
 
 
@@ -142,11 +131,11 @@ class Notify(BaseModel):
     The addresses are Apprise's, and secrets: each may be a reference to a vault.
     """
 
-    model_config = _FROZEN
+    model_config = FROZEN
     urls: tuple[Annotated[SecretStr, AfterValidator(_target)], ...] = Field(
         default=(), description='uma lista de endereços do Apprise, como ["mailto://..."]'
     )
-    urls_file: _File = None
+    urls_file: File = None
     on: tuple[Literal["failed", "late", "unusual", "ready"], ...] = Field(
         default=("failed", "late", "unusual"),
         description='uma lista de eventos: "failed", "late", "unusual", "ready"',
@@ -175,9 +164,9 @@ class Notify(BaseModel):
 class Metrics(BaseModel):
     """The token with which a monitor on another machine may read the dashboard's metrics."""
 
-    model_config = _FROZEN
+    model_config = FROZEN
     token: SecretStr | None = Field(default=None, description="um texto entre aspas")
-    token_file: _File = None
+    token_file: File = None
 
     def secret(self) -> str | None:
         """Return the token, read again on each call. Raises ConfigError if it cannot be read."""
@@ -191,9 +180,9 @@ class Metrics(BaseModel):
 class Audit(BaseModel):
     """Location of the audit trail; an empty path disables it."""
 
-    model_config = _FROZEN
-    path: _File = ROOT / "audit.jsonl"
-    key_file: _File = None
+    model_config = FROZEN
+    path: File = ROOT / "audit.jsonl"
+    key_file: File = None
 
     @property
     def key(self) -> Path | None:
@@ -204,7 +193,7 @@ class Audit(BaseModel):
 class Grant(BaseModel):
     """Roles and merchants of a person or a group ("*" stands for every merchant)."""
 
-    model_config = _FROZEN
+    model_config = FROZEN
     roles: tuple[Literal["analyst", "clear_data", "auditor"], ...] = Field(
         min_length=1, description='uma lista de papéis: "analyst", "clear_data", "auditor"'
     )
@@ -216,25 +205,25 @@ class Grant(BaseModel):
 class Access(BaseModel):
     """Access to the dashboard. Without sign-in, only from this machine and only if enabled."""
 
-    model_config = _FROZEN
-    people: dict[_Text, Grant] = Field(default={}, description='"e-mail" = { roles, merchants }')
-    groups: dict[_Text, Grant] = Field(default={}, description='"grupo" = { roles, merchants }')
-    groups_claim: _Text = "groups"
+    model_config = FROZEN
+    people: dict[Text, Grant] = Field(default={}, description='"e-mail" = { roles, merchants }')
+    groups: dict[Text, Grant] = Field(default={}, description='"grupo" = { roles, merchants }')
+    groups_claim: Text = "groups"
     without_sign_in: bool = Field(default=False, description="true ou false")
 
 
 class History(BaseModel):
     """Location of the record of runs; by default a file in the user's state folder."""
 
-    model_config = _FROZEN
-    path: _File = None
+    model_config = FROZEN
+    path: File = None
 
 
 class Cases(BaseModel):
     """Days that a case is kept after it was last seen, and its columns in the report."""
 
-    model_config = _FROZEN
-    keep_days: Annotated[_Int, _whole(1, 36_500)] = 400
+    model_config = FROZEN
+    keep_days: Annotated[Int, whole(1, 36_500)] = 400
     in_report: bool = Field(default=False, description="true ou false")
 
 
@@ -255,7 +244,7 @@ _Size = Annotated[
 class Dashboard(BaseModel):
     """Memory limit of all the dashboard's data sets together."""
 
-    model_config = _FROZEN
+    model_config = FROZEN
     memory_budget: _Size = Field(
         default=1_200_000_000, description='um tamanho, como "800 MB" ou "4 GB"'
     )
@@ -268,17 +257,17 @@ class Engine(BaseModel):
     or of the container.
     """
 
-    model_config = _FROZEN
+    model_config = FROZEN
     kind: Literal["memory", "chunked", "spark"] | None = Field(
         default=None, description="memory, chunked ou spark"
     )
     memory_limit: _Size | None = Field(
         default=None, description='um tamanho, como "800 MB" ou "4 GB"'
     )
-    workers: Annotated[_Int, _whole(1, 256)] | None = None
-    staging_dir: _File = None
-    result_dir: _File = None
-    master: _Text = "local[*]"
+    workers: Annotated[Int, whole(1, 256)] | None = None
+    staging_dir: File = None
+    result_dir: File = None
+    master: Text = "local[*]"
 
     @property
     def memory_bytes(self) -> int:
@@ -300,21 +289,21 @@ class Settings(BaseSettings):
     """The whole configuration, immutable; created by `loader.load` or `loader.from_values`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-    window_days: Annotated[_Int, _whole(0, 36_500)] = 10
+    window_days: Annotated[Int, whole(0, 36_500)] = 10
     timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
         default="America/Sao_Paulo", description="um fuso horário, como America/Sao_Paulo"
     )
-    output_path: Annotated[Path, _InProject, _A_FILE] = ROOT / "resultado_transacoes.xlsx"
-    keep: Annotated[_Int, _whole(0, 10_000)] = 0
+    output_path: Annotated[Path, InProject, A_FILE] = ROOT / "resultado_transacoes.xlsx"
+    keep: Annotated[Int, whole(0, 10_000)] = 0
     match_rule: Literal["card", "card_time"] = Field("card", description="card ou card_time")
-    tolerance_minutes: Annotated[_Int, _whole(0, 525_600)] = 5
-    approved_codes: tuple[_Text, ...] = Field(
+    tolerance_minutes: Annotated[Int, whole(0, 525_600)] = 5
+    approved_codes: tuple[Text, ...] = Field(
         default=("00",), min_length=1, description='uma lista não vazia de textos, como ["00"]'
     )
-    virtual_prefix_length: Literal["auto"] | Annotated[_Int, Field(ge=0, le=100)] = Field(
+    virtual_prefix_length: Literal["auto"] | Annotated[Int, Field(ge=0, le=100)] = Field(
         default="auto", description="auto ou um número inteiro de 0 a 100"
     )
-    merchants: dict[Annotated[str, Field(pattern=_CNPJ)], _Text] = Field(
+    merchants: dict[Annotated[str, Field(pattern=_CNPJ)], Text] = Field(
         min_length=1, description='CNPJ = "nome", com 12 algarismos ou A-Z e 2 algarismos no CNPJ'
     )
     transactions: Source = Field(description="a tabela do banco de transações")
@@ -326,6 +315,8 @@ class Settings(BaseSettings):
     cases: Cases = Field(default=Cases(), description="uma tabela")
     notify: Notify = Field(default=Notify(), description="uma tabela")
     metrics: Metrics = Field(default=Metrics(), description="uma tabela")
+    wait: Wait = Field(default=Wait(), description="uma tabela")
+    copies: Copies = Field(default=Copies(), description="uma tabela")
     engine: Engine = Field(default=Engine(), description="uma tabela")
     dashboard: Dashboard = Field(default=Dashboard(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")

@@ -141,8 +141,8 @@ def _content(
 
 
 def _with_secrets(settings: Settings) -> dict[str, Any]:
-    """The table `[aggregator]` as plain values, passwords included."""
-    values: dict[str, Any] = settings.model_dump(mode="json")
+    """The table `[aggregator]` as plain values, the databases' passwords included."""
+    values: dict[str, Any] = settings.model_dump(mode="json", exclude={"copies"})
     for side in requests.SIDES:
         secret = getattr(settings, side).password
         values[side]["password"] = secret and secret.get_secret_value()

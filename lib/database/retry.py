@@ -1,8 +1,9 @@
 """Retry transient failures, a few times and within a deadline.
 
-Only a `TransientError` is retried: a lost or refused connection, a server that restarts or is
-full. A wrong password, a missing table or unbalanced books get exactly one attempt. Readers of a
-shared snapshot leave a `SnapshotError` to the one who took the snapshot.
+Only a `TransientError`, or a `TransientCopyError` of a report's copy, is retried: a lost or refused
+connection, a server that restarts or is full. A wrong password, a missing table or unbalanced books
+get exactly one attempt. Readers of a shared snapshot leave a `SnapshotError` to the one who took
+the snapshot.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from lib.domain.errors import SnapshotError, TransientError
+from lib.domain.errors import SnapshotError, TransientCopyError, TransientError
 
 ATTEMPTS: Final = 3
 FIRST_WAIT_SECONDS: Final = 1.0
@@ -29,6 +30,8 @@ DEADLINE_SECONDS: Final = 600.0
 
 _log: Final = logging.getLogger(__name__)
 RETRYING: Final = "%s (tentativa %d de %d; a próxima em %.0f s)"
+
+_TRANSIENT: Final = (TransientError, TransientCopyError)
 
 _Result = TypeVar("_Result")
 
@@ -39,7 +42,7 @@ def call(function: Callable[[], _Result]) -> _Result:
     Waits 1 s, then 2 s, and starts no attempt later than ten minutes after the first. Raises the
     last attempt's error.
     """
-    return _call(function, lambda error: isinstance(error, TransientError), DEADLINE_SECONDS)
+    return _call(function, lambda error: isinstance(error, _TRANSIENT), DEADLINE_SECONDS)
 
 
 def within_snapshot(function: Callable[[], _Result]) -> _Result:

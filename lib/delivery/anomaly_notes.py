@@ -71,14 +71,14 @@ def notices(outcome: Finished, earlier: Sequence[Run], zone: tzinfo) -> list[Not
 def concerns(runs: Sequence[Run], now: datetime) -> list[Run]:
     """Select the scheduled runs that need attention from all of them, given newest first.
 
-    Considers each merchant's last run: it needs attention if it failed, is over a day old or has
-    notes. Ignores unfinished runs, and those skipped because another run was writing the report.
+    Considers each merchant's last run: it needs attention if it is not good, is over a day old or
+    has notes. Ignores unfinished runs, and those skipped as another run was writing the report.
     """
     last: dict[str, Run] = {}
     for run in runs:
         if run.outcome not in (*history.UNFINISHED, history.SKIPPED):
             last.setdefault(run.merchant, run)
-    return [r for r in last.values() if r.outcome != history.DONE or is_old(r, now) or r.note]
+    return [r for r in last.values() if not r.is_good or is_old(r, now) or r.note]
 
 
 def is_old(run: Run, now: datetime) -> bool:

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib import pipeline
 from lib.database import retry, row_level_security
-from lib.delivery import history, leftovers
+from lib.delivery import copies, events, history, leftovers
 from lib.delivery.cases import Judge
 from lib.delivery.run_record import RunRecord, failure_message
 from lib.domain import requests
@@ -34,17 +34,20 @@ if TYPE_CHECKING:
 
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
+    from lib.delivery.history import Dispatch
     from lib.delivery.notice_body import RunReport
+    from lib.delivery.waiting import Waiting
     from lib.reports.report_file import Written
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A finished run, its files, and the counts of the cases if it judged them."""
+    """A finished run, its files, the counts of the cases if it judged them, and its copies."""
 
     outcome: Finished
     written: tuple[Written, ...]
     cases: Change | None = None
+    copies: tuple[Dispatch, ...] = ()
 
 
 def deliver(
@@ -54,12 +57,14 @@ def deliver(
     *,
     clear: bool = False,
     incomplete: frozenset[date] = frozenset(),
+    waiting: Waiting | None = None,
     progress: Progress = lambda stage, rows: None,
     tell: Callable[[RunReport], None] = lambda report: None,
 ) -> Delivery:
-    """Run, write the report under its name, judge the cases, and record the run.
+    """Wait, run, write the report under its name, judge the cases, and record the run.
 
-    The oldest reports are removed. Cases of ``incomplete`` days are not judged. ``tell`` gets what
+    The oldest reports are removed, and the report is copied; a copy that fails is no error. Cases
+    of ``incomplete`` days, and of those that ``waiting`` finds, are not judged. ``tell`` gets what
     may be told of the run once it has ended and is recorded, also where it failed.
     Raises AggregatorError; TakenError, at once, if another run is writing the same file.
     """
@@ -72,6 +77,11 @@ def deliver(
         report_file.require_target(path)
         result = retention.result_folder(settings, request, path)
         with exclusive_lock(path), leftovers.registered(settings, path, result):
+            if waiting is not None:
+                waiting.finish(path, record.set_waiting)
+                for notice in waiting.notices(request):
+                    record.add_event(events.LATE, str(notice))
+                incomplete |= waiting.incomplete_days(request)
             judge = Judge(settings, request, record.number, incomplete=incomplete)
             delivery = _produce(
                 settings, request, path, result, clear, progress, record, operation, judge
@@ -79,6 +89,10 @@ def deliver(
             record.add_files(delivery.outcome, delivery.written, delivery.cases)
             if settings.keep:
                 retention.remove_old(template, delivery.written, request.merchant, settings.keep)
+            if settings.copies.to:
+                sent = copies.copy_all(settings, request, template, delivery.written, clear=clear)
+                record.add_copies(sent)
+                delivery = replace(delivery, copies=sent)
         return delivery
 
 

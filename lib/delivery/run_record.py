@@ -18,6 +18,7 @@ from lib.domain.errors import AggregatorError, HistoryError
 if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
+    from lib.delivery.history import Dispatch
     from lib.domain.outcomes import Books, Finished
     from lib.domain.requests import Request
     from lib.reports.report_file import Written
@@ -91,6 +92,22 @@ class RunRecord:
         self._events.setdefault(event, []).append(sentence)
         note = self._fields.get("note")
         self._fields["note"] = f"{note}\n{sentence}" if note else sentence
+
+    def add_copies(self, sent: Sequence[Dispatch]) -> None:
+        """Record the copies; those that failed are a failure of the run."""
+        if self._history is not None and self._number is not None:
+            with self._errors_logged():
+                self._history.add_dispatches(self._number, sent)
+        for copy in sent:
+            if copy.problem is not None:
+                self.add_event(events.FAILED, copy.problem)
+
+    def set_waiting(self, waits: bool) -> None:
+        """Record that the run waits for the sources' data, or no longer does."""
+        if self._history is not None and self._number is not None:
+            with self._errors_logged():
+                outcome = history.WAITING if waits else history.RUNNING
+                self._history.set_outcome(self._number, outcome)
 
     def move_file(self, old: Path, new: Path) -> None:
         """Record that an older report was renamed."""

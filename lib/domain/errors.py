@@ -9,7 +9,9 @@
     │   └── ContractError   wrong columns, types or values
     ├── BalanceError        the books do not balance; nothing is published
     ├── ReportError         the workbook cannot be written or does not verify
-    │   └── TakenError      another run is writing it
+    │   ├── TakenError      another run is writing it
+    │   └── CopyError       a copy of it could not be made; the report itself is in place
+    │       └── TransientCopyError  a retry may succeed
     ├── AuditError          the audit trail cannot be written, read or trusted
     ├── AccessError         the person lacks the role for an action
     └── HistoryError        the run history cannot be read or written
@@ -72,6 +74,14 @@ class ReportError(AggregatorError):
 
 class TakenError(ReportError):
     """Another run is writing this report."""
+
+
+class CopyError(ReportError):
+    """A copy of the report could not be made; the report itself is in place."""
+
+
+class TransientCopyError(CopyError):
+    """A copy failed, and a retry may succeed: a lost connection, a server that is silent."""
 
 
 class AccessError(AggregatorError):

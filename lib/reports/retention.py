@@ -10,10 +10,10 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from lib.domain import file_system
@@ -85,8 +85,7 @@ def keep_previous(path: Path) -> Path | None:
     the new report matters more.
     """
     try:
-        written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-        copy = path.with_name(f"{path.stem}{written:{_MOMENT_FORMAT}}{path.suffix}")
+        copy = path.with_name(older_name(path.name, path.stat().st_mtime))
         if not file_system.exists(copy):
             try:
                 os.link(path, copy)
@@ -100,37 +99,54 @@ def keep_previous(path: Path) -> Path | None:
     return copy
 
 
-def remove_old(template: Path, written: Sequence[Written], merchant: str, keep: int) -> None:
-    """Remove this merchant's reports except those just written and the newest ``keep`` others.
+def older_name(name: str, modified: float) -> str:
+    """The name under which a report of that moment is kept. Raises ValueError or OverflowError."""
+    path, written = PurePath(name), datetime.fromtimestamp(modified).astimezone()
+    return f"{path.stem}{written:{_MOMENT_FORMAT}}{path.suffix}"
 
-    Workbooks of single days are counted separately for each day.
+
+def outdated(
+    template: Path, current: Collection[str], merchant: str, keep: int, files: Mapping[str, float]
+) -> list[str]:
+    """The names of this merchant's reports, but for the current ones and the newest ``keep``.
+
+    ``files`` are the moments of modification by name. Workbooks of single days are counted
+    separately for each day.
     """
     name = re.escape(template.stem)
     for placeholder in ("date", "start", "end"):
         name = name.replace(re.escape(f"{{{placeholder}}}"), _DAY)
     name = name.replace(re.escape("{merchant}"), re.escape(merchant))
     pattern = re.compile(name + _DAY_SUFFIX + _MOMENT_SUFFIX + re.escape(template.suffix))
-    current = {book.path.name for book in written}
-    older: dict[str | None, list[Path]] = defaultdict(list)
+    older: dict[str | None, list[str]] = defaultdict(list)
+    for file in files:
+        match = pattern.fullmatch(file)
+        if match and file not in current:
+            older[match["day"]].append(file)
+    return [
+        name
+        for names in older.values()
+        for name in sorted(names, key=lambda name: (files[name], name), reverse=True)[keep:]
+    ]
+
+
+def remove_old(template: Path, written: Sequence[Written], merchant: str, keep: int) -> None:
+    """Remove this merchant's reports except those just written and the newest ``keep`` others."""
     folder = written[0].path.parent
+    files: dict[str, float] = {}
     try:
-        for path in folder.iterdir():
-            match = pattern.fullmatch(path.name)
-            if match and path.name not in current and path.is_file():
-                older[match["day"]].append(path)
+        files = {path.name: _modified(path) for path in folder.iterdir() if path.is_file()}
     except OSError:
         _log.warning("%s", Notice(NOT_REMOVED, {"path": folder}))
-    for paths in older.values():
-        paths.sort(key=lambda path: (_modified(path), path.name), reverse=True)
-        for path in paths[keep:]:
-            try:
-                path.unlink()
-            except FileNotFoundError:  # removed by someone else
-                continue
-            except OSError:
-                _log.warning("%s", Notice(NOT_REMOVED, {"path": path}))
-            else:
-                _log.info("relatório antigo removido: %s", path.name)
+    for name in outdated(template, {book.path.name for book in written}, merchant, keep, files):
+        try:
+            (folder / name).unlink()
+        except FileNotFoundError:  # removed by someone else
+            continue
+        except OSError:
+            _log.warning("%s", Notice(NOT_REMOVED, {"path": folder / name}))
+        else:
+            _log.info("relatório antigo removido: %s", name)
 
 
 def _copy(path: Path, copy: Path) -> None:

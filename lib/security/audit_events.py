@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from lib.reports.report_file import Written
     from lib.security.audit_trail import Anchor, Fields
 
-Kind = Literal["sign_in", "sign_out", "refusal", "view", "export", "run", "configuration", "mark"]
+Kind = Literal[
+    "sign_in", "sign_out", "refusal", "view", "export", "run", "configuration", "mark", "copy"
+]
 
 STARTED: Final = "started"
 DONE: Final = "done"

@@ -48,8 +48,8 @@ OLD: Final = (
     "agendador."
 )
 NOTED: Final = (
-    "A última execução agendada de {merchant}, em {moment}, tem números fora do padrão; a página "
-    "Execuções diz quais."
+    "A última execução agendada de {merchant}, em {moment}, tem avisos; a página Execuções diz "
+    "quais."
 )
 
 DOWNLOAD: Final = "baixar_relatorio"
@@ -94,7 +94,7 @@ def _concerns(path: str) -> list[tuple[str, Run]]:
 
 
 def _concern(run: Run, now: datetime) -> str:
-    if run.outcome != history.DONE:
+    if not run.is_good:
         return ENDED_BADLY
     return OLD if anomaly_notes.is_old(run, now) else NOTED
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from lib.config import file_permissions, loader
+from lib.config.delivery_settings import Copies, CopyAccess, Wait
 from lib.config.settings import (
     ROOT,
     Access,
@@ -79,6 +80,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ("timezone", ("", "Brasil", "America", "../etc", "a\0b", "x" * 5000, 3), "America/Sao_Paulo"),
     ("output_path", ("", 5), ""),
     ("match_rule", ("cards", "", 1), "card_time"),
+    ("wait.until", ("7h30", "24:00", "07:30:00", 730, True), "07:30"),
+    ("wait.complete_to", ("today", ""), "yesterday"),
+    ("wait.lag_minutes", (-1, 1_441), "1440"),
+    ("wait.every_seconds", (0, "60s"), "3600"),
     ("approved_codes", ([], "00", [0], [""], {}), '["00"]'),
     ("virtual_prefix_length", (-1, "six", False), "auto"),
     ("merchants", ({}, "Loja", [A]), "CNPJ ="),
@@ -435,15 +440,17 @@ def test_the_example_shows_every_key_and_its_default(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     shown = set(re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE))
     tables = (Settings, Source, Privacy, Access, Audit, Dashboard, Engine, Cases, Notify, Metrics)
+    tables += (Wait, Copies, CopyAccess)
     keys = {key for table in tables for key in table.model_fields}
     sign_in = {"redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"}
     keys -= {"merchants", "transactions", "auth_logs", "privacy", "access", "audit", "history"}
-    keys -= {"engine", "dashboard", "cases", "notify", "metrics"}
+    keys -= {"engine", "dashboard", "cases", "notify", "metrics", "wait", "copies"}
     assert shown - sign_in == keys - {"people", "groups"}
     without_default = (
         "password_file|sslrootcert|sslcert|sslkey|query_file|key_file|kind|memory_limit|workers"
     )
     without_default += "|staging_dir|result_dir|urls|urls_file|dashboard_url|token|token_file"
+    without_default += "|until|user|password|known_hosts|endpoint_url"
     without_default += f"|{'|'.join(sign_in)}"
     uncommented = re.sub(rf"^# (?!{without_default})(?=\w+ = )", "", text, flags=re.MULTILINE)
     loaded = []

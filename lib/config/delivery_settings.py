@@ -1,0 +1,110 @@
+"""The tables of what surrounds a scheduled run: waiting for the data, and copies of the report."""
+
+from datetime import datetime, time
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    WithJsonSchema,
+)
+
+from lib.config import copy_target
+from lib.config.copy_target import CopyTarget
+from lib.config.field_types import FROZEN, LOCAL, ROOT, File, Int, Text, secret_of, whole
+from lib.config.file_permissions import require_private, require_unchangeable
+
+
+def _endpoint(url: str | None) -> str | None:
+    parts = urlsplit(url or "https://host")
+    local = parts.scheme == "http" and LOCAL.fullmatch(parts.hostname or "")
+    if not parts.hostname or parts.username or not (parts.scheme == "https" or local):
+        raise ValueError
+    return url
+
+
+def _clock(value: object) -> object:
+    if isinstance(value, str):
+        return datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007 a local time of any day
+    if not isinstance(value, time):
+        raise ValueError
+    return value
+
+
+class Wait(BaseModel):
+    """Waiting of a run until the sources are complete; without ``until`` it does not wait."""
+
+    model_config = FROZEN
+    until: Annotated[time | None, BeforeValidator(_clock)] = Field(
+        default=None, description='uma hora do dia, como "07:30"'
+    )
+    complete_to: Literal["yesterday"] = Field(default="yesterday", description="yesterday")
+    lag_minutes: Annotated[Int, whole(0, 1_440)] = 60
+    every_seconds: Annotated[Int, whole(1, 3_600)] = 60
+
+
+def _copy_target(value: object) -> CopyTarget:
+    if isinstance(value, CopyTarget):
+        return value
+    if not isinstance(value, str):
+        raise ValueError
+    return copy_target.parse(value, ROOT)
+
+
+class CopyAccess(BaseModel):
+    """Credentials of a server or a bucket that gets copies, and its keys or address.
+
+    ``user`` and the password are a bucket's access key and its secret. ``key_file`` and
+    ``known_hosts`` belong to SFTP, by default the account's own; ``endpoint_url`` to S3.
+    """
+
+    model_config = FROZEN
+    user: Text | None = None
+    password: SecretStr | None = Field(default=None, description="um texto entre aspas")
+    password_file: File = None
+    key_file: File = None
+    known_hosts: File = None
+    endpoint_url: Annotated[str | None, AfterValidator(_endpoint)] = Field(
+        default=None, description="um endereço https (http só para esta máquina)"
+    )
+
+    def secret(self) -> str | None:
+        """Return the password. Raises ConfigError if it cannot be read."""
+        return secret_of(self.password, self.password_file)
+
+    def require_trusted_files(self) -> None:
+        """Raise ConfigError if another account can read the key, or change the known hosts."""
+        if self.key_file:
+            require_private(self.key_file, "a chave (key_file)")
+        if self.known_hosts:
+            require_unchangeable(self.known_hosts, "as chaves de servidores (known_hosts)")
+
+
+class Copies(BaseModel):
+    """Folders that get a copy of each report; ``access`` by host or bucket."""
+
+    model_config = FROZEN
+    to: tuple[
+        Annotated[
+            CopyTarget,
+            BeforeValidator(_copy_target),
+            PlainSerializer(lambda target: target.label, when_used="json"),
+            WithJsonSchema({"type": "string"}),
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        description="uma lista de pastas: caminhos, ou endereços sftp://, s3:// ou smb://",
+    )
+    access: dict[Text, CopyAccess] = Field(
+        default={}, description='"servidor" = { user, password_file, key_file, ... }'
+    )
+
+    def access_of(self, target: CopyTarget) -> CopyAccess:
+        """The credentials configured for this target's host or bucket."""
+        return self.access.get(target.host, CopyAccess())
