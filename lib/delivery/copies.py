@@ -97,6 +97,8 @@ _TRANSIENT: Final = frozenset(
         *("SMBConnectionClosed", "IOTimeout", "ServerUnavailable", "NetworkNameDelegated"),
     }
 )
+# Raised as they are, and not as a subclass, where a connection has ended or cannot be made.
+_BARE: Final = frozenset({"ValueError", "SMBException"})
 _UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
 
 _log: Final = logging.getLogger(__name__)
@@ -253,7 +255,8 @@ def _translated(problem: BaseException, target: CopyTarget) -> AggregatorError:
         return CopyError(NO_SPACE, target=target.label)
     if names & _NOT_ALLOWED or errno.EROFS in numbers:
         return CopyError(NOT_ALLOWED, target=target.label)
-    if names & _TRANSIENT or numbers & _UNREACHABLE:
+    lost = target.scheme and type(problem).__name__ in _BARE
+    if lost or names & _TRANSIENT or numbers & _UNREACHABLE:
         return TransientCopyError(NOT_REACHED, target=target.label)
     return CopyError(OTHER, target=target.label, kind=type(problem).__name__)
 
