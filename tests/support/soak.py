@@ -2,7 +2,8 @@
 
 Every run must end in one of the expected ways, row-level security and the audit are on, and the
 audit trail must be intact after all of them. The file under the report's name must then be a
-complete report of the current data, or the unchanged previous file.
+complete report of the current data, or the unchanged previous file. Each report is copied to an
+SFTP server: its copy must be right, or said to be missing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from lib.delivery import history
 from lib.demo import servers as demo
 from lib.domain.columns import SHEET_CONSOLIDATED
 from lib.reports import file_lock, verification
-from tests.support import command, faults, soak_notices
+from tests.support import command, copy_servers, faults, soak_notices
 from tests.support.command import (
     Completed,
     configured,
@@ -37,6 +38,7 @@ from tests.support.command import (
     with_query,
     with_source,
 )
+from tests.support.copy_servers import Sftp
 from tests.support.faults import PERIOD, Line
 from tests.support.receivers import Hook
 from tests.support.sentences import says
@@ -59,6 +61,7 @@ class Bench:
     folder: Path
     random: random.Random
     hook: Hook
+    sftp: Sftp
     rows: int = ROWS
 
     @property
@@ -80,6 +83,7 @@ class Bench:
             "history": {"path": str(self.record.path)},
             "notify": soak_notices.settings(self.hook),
             "audit": {"path": str(self.trail)},
+            "copies": self.sftp.copies(),
             **keys,
         }
         for side in ("transactions", "auth_logs"):
@@ -229,15 +233,40 @@ def two_at_once(bench: Bench) -> Completed:
     return result
 
 
+def copy_cut(bench: Bench) -> Completed:
+    """The copy goes over a line that breaks once, or each time."""
+    limits = [bench.random.randrange(0, 6_000) for _ in range(bench.random.choice([1, 2, 3]))]
+    with Line({"port": bench.sftp.port}, limits) as line:
+        copies = bench.sftp.copies(int(line.source["port"]))
+        return _finish(bench.start(bench.values(copies=copies)))
+
+
+def copy_refused(bench: Bench) -> Completed:
+    return _finish(bench.start(bench.values(copies=bench.sftp.copies(copy_servers.free_port()))))
+
+
+def copy_killed(bench: Bench) -> Completed:
+    """The run is killed while it copies, or a little before or after."""
+    begun = bench.target.stat().st_mtime
+    process = bench.start(bench.values())
+    soon(lambda: process.poll() is not None or bench.target.stat().st_mtime > begun, 60)
+    time.sleep(bench.random.uniform(0, 1.5))
+    process.kill()
+    return _finish(process)
+
+
 HEALS, MAY_HEAL = {cli.DONE}, {cli.DONE, cli.FAILED}
 FAILS, STOPS = {cli.FAILED}, {cli.INTERRUPTED}
+KILLS = (killed, copy_killed)
 EXPECTED: dict[Fault, set[int]] = {
     **dict.fromkeys((none, silent, cut_once, terminated), HEALS),
     **dict.fromkeys((stopped, crashed), MAY_HEAL),
     **dict.fromkeys((refused, cut_always, wrong_password, no_permission), FAILS),
     **dict.fromkeys((renamed_column, folder_gone), FAILS),
     **dict.fromkeys((told_to_stop, two_at_once), STOPS),
-    killed: {KILLED, cli.DONE},
+    **dict.fromkeys(KILLS, {KILLED, cli.DONE}),
+    copy_cut: MAY_HEAL,
+    copy_refused: FAILS,
 }
 FAULTS: tuple[Fault, ...] = (*EXPECTED, killed)
 
@@ -246,12 +275,15 @@ def judge(bench: Bench, fault: Fault, result: Completed, before: bytes) -> str:
     """The outcome of the run. Raises AssertionError if it is not an expected one."""
     assert result.code in EXPECTED[fault], (fault.__name__, result)
     now = bench.target.read_bytes()
+    copied = judge_copy(bench, fault, result, now)
     if result.code == cli.DONE or now != before:
-        assert result.code in (cli.DONE, KILLED), result
+        assert result.code in (cli.DONE, KILLED) or copied == NO_COPY, result
         report = verification.verify(bench.target)
         assert report.problems == ()
         assert report.rows[SHEET_CONSOLIDATED] == bench.rows, (report.rows, bench.rows)
-        return "right report" if result.code == cli.DONE else "killed, right report in place"
+        if result.code == KILLED:
+            return "killed, right report in place"
+        return f"right report, {copied}"
     assert "Traceback" not in result.err, result
     if result.code == KILLED:
         return "killed, previous report intact"
@@ -259,6 +291,28 @@ def judge(bench: Bench, fault: Fault, result: Completed, before: bytes) -> str:
     return {cli.FAILED: "reported, previous report intact", cli.INTERRUPTED: "stopped, intact"}[
         result.code
     ]
+
+
+RIGHT_COPY, NO_COPY = "right copy", "missing copy reported"
+
+
+def judge_copy(bench: Bench, fault: Fault, result: Completed, report: bytes) -> str:
+    """The outcome of the copy, empty without one. Raises AssertionError for a wrong one."""
+    [run] = bench.record.runs(1)
+    copies = [sent for sent in run.dispatches if sent.kind == history.COPY]
+    if result.code == KILLED or not copies:
+        assert result.code != cli.DONE, (fault.__name__, result, run)
+        return ""
+    [copy] = copies
+    if copy.problem is not None:
+        assert result.code == cli.FAILED, (fault.__name__, result)
+        assert run.outcome == history.DONE, run
+        assert not run.is_good
+        return NO_COPY
+    assert (bench.sftp.folder / bench.target.name).read_bytes() == report, fault.__name__
+    names = os.listdir(bench.sftp.folder)
+    assert names == [bench.target.name], (fault.__name__, names)
+    return RIGHT_COPY
 
 
 def main(runs: int, seed: int) -> None:
@@ -271,12 +325,13 @@ def main(runs: int, seed: int) -> None:
     with (
         tempfile.TemporaryDirectory() as name,
         soak_notices.failing_hook(random.Random(seed)) as hook,
+        copy_servers.sftp(Path(name) / "sftp") as sftp,
     ):
         servers = Servers()
         notices: Counter[str] = Counter()
         try:
             reports = Path(name) / "reports"
-            bench = Bench(servers, servers.fresh(), reports, random.Random(seed), hook)
+            bench = Bench(servers, servers.fresh(), reports, random.Random(seed), hook, sftp)
             bench.folder.mkdir()
             bench.target.write_bytes(command.PREVIOUS)
             faults.fill(bench.databases, ROWS)
@@ -291,7 +346,7 @@ def main(runs: int, seed: int) -> None:
                 received = len(hook.received)
                 result = fault(bench)
                 notices[
-                    soak_notices.judge(bench.record, hook, since, received, killed=fault is killed)
+                    soak_notices.judge(bench.record, hook, since, received, killed=fault in KILLS)
                 ] += 1
                 outcomes[fault.__name__, judge(bench, fault, result, before)] += 1
                 print(number, fault.__name__, result.code, file=sys.stderr, flush=True)
