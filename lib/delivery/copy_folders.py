@@ -129,7 +129,7 @@ class _Sftp:
         self, target: CopyTarget, access: CopyAccess, user: str | None, password: str | None
     ) -> None:
         sshfs = _imported(target, "sshfs")
-        self._asyn = _imported(target, "fsspec.asyn")
+        self._asyn = _quiet_loop(target)
         self._errors = _imported(target, "asyncssh")
         self._target = target
         known_hosts = access.known_hosts or Path("~/.ssh/known_hosts").expanduser()
@@ -210,6 +210,7 @@ class _S3:
         self, target: CopyTarget, access: CopyAccess, user: str | None, password: str | None
     ) -> None:
         s3fs = _imported(target, "s3fs")
+        _quiet_loop(target)
         self._callbacks = _imported(target, "fsspec.callbacks")
         self._target = target
         timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": 2 * CONNECT_SECONDS}
@@ -329,6 +330,13 @@ def _imported(target: CopyTarget, module: str, package: str = "") -> Any:
     except ImportError as problem:
         name = package or module.partition(".")[0]
         raise CopyError(MISSING_PACKAGE, target=target.label, package=name) from problem
+
+
+def _quiet_loop(target: CopyTarget) -> Any:
+    """The module of the libraries' event loop, which shall not print what nobody waits for."""
+    asyn = _imported(target, "fsspec.asyn")
+    asyn.get_loop().set_exception_handler(lambda loop, context: None)
+    return asyn
 
 
 def _send(source: Path, file: Any, pulse: Pulse) -> None:
