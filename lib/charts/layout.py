@@ -25,7 +25,10 @@ PREVIOUS: Final = "#8C8C8C"
 
 Unit = Literal["hour", "day", "week", "month"]
 
-_HEIGHT: Final = 320
+MARGIN: Final = {"t": 72, "b": 68, "l": 84, "r": 16}
+"""Room for usual labels: a chart whose labels need more is drawn a second time."""
+
+_HEIGHT: Final = 332
 _DAY_MILLISECONDS: Final = 86_400_000
 _MOST_TICKS: Final = 6
 # A longer period may have the same day and month twice.
@@ -98,7 +101,7 @@ def draw(
             "title": {"text": title},
             "separators": language.separators,
             "height": _HEIGHT,
-            "margin": {"t": 72, "b": 0, "l": 0, "r": 12},
+            "margin": MARGIN,
             "hovermode": "x unified",
             "showlegend": len(traces) > 1,
             "legend": {

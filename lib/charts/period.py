@@ -182,6 +182,7 @@ def weekday_and_hour(cells: pd.DataFrame, language: Language) -> Chart:
         {"title": {"text": t("Hora do dia (h)")}, "dtick": 3},
         {"title": {"text": t("Dia da semana")}, "autorange": "reversed", "type": "category"},
         hovermode="closest",
+        margin=layout.MARGIN | {"b": 76, "l": 90, "r": 82},
     )
     columns: Columns = {
         t("Dia da semana"): ([language.weekdays[day] for day in shown["weekday"]], str),

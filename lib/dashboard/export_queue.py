@@ -51,6 +51,7 @@ _AT_ONCE: Final = 2
 _SECRET: Final = (PREFIX, "VAULT_", "PG")
 _KEPT: Final = 16
 _LAST_SECONDS: Final = 5.0
+_DELIVERED_SECONDS: Final = 2.0
 # Minimum lifetime of a finished file, in which its session must fetch it.
 _FETCHED_SECONDS: Final = 180.0
 
@@ -191,7 +192,7 @@ class Exports:
             os.replace(workbook.path, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            self._renew_idle()
+            self._renew_idle_later()
         return replace(workbook, path=path)
 
     def _take_idle(self) -> Process:
@@ -208,6 +209,13 @@ class Exports:
         with self._lock, suppress(OSError):  # without one, the next export starts its own
             if self._stands_by and self._idle is None:
                 self._idle = _start_process()
+
+    def _renew_idle_later(self) -> None:
+        """Start the next idle process once the browser has the file: loading keeps a core busy."""
+        timer = threading.Timer(_DELIVERED_SECONDS, self._renew_idle)
+        timer.daemon = True
+        with suppress(RuntimeError):  # without one, the next export starts its own
+            timer.start()
 
     def _forget_old(self) -> None:
         latest_end = time.monotonic() - _FETCHED_SECONDS

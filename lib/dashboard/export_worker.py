@@ -308,9 +308,11 @@ def _run_as_worker() -> None:
     folder = Path(job["folder"])
     threading.Thread(target=_exit_with_the_server, args=(folder,), daemon=True).start()
     try:
-        sys.exit(main(folder, job))
+        code = main(folder, job)
     except BrokenPipeError:
         _abandon(folder)
+    # The server waits for the end, and the libraries take their time to free their memory.
+    os._exit(code)
 
 
 if __name__ == "__main__":

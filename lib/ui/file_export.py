@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 EXPORTS: Final = Exports()
 
 _INTERVAL_SECONDS: Final = 0.3
-_SOON_SECONDS: Final = 0.6
+_SOON_SECONDS: Final = 1.0
 
 
 @dataclass
