@@ -141,16 +141,16 @@ def _sortable(result: Reconciliation, column: Stored | Derived) -> tuple[Ints, B
 
 def _contains(result: Reconciliation, table: Table, text: str) -> Bools:
     """Return a mask of the positions where a searched column contains the text."""
-    needle = _folded(pa.array([text]))[0].as_py()
+    needle = folded(text)
     mask = np.zeros(len(table.row_numbers(result)), dtype=np.bool_)
     for name in table.searched:
         column = table.columns[name]
         if isinstance(column, Stored):
             values = column_arrays.column(column.source(result), column.name)
             if pa.types.is_dictionary(values.type):
-                hit = _matches(values.dictionary, name, needle).take(values.indices)
+                hit = matches(values.dictionary, name, needle).take(values.indices)
             else:
-                hit = _matches(values, name, needle)
+                hit = matches(values, name, needle)
             by_row = hit.fill_null(False).to_numpy(zero_copy_only=False)
             mask |= by_row[column.row_numbers(result)]
     amounts, clock = search_terms.cents(needle), search_terms.clock(needle)
@@ -180,11 +180,16 @@ def _within(column: tuple[Ints, Bools], values: range) -> Bools:
     return (numbers >= values.start) & (numbers < values.stop) & ~blank
 
 
-def _matches(texts: pa.Array, name: str, needle: str) -> pa.Array:
+def matches(texts: Any, name: str, needle: str, fold: Callable[[Any], Any] | None = None) -> Any:
+    """Return a mask of the texts of this column that a folded search text finds.
+
+    ``texts`` is an array, or an expression with its ``fold``.
+    """
+    fold = fold or _folded_array
     if name == c.COD_RESPOSTA:
-        return pc.equal(_folded(texts), needle)
+        return pc.equal(fold(texts), needle)
     if name not in _IDENTIFIERS:
-        return pc.match_substring(_folded(texts), needle)
+        return pc.match_substring(fold(texts), needle)
     # Numbers may be typed with punctuation and spaces.
     number = re.sub(r"[ .-]", "", needle) if re.fullmatch(r"[ .*0-9-]*\d[ .*0-9-]*", needle) else ""
     if not number:
@@ -197,11 +202,21 @@ def _matches(texts: pa.Array, name: str, needle: str) -> pa.Array:
     return pc.match_substring(texts, number)
 
 
-def _folded(texts: pa.Array) -> pa.Array:
+def folded(text: str) -> str:
     """Convert to lower case without accents."""
-    if not pc.all(pc.string_is_ascii(texts)).as_py():
-        texts = pc.replace_substring_regex(pc.utf8_normalize(texts, "NFKD"), r"\p{Mn}", "")
-    return pc.utf8_lower(texts)
+    return str(folded_texts(pa.array([text]))[0])
+
+
+def folded_texts(texts: Any) -> Any:
+    """Convert an array or an expression to lower case without accents."""
+    plain = pc.replace_substring_regex(pc.utf8_normalize(texts, "NFKD"), r"\p{Mn}", "")
+    return pc.utf8_lower(plain)
+
+
+def _folded_array(texts: pa.Array) -> pa.Array:
+    if pc.all(pc.string_is_ascii(texts)).as_py():
+        return pc.utf8_lower(texts)
+    return folded_texts(texts)
 
 
 def _has_value(result: Reconciliation, column: Stored | Derived, values: tuple[str, ...]) -> Bools:

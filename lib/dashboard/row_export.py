@@ -6,7 +6,7 @@ process. Neither holds more than a part of the rows. Knows no screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,23 +27,29 @@ _SPOOLED: Final = "linhas.arrow"
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows of a table by position, in the order shown; ``question`` says what they answer.
+    """The rows of a table as a reader selected them; ``question`` says what they answer.
 
-    ``kind`` is one of `row_file.KINDS`.
+    ``parts`` yields them in the order shown, at least one table; ``kind`` is one of
+    `row_file.KINDS`.
     """
 
-    result: Reconciliation
-    table: Table
-    positions: Ints
-    columns: tuple[str, ...]
+    parts: Callable[[], Iterator[pa.Table]]
     kind: str
     question: Mapping[str, str]
     extracted_at: datetime
 
 
+def parts(
+    result: Reconciliation, table: Table, positions: Ints, columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Yield these columns of the rows at these positions of a table."""
+    for start in range(0, max(len(positions), 1), _BATCH_ROWS):
+        yield table.page(result, positions[start : start + _BATCH_ROWS], columns)
+
+
 def spool(selection: Selection, folder: Path) -> dict[str, Any]:
     """Write the rows into the folder and return the worker's job."""
-    batches = _batches(selection)
+    batches = map(_plain, selection.parts())
     first = next(batches)
     with (
         pa.OSFile(str(folder / _SPOOLED), "wb") as file,
@@ -75,14 +81,10 @@ def write(folder: Path, job: Mapping[str, Any]) -> tuple[Path, int]:
         raise report_file.write_error(problem, path) from problem
 
 
-def _batches(selection: Selection) -> Iterator[pa.Table]:
-    """Yield the rows in parts, texts as such; one part for no row."""
-    at = selection.positions
-    for start in range(0, max(len(at), 1), _BATCH_ROWS):
-        part = at[start : start + _BATCH_ROWS]
-        page = selection.table.page(selection.result, part, selection.columns)
-        for index, field in enumerate(page.schema):
-            if pa.types.is_dictionary(field.type):
-                values = page.column(index).cast(field.type.value_type)
-                page = page.set_column(index, field.name, values)
-        yield page.combine_chunks()
+def _plain(part: pa.Table) -> pa.Table:
+    """Return the part with its texts as such, whatever their dictionaries."""
+    for index, field in enumerate(part.schema):
+        if pa.types.is_dictionary(field.type):
+            values = part.column(index).cast(field.type.value_type)
+            part = part.set_column(index, field.name, values)
+    return part.combine_chunks()

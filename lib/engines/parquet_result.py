@@ -33,7 +33,7 @@ from lib.engines.result_index import MANIFEST
 from lib.engines.totals import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pyarrow.compute import Expression
 
@@ -115,6 +115,22 @@ class Result(Counts):
                 parts.append(part)
             start = max(start - rows, 0)
         return pa.concat_tables(parts)
+
+    def newest_first(self, table: str, condition: Expression | None) -> Iterator[pa.Table]:
+        """Yield the rows that meet the condition, the newest first, a part at a time.
+
+        The order is that of the sheet reversed, but for rows without a date, which stay last.
+        """
+        yield self._no_rows(table)
+        dated = [piece for piece in self.pieces[table] if piece.day is not None]
+        for piece in reversed(dated):
+            for fragment in reversed(_fragments(self.folder, piece)):
+                part = fragment.to_table(filter=condition)
+                yield _in_seconds(part.take(np.arange(len(part))[::-1]))
+        for piece in self.pieces[table]:
+            if piece.day is None:
+                for fragment in _fragments(self.folder, piece):
+                    yield _in_seconds(fragment.to_table(filter=condition))
 
     def joins(self) -> dict[tuple[date | None, str], tuple[int, Decimal]]:
         """Consolidated purchases and their amount by day and `tipo_match`."""
@@ -243,6 +259,12 @@ def _date(text: str | None) -> date | None:
 
 def _file(folder: Path, piece: Piece) -> dataset.Dataset:
     return dataset.dataset(str(folder / piece.path), format="parquet")
+
+
+def _fragments(folder: Path, piece: Piece) -> list[Any]:
+    """The row groups of a file, in its order."""
+    [fragment] = _file(folder, piece).get_fragments()
+    return list(fragment.split_by_row_group())
 
 
 def _filtered_part(

@@ -24,6 +24,7 @@ from lib.matching import duplicates, sorting
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lib.analysis.table_schemas import Table
     from lib.domain.reconciliation import Reconciliation
 
     Ints = NDArray[np.int64]
@@ -69,6 +70,15 @@ _EMPTY: Final = {
 }
 
 
+def schema(name: str) -> Table:
+    """The table of this name, as one in memory has it."""
+    return _SCHEMAS[name]
+
+
+def _clock(name: str) -> tuple[str, str]:
+    return _SCHEMAS[name].date, _SCHEMAS[name].time
+
+
 def columns(name: str, clear: bool) -> tuple[str, ...]:
     """A table's columns; the divergences of a clear extraction include the raw line."""
     if name == CONSOLIDATED:
@@ -109,12 +119,6 @@ def sorted_rows(name: str, table: pa.Table) -> pa.Table:
 def empty(names: Sequence[str]) -> pa.Table:
     """An empty table of these columns, in the types of an extraction."""
     return pa.table({name: pa.array([], _EMPTY.get(name, pa.string())) for name in names})
-
-
-def _clock(name: str) -> tuple[str, str]:
-    if _SCHEMAS[name].side == "auth_logs":
-        return c.DATA, c.HORA
-    return c.DATA_TRANSA, c.HORA_TRANSA
 
 
 def _ties(name: str, table: pa.Table) -> list[sorting.Key]:

@@ -140,9 +140,9 @@ def note_search(table: str, dataset: Dataset, search: str, filters: str) -> None
         _note(site, f"{_SEARCHED}{table}", table, dataset, {"search": search, "filters": filters})
 
 
-def note_result(site: Site, result: Result, table: str, filters: str) -> None:
+def note_result(site: Site, result: Result, table: str, search: str, filters: str) -> None:
     """Record which rows of a stored result this person is about to see; skip repetitions."""
-    fields = {"page": "results", "search": table, "filters": filters}
+    fields = {"page": "results", "table": table, "search": search, "filters": filters}
     request = Request(result.merchant, result.period, result.rule)
     _record_view(site, _RESULT, result.version, request, result, fields)
 

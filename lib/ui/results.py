@@ -9,29 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache, reduce
-from operator import and_, or_
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import streamlit as st
 
 from lib.analysis import time_series
 from lib.analysis.overview import Overview, daily
 from lib.charts import period as charts
 from lib.domain import columns as c
-from lib.domain.errors import AggregatorError
-from lib.engines import parquet_result, result_index, result_tables
+from lib.domain.errors import AggregatorError, ReportError
+from lib.domain.requests import Request
+from lib.engines import parquet_result, result_index, result_query, result_tables
 from lib.ui import (
     chart_view,
+    file_export,
     formatting,
     guard,
     overview,
     query_params,
+    row_downloads,
     table_cells,
     table_filters,
     tables,
@@ -39,7 +40,10 @@ from lib.ui import (
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
+    from pyarrow.compute import Expression
+
     from lib.engines.parquet_result import Result
+    from lib.engines.result_query import Filters
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
@@ -59,7 +63,7 @@ _FILTERED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     result_tables.DUPLICATES: {c.POR_QUE: c.DUPLICATE_REASONS},
 }
 
-_Chosen = tuple[tuple[str, tuple[str, ...]], ...]
+_UNREADABLE: Final = (OSError, ValueError, KeyError, pa.ArrowException)
 
 
 def choose(site: Site, admission: Admission) -> Result:
@@ -107,7 +111,7 @@ def show(site: Site, result: Result, part: str) -> None:
 
 def _summary(site: Site, result: Result) -> None:
     """Draw the figures, the books and the charts by day."""
-    guard.note_result(site, result, "", "")
+    guard.note_result(site, result, "", "", "")
     figures = Overview(
         **daily(result.days, result.period),
         motivos=result.motivos,
@@ -133,15 +137,38 @@ def _summary(site: Site, result: Result) -> None:
 
 
 def _table(site: Site, result: Result, name: str) -> None:
-    """Draw one table, fifty rows at a time, with its filters."""
+    """Draw one table, fifty rows at a time, with its search, filters and download."""
     guard.recheck()  # a filter or another page runs only this fragment again
-    chosen = _filters(result, name)
-    guard.note_result(site, result, name, "; ".join(f"{k}={','.join(v)}" for k, v in chosen))
+    key = table_filters.Keys(f"resultado_{name}")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        search = table_filters.search_field(key, result_tables.schema(name))
+        chosen = _filters(result, name)
+    filters = "; ".join(f"{k}={','.join(v)}" for k, v in chosen)
+    guard.note_result(site, result, name, search, filters)
     with _reading():
-        counts = _counts(str(result.folder), result.version, name, chosen)
-    rows = sum(counts)
+        counts = _counts(str(result.folder), result.version, name, search, chosen)
+    rows, of = sum(counts), result.rows(name)
     total = n(*tables.ROWS, rows)
-    number = tables.turn_pages(f"resultado_{name}_pagina", rows, total)
+    if search or chosen:
+        total = t(tables.OF_ALL_ROWS, count=total, of=formatting.whole(of))
+    condition = result_query.condition(name, search, chosen)
+    offer = partial(
+        row_downloads.Offer,
+        table=name,
+        request=Request(result.merchant, result.period, result.rule),
+        merchant_name=result.merchant_name,
+        extracted_at=result.extracted_at,
+        rows=rows,
+        of=of,
+        parts=partial(_parts, result, name, condition),
+        search=search,
+        filters=row_downloads.filters_in_words([(_screen_name(name, k), v) for k, v in chosen]),
+        order=t(table_filters.NEWEST_FIRST),
+        asked={"page": "results", "table": name, "filters": filters},
+    )
+    download = partial(row_downloads.show, key["baixar"], rows, offer)
+    number = tables.turn_pages(key["pagina"], rows, total, download)
+    file_export.follow(row_downloads.SLOT)
     if not rows:
         st.info(t(tables.NO_MATCH))
         return
@@ -150,14 +177,28 @@ def _table(site: Site, result: Result, name: str) -> None:
     )
 
     def read(start: int, count: int) -> pa.Table:
-        if chosen:
-            return result.filtered(name, _expression(chosen), start, count, counts)
+        if condition is not None:
+            return result.filtered(name, condition, start, count, counts)
         return result.page(name, start, count)
 
     with _reading():
         page = _newest_first(read, rows - undated, (number - 1) * tables.PAGE_ROWS)
-    names = [_screen_name(name, column) for column in page.column_names]
-    table_cells.draw(page.rename_columns(names), f"resultado_{name}_linhas")
+    table_cells.draw(_as_on_screen(name, page), key["linhas"])
+
+
+def _parts(result: Result, name: str, condition: Expression | None) -> Iterator[pa.Table]:
+    """Yield the rows to download, in the order shown. Raises ReportError."""
+    try:
+        for part in result.newest_first(name, condition):
+            yield _as_on_screen(name, part)
+    except FileNotFoundError as problem:
+        raise ReportError(REPLACED) from problem
+    except _UNREADABLE as problem:
+        raise ReportError(UNREADABLE) from problem
+
+
+def _as_on_screen(name: str, table: pa.Table) -> pa.Table:
+    return table.rename_columns([_screen_name(name, column) for column in table.column_names])
 
 
 def _newest_first(read: Callable[[int, int], pa.Table], dated: int, start: int) -> pa.Table:
@@ -177,38 +218,25 @@ def _reading() -> Iterator[None]:
     except FileNotFoundError:
         st.info(t(REPLACED))
         st.stop()
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+    except _UNREADABLE:
         st.error(t(UNREADABLE))
         st.stop()
 
 
-def _filters(result: Result, name: str) -> _Chosen:
+def _filters(result: Result, name: str) -> Filters:
     """Draw the table's filters and return the chosen values by column."""
     chosen = []
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        for column, choices in _FILTERED[name].items():
-            known, key = (
-                choices or tuple(result.codes["code"].to_pylist()),
-                f"resultado_{name}_{column}",
-            )
-            picked = table_filters.choose_values(_screen_name(name, column), known, key, 240)
-            if picked:
-                chosen.append((column, tuple(sorted(picked))))
+    for column, choices in _FILTERED[name].items():
+        known = choices or tuple(result.codes["code"].to_pylist())
+        key = f"resultado_{name}_{column}"
+        picked = table_filters.choose_values(_screen_name(name, column), known, key, 240)
+        if picked:
+            chosen.append((column, tuple(sorted(picked))))
     return tuple(chosen)
 
 
 def _screen_name(name: str, column: str) -> str:
     return result_tables.ON_SCREEN.get(name, {}).get(column, column)
-
-
-def _expression(chosen: _Chosen) -> Any:
-    """Select the rows with one of the chosen values in each column; a blank includes NULL."""
-
-    def either(name: str, values: tuple[str, ...]) -> Any:
-        field = pc.field(name)
-        return reduce(or_, [field == value if value else field.is_null() for value in values])
-
-    return reduce(and_, [either(name, values) for name, values in chosen])
 
 
 def _readable(site: Site, admission: Admission) -> list[Result]:
@@ -241,10 +269,11 @@ def _title(result: Result) -> str:
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def _counts(folder: str, version: str, name: str, chosen: _Chosen) -> tuple[int, ...]:
+def _counts(folder: str, version: str, name: str, search: str, chosen: Filters) -> tuple[int, ...]:
     result = _reopened(folder, version)
-    if chosen:
-        return result.counts(name, _expression(chosen))
+    condition = result_query.condition(name, search, chosen)
+    if condition is not None:
+        return result.counts(name, condition)
     return tuple(piece.rows for piece in result.pieces[name])
 
 

@@ -112,6 +112,20 @@ def filter_next(table: Table, name: str, values: list[str]) -> None:
     to_first_page(key)
 
 
+def search_field(key: Keys, table: Table) -> str:
+    """Draw the input of a search in this table and return the text."""
+    text: str = st.text_input(
+        t("Buscar"),
+        key=key["busca"],
+        placeholder=_placeholder(table),
+        on_change=_search,
+        args=(key,),
+        width=270,
+        persist_state="session",
+    )
+    return text
+
+
 def choose_values(
     name: str, values: Sequence[str], key: str, width: int, **callback: Any
 ) -> list[str]:
@@ -203,15 +217,7 @@ def _controls(
     again: dict[str, Any] = {"on_change": to_first_page, "args": (key,)}
     orders = _orders(table)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input(
-            t("Buscar"),
-            key=key["busca"],
-            placeholder=_placeholder(table),
-            on_change=_search,
-            args=(key,),
-            width=270,
-            persist_state="session",
-        )
+        search_field(key, table)
         for name, known in choices.items():
             choose_values(name, known, key[name], 180, **again)
         of_cases = cases.ask(**again) if cases else ""

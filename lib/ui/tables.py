@@ -112,7 +112,8 @@ def _rows_and_details(
         at = cases.arranged(cases.allowed(at))
     if question.restricts:
         guard.note_search(table.name, dataset, query.search, question.filters)
-    download = partial(row_downloads.show, dataset, table, question, at)
+    offer = partial(row_downloads.of_table, dataset, table, question, at)
+    download = partial(row_downloads.show, key["baixar"], len(at), offer)
     number = turn_pages(key["pagina"], len(at), _total(dataset, table, question, at), download)
     file_export.follow(row_downloads.SLOT)
     query_params.publish({key["pagina"]: str(number) if number > 1 else None})

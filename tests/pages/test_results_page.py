@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from lib.cli import main
 from lib.config import loader
 from lib.config.settings import ROOT
 from lib.domain import columns as c
+from lib.domain.errors import ReportError
 from lib.engines import parquet_result as results
+from lib.reports import row_file
 from lib.ui import app_state, tables
 from lib.ui import results as screen
+from tests.pages import test_row_downloads_page as row_downloads
 from tests.support import engine_data, scenario
 from tests.support.dashboard import Dashboard, frames, texts, unescaped
+from tests.support.sentences import pattern
 from tests.support.servers import MERCHANTS
 
 OTHER = next(cnpj for cnpj in MERCHANTS if cnpj != engine_data.MERCHANT)
@@ -170,6 +175,53 @@ def test_views_of_a_result_are_in_the_audit(produced: Dashboard, tmp_path: Path)
     assert views[-1]["merchant"] == engine_data.MERCHANT
 
 
+def test_a_search_finds_rows_and_is_in_the_audit(produced: Dashboard, tmp_path: Path) -> None:
+    at = produced.open("results", parte="consolidated")
+
+    at.text_input(key="resultado_consolidated_busca").input("R$ 3,00").run()
+
+    assert not at.exception
+    assert set(frames(at)[0][c.VLR_TOTAL]) == {"R$ 3,00"}
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert (lines[-1]["table"], lines[-1]["search"]) == ("consolidated", "R$ 3,00")
+
+
+@pytest.mark.parametrize("kind", row_file.KINDS)
+def test_the_rows_that_a_search_and_filters_find_can_be_downloaded(
+    produced: Dashboard, tmp_path: Path, kind: str
+) -> None:
+    at = produced.open("results", parte="divergences")
+    at.text_input(key="resultado_divergences_busca").input("14/02").run()
+    at.multiselect(key="resultado_divergences_motivo").set_value([c.NEGADA]).run()
+
+    file = row_downloads.downloaded(at, "resultado_divergences", kind)
+
+    question, rows = row_downloads.rows_of(row_downloads.content(file))
+    result = opened(tmp_path)
+    whole = result.page("divergences", 0, result.rows("divergences")).to_pylist()
+    logs = [
+        row[c.DES_LOG]
+        for row in whole
+        if row[c.MOTIVO] == c.NEGADA and row[c.DATA] == date(2026, 2, 14)
+    ]
+    assert [row[c.DES_LOG] for row in rows] == logs[::-1]
+    assert question["Busca"] == "14/02"
+    assert question["Filtros"] == "Motivo = negada"
+    assert question["Linhas"].startswith(f"{len(logs)} linhas, de ")
+    last = (tmp_path / "audit.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["kind"] == "export"
+
+
+def test_a_download_of_a_result_replaced_meanwhile_says_so(
+    produced: Dashboard, tmp_path: Path
+) -> None:
+    parts = screen._parts(opened(tmp_path), "divergences", None)
+    shutil.rmtree(opened(tmp_path).folder / opened(tmp_path).version)
+
+    with pytest.raises(ReportError, match=pattern(screen.REPLACED)):
+        list(parts)
+
+
 def test_a_result_in_clear_is_not_shown(dashboard: Dashboard, tmp_path: Path) -> None:
     engine_data.fill(dashboard.databases, 200)
     assert produce(dashboard, tmp_path, privacy={"report": "clear"}).clear
@@ -248,7 +300,7 @@ def test_the_figures_of_another_version_are_never_kept_as_this_ones(
     with pytest.raises(FileNotFoundError):
         screen._timeline(folder, "0" * 16)
     with pytest.raises(FileNotFoundError):
-        screen._counts(folder, "0" * 16, "divergences", ())
+        screen._counts(folder, "0" * 16, "divergences", "", ())
 
 
 def test_files_without_permission_are_not_reported_as_replaced(
