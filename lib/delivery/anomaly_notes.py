@@ -21,12 +21,12 @@ SEARCHED: Final = 1_000
 """Number of recorded runs searched for the same weekday: twelve weeks of ten runs a day."""
 
 UNUSUAL: Final = {
-    "transactions": "As transações desta execução ({value}) estão longe do comum às {weekday} "
-    "({usual}, mediana de {runs} execuções; escore z robusto {score}).",
-    "logs": "Os logs desta execução ({value}) estão longe do comum às {weekday} "
-    "({usual}, mediana de {runs} execuções; escore z robusto {score}).",
-    "divergence_rate": "A taxa de divergência desta execução ({value}) está longe da comum às "
-    "{weekday} ({usual}, mediana de {runs} execuções; escore z robusto {score}).",
+    "transactions": "Transações fora do padrão: {value} nesta execução; em {weekday}, a mediana de "
+    "{runs} execuções é {usual} (índice de desvio {score}).",
+    "logs": "Logs fora do padrão: {value} nesta execução; em {weekday}, a mediana de {runs} "
+    "execuções é {usual} (índice de desvio {score}).",
+    "divergence_rate": "Taxa de divergência fora do padrão: {value} nesta execução; em {weekday}, "
+    "a mediana de {runs} execuções é {usual} (índice de desvio {score}).",
 }
 _A_DAY: Final = timedelta(days=1)
 WEEKDAYS: Final = (

@@ -67,8 +67,8 @@ def records(path: Path) -> None:
         return
     st.caption(
         n(
-            "O registro mais novo; horários em UTC.",
-            "Os {count} registros mais novos; horários em UTC.",
+            "O registro mais recente; horários em UTC.",
+            "Os {count} registros mais recentes; horários em UTC.",
             len(newest),
         )
     )
@@ -82,10 +82,10 @@ def records(path: Path) -> None:
 def _columns() -> list[Column]:
     names = {
         "seq": t("Número"),
-        "at": t("Momento"),
-        "kind": t("Ato"),
-        "who": t("Quem"),
-        "from": t("De onde"),
+        "at": t("Data e hora"),
+        "kind": t("Ação"),
+        "who": t("Usuário"),
+        "from": t("Computador"),
         "outcome": t("Resultado"),
         "merchant": t("Estabelecimento"),
     }

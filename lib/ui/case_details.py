@@ -45,7 +45,7 @@ def show(form: str, scope: Scope, case: Case, owners: Sequence[str] = ()) -> Non
     html_table.draw(
         [
             Column("at", t("Quando")),
-            Column("who", t("Quem")),
+            Column("who", t("Usuário")),
             Column("what", t("O quê"), style="long"),
         ],
         [

@@ -201,7 +201,7 @@ def _changes(conflicts: Sequence[Case], scope: Scope) -> None:
     html_table.draw(
         [
             Column("at", t("Quando")),
-            Column("who", t("Quem")),
+            Column("who", t("Usuário")),
             Column("what", t("O quê")),
             Column("situation", t("Situação")),
             Column("owner", t("Responsável")),

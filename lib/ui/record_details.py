@@ -151,7 +151,7 @@ def meaning(motivo: str) -> str:
     """Explain a divergence's motivo in a few words."""
     return {
         c.NEGADA: t("a compra foi recusada, por isso não há transação."),
-        c.RECENTE: t("é mais novo que a última transação lida; ela ainda pode chegar."),
+        c.RECENTE: t("é mais recente que a última transação lida; a transação ainda pode chegar."),
         c.FORA_DA_TOLERANCIA: t(
             "as transações do cartão estão longe demais no tempo, ou são de outros logs."
         ),

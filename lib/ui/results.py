@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
 
-NO_RESULT: Final = "Nenhum resultado de execução grande para mostrar."
+NO_RESULT: Final = "Nenhum resultado de período grande para mostrar."
 REPLACED: Final = "Este resultado acaba de ser substituído; recarregue a página."
 UNREADABLE: Final = "Não foi possível ler os arquivos deste resultado; confira as permissões."
 BAD_RESULT: Final = (

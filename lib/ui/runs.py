@@ -37,7 +37,7 @@ ROWS_OF_ITS_ACCOUNT: Final = (
     "Com row_level_security, o relatório não é oferecido aqui: ele tem as linhas da conta que o "
     "gerou."
 )
-RULE: Final = "Quem: {who} · Regra: {rule}"
+RULE: Final = "Executada por {who} · Regra: {rule}"
 STAGE: Final = "{stage} {seconds} s"
 ENDED_BADLY: Final = (
     "A última execução agendada de {merchant}, em {moment}, não terminou bem; a página Execuções "
