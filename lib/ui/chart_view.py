@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import streamlit as st
 from babel import Locale
 
 from lib.charts.layout import Chart, Language
-from lib.ui import day, formatting, i18n
+from lib.ui import day, formatting, guard, html_table, i18n, tables
+from lib.ui.html_table import Column
 from lib.ui.i18n import n, t
 
 CLICK_HINT: Final = (
@@ -84,12 +85,26 @@ def _show(key: str, chart: Chart) -> None:
     st.caption(formatting.plain(chart.finding))
     # Most readers open none, and a table that nobody sees still loads the client's grid.
     numbers = st.expander(t("Números do gráfico"), key=f"{key}_numeros", on_change="rerun")
-    if not numbers.open:
-        return
-    with numbers:
-        table = pd.DataFrame({heading: values for heading, (values, _) in chart.columns.items()})
-        writes: dict[Any, Any] = {heading: write for heading, (_, write) in chart.columns.items()}
-        st.dataframe(table.style.format(writes, na_rep=formatting.NO_VALUE), hide_index=True)
+    if numbers.open:
+        with numbers:
+            st.fragment(_numbers)(key, chart)
+
+
+def _numbers(key: str, chart: Chart) -> None:
+    """Draw a page of the chart's numbers."""
+    guard.recheck()  # another page runs only this fragment again
+    rows = max(len(values) for values, _ in chart.columns.values())
+    number = tables.turn_pages(f"{key}_numeros_pagina", rows, n(*tables.ROWS, rows))
+    shown = slice((number - 1) * tables.PAGE_ROWS, number * tables.PAGE_ROWS)
+    texts = [
+        [formatting.NO_VALUE if pd.isna(value) else write(value) for value in list(values)[shown]]
+        for values, write in chart.columns.values()
+    ]
+    columns = [
+        Column(heading, heading, style="right" if place else "")
+        for place, heading in enumerate(chart.columns)
+    ]
+    html_table.draw(columns, list(zip(*texts, strict=True)), f"{key}_numeros_tabela")
 
 
 def _narrow(key: str, days: tuple[date, ...]) -> None:

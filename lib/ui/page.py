@@ -66,8 +66,6 @@ _STYLE: Final = """<style>
 /* The mark of a sparkline's chosen point, before one is chosen: a picture without a name. */
 .stMetric [class*="highlighted_points_marks"]:empty { display: none; }
 .stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
-/* Its CSV would hold texts that a spreadsheet runs, and one page of a long table. */
-.stDataFrame [data-testid="stElementToolbar"] { display: none; }
 PRINT</style>""".replace("PRINT", Path(__file__).with_name("print.css").read_text("utf-8"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from lib.ui import customers, declines
-from tests.support.dashboard import Dashboard, open_numbers, texts
+from tests.support.dashboard import Dashboard, frames, open_numbers, texts
 from tests.support.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
 from tests.support.sentences import says
 from tests.support.servers import Servers
@@ -148,12 +148,12 @@ def test_an_unreadable_preceding_period_is_not_called_empty(
 def test_no_card_and_no_customer_can_be_identified_on_the_page(morning: Dashboard) -> None:
     at = morning.open("customers")
     open_numbers(at)
-    assert len(at.dataframe) == len(figures(at))
+    assert len(frames(at)) == len(figures(at))
 
     everything = texts(at) + "".join(
         [
             *(chart.proto.spec for chart in at.get("plotly_chart")),
-            *(table.value.to_csv() for table in at.dataframe),
+            *(table.to_csv() for table in frames(at)),
             *(f"{metric.value}{metric.delta}{metric.help}" for metric in at.metric),
         ]
     )
@@ -196,8 +196,8 @@ def test_declined_attempts_are_followed_up_by_card(morning: Dashboard) -> None:
     assert approved.delta == "50,0%"
     assert approved.proto.delta_description == "1 ainda no prazo"
     open_numbers(at)
-    codes = at.dataframe[-2].value.set_index("Código")
-    assert codes["Recusas"].to_dict() == {"05": 1, "51": 1}
+    codes = frames(at)[-2].set_index("Código")
+    assert codes["Recusas"].to_dict() == {"05": "1", "51": "1"}
 
 
 def test_a_period_without_declined_attempts_says_so(morning: Dashboard) -> None:
