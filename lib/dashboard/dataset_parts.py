@@ -5,7 +5,7 @@ Shares its tables; the row numbers count against the budget of its derived value
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,11 +16,21 @@ from lib.dashboard.dataset_store import BUDGET_BYTES, Dataset, Derived
 if TYPE_CHECKING:
     from datetime import date
 
+    from lib.domain.reconciliation import Reconciliation
+
 _DERIVED_BYTES: Final = BUDGET_BYTES // 32
 
 
+@dataclass(eq=False)
 class Part(Dataset):
-    """A data set of some days; its key is that of the whole one."""
+    """A data set of some days; its key is that of the whole one, ``within`` its reconciliation."""
+
+    within: Reconciliation | None = None
+
+    @property
+    def matched(self) -> Reconciliation:
+        """The reconciliation as it was matched, of the whole period."""
+        return self.within or self.outcome.reconciliation
 
     @property
     def nbytes(self) -> int:
@@ -54,4 +64,5 @@ def _part(dataset: Dataset, start: date, end: date) -> Part:
         version=f"{dataset.version}-{start}-{end}",
         derived=Derived(_DERIVED_BYTES),
         renewed=dataset.renewed,
+        within=dataset.matched,
     )

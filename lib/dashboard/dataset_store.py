@@ -26,6 +26,7 @@ from lib.domain.requests import Progress, Request
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
+    from lib.domain.reconciliation import Reconciliation
 
 BUDGET_BYTES: Final = 1_200_000_000
 _AT_ONCE: Final = 4
@@ -69,6 +70,11 @@ class Dataset:
     version: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     derived: Derived = field(default_factory=lambda: Derived(BUDGET_BYTES // _DERIVED_SHARE))
     renewed: float = field(default_factory=time.monotonic)
+
+    @property
+    def matched(self) -> Reconciliation:
+        """The reconciliation as it was matched, of the whole period."""
+        return self.outcome.reconciliation
 
     @property
     def is_settled(self) -> bool:

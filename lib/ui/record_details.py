@@ -35,7 +35,7 @@ _LOG: Final = (c.NUM_CARTAO, c.DATA, c.HORA, c.COD_RESPOSTA, c.DES_LOG)
 _MOST_LOGS: Final = 50
 
 
-def pair(result: Reconciliation, at: int) -> None:
+def pair(result: Reconciliation, at: int, whole: Reconciliation) -> None:
     """Draw the transaction and the log of a consolidated row, and the card's other logs."""
     transaction, log = int(result.consolidated_rows[at]), int(result.pair_rows[at])
     join = c.VIRTUAL if result.pair_virtual[at] else c.FISICO
@@ -51,15 +51,15 @@ def pair(result: Reconciliation, at: int) -> None:
         _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
     with right:
         _record(t("Log"), result.auth_logs, _LOG, log)
-    _other_logs(result, related_records.logs_of_transaction(result, transaction), log)
+    _other_logs(result, related_records.logs_of_transaction(whole, transaction), log)
 
 
-def divergence(result: Reconciliation, at: int) -> None:
+def divergence(result: Reconciliation, at: int, whole: Reconciliation) -> None:
     """Draw a divergent log beside its card's nearest transaction in time, if any."""
     log = int(result.divergent_rows[at])
     motivo = c.MOTIVOS[int(result.motivo[at])]
     st.text(f"{motivo}: {meaning(motivo)}")
-    nearest = related_records.nearest_transaction(result, log)
+    nearest = related_records.nearest_transaction(whole, log)
     left, right = st.columns(2)
     with left:
         _record(t("Log"), result.auth_logs, _LOG, log)
@@ -75,19 +75,19 @@ def divergence(result: Reconciliation, at: int) -> None:
                     distance=_distance(related_records.seconds_between(result, nearest, log)),
                 )
             )
-    _other_logs(result, related_records.logs_of_log(result, log), log)
+    _other_logs(result, related_records.logs_of_log(whole, log), log)
 
 
-def without_log(result: Reconciliation, at: int) -> None:
+def without_log(result: Reconciliation, at: int, whole: Reconciliation) -> None:
     """Draw a transaction without log, and the logs of its cards."""
     transaction = int(result.without_log_rows[at])
     reason = c.WITHOUT_LOG_REASONS[int(result.without_log_reason[at])]
     st.text(f"{t(reason)}: {_meaning_without_log(reason)}")
     _record(t("Transação"), result.transactions, c.TRANSACTIONS_QUERY, transaction)
-    _other_logs(result, related_records.logs_of_transaction(result, transaction), None)
+    _other_logs(result, related_records.logs_of_transaction(whole, transaction), None)
 
 
-def duplicate(result: Reconciliation, at: int) -> None:
+def duplicate(result: Reconciliation, at: int, whole: Reconciliation) -> None:
     """Draw a removed duplicate beside the transaction that was kept."""
     removed, survivor = int(result.duplicate_rows[at]), int(result.survivor_rows[at])
     [reason] = reasons.duplicate_reasons(result, np.array([at]))

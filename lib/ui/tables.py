@@ -42,8 +42,8 @@ NO_MATCH: Final = "Nenhuma linha com esta busca e estes filtros."
 
 _PAGINATION_WIDTH: Final = 340
 
-Detail = Callable[["Reconciliation", int], None]
-"""Draws the details of the row at this position of the table."""
+Detail = Callable[["Reconciliation", int, "Reconciliation"], None]
+"""Draws the details of the row at this position, with related records of the whole period."""
 
 
 def show(
@@ -128,14 +128,12 @@ def _rows_and_details(
     if opened is not None:
         dismiss = partial(_open, key, cases, None)
         draw = st.dialog(title, width="large", on_dismiss=dismiss)(_details)
-        draw(detail, result, int(shown[opened]), cases)
+        draw(detail, dataset, int(shown[opened]), cases)
 
 
-def _details(
-    detail: Detail, result: Reconciliation, position: int, cases: CaseColumns | None
-) -> None:
+def _details(detail: Detail, dataset: Dataset, position: int, cases: CaseColumns | None) -> None:
     guard.recheck()
-    detail(result, position)
+    detail(dataset.outcome.reconciliation, position, dataset.matched)
     if cases is not None:
         cases.details(position)
 
