@@ -181,7 +181,7 @@ def test_a_search_finds_rows_and_is_in_the_audit(produced: Dashboard, tmp_path: 
     at.text_input(key="resultado_consolidated_busca").input("R$ 3,00").run()
 
     assert not at.exception
-    assert set(frames(at)[0][c.VLR_TOTAL]) == {"R$ 3,00"}
+    assert set(frames(at)[0][c.VLR_TOTAL]) == {"R$\xa03,00"}
     lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert (lines[-1]["table"], lines[-1]["search"]) == ("consolidated", "R$ 3,00")
 
