@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.config import loader
 from lib.delivery import history
-from lib.ui import app_state, formatting, page
+from lib.ui import app_state, formatting
 from tests.support import hostile, scenario
 from tests.support.dashboard import Dashboard, open_numbers, unescaped
 from tests.support.scenario import FIELD, MERCHANT, today
@@ -142,6 +142,8 @@ def test_other_merchants_numbers_are_no_warning_of_the_reader(dashboard: Dashboa
     def show(merchants: tuple[str, ...]) -> str:
         def script(settings, merchants):  # type: ignore[no-untyped-def]
             from types import SimpleNamespace
+
+            from lib.ui import page
 
             page.announce(SimpleNamespace(settings=settings, demo=False), merchants)
 
