@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -165,12 +166,7 @@ def test_the_numbers_of_a_chart_wait_until_they_are_opened(
     at = morning.open("charts")
     assert not at.exception
     assert len(at.get("plotly_chart")) == 7
-<<<<<<< HEAD
-    assert not at.dataframe
-    assert "Valor consolidado por mês" in titles(at)
-    assert 1_200 <= len(numbers(at, "amount")) <= 1_201
-=======
     assert not frames(at)
+    assert "Valor consolidado por mês" in titles(at)
     assert len(numbers(at, "amount")) == tables.PAGE_ROWS
-    assert tables.ROWS[1].format(count="36.501") in texts(at)
->>>>>>> e862591 (Numbers of a chart in the tables of the other pages; headings of cases no longer look sortable)
+    assert re.search(r"1\.20[01] linhas", texts(at))
