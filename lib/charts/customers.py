@@ -87,7 +87,7 @@ def deciles(spent: pd.DataFrame, previous: Previous, language: Language) -> Char
     return _shares(
         spent,
         previous,
-        (t("Décimo dos clientes (1º: quem mais gastou)"), labels),
+        (t("Décimo dos clientes (1º: maior gasto)"), labels),
         (t("Valor"), "amount", language.money),
         language,
         finding=finding,

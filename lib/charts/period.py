@@ -236,6 +236,8 @@ def response_codes(codes: pd.DataFrame, approved: Collection[str], language: Lan
         {"title": {"text": t("Código")}, "type": "category", "autorange": "reversed"},
         barmode="stack",
         hovermode="y unified",
+        # On a phone the legend needs the width that the usual margin takes.
+        margin={"t": 72, "b": 0, "l": 0, "r": 12},
     )
     counts = {bar.name: (codes[side], number) for bar, side in zip(bars, _COUNTS, strict=True)}
     return Chart(figure, finding, {t("Código"): (labels, str), **counts})
