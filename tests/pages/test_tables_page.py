@@ -359,7 +359,7 @@ def test_the_details_report_a_missing_time(dashboard: Dashboard) -> None:
     assert record_details.NO_TIME in texts(at)
 
 
-def test_on_a_chosen_day_a_row_has_the_cards_records_of_the_whole_period(
+def test_on_a_chosen_day_a_row_has_the_cards_logs_of_the_whole_period(
     dashboard: Dashboard,
 ) -> None:
     day, before = (today() - timedelta(days=n) for n in (1, 2))
@@ -373,10 +373,6 @@ def test_on_a_chosen_day_a_row_has_the_cards_records_of_the_whole_period(
     at = dashboard.open("consolidated", dia=day.isoformat())
     open_row(at, "consolidated", 0)
     assert list(frames(at)[1]["des_log"]) == ["Negada"]
-    at = dashboard.open("divergences", dia=before.isoformat())
-    open_row(at, "divergences", 0)
-    assert says(texts(at), record_details.NEAREST)
-    assert list(frames(at)[1]["des_log"]) == ["Aprovada"]
 
 
 def test_a_reason_is_in_the_readers_language(morning: Dashboard) -> None:
