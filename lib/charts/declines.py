@@ -16,7 +16,7 @@ from lib.charts.layout import Chart, Columns, Language, draw
 
 _MOST_CODES: Final = 10
 # The legend has three names, on two lines where the chart is narrow.
-_MARGIN: Final = layout.MARGIN | {"t": 112}
+_MARGIN: Final = {"t": 112, "b": 0, "l": 0, "r": 12}
 
 
 def by_code(codes: pd.DataFrame, language: Language) -> Chart:
