@@ -86,7 +86,7 @@ function draw(table, data) {
   table.ariaLabel = data.label || null;
   table.className = `${opens ? "opens" : ""} ${columns.length > MANY ? "wide" : ""}`;
   const heading = table.tHead.insertRow();
-  heading.append(...columns.map((column) => headingOf(column, sorts && column.sorts)));
+  heading.append(...columns.map((column) => headingOf(column, sorts)));
   table.tHead.replaceChildren(heading);
   const drawn = rows.map((texts) => rowOf(columns, texts));
   if (data.selected) {

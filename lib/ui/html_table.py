@@ -36,8 +36,7 @@ class Column:
     """A column: its name in events, heading, tooltip, and look.
 
     ``style`` is right-aligned, short (cut beyond a width) or long (as wide as the rest allows);
-    ``sort`` marks the column that the rows are sorted by; ``sorts`` is false for a heading that
-    does not sort in a table whose others do.
+    ``sort`` marks the column that the rows are sorted by.
     """
 
     name: str
@@ -45,7 +44,6 @@ class Column:
     help: str = ""
     style: Literal["", "right", "short", "long"] = ""
     sort: Literal["", "ascending", "descending"] = ""
-    sorts: bool = True
 
 
 def sorted_by(columns: Sequence[Column], order: str) -> list[Column]:

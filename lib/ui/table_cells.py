@@ -6,7 +6,6 @@ A tooltip ends with the column's name in the report, which the workbook keeps as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -70,15 +69,14 @@ def draw(
     """Draw a few rows as a table; ``events`` are those of `html_table.draw`.
 
     ``sort`` is the column that the rows are sorted by, with a leading minus if they descend.
-    ``beside`` are other columns and their texts, drawn before the last columns; they do not sort.
+    ``beside`` are other columns and their texts, drawn before the last columns.
     """
     names, spoken = on_screen(rows.column_names), language()
     columns = list(_columns(tuple(names), sort, spoken))
     texts = [_texts(name, rows.column(name), spoken) for name in names]
     if beside is not None:
         at = next((i for i, name in enumerate(names) if name in _AT_THE_END), len(names))
-        columns[at:at] = [replace(column, sorts=False) for column in beside[0]]
-        texts[at:at] = map(list, zip(*beside[1], strict=True))
+        columns[at:at], texts[at:at] = beside[0], map(list, zip(*beside[1], strict=True))
     html_table.draw(columns, list(zip(*texts, strict=True)), key, **events)
 
 
