@@ -136,7 +136,7 @@ def judge(
 def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
     """The open cases of these days, and those without a date. Raises HistoryError."""
     _, bases, _, moments = on_days(path, merchant, first, last, " AND state = 'open'")
-    return case_evidence.Watched(np.unique(bases), np.unique(moments))
+    return case_evidence.Watched(column_arrays.distinct(bases), column_arrays.distinct(moments))
 
 
 def forget(path: Path, merchant: str) -> None:

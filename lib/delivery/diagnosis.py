@@ -10,8 +10,6 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from lib import pipeline
 from lib.analysis import books
 from lib.database import sides, source_checks
@@ -209,6 +207,8 @@ def _missing(days: Mapping[str, Sequence[date]]) -> list[Notice]:
 def _unmatched_virtual_numbers(result: Reconciliation) -> list[Notice]:
     numbers, present = column_arrays.token(result.transactions, c.TOKEN_VIRTUAL)
     presented, has_card = column_arrays.token(result.auth_logs, c.TOKEN_CARTAO)
-    if present.sum() < _MIN_VIRTUAL or np.isin(numbers[present], presented[has_card]).any():
+    if present.sum() < _MIN_VIRTUAL:
+        return []
+    if len(column_arrays.common(numbers[present], presented[has_card])):
         return []
     return [Notice(NO_VIRTUAL, {"numbers": int(present.sum())})]

@@ -114,7 +114,7 @@ class Pairs:
     @classmethod
     def distinct(cls, card: Ints, home: Ints, physical: Ints) -> Pairs:
         """Remove repeated pairs, given the physical cards of the same bucket."""
-        both = np.intersect1d(card, physical)
+        both = column_arrays.common(card, physical)
         return cls(*_distinct(np.concatenate([card, both]), np.concatenate([home, both])))
 
     @classmethod

@@ -43,7 +43,7 @@ def copies(transactions: pa.Table, instants: column_arrays.Instants) -> Copies:
         mixed ^= mixed >> np.uint64(29)
     by_hash = np.argsort(mixed)
     same = np.flatnonzero(np.diff(mixed[by_hash]) == 0)
-    rows = np.unique(by_hash[np.concatenate([same, same + 1])])
+    rows = column_arrays.distinct(by_hash[np.concatenate([same, same + 1])])
 
     values = [part[rows] for part in parts]
     order = np.lexsort(values)

@@ -153,7 +153,7 @@ class LogIndex:
         moment = seconds - origin
         if not known.all():
             # Logs without a time come last in their run, by date.
-            dates = np.unique(day[~known])
+            dates = column_arrays.distinct(day[~known])
             moment = np.where(known, moment, span + np.searchsorted(dates, day))
             span += len(dates)
         if 2 * (len(encoded.dictionary) + 1) >= MAX_DISTANCE // (span + 1):
