@@ -45,6 +45,9 @@ class Watched:
         return cls(np.unique(cases.bases(merchant, table)), np.unique(moments))
 
 
+NOTHING_WATCHED: Final = Watched(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Watched records that are no case, by base.

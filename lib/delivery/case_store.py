@@ -127,10 +127,11 @@ def judge(
         ).one_or_none()
         if applied is not None:
             return Change(*applied)
-        change = _Update(connection, judging).apply(found, evidence)
+        update = _Update(connection, judging)
+        new, resolved = update.apply(found, evidence)
         if judging.kept_since is not None:
             _prune(connection, judging.merchant, judging.kept_since)
-        return change
+        return update.counted(new, resolved)
 
 
 def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
@@ -188,7 +189,8 @@ class _Update:
         self._merchant, self._at = judging.merchant, state_file.text_of(judging.at)
         self._days = judged(connection, judging)
 
-    def apply(self, found: Cases, evidence: Callable[[Watched], Evidence]) -> Change:
+    def apply(self, found: Cases, evidence: Callable[[Watched], Evidence]) -> tuple[int, int]:
+        """Apply the run; return how many cases it opened and closed, without settled ones."""
         inserted = self._connection.exec_driver_sql(
             "INSERT INTO judgements (run, merchant, at, period_start, period_end,"
             " transactions_until, logs_until) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -225,7 +227,7 @@ class _Update:
                 for day in ("", *sorted(map(date.isoformat, self._days)))
             ],
         )
-        return self._counted(len(new) + unsettled, resolved)
+        return len(new) + unsettled, resolved
 
     def _stored(self) -> _Stored:
         """The stored cases of the judged days, in key order."""
@@ -318,7 +320,8 @@ class _Update:
             (json.dumps(keys),),
         ).all()
 
-    def _counted(self, new: int, resolved: int) -> Change:
+    def counted(self, new: int, resolved: int) -> Change:
+        """Count the open cases, and keep the counts with the run."""
         start, end = (day.isoformat() for day in self._judging.period)
         inside, outside = self._connection.exec_driver_sql(
             "SELECT coalesce(sum(cases), 0), coalesce(sum(cases) FILTER"
@@ -336,10 +339,11 @@ class _Update:
 
 def _prune(connection: Connection, merchant: str, before: datetime) -> None:
     """Remove cases last seen before this moment, with their timelines."""
-    # No case is seen before its day: only old days need a look.
+    # No case is seen before its day: only old days need a look, and cases without a date.
     old = connection.exec_driver_sql(
-        f"SELECT key FROM cases WHERE merchant = ? AND moment < ? AND {LAST_SEEN} < ?",
-        (merchant, _span([before.date()])[1], state_file.text_of(before)),
+        "SELECT key FROM cases WHERE merchant = ? AND (moment < ? OR moment >= ?)"
+        f" AND {LAST_SEEN} < ?",
+        (merchant, _span([before.date()])[1], _UNDATED, state_file.text_of(before)),
     ).all()
     if old:
         keys = [(row.key,) for row in old]

@@ -76,6 +76,8 @@ class Judge:
             return None
 
         period = self._request.period
+        # Cases that nobody looks for are closed by no run.
+        self._watched = case_evidence.NOTHING_WATCHED
         with _errors_logged():
             self._watched = case_store.watched(
                 state_file.path_of(self._settings),

@@ -155,7 +155,7 @@ _FOUND_BY_INDEX: Final = (
     "ALTER TABLE cases ADD COLUMN closed INTEGER AS (state <> 'open')",
     "ALTER TABLE case_counts ADD COLUMN closed INTEGER AS (state <> 'open')",
     "ALTER TABLE cases ADD COLUMN words TEXT",
-    """UPDATE cases SET words = lower(coalesce(card, '') || ' ' || coalesce(code, '') || ' '
+    """UPDATE cases SET words = lower_case(coalesce(card, '') || ' ' || coalesce(code, '') || ' '
         || coalesce(cpf, '') || ' ' || coalesce(virtual, '') || ' ' || coalesce(text, ''))""",
     *(
         f"DROP INDEX cases_by_{name}"
@@ -212,7 +212,7 @@ def writing(path: Path) -> Iterator[Connection]:
             with _connected(path, _WRITE) as connection:
                 _migrate(connection, path)
                 yield connection
-        except sa.exc.DatabaseError as problem:
+        except (sa.exc.DatabaseError, sqlite3.DatabaseError) as problem:
             if _code(problem) == sqlite3.SQLITE_CORRUPT:
                 _set_aside(path, opened)
             raise
@@ -315,6 +315,9 @@ def _migrate(connection: Connection, path: Path) -> None:
     _require_known(current, path)
     if current == VERSION:
         return
+    # SQLite's own `lower` leaves letters with accents as they are.
+    driver: Any = connection.connection.driver_connection
+    driver.create_function("lower_case", 1, str.lower, deterministic=True)
     connection.execute(sa.schema.CreateTable(RUNS, if_not_exists=True))
     for statements in _MIGRATIONS[current:]:
         for statement in statements:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 
 from lib.analysis.case_evidence import Evidence
@@ -250,6 +251,16 @@ def test_the_cases_of_an_older_version_are_taken_over(path: Path, first: str) ->
     ]
 
 
+def test_a_search_finds_accents_in_the_cases_of_an_older_version(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(VERSION_3.read_text(encoding="utf-8"))
+        file.execute("UPDATE cases SET text = 'TRANSAÇÃO NEGADA' WHERE card LIKE '%2'")
+        file.commit()
+    for words in ("TRANSAÇÃO", "transação neg"):
+        assert case_queries.find(path, MERCHANT, Filter(search=words)).total == 1
+
+
 def test_a_file_of_a_newer_version_is_one_sentence(path: Path) -> None:
     judge(path, 1, [1])
     with closing(sqlite3.connect(path)) as file:
@@ -268,6 +279,24 @@ def test_a_file_that_is_no_history_is_one_sentence(path: Path) -> None:
     ):
         with pytest.raises(HistoryError, match=pattern(state_file.NOT_A_HISTORY)):
             use()
+
+
+def test_damage_among_the_cases_sets_the_file_aside_and_the_next_run_begins_another(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge(path, 1, list(range(1, 9)))
+    with closing(sqlite3.connect(path)) as file:
+        ((size,),) = file.execute("PRAGMA page_size")
+        ((page,),) = file.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'cases_by_moment'"
+        )
+    with path.open("r+b") as raw:
+        raw.seek((page - 1) * size)
+        raw.write(b"\xff" * size)
+    with pytest.raises(HistoryError, match=pattern(state_file.DAMAGED)):
+        judge(path, 2, [1])
+    assert len(caplog.records) == 1
+    assert judge(path, 3, [1]).new == 1
 
 
 def test_a_killed_writer_leaves_the_file_whole(path: Path) -> None:
@@ -331,6 +360,41 @@ def test_cases_are_kept_for_some_days_after_they_were_last_seen(
     judge(path, 3, [2], at=much_later, kept_since=much_later - timedelta(days=30))
     assert list(everything(path)) == ["2"]
     assert case_queries.timeline(path, key) == ()
+
+
+def test_cases_without_a_date_are_kept_as_long_as_others(path: Path) -> None:
+    table = rows([(cases.LOG, 1, 0)])
+    undated = table.set_column(
+        table.column_names.index(cases.DAY), cases.DAY, pa.nulls(1, pa.date32())
+    )
+    for run, found, after in ((1, undated, 0), (2, undated[:0], 1), (3, undated[:0], 40)):
+        at = AT + timedelta(days=after)
+        judging = Judging(
+            run=run,
+            merchant=MERCHANT,
+            at=at,
+            period=(DAY, DAY),
+            days=frozenset([DAY]),
+            kept_since=at - timedelta(days=30),
+        )
+        numbered = cases.of_run(MERCHANT, found)
+        case_store.judge(path, judging, numbered, lambda gone: Evidence())
+        assert len(everything(path)) == (run < 3)
+
+
+def test_the_counts_of_a_run_leave_out_what_it_removes(path: Path) -> None:
+    judge(path, 1, [1])
+    judging = Judging(
+        run=2,
+        merchant=MERCHANT,
+        at=AT + timedelta(days=40),
+        period=(DAY + timedelta(days=40), DAY + timedelta(days=40)),
+        days=frozenset([DAY + timedelta(days=40)]),
+        kept_since=AT + timedelta(days=10),
+    )
+    nothing = cases.of_run(MERCHANT, rows([]))
+    change = case_store.judge(path, judging, nothing, lambda gone: Evidence())
+    assert (change.open, change.outside) == (0, 0)
 
 
 def test_an_open_case_was_last_seen_when_its_day_was_judged_last(path: Path) -> None:

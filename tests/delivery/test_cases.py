@@ -32,6 +32,7 @@ from lib.delivery import (
 )
 from lib.domain import columns as c
 from lib.domain.cases import Labels
+from lib.domain.errors import HistoryError
 from lib.reports.verification import verify
 from lib.security.audit_events import Actor
 from tests.support.command import Command
@@ -150,6 +151,26 @@ def test_four_runs_over_a_changing_world(command: Command, kind: str, tmp_path: 
     assert states(command)["log", "0004"] == "new"
     assert [case["state"] for case in stored(command, "--new", "--json")] == ["new"]
     assert len(stored(command, "--json")) == len(stored(command, "--open", "--json")) == 2
+
+
+def test_a_run_that_could_not_read_the_cases_closes_none(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more: dict[str, Any] = {
+        "engine": {"kind": "chunked", "workers": 1, "staging_dir": str(tmp_path / "staging")}
+    }
+    command.databases.fill(**FIRST)
+    assert judged(command, **more) == line(4, 0, 4)
+    command.databases.fill(transactions=[bought(3, 3)], auth_logs=[logged(8, 3)])
+
+    def busy(*_: object) -> None:
+        raise HistoryError(state_file.BUSY, path="x", seconds=10)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(case_store, "watched", busy)
+        assert judged(command, **more) == line(1, 0, 5)
+    assert judged(command, **more) == line(0, 1, 4)
+    assert states(command)["log", "0003"] == "matched"
 
 
 def test_a_case_is_one_json_object_with_the_contracts_fields(command: Command) -> None:
