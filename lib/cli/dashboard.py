@@ -30,8 +30,11 @@ _TRIES: Final = 100
 
 def command(
     port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help=f"Port to listen on; default: {_PORT}.")
-    ] = None,
+        int,
+        typer.Option(
+            min=1, max=65_535, envvar="STREAMLIT_SERVER_PORT", help="Port to listen on."
+        ),
+    ] = _PORT,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")
     ] = None,
@@ -43,7 +46,6 @@ def command(
     if config or os.environ.get(loader.FILE_VARIABLE):
         named = config or Path(os.environ[loader.FILE_VARIABLE])
         os.environ[loader.FILE_VARIABLE] = str(named.absolute())
-    port = port or int(os.environ.get("STREAMLIT_SERVER_PORT") or _PORT)
     address = os.environ.get("STREAMLIT_SERVER_ADDRESS") or _LOOPBACK
     if _is_without_sign_in():
         address = _LOOPBACK  # the only one at which the pages serve anyone

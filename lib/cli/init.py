@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,6 +26,7 @@ from lib.domain.messages import counted
 if TYPE_CHECKING:
     from lib.cli.init_source import Source
     from lib.config.settings import Settings
+    from lib.domain.requests import Side
 
 WELCOME: Final = (
     "Configuração dos dois bancos, em {file}. Enter aceita o que está entre colchetes; Ctrl-C "
@@ -42,6 +44,9 @@ NOT_COUNTED: Final = "A contagem dos estabelecimentos demorou demais; escreva o 
 WHICH: Final = "Quais (números da lista ou CNPJs, separados por vírgula; o primeiro é o padrão)"
 WHICH_CNPJS: Final = "CNPJ, sem pontuação (vários separados por vírgula; o primeiro é o padrão)"
 NAME_OF: Final = "Nome de {cnpj}"
+NOT_A_CNPJ: Final = (
+    "--merchant {answer}: não é um CNPJ (12 algarismos ou letras maiúsculas e 2 algarismos)."
+)
 BAD_MERCHANT: Final = (
     "{answer} não é um número da lista nem um CNPJ (12 algarismos ou letras maiúsculas e 2 "
     "algarismos)."
@@ -232,8 +237,8 @@ def _leaving_nothing(sources: Sequence[Source]) -> Iterator[None]:
         yield
     except BaseException:
         for file, text in [item for source in sources for item in source.written.items()]:
-            with suppress(OSError, ValueError):
-                if file.read_text(encoding="utf-8") == text:
+            if _holds(file, text):
+                with suppress(OSError):
                     file.unlink()
         raise
 
@@ -241,16 +246,18 @@ def _leaving_nothing(sources: Sequence[Source]) -> Iterator[None]:
 def _merchants(given: Sequence[str], source: Source) -> dict[str, str]:
     """The merchants of the options, else those chosen from the database: CNPJ = name."""
     if given:
-        pairs = [text.partition("=") for text in given]
-        for cnpj, _, _ in pairs:
-            if not _is_cnpj(cnpj):
-                raise ConfigError(BAD_MERCHANT, answer=cnpj)
-        return {cnpj: name or cnpj for cnpj, _, name in pairs}
+        named = {}
+        for word, _, name in (text.partition("=") for text in given):
+            cnpj = _cnpj(word, ())
+            if cnpj is None:
+                raise ConfigError(NOT_A_CNPJ, answer=word)
+            named[cnpj] = name or cnpj
+        return named
     say()
     say(MERCHANTS)
     found = _found(source)
-    for number, (cnpj, count) in enumerate(found.items(), 1):
-        shown = counted(count, "transação", "transações")
+    for number, (cnpj, transactions) in enumerate(found.items(), 1):
+        shown = counted(transactions, "transação", "transações")
         say(MERCHANT_FOUND.format(number=number, cnpj=cnpj, transactions=shown))
     known = list(found)
 
@@ -279,7 +286,7 @@ def _found(source: Source) -> dict[str, int]:
     if found is None:
         say(NOT_COUNTED)
         return {}
-    valid = {cnpj: count for cnpj, count in found.items() if cnpj and _is_cnpj(cnpj)}
+    valid = {cnpj: number for cnpj, number in found.items() if cnpj and _is_cnpj(cnpj)}
     say((FOUND if valid else NOT_FOUND).format(days=_DAYS))
     return valid
 
@@ -315,14 +322,29 @@ def _files(
         if source.is_reference:
             values["password"] = source.password
         elif source.password:
-            secret = file.with_name(f"{source.side}.password")
-            passwords[secret] = f"{source.password}\n"
+            text = f"{source.password}\n"
+            secret = _password_file(file.parent, source.side, text)
+            passwords[secret] = text
             values["password_file"] = secret
         tables[source.side] = {k: _written(v) for k, v in values.items()}
     insecure = {"allow_insecure": True} if any(s.allow_insecure for s in sources) else {}
     access = {"access": {"without_sign_in": True}} if without_sign_in else {}
     values = {**insecure, "merchants": merchants, **tables, **access}
     return {**passwords, file: writer.toml(values, _HEADING)}
+
+
+def _password_file(folder: Path, side: Side, text: str) -> Path:
+    """The first name that is free, or that has this text: other configurations keep theirs."""
+    names = chain([side], (f"{side}-{number}" for number in count(2)))
+    files = (folder / f"{name}.password" for name in names)
+    return next(file for file in files if not os.path.lexists(file) or _holds(file, text))
+
+
+def _holds(file: Path, text: str) -> bool:
+    try:
+        return file.read_text(encoding="utf-8") == text
+    except (OSError, ValueError):
+        return False
 
 
 def _written(value: Any) -> Any:

@@ -33,6 +33,14 @@ def test_a_taken_port_is_one_sentence_with_a_free_one() -> None:
     assert free > port
 
 
+@pytest.mark.parametrize("port", ["abc", "0", "65536"])
+def test_a_port_of_the_environment_that_is_none_is_one_sentence(port: str) -> None:
+    result = command.finish(command.start("dashboard", env={"STREAMLIT_SERVER_PORT": port}))
+    assert result.code == main.FAILED
+    assert says(result.sentence, main.BAD_VALUE)
+    assert result.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_without_sign_in_the_address_that_is_printed_answers_and_is_this_machines(
     tmp_path: Path, everywhere: bool
@@ -49,7 +57,7 @@ def test_without_sign_in_the_address_that_is_printed_answers_and_is_this_machine
         assert says(line, dashboard.STARTING)
         address = re.search(r"http://\S+", line)[0]  # type: ignore[index]
         assert address == f"http://127.0.0.1:{port}"
-        assert answers(f"{address}/_stcore/health")
+        assert answers(f"{address}/healthz")
         with socket.socket() as other:  # nothing listens at the machine's other addresses
             assert other.connect_ex(("127.0.0.2", port)) != 0
     finally:

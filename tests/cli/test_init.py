@@ -326,7 +326,7 @@ def test_a_password_file_is_used_where_it_stands(filled: Databases, target: Path
         ({"transactions_host": None}, questions.NO_ANSWER),
         ({"auth_logs_database": None}, questions.NO_ANSWER),
         ({"merchant": None}, questions.NO_ANSWER),
-        ({"merchant": "123"}, init.BAD_MERCHANT),
+        ({"merchant": "123"}, init.NOT_A_CNPJ),
         ({"transactions_host": "/nowhere"}, errors.NOT_CONNECTED),
         ({"auth_logs_user": "nobody"}, errors.BY_STATE["28"]),
         ({"auth_logs_database": "elsewhere"}, errors.BY_STATE["3D"]),
@@ -362,6 +362,24 @@ def test_an_existing_file_stays_as_it_is_unless_told(filled: Databases, target: 
     previous = target.with_name("aggregator.toml.previous")
     assert previous.read_text(encoding="utf-8") == "# mine"
     assert loader.load(target, {}).default_merchant == MERCHANT
+
+
+def test_a_configuration_leaves_the_password_files_of_another_alone(
+    filled: Databases, target: Path
+) -> None:
+    other = target.with_name("transactions.password")
+    other.write_text("another server's\n", encoding="utf-8")
+    for replace in ([], ["--replace"]):
+        result = without_terminal(target, *replace, *options(filled, merchant="12.345.678/0001-90"))
+        assert result.code == main.DONE, result.err
+    assert other.read_text(encoding="utf-8") == "another server's\n"
+    settings = loader.load(target, {})
+    assert settings.default_merchant == MERCHANT
+    own = target.with_name("transactions-2.password")
+    assert settings.transactions.password_file == own
+    assert stat.S_IMODE(own.stat().st_mode) == 0o600
+    # The same password again, so the same file.
+    assert not target.with_name("transactions-3.password").exists()
 
 
 def test_what_check_finds_wrong_is_said_over_the_written_file(

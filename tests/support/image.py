@@ -82,7 +82,7 @@ def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:
     """Ask until the dashboard says that it is healthy. Raises SystemExit once it cannot be."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health"):
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz"):
             return
         time.sleep(0.2)
     sys.exit("the dashboard did not start")
