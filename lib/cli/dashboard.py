@@ -31,9 +31,7 @@ _TRIES: Final = 100
 def command(
     port: Annotated[
         int,
-        typer.Option(
-            min=1, max=65_535, envvar="STREAMLIT_SERVER_PORT", help="Port to listen on."
-        ),
+        typer.Option(min=1, max=65_535, envvar="STREAMLIT_SERVER_PORT", help="Port to listen on."),
     ] = _PORT,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file with an [aggregator] table.")
