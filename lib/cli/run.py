@@ -25,7 +25,6 @@ from lib.reports import retention
 if TYPE_CHECKING:
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
-    from lib.delivery.history import Dispatch
     from lib.delivery.notice_body import RunReport
     from lib.domain.messages import Notice
     from lib.domain.outcomes import Finished
@@ -146,7 +145,7 @@ def _deliver(
     )
     clear = settings.privacy.report == "clear"
     written: tuple[Written, ...] = ()
-    sent: tuple[Dispatch, ...] = ()
+    made = copies.Copies()
     change: Change | None = None
     with progress.display(silent=job.silent) as show, run_log.stages(show) as report:
         if job.dry_run:
@@ -161,7 +160,7 @@ def _deliver(
                 progress=report,
                 tell=tell,
             )
-            sent = delivered.copies
+            made = delivered.copies
             outcome, written, change = delivered.outcome, delivered.written, delivered.cases
     for notice in diagnosis.notices_of_run(outcome):
         sys.stderr.write(f"Atenção: {notice}\n")
@@ -180,12 +179,14 @@ def _deliver(
         typer.echo(run_lines.cases_line(change))
     if job.dry_run:
         typer.echo(REHEARSED)
-    for copy in sent:
+    for copy in made.sent:
         if copy.problem is None:
             typer.echo(COPIED.format(target=copy.target))
     for book in written:
         typer.echo(WRITTEN.format(name=book.path.name))
-    if problem := copies.failure_of(sent):
+    if made.interrupted:
+        raise KeyboardInterrupt
+    if problem := copies.failure_of(made.sent):
         raise problem
 
 

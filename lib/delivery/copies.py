@@ -11,11 +11,13 @@ import logging
 import os
 import re
 import secrets
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -68,6 +70,10 @@ OTHER: Final = (
     "A cópia em {target} não foi feita: o destino não aceitou o arquivo ({kind}); confira a pasta "
     "e o espaço em disco ali."
 )
+INTERRUPTED: Final = (
+    "A cópia em {target} não foi feita: a execução foi interrompida depois do relatório, que está "
+    "no seu lugar; rode de novo."
+)
 SEVERAL: Final = (
     "{failed} de {total} cópias não foram feitas; o histórico diz quais e por quê. O relatório "
     "está no seu lugar."
@@ -76,6 +82,7 @@ SEVERAL: Final = (
 SILENCE_SECONDS: Final = 60.0
 """Longest time without progress of a transfer."""
 _END_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.5
 _TEMPORARY: Final = "copia"
 # Of the libraries' errors the names alone are known here: none is loaded unless configured.
 _HOST_KEY: Final = frozenset({"HostKeyNotVerifiable"})
@@ -105,6 +112,14 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Copies:
+    """The outcome of each copy; ``interrupted`` if the person or the system ended the run."""
+
+    sent: tuple[Dispatch, ...] = ()
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
 class _Job:
     """The files to copy, and what else a folder is to keep of them."""
 
@@ -113,6 +128,7 @@ class _Job:
     template: Path
     written: Sequence[Written]
     clear: bool
+    interrupted: threading.Event = field(default_factory=threading.Event)
 
 
 def copy_all(
@@ -122,10 +138,33 @@ def copy_all(
     written: Sequence[Written],
     *,
     clear: bool,
-) -> tuple[Dispatch, ...]:
-    """Copy the files to each configured folder in turn, and return what came of it."""
+) -> Copies:
+    """Copy the files to the configured folders, and return what came of each.
+
+    Servers are served at once, the folders of one server in turn. An interruption ends the copies
+    and is not raised: the report is in its place, and the run is still to be recorded.
+    """
     job = _Job(settings, request, template, written, clear)
-    return tuple(_copied(job, target) for target in settings.copies.to)
+    targets = settings.copies.to
+    sent: dict[int, Dispatch] = {}
+
+    def copy_in_turn(numbers: Sequence[int]) -> None:
+        for number in numbers:
+            sent[number] = _copied(job, targets[number])
+
+    turns = [copy_stream.start("copies", copy_in_turn, turn) for turn in _turns(targets)]
+    try:
+        copy_stream.wait_for(turns)
+    except KeyboardInterrupt:
+        job.interrupted.set()
+        with suppress(KeyboardInterrupt):
+            wait(turns, timeout=_END_SECONDS + 2 * _LOOK_SECONDS)
+        for number, target in enumerate(targets):
+            sent.setdefault(number, _dispatch(target, INTERRUPTED.format(target=target.label)))
+    else:
+        for turn in turns:
+            turn.result()
+    return Copies(tuple(sent[n] for n in range(len(targets))), job.interrupted.is_set())
 
 
 def failure_of(sent: Sequence[Dispatch]) -> CopyError | None:
@@ -138,16 +177,29 @@ def failure_of(sent: Sequence[Dispatch]) -> CopyError | None:
     return CopyError(SEVERAL, failed=len(problems), total=len(sent))
 
 
+def _turns(targets: Sequence[CopyTarget]) -> list[list[int]]:
+    """The numbers of the targets, those of one server or one plain folder together."""
+    turns: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for number, target in enumerate(targets):
+        place = (target.host, target.port) if target.scheme else (target.path,)
+        turns[target.scheme, *place].append(number)
+    return list(turns.values())
+
+
 def _copied(job: _Job, target: CopyTarget) -> Dispatch:
     pending = list(job.written)
     problem: str | None = None
     try:
         _record(job, target)
-        retry.call(lambda: _within_limits(target, partial(_copy, job, target, pending)))
+        retry.call(lambda: _within_limits(job, target, partial(_copy, job, target, pending)))
     except AggregatorError as error:
         problem = str(error)
     else:
         _log.info("cópia feita em %s", target.label)
+    return _dispatch(target, problem)
+
+
+def _dispatch(target: CopyTarget, problem: str | None) -> Dispatch:
     return Dispatch(COPY, target.label, datetime.now(UTC), problem=problem)
 
 
@@ -166,20 +218,22 @@ def _record(job: _Job, target: CopyTarget) -> None:
         )
 
 
-def _within_limits(target: CopyTarget, work: Callable[[Pulse], None]) -> None:
-    """Do the work in a thread of its own, which is left behind if it makes no progress."""
+def _within_limits(job: _Job, target: CopyTarget, work: Callable[[Pulse], None]) -> None:
+    """Do the work in a thread of its own, left behind without progress, or if interrupted."""
     last = time.monotonic()
     abandoned = False
 
     def pulse() -> None:
         nonlocal last
-        if abandoned:
-            raise CopyError(SILENT, target=target.label, seconds=0)
+        if abandoned or job.interrupted.is_set():
+            raise CopyError(INTERRUPTED, target=target.label)
         last = time.monotonic()
 
     future = copy_stream.start("copy", work, pulse)
     try:
-        while wait([future], timeout=0.5).not_done:
+        while wait([future], timeout=_LOOK_SECONDS).not_done:
+            if job.interrupted.is_set():
+                raise CopyError(INTERRUPTED, target=target.label)
             if time.monotonic() - last > SILENCE_SECONDS:
                 seconds = f"{SILENCE_SECONDS:.0f}"
                 raise TransientCopyError(SILENT, target=target.label, seconds=seconds)

@@ -19,6 +19,7 @@ from lib import pipeline
 from lib.database import retry, row_level_security
 from lib.delivery import copies, events, history, leftovers
 from lib.delivery.cases import Judge
+from lib.delivery.copies import Copies
 from lib.delivery.run_record import RunRecord, failure_message
 from lib.domain import requests
 from lib.domain.errors import TakenError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
-    from lib.delivery.history import Dispatch
     from lib.delivery.notice_body import RunReport
     from lib.delivery.waiting import Waiting
     from lib.reports.report_file import Written
@@ -47,7 +47,7 @@ class Delivery:
     outcome: Finished
     written: tuple[Written, ...]
     cases: Change | None = None
-    copies: tuple[Dispatch, ...] = ()
+    copies: Copies = Copies()
 
 
 def deliver(
@@ -63,7 +63,8 @@ def deliver(
 ) -> Delivery:
     """Wait, run, write the report under its name, judge the cases, and record the run.
 
-    The oldest reports are removed, and the report is copied; a copy that fails is no error. Cases
+    The oldest reports are removed, and the report is copied; neither a copy that fails nor an
+    interruption of the copies is an error. Cases
     of ``incomplete`` days, and of those that ``waiting`` finds, are not judged. ``tell`` gets what
     may be told of the run once it has ended and is recorded, also where it failed.
     Raises AggregatorError; TakenError, at once, if another run is writing the same file.
@@ -90,9 +91,9 @@ def deliver(
             if settings.keep:
                 retention.remove_old(template, delivery.written, request.merchant, settings.keep)
             if settings.copies.to:
-                sent = copies.copy_all(settings, request, template, delivery.written, clear=clear)
-                record.add_copies(sent)
-                delivery = replace(delivery, copies=sent)
+                made = copies.copy_all(settings, request, template, delivery.written, clear=clear)
+                record.add_copies(made.sent)
+                delivery = replace(delivery, copies=made)
         return delivery
 
 

@@ -13,6 +13,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from lib.database import retry
 from lib.delivery import copies, copy_folders, history
 from lib.domain.errors import ConfigError
 from tests.support import copy_servers, faults
-from tests.support.command import Command, Completed, configured, finish, start
+from tests.support.command import Command, Completed, configured, finish, soon, start
 from tests.support.copy_servers import BUCKET, S3, Sftp, Smb
 from tests.support.faults import MERCHANT, PERIOD, Line, fill
 from tests.support.sentences import pattern, says
@@ -119,6 +120,7 @@ def test_a_copy_has_the_bytes_and_the_name_of_the_report_and_nothing_else_stays(
     assert (sent.kind, sent.target) == (history.COPY, str(folder))
 
 
+@pytest.mark.slow
 def test_keep_holds_for_the_copies_too(command: Command, folder: Path) -> None:
     for minute in range(4):
         copied(command, {"to": [str(folder)]}, keep=2)
@@ -162,6 +164,31 @@ def test_one_copy_that_fails_does_not_stop_the_next_and_several_are_counted(
     assert (folder / command.target.name).read_bytes() == command.target.read_bytes()
 
 
+def test_folders_are_served_at_once(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = command.folder / "outra"
+    other.mkdir()
+    both = threading.Barrier(2, timeout=30)
+    require = copy_folders._Local.require
+
+    def met(self: copy_folders._Local) -> None:
+        both.wait()
+        require(self)
+
+    monkeypatch.setattr(copy_folders._Local, "require", met)
+    result = copied(command, {"to": [str(folder), str(other)]})
+    assert result.code == main.DONE, result.err
+    assert [sent.target for sent in last(command).dispatches] == [str(folder), str(other)]
+
+
+def test_folders_of_one_server_are_served_in_turn() -> None:
+    addresses = ["smb://a/x", "sftp://a/x", "/mnt/x", "smb://a/y/z", "/mnt/y", "smb://a:1445/x"]
+    targets = [copy_target.parse(address, ROOT) for address in addresses]
+    assert copies._turns(targets) == [[0, 3], [1], [2], [4], [5]]
+
+
+@pytest.mark.slow
 def test_a_copy_that_reads_back_differently_is_tried_again_and_removed(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +206,7 @@ def test_a_copy_that_reads_back_differently_is_tried_again_and_removed(
     assert (folder / command.target.name).read_bytes() == b"yesterday's"
 
 
+@pytest.mark.slow
 def test_a_folder_that_hangs_is_left_behind(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +217,7 @@ def test_a_folder_that_hangs_is_left_behind(
     failed(command, copied(command, {"to": [str(folder)]}), copies.SILENT)
 
 
+@pytest.mark.slow
 def test_all_merchants_get_their_copies_and_one_that_lacks_is_named(
     command: Command, folder: Path
 ) -> None:
@@ -204,7 +233,12 @@ def test_all_merchants_get_their_copies_and_one_that_lacks_is_named(
 
 
 @pytest.mark.parametrize(
-    ("scheme", "package"), [("sftp", "sshfs"), ("s3", "s3fs"), ("smb", "smbclient")]
+    ("scheme", "package"),
+    [
+        ("sftp", "sshfs"),
+        pytest.param("s3", "s3fs", marks=pytest.mark.slow),
+        pytest.param("smb", "smbclient", marks=pytest.mark.slow),
+    ],
 )
 def test_a_missing_package_is_named(
     command: Command, monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
@@ -222,7 +256,7 @@ def test_a_missing_package_is_named(
     assert package.replace("smbclient", "smbprotocol") in result.sentence
 
 
-@pytest.mark.parametrize("scheme", ["sftp", "smb"])
+@pytest.mark.parametrize("scheme", ["sftp", pytest.param("smb", marks=pytest.mark.slow)])
 def test_credentials_of_an_address_are_never_shown_or_recorded(
     command: Command, scheme: str
 ) -> None:
@@ -451,19 +485,37 @@ def test_a_server_that_never_answers_holds_no_process(command: Command, scheme: 
 
 
 @pytest.mark.fault
-def test_an_interrupted_copy_ends_the_run_at_once(command: Command) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_interrupted_while_it_copies_says_that_the_report_is_in_place(
+    command: Command, folder: Path, number: signal.Signals
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         known = command.folder / "known_hosts"
         known.write_text("")
         url = f"sftp://127.0.0.1:{silent.getsockname()[1]}/x"
-        table = {"to": [url], "access": {"127.0.0.1": {"known_hosts": str(known)}}}
-        file = configured(command.folder, command.databases.values, copies=table)
+        table = {"to": [url, str(folder)], "access": {"127.0.0.1": {"known_hosts": str(known)}}}
+        paths = {
+            name: {"path": str(command.folder / file)}
+            for name, file in (("history", "history.sqlite"), ("audit", "audit.jsonl"))
+        }
+        file = configured(command.folder, command.databases.values, copies=table, **paths)
         process = start("--config", str(file), "--output", str(command.target), *PERIOD)
         client, _ = silent.accept()
-        process.send_signal(signal.SIGTERM)
+        assert soon(lambda: (folder / command.target.name).exists(), 30)
+        process.send_signal(number)
         result = finish(process, 30)
         client.close()
     assert result.code == main.INTERRUPTED
+    assert (says(result.out, run.WRITTEN), result.sentence) == (True, main.INTERRUPTED_SENTENCE)
+    assert says(result.err, copies.INTERRUPTED), result.err
+    run_ = last(command)
+    content = command.target.read_bytes()
+    assert (run_.outcome, run_.is_good) == (history.DONE, False)
+    assert hashlib.sha256(content).hexdigest() == run_.sha256
+    assert [bool(sent.problem) for sent in run_.dispatches] == [True, False]
+    assert (folder / command.target.name).read_bytes() == content
+    records = map(json.loads, (command.folder / "audit.jsonl").read_text().splitlines())
+    assert [r["outcome"] for r in records if r["kind"] == "run"] == ["started", "done"]
     assert list(command.folder.glob(".*.lock")) == []
 
 

@@ -197,6 +197,25 @@ def test_a_workbook_a_day_takes_the_place_of_the_one_before(
     assert rows == books["consolidated"] + books["divergences"]
 
 
+def test_each_workbook_of_several_is_copied(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_sheets = partial(result_workbooks.planned, rows_per_sheet=1_000)
+    monkeypatch.setattr(result_workbooks, "planned", small_sheets)
+    there = command.folder.parent / "montada"
+    there.mkdir()
+
+    keys = engine(command, kind="chunked") | {"copies": {"to": [str(there)]}}
+    run = command.run(*PERIOD, **keys)
+
+    assert run.code == main.DONE, run.err
+    here = {path.name: path.read_bytes() for path in command.folder.glob("*.xlsx")}
+    assert len(here) == 7
+    assert {path.name: path.read_bytes() for path in there.iterdir()} == here
+    [sent] = recorded(command)[0].dispatches
+    assert (sent.target, sent.problem) == (str(there), None)
+
+
 def test_several_merchants_do_not_share_one_result_folder(command: Command) -> None:
     keys = engine(command, kind="chunked", result_dir=str(command.folder / "resultado"))
     keys["output_path"] = str(command.folder / "r_{merchant}.xlsx")
