@@ -216,6 +216,19 @@ def by_key(path: Path, merchant: str, keys: Sequence[str]) -> dict[str, Case]:
     return {case.key: case for case in each(path, merchant, query)}
 
 
+def identical(path: Path, key: str) -> frozenset[str]:
+    """The stored cases of records identical to this one, itself included. Raises HistoryError."""
+    with state_file.reading_cases(path) as connection:
+        if connection is None:
+            return frozenset()
+        rows = connection.exec_driver_sql(
+            "SELECT other.key FROM cases JOIN cases AS other USING (merchant, moment, base)"
+            " WHERE cases.key = ?",
+            (cases.from_hexadecimal(key),),
+        )
+        return frozenset(cases.hexadecimal(row.key) for row in rows)
+
+
 def timeline(path: Path, key: str) -> tuple[Event, ...]:
     """Everything that happened to a case, oldest first. Raises HistoryError."""
     number = cases.from_hexadecimal(key)

@@ -31,17 +31,18 @@ def show(form: str, scope: Scope, case: Case, owners: Sequence[str] = ()) -> Non
     days = n(*case_words.DAYS, case_words.age(case, scope))
     situation, moment = case_words.situation(case), case_words.moment(case.first_seen, scope)
     st.markdown(plain(t(HEADLINE, situation=situation, moment=moment, days=days)))
-    if case.alike > 1:
-        st.caption(t(ALIKE, number=formatting.whole(case.alike)))
     if case.counterpart is not None and not scope.by_rows:
         written = (case_words.written(name, text) for name, text in case.counterpart.items())
         values = " · ".join(value for value in written if value)
         st.caption(plain(t("Registro correspondente: {values}", values=values)))
     try:
+        alike = case_queries.identical(scope.path, case.key)
         events = case_queries.timeline(scope.path, case.key)
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         return
+    if len(alike if scope.keys is None else alike & scope.keys) > 1:
+        st.caption(t(ALIKE, number=formatting.whole(case.alike)))
     html_table.draw(
         [
             Column("at", t("Quando")),

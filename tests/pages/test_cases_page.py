@@ -15,13 +15,14 @@ from streamlit.testing.v1 import AppTest
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import row_level_security
-from lib.delivery import case_labels, case_marks, state_file
+from lib.delivery import case_labels, case_marks, case_queries, state_file
+from lib.delivery.case_filters import Filter
 from lib.delivery.case_marks import Mark
 from lib.domain import cases
 from lib.domain.outcomes import Outcome
 from lib.security import audit_events
 from lib.security.audit_events import Actor
-from lib.ui import app_state, case_board, case_form, guard
+from lib.ui import app_state, case_board, case_details, case_form, guard
 from lib.ui.app_state import Site
 from lib.ui.case_form import Names
 from lib.ui.session_user import Visitor
@@ -158,6 +159,24 @@ def test_a_mark_on_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(
     # Who has seen the change may mark the case.
     at.button(key=ONE["marcar"]).click().run()
     assert stored(judged)[UNKNOWN[-4:]].status == cases.IN_ANALYSIS
+
+
+def test_each_of_identical_records_says_that_they_are_interchangeable(
+    morning: Dashboard, tmp_path: Path
+) -> None:
+    logs = "authentication.transaction_logs"
+    again = f"INSERT INTO {logs} SELECT * FROM {logs} WHERE card_number = '{UNKNOWN}'"
+    morning.databases.execute("auth_logs", again)
+    settings = judging.judge(tmp_path)
+    path = state_file.path_of(settings)
+    alike: dict[str | None, list[Any]] = {}
+    for case in case_queries.each(path, MERCHANT, Filter()):
+        at = open_case(morning, case.key)
+        said = "\n".join(unescaped(caption.value) for caption in at.caption)
+        number = case.alike if says(said, case_details.ALIKE) else None
+        alike.setdefault(case.values["num_cartao"], []).append(number)
+    assert sorted(alike[masked(UNKNOWN)]) == [1, 2]
+    assert alike[masked(LONELY)] == [None]
 
 
 def test_all_found_cases_are_marked_once_their_number_is_confirmed(
