@@ -38,6 +38,15 @@ def test_the_requirements_are_those_of_the_project(name: str) -> None:
     assert path.read_text(encoding="utf-8") == files()[path.name]
 
 
+def test_the_document_says_what_each_required_package_is_for() -> None:
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("| package | purpose |")
+    named = set(re.findall(r"[a-z0-9-]+", table))
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    lines = sum(extras, PROJECT["project"]["dependencies"])
+    assert not {Requirement(line).name for line in lines} - named
+
+
 def test_the_tests_are_installed_with_every_extra_but_spark() -> None:
     everything = {str(requirement) for requirement in required("requirements-dev")}
     extras = PROJECT["project"]["optional-dependencies"]
