@@ -72,6 +72,11 @@ def send(urls: Sequence[str], messages: Sequence[Message], sender_url: str = "")
     return [attempt.result for attempt in attempts]
 
 
+def prepare() -> None:
+    """Load Apprise before the time limit begins, for a sender that nothing waits for."""
+    _Library.load()
+
+
 class _Attempt(threading.Thread):
     """Sends one message to one target; `result` is what is known so far."""
 

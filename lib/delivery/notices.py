@@ -86,6 +86,7 @@ def send_test(settings: Settings) -> list[Sent]:
     """Send the test notice to each target. Raises ConfigError if there is none."""
     if not (settings.notify.configured and settings.notify.targets()):
         raise ConfigError(NO_TARGETS)
+    notice_sending.prepare()
     return _send(settings, [notice_text.test(settings.notify.dashboard_url)])
 
 

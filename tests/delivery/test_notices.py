@@ -396,6 +396,26 @@ def test_the_test_notice_says_what_came_of_each_target(command: Command) -> None
     assert (result.code, result.sentence) == (main.FAILED, notices.NO_TARGETS)
 
 
+def test_a_busy_machine_that_loads_apprise_slowly_can_still_send_the_test_notice(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = notice_sending._Library.load
+    loaded: list[object] = []
+
+    def slowly() -> Any:
+        if not loaded:
+            time.sleep(3)
+            loaded.append(load())
+        return loaded[0]
+
+    monkeypatch.setattr(notice_sending, "LIMIT_SECONDS", 2.0)
+    monkeypatch.setattr(notice_sending._Library, "load", slowly)
+    with hook() as receiver:
+        file = configured(command.folder, command.databases.values, notify={"urls": [receiver.url]})
+        result = command.say("notify", "test", "--config", str(file))
+    assert (result.code, receiver.titles) == (main.DONE, [notice_text.TEST_TITLE]), result.err
+
+
 @pytest.mark.fault
 def test_a_hanging_server_keeps_no_process(command: Command) -> None:
     with silent() as port:

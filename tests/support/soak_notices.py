@@ -69,6 +69,8 @@ def _expected(run: Run, runs: list[Run]) -> set[str]:
     event = _OF_OUTCOME.get(run.outcome)
     if event is None:
         return set()
+    if not run.is_good:  # a report without its copy is told as a failure
+        event = events.FAILED
     earlier = next((r for r in runs if r.id < run.id and r.has_ended), None)
     over = event == events.READY and earlier is not None and not earlier.is_good
     return {event, events.OVER} if over else {event}
