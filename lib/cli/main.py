@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -51,6 +51,8 @@ BAD_VALUE: Final = "Falta {parameter}, ou o seu valor não é válido"
 UNKNOWN_COMMAND: Final = "O comando pedido não existe ou tem argumentos demais"
 SEE_HELP: Final = "{sentence}; veja python aggregator.py --help."
 
+# Windows has no SIGHUP.
+_STOPPING: Final = [getattr(signal, s) for s in ("SIGTERM", "SIGHUP") if hasattr(signal, s)]
 _OUTPUT_ERRORS: Final = (
     *(errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN),
     errno.EINVAL,  # Windows: the reader of a pipe has ended
@@ -83,7 +85,7 @@ def main(arguments: list[str]) -> int:
     hook = sys.excepthook
     console.prepare()
     try:
-        with _sigterm_as_interrupt():
+        with _stop_as_interrupt():
             code = app(
                 _with_default_command(arguments), standalone_mode=False, prog_name="aggregator.py"
             )
@@ -104,7 +106,8 @@ def main(arguments: list[str]) -> int:
     finally:
         sys.excepthook = hook  # typer's own would show a driver's message unscrubbed
     if code == INTERRUPTED:  # also what typer returns for a KeyboardInterrupt
-        _fail(INTERRUPTED_SENTENCE)
+        with suppress(OSError):  # the terminal may be gone
+            _fail(INTERRUPTED_SENTENCE)
         return INTERRUPTED
     return DONE
 
@@ -327,16 +330,18 @@ def _usage_sentence(problem: TyperException) -> str:
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C."""
+def _stop_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM, and the end of the terminal, like Ctrl-C; nohup's ignoring stays."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    numbers = [n for n in _STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, _interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(*_: object) -> None:

@@ -25,6 +25,8 @@ NOT_WRITABLE: Final = (
 NO_FOLDER: Final = "a pasta não existe"
 NOT_ALLOWED: Final = "falta permissão ou espaço na pasta"
 
+_STOPPING: Final = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
 
 def toml(values: Mapping[str, Any], heading: str) -> str:
     """The table `[aggregator]` with these values, below a heading of comments.
@@ -107,11 +109,12 @@ def _key(key: str) -> str:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C and SIGTERM while the files take their names."""
+    """Ignore Ctrl-C, SIGTERM and the end of the terminal while the files take their names."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:

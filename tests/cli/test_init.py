@@ -86,6 +86,12 @@ class Terminal:
         self._process.expect(": ?")
         self._process.send(INTERRUPT)
 
+    def hang_up(self, question: str) -> None:
+        """Close the terminal at this question, and wait for the end."""
+        self.expect(question)
+        self._process.expect(": ?")
+        self._process.close(force=False)
+
     def end(self) -> int:
         """Wait for the end and return the exit code."""
         self._process.expect(pexpect.EOF)
@@ -280,6 +286,17 @@ def test_an_untouched_query_file_is_removed_by_an_interruption(
     terminal.answer(init_source.WRITE_QUERY, "")
     terminal.interrupt(init_source.QUERY_READY)
     assert terminal.end() == main.INTERRUPTED
+    assert nothing(target.parent)
+
+
+def test_an_untouched_query_file_is_removed_when_the_terminal_is_closed(
+    filled: Databases, target: Path
+) -> None:
+    filled.execute("transactions", "ALTER TABLE transactions RENAME TO vendas")
+    terminal = Terminal(target)
+    login(terminal, filled.values["transactions"])
+    terminal.answer(init_source.WRITE_QUERY, "")
+    terminal.hang_up(init_source.QUERY_READY)
     assert nothing(target.parent)
 
 

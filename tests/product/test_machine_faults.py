@@ -159,7 +159,7 @@ def test_a_second_run_of_the_same_report_is_refused(command: Command) -> None:
     assert not list(command.folder.glob(".*.lock"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_run_leaves_nothing_running_and_reports_it(
     command: Command, number: signal.Signals
 ) -> None:
