@@ -15,8 +15,8 @@ from lib.charts import layout
 from lib.charts.layout import Chart, Columns, Language, draw
 
 _MOST_CODES: Final = 10
-# The legend has three names, on two lines where the chart is narrow.
-_MARGIN: Final = {"t": 112, "b": 0, "l": 0, "r": 12}
+# The legend has three names, one below another where the chart is narrow.
+_MARGIN: Final = {"t": 96, "b": 0, "l": 0, "r": 12}
 
 
 def by_code(codes: pd.DataFrame, language: Language) -> Chart:

@@ -28,6 +28,7 @@ Unit = Literal["hour", "day", "week", "month"]
 MARGIN: Final = {"t": 72, "b": 68, "l": 84, "r": 16}
 """Room for usual labels: a chart whose labels need more is drawn a second time."""
 
+_PAD: Final = {"t": 6}
 _HEIGHT: Final = 332
 _DAY_MILLISECONDS: Final = 86_400_000
 _MOST_TICKS: Final = 6
@@ -98,7 +99,8 @@ def draw(
     return go.Figure(
         data=list(traces),
         layout={
-            "title": {"text": title},
+            # At the top, so that a legend of two lines fits between it and the plot.
+            "title": {"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": _PAD},
             "separators": language.separators,
             "height": _HEIGHT,
             "margin": MARGIN,

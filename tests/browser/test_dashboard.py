@@ -479,3 +479,22 @@ def test_a_printed_page_has_charts_and_tables_whole_and_no_sidebar(visit: Opened
         assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 703 for box in boxes)
         paper = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("locale", ["pt-BR", "en-US"])
+def test_no_legend_covers_the_title_or_the_bars_of_its_chart(
+    visit: Opened, width: int, locale: str
+) -> None:
+    for page in ("charts", "customers"):
+        seen = visit(f"/{page}", locale=locale, viewport={"width": width, "height": 6000})
+        spans = seen.page.get_by_test_id("stPlotlyChart").evaluate_all(
+            """charts => charts.map(chart =>
+                 ['.gtitle', '.infolayer > .legend', '.bglayer'].map(part => {
+                   const box = chart.querySelector(part)?.getBoundingClientRect();
+                   return box && [Math.round(box.top), Math.round(box.bottom)];
+                 }))"""
+        )
+        with_legend = [(title, legend) for title, legend, _ in spans if legend]
+        assert with_legend
+        assert all(title[1] <= legend[0] for title, legend in with_legend), spans
