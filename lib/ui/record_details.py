@@ -42,7 +42,7 @@ def pair(result: Reconciliation, at: int, whole: Reconciliation) -> None:
     st.text(
         t(
             PAIR,
-            join=join,
+            join=t(join),
             distance=_distance(related_records.seconds_between(result, transaction, log)),
         )
     )
@@ -58,7 +58,7 @@ def divergence(result: Reconciliation, at: int, whole: Reconciliation) -> None:
     """Draw a divergent log beside its card's nearest transaction in time, if any."""
     log = int(result.divergent_rows[at])
     motivo = c.MOTIVOS[int(result.motivo[at])]
-    st.text(f"{motivo}: {meaning(motivo)}")
+    st.text(f"{t(motivo)}: {meaning(motivo)}")
     nearest = related_records.nearest_transaction(whole, log)
     left, right = st.columns(2)
     with left:

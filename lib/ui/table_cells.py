@@ -29,6 +29,10 @@ def _clock(value: Any, _: str) -> str:
     return formatting.clock(value)
 
 
+def _word(value: str, spoken: str) -> str:
+    return catalogue(spoken).gettext(value)
+
+
 # A page has hundreds of values, so the language is looked up once a column.
 _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.DATA_TRANSA: formatting.day,
@@ -39,10 +43,12 @@ _WRITTEN: Final[dict[str, Callable[[Any, str], str]]] = {
     c.DIF_SEGUNDOS: lambda value, _: formatting.seconds(int(value)),
     c.DES_CNPJ_REDUZIDO: lambda value, _: formatting.cnpj(value),
     c.COD_RESPOSTA: _response,
-    # Only words that no sheet has are translated.
-    c.MOTIVO_SEM_LOG: lambda value, _: t(value),
-    c.MANTIDA: lambda value, _: t(value),
-    c.POR_QUE: lambda value, _: t(value),
+    # The screen translates the contract's words; files and stored values keep them.
+    c.TIPO_MATCH: _word,
+    c.MOTIVO: _word,
+    c.MOTIVO_SEM_LOG: _word,
+    c.MANTIDA: _word,
+    c.POR_QUE: _word,
 }
 _STYLES: Final[dict[str, Literal["right", "short", "long"]]] = {
     c.VLR_TOTAL: "right",

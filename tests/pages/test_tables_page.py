@@ -383,6 +383,21 @@ def test_a_reason_is_in_the_readers_language(morning: Dashboard) -> None:
     assert "no log of the card: " in texts(at)
 
 
+def test_the_contracts_words_are_in_the_readers_language_and_still_filter(
+    morning: Dashboard,
+) -> None:
+    at = morning.open("divergences", locale="en-US", divergences_motivo=c.NEGADA)
+    assert set(rows(at)[c.MOTIVO]) == {"declined"}
+    options = at.multiselect(key="divergences_motivo").options
+    assert {"declined", "approved without transaction"} <= set(options)
+    open_row(at, "divergences", 0)
+    assert "declined: " in texts(at)
+    at = morning.open("consolidated", locale="en-US", consolidated_tipo_match=c.FISICO)
+    assert set(rows(at)[c.TIPO_MATCH]) == {"physical"}
+    open_row(at, "consolidated", 0)
+    assert "Found by the physical card" in texts(at)
+
+
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [

@@ -57,8 +57,11 @@ def _literals(node: ast.expr, constants: dict[str, ast.expr]) -> list[str]:
 
 
 def of_values() -> set[str]:
-    """The words of a screen's cells that no sheet has."""
+    """The words of the contract and of the response codes in a screen's cells."""
     return {
+        *c.MOTIVOS,
+        c.FISICO,
+        c.VIRTUAL,
         *c.WITHOUT_LOG_REASONS,
         *c.DUPLICATE_REASONS,
         c.CONSOLIDADA,
