@@ -64,8 +64,8 @@ BAD_KEY: Final = (
 
 ALTERED_LINE: Final = "A linha {line} foi alterada, ou foi escrita sem a chave."
 UNFINISHED_LINE: Final = (
-    "A linha {line}, a última, não chegou ao fim: quem a gravava foi interrompido (o próximo "
-    "registro o anota e ela deixa de ser problema), ou o fim foi cortado."
+    "A última linha ({line}) está incompleta: a gravação foi interrompida (o próximo registro "
+    "anota isso, e a auditoria volta a ser válida) ou o fim do arquivo foi cortado."
 )
 MISSING_RECORDS: Final = "Antes da linha {line} faltam registros: do {first} ao {last}."
 OUT_OF_ORDER: Final = "A linha {line} está fora da ordem, ou repetida: tem o registro {sequence}."
