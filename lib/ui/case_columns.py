@@ -39,6 +39,12 @@ AGE: Final = "caso_idade"
 OWNER: Final = "caso_responsavel"
 FILTERS: Final = (SITUATION, AGE, OWNER)
 """The keys of the filters, in the session and in the address."""
+RANKS: Final[dict[str, RankedBy]] = {
+    case_words.SITUATION: "situation",
+    case_words.AGE: "age",
+    case_words.OWNER: "owner",
+}
+"""The columns that sort a table by its cases."""
 NO_CASE: Final = (
     "Esta linha ainda não é um caso: os casos são abertos pelos relatórios, que só julgam os dias "
     "até ontem."
@@ -47,11 +53,6 @@ NO_CASE: Final = (
 _KEYS: Final = "case_keys"
 _WITHOUT: Final = "sem-caso"
 _NOBODY: Final = "-"
-_RANKS: Final[dict[str, RankedBy]] = {
-    case_words.SITUATION: "situation",
-    case_words.AGE: "age",
-    case_words.OWNER: "owner",
-}
 _SITUATIONS: Final[dict[str, Filter]] = {
     "novo": Filter((cases.NEW,)),
     "aberto": Filter((cases.OPEN,)),
@@ -121,41 +122,27 @@ class CaseColumns:
         kept: Ints = positions[passes]
         return kept
 
-    @property
-    def order(self) -> str:
-        """The column of the cases that the rows are sorted by, with a minus if they descend."""
-        order: str = st.session_state.get(self._order, "")
-        return order
+    def arranged(self, positions: Ints, order: str) -> Ints:
+        """The positions by this column, rows without a case last; unchanged if it is no case's.
 
-    def sort(self, name: str) -> bool:
-        """Sort by this column, or reverse its order; False if it is none of the cases."""
-        if name not in _RANKS:
-            st.session_state.pop(self._order, None)
-            return False
-        st.session_state[self._order] = f"-{name}" if self.order == name else name
-        return True
-
-    def arranged(self, positions: Ints) -> Ints:
-        """The positions in the order of their cases, rows without a case last.
-
-        Raises HistoryError.
+        ``order`` has a leading minus if it descends. Raises HistoryError.
         """
-        if not self.order:
+        column = RANKS.get(order.removeprefix("-"))
+        if column is None:
             return positions
         named = [self.keys[at] for at in positions.tolist()]
-        column = _RANKS[self.order.removeprefix("-")]
         ranks = case_queries.ranks(self.scope.path, list(filter(None, named)), column)
-        sign, last = (-1 if self.order.startswith("-") else 1), len(ranks) + 1
+        sign, last = (-1 if order.startswith("-") else 1), len(ranks) + 1
         order = np.argsort([sign * ranks[k] if k in ranks else last for k in named], kind="stable")
         arranged: Ints = positions[order]
         return arranged
 
-    def cells(self, positions: Ints) -> tuple[list[Column], list[list[str]]]:
-        """The columns and their texts for the rows on show. Raises HistoryError."""
+    def cells(self, positions: Ints, order: str) -> tuple[list[Column], list[list[str]]]:
+        """The columns and their texts for the rows on show, sorted so. Raises HistoryError."""
         named = [self.keys[at] for at in positions.tolist()]
         found = case_queries.by_key(self.scope.path, self.scope.merchant, list(filter(None, named)))
         self.shown = found
-        columns = html_table.sorted_by(case_words.columns(), self.order)
+        columns = html_table.sorted_by(case_words.columns(), order)
         return columns, [case_words.cells(found.get(key), self.scope) for key in named]
 
     def ticked(self, positions: Ints) -> list[int]:
@@ -193,10 +180,6 @@ class CaseColumns:
     def close(self) -> None:
         """Forget what the form of a row was filled with."""
         case_form.close(self._form)
-
-    @property
-    def _order(self) -> str:
-        return f"{self.selection.chosen}_ordem"
 
     @property
     def _form(self) -> str:

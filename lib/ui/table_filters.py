@@ -7,7 +7,7 @@ the table's name. Draws no row.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ import streamlit as st
 from lib.analysis import table_query
 from lib.analysis.table_query import Query
 from lib.domain import columns as c
-from lib.ui import case_columns, query_params, saved_views, table_cells
+from lib.ui import case_columns, case_words, query_params, saved_views, table_cells
 from lib.ui.formatting import plain
 from lib.ui.i18n import t
 
@@ -58,22 +58,19 @@ class Keys:
 class Question:
     """The rows that a reader asks for, in their order, and the columns to show.
 
-    ``cases`` are the filters on the rows' cases, in words.
+    ``order`` is the column that they are sorted by, perhaps one of their cases, with a leading
+    minus if they descend; ``cases`` are the filters on the rows' cases, in words.
     """
 
     query: Query
     columns: tuple[str, ...]
+    order: str
     cases: str = ""
 
     @property
     def restricts(self) -> bool:
         """True if a search or a filter leaves rows out."""
         return bool(self.query.search or self.query.filters or self.cases)
-
-    @property
-    def order(self) -> str:
-        """The column that the rows are sorted by, with a leading minus if they descend."""
-        return f"-{self.query.sort}" if self.query.descending else self.query.sort
 
     @property
     def filters(self) -> str:
@@ -88,11 +85,13 @@ def ask(
     """Draw the inputs, with filters on these columns, and return the reader's question."""
     key = Keys(table.name)
     choices = {name: _choices(dataset, table, name) for name in filtered}
-    _restore(key, table, choices)
+    orders = _orders(table) | (_case_orders() if cases else {})
+    _restore(key, table, choices, orders)
     if _is_refused(key, table, choices):
         st.warning(t(BAD_VIEW))
-    of_cases = _controls(key, table, choices, cases)
-    question = Question(_query(key, choices), _columns(key, table), of_cases)
+    of_cases = _controls(key, table, choices, orders, cases)
+    order = st.session_state[key["ordem"]]
+    question = Question(_query(key, table, choices), _columns(key, table), order, of_cases)
     with st.container(horizontal=True, vertical_alignment="center"):
         if question.restricts:
             st.button(t("Limpar filtros"), key=key["limpar"], on_click=_clear, args=(key, filtered))
@@ -154,7 +153,7 @@ def sort_by(table: Table, name: str) -> None:
 
 def order_label(table: Table, order: str) -> str:
     """The reader's words for an order."""
-    return _orders(table)[order]
+    return (_orders(table) | _case_orders())[order]
 
 
 def to_first_page(key: Keys) -> None:
@@ -170,12 +169,14 @@ def _choices(dataset: Dataset, table: Table, name: str) -> tuple[str, ...]:
     return choices[:_MOST_VALUES]
 
 
-def _restore(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> None:
+def _restore(
+    key: Keys, table: Table, choices: dict[str, tuple[str, ...]], orders: Collection[str]
+) -> None:
     def search(texts: list[str]) -> str:
         return table_query.clean_search(texts[0])
 
     def order(texts: list[str]) -> str | None:
-        return texts[0] if texts[0].removeprefix("-") in table.columns else None
+        return texts[0] if texts[0] in orders else None
 
     def page(texts: list[str]) -> int | None:
         return int(texts[0]) if re.fullmatch(r"[1-9][0-9]{0,7}", texts[0]) else None
@@ -211,11 +212,14 @@ def _among(known: Sequence[str], texts: list[str]) -> list[str]:
 
 
 def _controls(
-    key: Keys, table: Table, choices: dict[str, tuple[str, ...]], cases: CaseColumns | None
+    key: Keys,
+    table: Table,
+    choices: dict[str, tuple[str, ...]],
+    orders: dict[str, str],
+    cases: CaseColumns | None,
 ) -> str:
     """Draw the inputs and return the filters on cases in words."""
     again: dict[str, Any] = {"on_change": to_first_page, "args": (key,)}
-    orders = _orders(table)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search_field(key, table)
         for name, known in choices.items():
@@ -238,9 +242,19 @@ def _orders(table: Table) -> dict[str, str]:
     orders = {_newest_first(table): t(NEWEST_FIRST), table.date: t(OLDEST_FIRST)}
     for name in table.columns:
         if name != table.date:
-            text = table_cells.label(name)
-            orders |= {name: f"{text} ▲", f"-{name}": f"{text} ▼"}
+            orders |= _both_ways(name, table_cells.label(name))
     return orders
+
+
+def _case_orders() -> dict[str, str]:
+    orders: dict[str, str] = {}
+    for column in case_words.columns():
+        orders |= _both_ways(column.name, column.label)
+    return orders
+
+
+def _both_ways(name: str, text: str) -> dict[str, str]:
+    return {name: f"{text} ▲", f"-{name}": f"{text} ▼"}
 
 
 def _newest_first(table: Table) -> str:
@@ -278,8 +292,10 @@ def _placeholder(table: Table) -> str:
     return t("CPF, cartão, valor, data, hora")
 
 
-def _query(key: Keys, choices: dict[str, tuple[str, ...]]) -> Query:
+def _query(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) -> Query:
     order = st.session_state[key["ordem"]]
+    if order.removeprefix("-") in case_columns.RANKS:
+        order = _newest_first(table)  # `CaseColumns.arranged` sorts these rows
     chosen = {name: tuple(sorted(st.session_state.get(key[name]) or ())) for name in choices}
     return Query(
         search=st.session_state.get(key["busca"]) or "",

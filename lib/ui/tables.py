@@ -109,7 +109,7 @@ def _rows_and_details(
         lambda: table_query.positions(result, table, query, dataset.derived.get),
     )
     if cases is not None:
-        at = cases.arranged(cases.allowed(at))
+        at = cases.arranged(cases.allowed(at), question.order)
     if question.restricts:
         guard.note_search(table.name, dataset, query.search, question.filters)
     offer = partial(row_downloads.of_table, dataset, table, question, at)
@@ -195,23 +195,16 @@ def _rows(
     table_cells.draw(
         table.page(dataset.outcome.reconciliation, shown, question.columns),
         key["linhas"],
-        cases.order if cases and cases.order else question.order,
+        question.order,
         hint=t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."),
-        beside=cases.cells(shown) if cases else None,
+        beside=cases.cells(shown, question.order) if cases else None,
         selected=cases.ticked(shown) if cases else (),
         on_open=partial(_open, key, cases),
-        on_sort=partial(_sort, table, cases),
+        on_sort=partial(table_filters.sort_by, table),
         on_select=partial(cases.tick, shown) if cases and cases.scope.may_mark else None,
     )
     opened = st.session_state.get(key["aberta"])
     return opened if opened is not None and opened < len(shown) else None
-
-
-def _sort(table: Table, cases: CaseColumns | None, name: str) -> None:
-    if cases is not None and cases.sort(name):
-        table_filters.to_first_page(Keys(table.name))
-    else:
-        table_filters.sort_by(table, name)
 
 
 def _open(key: Keys, cases: CaseColumns | None, position: int | None) -> None:

@@ -96,12 +96,12 @@ def test_a_heading_of_the_cases_sorts_its_rows_and_leaves_rows_without_a_case_la
     by_date = list(frames(at)[0]["num_cartao"])
     assert by_date.index(masked(UNKNOWN)) > 0
     for order, mark in ((column, "ascending"), (f"-{column}", "descending")):
-        at.session_state["divergences_escolhidos_ordem"] = order
-        at.run()
+        at.selectbox(key="divergences_ordem").set_value(order).run()
         assert list(frames(at)[0]["num_cartao"])[0] == masked(UNKNOWN)
         assert marks(at) == {column: mark}
-    at.session_state["divergences_escolhidos_ordem"] = ""
-    assert list(frames(at.run())[0]["num_cartao"]) == by_date
+        assert at.query_params["divergences_ordem"] == order
+    at.selectbox(key="divergences_ordem").set_value("data").run()
+    assert list(frames(at)[0]["num_cartao"]) == by_date
 
 
 def test_a_rows_dialog_has_its_timeline_and_marks_its_case(

@@ -17,10 +17,11 @@ from streamlit.testing.v1 import AppTest
 from lib.dashboard import export_worker
 from lib.domain import columns as c
 from lib.reports import row_file
-from lib.ui import downloads, file_export, row_downloads, table_filters
+from lib.ui import case_words, downloads, file_export, row_downloads, table_filters
 from lib.ui.formatting import plain
-from tests.support.dashboard import Dashboard, texts
-from tests.support.scenario import BULK, PHYSICAL, VIRTUAL, masked, today
+from tests.support import judging
+from tests.support.dashboard import Dashboard, frames, texts
+from tests.support.scenario import BULK, PHYSICAL, UNKNOWN, VIRTUAL, masked, today
 
 
 def asked(at: AppTest, table: str, kind: str) -> AppTest:
@@ -90,6 +91,19 @@ def test_the_file_has_what_the_filter_finds_in_the_order_shown_and_the_question(
     days = [f"{today() - timedelta(days=n):%d/%m/%Y}" for n in (10, 0)]
     assert question["Período"] == " a ".join(days)
     assert question["Baixado em"][:10] == days[1]
+
+
+def test_rows_sorted_by_their_cases_are_in_that_order_in_the_file_which_says_so(
+    morning: Dashboard, tmp_path: Path
+) -> None:
+    judging.judge(tmp_path)
+    for mark, order in (("▲", case_words.SITUATION), ("▼", f"-{case_words.SITUATION}")):
+        at = morning.open("divergences", divergences_ordem=order)
+        shown = list(frames(at)[0][c.NUM_CARTAO])
+        assert shown[0] == masked(UNKNOWN)
+        question, rows = rows_of(content(downloaded(at, "divergences", row_file.CSV)))
+        assert question["Ordem"] == f"Situação {mark}"
+        assert [row[c.NUM_CARTAO] for row in rows] == shown
 
 
 @pytest.mark.parametrize(
