@@ -133,8 +133,10 @@ class CaseColumns:
         named = [self.keys[at] for at in positions.tolist()]
         ranks = case_queries.ranks(self.scope.path, list(filter(None, named)), column)
         sign, last = (-1 if order.startswith("-") else 1), len(ranks) + 1
-        order = np.argsort([sign * ranks[k] if k in ranks else last for k in named], kind="stable")
-        arranged: Ints = positions[order]
+        by_rank = np.argsort(
+            [sign * ranks[k] if k in ranks else last for k in named], kind="stable"
+        )
+        arranged: Ints = positions[by_rank]
         return arranged
 
     def cells(self, positions: Ints, order: str) -> tuple[list[Column], list[list[str]]]:
