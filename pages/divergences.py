@@ -17,7 +17,7 @@ if view.request.rule.name == CARD:
     counts = {name: count for name, count in counts.items() if name != c.FORA_DA_TOLERANCIA}
 with st.grid(len(counts)):
     for motivo, count in counts.items():
-        st.metric(motivo, whole(count), border=True, help=record_details.meaning(motivo))
+        st.metric(t(motivo), whole(count), border=True, help=record_details.meaning(motivo))
 
 tab = tabs.show(
     "aba",

@@ -387,6 +387,7 @@ def test_the_contracts_words_are_in_the_readers_language_and_still_filter(
     morning: Dashboard,
 ) -> None:
     at = morning.open("divergences", locale="en-US", divergences_motivo=c.NEGADA)
+    assert {"approved without transaction", "declined"} <= {m.label for m in at.metric}
     assert set(rows(at)[c.MOTIVO]) == {"declined"}
     options = at.multiselect(key="divergences_motivo").options
     assert {"declined", "approved without transaction"} <= set(options)
