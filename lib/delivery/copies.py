@@ -256,6 +256,7 @@ def _copy(job: _Job, target: CopyTarget, pending: list[Written], pulse: Pulse) -
                 raise CopyError(SAME_FOLDER, target=target.label)
             _copy_file(job, folder, book, target, pulse)
             pending.remove(book)
+        _remove_replaced(job, folder)
         if job.settings.keep:
             _remove_old(job, folder)
 
@@ -284,6 +285,20 @@ def _copy_file(job: _Job, folder: Folder, book: Written, target: CopyTarget, pul
             with suppress(Exception):
                 folder.remove(staged)
         raise
+
+
+def _remove_replaced(job: _Job, folder: Folder) -> None:
+    """Remove the workbook of the whole period where workbooks of single days replace it."""
+    name = retention.target(job.template, job.request).name
+    if any(book.path.name == name for book in job.written):
+        return
+    files = folder.files()
+    if name not in files:
+        return
+    if job.settings.keep:
+        folder.replace(name, retention.older_name(name, files[name]))
+    if not job.settings.keep or not folder.renames:
+        folder.remove(name)
 
 
 def _remove_old(job: _Job, folder: Folder) -> None:

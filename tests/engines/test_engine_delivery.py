@@ -197,21 +197,24 @@ def test_a_workbook_a_day_takes_the_place_of_the_one_before(
     assert rows == books["consolidated"] + books["divergences"]
 
 
-def test_each_workbook_of_several_is_copied(
-    command: Command, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("keep", [0, 1])
+def test_each_workbook_of_several_is_copied_and_none_of_the_whole_period_stays(
+    command: Command, monkeypatch: pytest.MonkeyPatch, keep: int
 ) -> None:
     small_sheets = partial(result_workbooks.planned, rows_per_sheet=1_000)
     monkeypatch.setattr(result_workbooks, "planned", small_sheets)
     there = command.folder.parent / "montada"
     there.mkdir()
+    (there / command.target.name).write_bytes(PREVIOUS)
 
-    keys = engine(command, kind="chunked") | {"copies": {"to": [str(there)]}}
+    keys = engine(command, kind="chunked") | {"copies": {"to": [str(there)]}, "keep": keep}
     run = command.run(*PERIOD, **keys)
 
     assert run.code == main.DONE, run.err
-    here = {path.name: path.read_bytes() for path in command.folder.glob("*.xlsx")}
-    assert len(here) == 7
-    assert {path.name: path.read_bytes() for path in there.iterdir()} == here
+    here = [path.read_bytes() for path in command.folder.glob("*.xlsx")]
+    assert len(here) == 7 + keep
+    assert sorted(path.read_bytes() for path in there.iterdir()) == sorted(here)
+    assert not (there / command.target.name).exists()
     [sent] = recorded(command)[0].dispatches
     assert (sent.target, sent.problem) == (str(there), None)
 
