@@ -112,7 +112,8 @@ class Counts:
 
     ``new`` and ``resolved`` are those of that run (``at``, None before the first); ``open``
     includes the new ones, but not ``outside``: open ones outside its period. ``oldest`` is when
-    the oldest was first seen. ``by_age`` follows `AGES`; owner None stands for no owner.
+    the oldest was first seen. ``by_age`` follows `AGES`; owner None stands for no owner. ``owners``
+    are those of all cases, settled and closed ones too.
     """
 
     at: datetime | None = None
@@ -124,6 +125,7 @@ class Counts:
     by_age: tuple[int, ...] = (0,) * len(AGES)
     by_owner: dict[str | None, int] = field(default_factory=dict)
     by_status: dict[str | None, int] = field(default_factory=dict)
+    owners: tuple[str, ...] = ()
 
 
 def find(
@@ -269,6 +271,9 @@ def counts(
         new = case_filters.total(
             connection, merchant, Filter((cases.NEW,), statuses=_UNSETTLED, keys=keys), latest
         )
+        owned = case_filters.grouped(
+            connection, merchant, Filter(cases.STATES, keys=keys), latest, "owner"
+        )
         resolved = latest.resolved if keys is None else _resolved(connection, latest, keys)
     by_age = [0] * len(AGES)
     by_owner: dict[str | None, int] = {}
@@ -292,6 +297,7 @@ def counts(
         by_age=tuple(by_age),
         by_owner=by_owner,
         by_status=by_status,
+        owners=tuple(sorted(row.owner for row in owned if row.owner)),
     )
 
 

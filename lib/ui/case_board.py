@@ -104,7 +104,7 @@ def _board(scope: Scope) -> None:
         st.caption(t(OWN_ROWS))
     _metrics(counts, scope)
     query = _filters(counts, scope)
-    _found(scope, query, [owner for owner in counts.by_owner if owner])
+    _found(scope, query, list(counts.owners))
     st.caption(t(FLIPS))
 
 
@@ -155,7 +155,7 @@ def _filters(counts: Counts, scope: Scope) -> Filter:
         )
         st.selectbox(
             t("Responsável"),
-            [*owners, *sorted(owner for owner in counts.by_owner if owner)],
+            [*owners, *counts.owners],
             key=OWNER,
             format_func=lambda name: owners.get(name, name),
             width=220,
@@ -190,7 +190,7 @@ def _filters(counts: Counts, scope: Scope) -> Filter:
 
 
 def _restore(counts: Counts) -> None:
-    state, known = st.session_state, {"", _NOBODY, *filter(None, counts.by_owner)}
+    state, known = st.session_state, {"", _NOBODY, *counts.owners}
     ages = {str(index) for index in range(len(AGES))}
     marks = (_UNMARKED, *cases.STATUSES)
     query_params.restore(SHOW, SHOW, lambda texts: texts[0] if texts[0] in _STATES else None)

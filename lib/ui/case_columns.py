@@ -237,8 +237,9 @@ def of_table(view: View, table: Table) -> CaseColumns | None:
     result = dataset.outcome.reconciliation
     keys: Callable[[], Any] = lambda: case_evidence.keys(result, merchant, clear=False)  # noqa: E731
     by_side = dataset.derived.get((_KEYS, merchant), keys)
-    owners = sorted(filter(None, counts.by_owner))
-    return CaseColumns(scope, by_side[sides.index(table.name)], owners, Selection(table.name))
+    return CaseColumns(
+        scope, by_side[sides.index(table.name)], counts.owners, Selection(table.name)
+    )
 
 
 def _situations() -> dict[str, str]:

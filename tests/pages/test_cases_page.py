@@ -123,6 +123,14 @@ def test_the_filters_narrow_the_board_and_are_in_its_address(
     assert case_board.NONE_FOUND in texts(at)
 
 
+def test_the_owner_of_an_accepted_case_can_be_chosen(morning: Dashboard, judged: Settings) -> None:
+    key = stored(judged)[LONELY[-4:]].key
+    by_somebody_else(judged, key, 0, Mark(status=cases.ACCEPTED, reason="ok", owner="Ana"))
+    at = morning.open("cases", **{case_board.OWNER: "Ana", case_board.MARK: [cases.ACCEPTED]})
+    assert cards(at) == {masked(LONELY)}
+    assert at.selectbox(key=case_board.OWNER).value == "Ana"
+
+
 def test_a_case_is_marked_with_owner_and_note_and_its_timeline_says_by_whom(
     morning: Dashboard, judged: Settings
 ) -> None:
