@@ -62,7 +62,9 @@ _STYLE: Final = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * { color: inherit; }
 [data-testid="stCaptionContainer"] { opacity: 0.8; }
 /* White on the dark theme's primary colour would be 2.3 : 1. */
-[data-testid^="stBaseButton-primary"] { color: light-dark(#FFFFFF, #11181F); }
+[data-testid^="stBaseButton-primary"], [data-tag], [data-tag] * {
+  color: light-dark(#FFFFFF, #11181F);
+}
 /* The mark of a sparkline's chosen point, before one is chosen: a picture without a name. */
 .stMetric [class*="highlighted_points_marks"]:empty { display: none; }
 .stMainBlockContainer { padding: 3rem clamp(1rem, 2vw, 3rem) 4rem; }
