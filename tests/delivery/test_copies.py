@@ -582,6 +582,26 @@ def test_smb_takes_a_copy_replaces_it_and_keeps_older_ones(command: Command, smb
 
 @pytest.mark.fault
 @pytest.mark.system
+def test_servers_of_all_protocols_are_served_at_once(
+    command: Command, folder: Path, sftp: Sftp, s3: S3, smb: Smb
+) -> None:
+    # Both servers on 127.0.0.1 share an entry of credentials; those of SMB stand in its address.
+    host = smb.copies()["access"]["127.0.0.1"]
+    address = smb.copies()["to"][0].replace("//", f"//{host['user']}:{host['password']}@")
+    tables = [sftp.copies(), s3.copies()]
+    to = [address, *(url for table in tables for url in table["to"]), str(folder)]
+    access = {name: keys for table in tables for name, keys in table["access"].items()}
+    result = copied(command, {"to": to, "access": access})
+    assert result.code == main.DONE, result.err
+    content = command.target.read_bytes()
+    assert [sent.problem for sent in last(command).dispatches] == [None] * 4
+    for there in (smb.folder, sftp.folder, folder):
+        assert (there / command.target.name).read_bytes() == content
+    assert s3.files.cat_file(f"{BUCKET}/pasta/{command.target.name}") == content
+
+
+@pytest.mark.fault
+@pytest.mark.system
 def test_what_an_smb_server_refuses_is_one_sentence(command: Command, smb: Smb) -> None:
     failed(command, copied(command, smb.copies(password=SECRET)), copies.LOGIN)
     table = smb.copies()
