@@ -45,6 +45,7 @@ NO_THREAD: Final = (
     "novo em instantes."
 )
 _AT_ONCE: Final = 2
+_OF_SCHEDULED_RUNS: Final = {"copies", "metrics", "notify", "wait"}
 _LAST_SECONDS: Final = 5.0
 
 
@@ -141,8 +142,8 @@ def _content(
 
 
 def _with_secrets(settings: Settings) -> dict[str, Any]:
-    """The table `[aggregator]` as plain values, the databases' passwords included."""
-    values: dict[str, Any] = settings.model_dump(mode="json", exclude={"copies"})
+    """What an export needs of the table `[aggregator]` as plain values, passwords included."""
+    values: dict[str, Any] = settings.model_dump(mode="json", exclude=_OF_SCHEDULED_RUNS)
     for side in requests.SIDES:
         secret = getattr(settings, side).password
         values[side]["password"] = secret and secret.get_secret_value()

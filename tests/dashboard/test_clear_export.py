@@ -135,6 +135,22 @@ def test_a_clear_export_that_has_no_thread_to_run_in_fails_in_one_sentence(
     assert clear_export._UNDER_WAY == {}
 
 
+def test_what_is_configured_for_scheduled_runs_does_not_reach_a_clear_export(
+    databases: Databases, tmp_path: Path
+) -> None:
+    values = databases.values | {
+        "wait": {"until": "07:30"},
+        "notify": {"urls": ["json://user:secret@127.0.0.1:9"]},
+        "metrics": {"token": "a" * 40},
+        "copies": {"to": [str(tmp_path)]},
+    }
+    settings = loader.from_values(values, "teste", {})
+    request = defaults.request(settings, defaults.local_today(settings))
+    export = clear_export.start(settings, request, Actor("rui", "10.1.2.3"), "Pedido 77 do setor")
+    assert export.future.result(timeout=120)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_third_clear_export_at_once_is_refused(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,16 +88,19 @@ def loaded(store: Store, data_key: Key) -> Dataset:
 
 def test_twenty_sessions_that_ask_at_once_share_one_extraction(source: Source) -> None:
     store = Store(source)
-    barrier = threading.Barrier(20)
+    barrier, asked = threading.Barrier(20), threading.Barrier(21)
     datasets: list[Dataset] = []
 
     def load_one() -> None:
         barrier.wait()
-        datasets.append(store.load(ANY, key()).future.result(timeout=120))
+        loading = store.load(ANY, key())
+        asked.wait()
+        datasets.append(loading.future.result(timeout=120))
 
     threads = [threading.Thread(target=load_one) for _ in range(20)]
     for thread in threads:
         thread.start()
+    asked.wait()
     source.go.set()
     for thread in threads:
         thread.join()

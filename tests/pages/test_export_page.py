@@ -14,7 +14,7 @@ from lib.cli import main
 from lib.config import loader
 from lib.dashboard import export_queue, export_worker
 from lib.domain import columns as c
-from lib.ui import export, table_cells
+from lib.ui import export, file_export, table_cells
 from lib.ui.file_export import EXPORTS
 from lib.ui.formatting import plain
 from tests.support.command import Sheets, sheets
@@ -110,7 +110,10 @@ def test_zero_rows_make_a_workbook_with_headers(dashboard: Dashboard, tmp_path: 
     assert exported(dashboard.open(), tmp_path / "empty.xlsx") == Sheets([], [])
 
 
-def test_the_progress_stands_in_the_page_until_the_file_does(morning: Dashboard) -> None:
+def test_the_progress_stands_in_the_page_until_the_file_does(
+    morning: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_export, "_SOON_SECONDS", 0)
     at = morning.open()
     press_export(at)
     assert at.get("progress")
