@@ -29,7 +29,7 @@ from benchmarks import data
 from lib import pipeline
 from lib.analysis import case_evidence
 from lib.config import defaults, loader
-from lib.delivery import case_queries, case_store, state_file
+from lib.delivery import case_counts, case_queries, case_store, state_file
 from lib.delivery.case_filters import Filter
 from lib.delivery.case_queries import AGES
 from lib.delivery.case_store import Judging
@@ -154,7 +154,7 @@ def _pages(stored: int, path: Path) -> None:
     with state_file.writing(path) as connection:
         keys = [key for (key,) in connection.exec_driver_sql("SELECT key FROM cases")]
         closed = [key for key in keys if key % 10]
-        with case_store.counted(connection, closed):
+        with case_counts.kept_current(connection, closed):
             connection.exec_driver_sql(
                 "UPDATE cases SET state = 'matched' WHERE key = ?", [(key,) for key in closed]
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lib.delivery import case_queries, case_store, state_file
+from lib.delivery import case_counts, case_queries, case_store, state_file
 from lib.domain import cases
 from lib.domain.errors import AccessError, ConfigError
 from lib.security import audit_events
@@ -92,7 +92,7 @@ def mark(
         free = [r for r in rows if not change.overwrites or r.version == numbers[r.key]]
         taken = {r.key for r in rows} - {r.key for r in free}
         applied = [row.key for row in free]
-        with case_store.counted(connection, applied):
+        with case_counts.kept_current(connection, applied):
             _apply(connection, applied, change, actor.name)
         # Last: if it cannot be recorded, the transaction is rolled back.
         _audit(settings, actor, merchant, applied, change)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib.analysis import case_evidence
-from lib.delivery import state_file
+from lib.delivery import case_counts, state_file
 from lib.domain import cases, column_arrays
 from lib.domain.reconciliation import EPOCH
 
@@ -62,14 +61,6 @@ _JUDGED_LAST: Final = (
 LAST_SEEN: Final = f"iif(state = 'open', {_JUDGED_LAST}, last_seen)"
 """Every run that judges a day finds its open cases: their own column is written as they close."""
 EVENT: Final = "INSERT INTO case_events (key, at, who, kind, text) VALUES (?, ?, ?, ?, ?)"
-_COUNTED: Final = (
-    *("merchant", "day", "kind", "motivo", "state", "opened_by", "first_seen", "status", "owner"),
-)
-_ADD_TO_COUNT: Final = (
-    "UPDATE case_counts SET cases = cases + ?"
-    f" WHERE {' AND '.join(f'{name} IS ?' for name in _COUNTED)}"
-)
-_COUNT: Final = f"INSERT INTO case_counts VALUES (?{', ?' * len(_COUNTED)})"
 REOPENED: Final = "reopened"
 
 
@@ -151,36 +142,6 @@ def forget(path: Path, merchant: str) -> None:
             connection.exec_driver_sql(f"DELETE FROM {table} WHERE merchant = ?", (merchant,))
 
 
-@contextmanager
-def counted(connection: Connection, keys: Sequence[int]) -> Iterator[None]:
-    """Bring the sums up to date with what the block changes of these cases."""
-    before = _groups(connection, keys)
-    yield
-    after = _groups(connection, keys)
-    after.subtract(before)
-    _add_to_counts(connection, after)
-
-
-def _groups(connection: Connection, keys: Sequence[int]) -> Counter[tuple[Any, ...]]:
-    columns = ", ".join(_COUNTED)
-    rows = connection.exec_driver_sql(
-        f"SELECT {columns}, count(*) FROM cases WHERE key IN (SELECT value FROM json_each(?))"
-        f" GROUP BY {columns}",
-        (json.dumps(keys),),
-    )
-    return Counter({tuple(group): number for *group, number in rows})
-
-
-def _add_to_counts(connection: Connection, groups: Counter[tuple[Any, ...]]) -> None:
-    for group, number in groups.items():
-        if not number:
-            continue
-        updated = connection.exec_driver_sql(_ADD_TO_COUNT, (number, *group))
-        if not updated.rowcount:
-            connection.exec_driver_sql(_COUNT, (*group, number))
-    connection.exec_driver_sql("DELETE FROM case_counts WHERE cases = 0")
-
-
 class _Update:
     """One judging run, inside the transaction that applies it."""
 
@@ -215,7 +176,7 @@ class _Update:
         reopened, gone = stored.keys[seen & ~stored.open], stored.keys[~seen & stored.open]
         self._insert(found, new)
         keys = np.concatenate([found.keys[changed], reopened, gone])
-        with counted(self._connection, keys.tolist()):
+        with case_counts.kept_current(self._connection, keys.tolist()):
             self._revalue(found, changed)
             unsettled = self._reopen(reopened.tolist())
             resolved = self._close(gone.tolist(), evidence)
@@ -267,7 +228,7 @@ class _Update:
         opened = (cases.OPEN, self._number, self._at, None, None)
         groups = zip(*(texts[name] for name in (cases.DAY, cases.KIND, cases.MOTIVO)), strict=True)
         counts = Counter((self._merchant, *group, *opened) for group in groups)
-        _add_to_counts(self._connection, counts)
+        case_counts.add(self._connection, counts)
 
     def _revalue(self, found: Cases, rows: Ints) -> None:
         """Bring changed values up to date."""
@@ -348,7 +309,7 @@ def _prune(connection: Connection, merchant: str, before: datetime) -> None:
     if old:
         keys = [(row.key,) for row in old]
         connection.exec_driver_sql("DELETE FROM case_events WHERE key = ?", keys)
-        with counted(connection, [row.key for row in old]):
+        with case_counts.kept_current(connection, [row.key for row in old]):
             connection.exec_driver_sql("DELETE FROM cases WHERE key = ?", keys)
 
 
