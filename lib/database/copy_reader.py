@@ -28,7 +28,7 @@ from lib.database import (
     snapshots,
 )
 from lib.database.socket_timeout import Watchdog
-from lib.domain import requests
+from lib.domain import daemon_threads, requests
 from lib.domain.errors import CancelledError, ExtractionError, TransientError
 from lib.domain.requests import Progress, Window
 
@@ -83,9 +83,9 @@ def extract(
     futures: dict[Future[pa.Table], _Read] = {}
     try:
         for read in reads.values():
-            futures[copy_stream.start(f"extract-{read.side}", read.run)] = read
+            futures[daemon_threads.start(f"extract-{read.side}", read.run)] = read
         _RUNNING.update(futures)
-        copy_stream.wait_for(futures)
+        daemon_threads.wait_for(futures)
     finally:
         for read in reads.values():
             read.cancel()

@@ -7,20 +7,18 @@ columns (`lib.database.record_batches`).
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from lib.domain import daemon_threads
 from lib.domain.errors import ContractError
 
 if TYPE_CHECKING:
     from lib.domain.requests import Side
 
 _PIPE: Final = 1 << 20
-_SIGNALS_SECONDS: Final = 0.2
-T = TypeVar("T")
 
 
 @contextmanager
@@ -39,7 +37,7 @@ def opened(cursor: Any, side: Side, query: bytes) -> Iterator[BinaryIO]:
         os.fdopen(sending, "wb", buffering=_PIPE) as sink,
         os.fdopen(receiving, "rb", buffering=_PIPE) as stream,
     ):
-        pumped = start(f"copy-{side}", pump, cursor, command, sink)
+        pumped = daemon_threads.start(f"copy-{side}", pump, cursor, command, sink)
         try:
             with stream:
                 yield stream
@@ -49,32 +47,6 @@ def opened(cursor: Any, side: Side, query: bytes) -> Iterator[BinaryIO]:
         finally:
             wait([pumped])  # it ends on a closed pipe
         pumped.result()
-
-
-def start(name: str, function: Callable[..., T], *arguments: Any) -> Future[T]:
-    """Call the function in a daemon thread, which a process that ends does not wait for."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(function(*arguments))
-        except BaseException as problem:  # noqa: BLE001 raised where the result is asked for
-            future.set_exception(problem)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future
-
-
-def wait_for(futures: Collection[Future[Any]]) -> None:
-    """Wait until all are done or one has failed; an interruption ends the wait.
-
-    Python would notice a signal that comes just before a wait without a limit, or to another
-    thread, only after the wait.
-    """
-    while True:
-        done, running = wait(futures, _SIGNALS_SECONDS, return_when=FIRST_EXCEPTION)
-        if not running or any(future.exception() for future in done):
-            return
 
 
 def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:

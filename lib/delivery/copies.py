@@ -23,9 +23,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.database import copy_stream, retry
+from lib.database import retry
 from lib.delivery import copy_folders
 from lib.delivery.history import COPY, Dispatch
+from lib.domain import daemon_threads
 from lib.domain.errors import AggregatorError, CopyError, TransientCopyError
 from lib.reports import retention
 from lib.security import audit_events
@@ -152,9 +153,9 @@ def copy_all(
         for number in numbers:
             sent[number] = _copied(job, targets[number])
 
-    turns = [copy_stream.start("copies", copy_in_turn, turn) for turn in _turns(targets)]
+    turns = [daemon_threads.start("copies", copy_in_turn, turn) for turn in _turns(targets)]
     try:
-        copy_stream.wait_for(turns)
+        daemon_threads.wait_for(turns)
     except KeyboardInterrupt:
         job.interrupted.set()
         with suppress(KeyboardInterrupt):
@@ -229,7 +230,7 @@ def _within_limits(job: _Job, target: CopyTarget, work: Callable[[Pulse], None])
             raise CopyError(INTERRUPTED, target=target.label)
         last = time.monotonic()
 
-    future = copy_stream.start("copy", work, pulse)
+    future = daemon_threads.start("copy", work, pulse)
     try:
         while wait([future], timeout=_LOOK_SECONDS).not_done:
             if job.interrupted.is_set():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,14 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.database import copy_stream, retry, sessions
+from lib.database import retry, sessions
 from lib.database.latest_instant import Latest, Look
+from lib.domain import daemon_threads
 from lib.domain import requests as r
 from lib.domain.errors import AggregatorError, ReportError
 from lib.domain.messages import Notice
 from lib.reports.file_lock import exclusive_lock
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from lib.config.settings import Settings
     from lib.domain.requests import Request, Side
 
@@ -151,10 +153,9 @@ class Waiting:
             question = partial(look.latest, windows, limit)
             if end.reached:  # there is no next time
                 question = partial(retry.call, question)
-            answers[side] = copy_stream.start(f"wait-{side}", question)
+            answers[side] = daemon_threads.start(f"wait-{side}", question)
         try:
-            while wait(answers.values(), timeout=1.0).not_done:
-                pass
+            daemon_threads.wait_for(answers.values(), all_of_them=True)
         except BaseException:
             for look in looks.values():
                 look.cancel()

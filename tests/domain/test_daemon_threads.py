@@ -1,14 +1,15 @@
-"""Waiting for readers."""
+"""Waiting for work in other threads."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from concurrent.futures import Future
 
 import pytest
 
-from lib.database import copy_stream
+from lib.domain import daemon_threads
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX")
 
@@ -28,14 +29,14 @@ def test_a_signal_that_another_thread_receives_ends_the_wait(
         waiting.set()
         return _wait(*arguments, **options)
 
-    waiting, _wait = threading.Event(), copy_stream.wait
-    monkeypatch.setattr(copy_stream, "wait", wait)
+    waiting, _wait = threading.Event(), daemon_threads.wait
+    monkeypatch.setattr(daemon_threads, "wait", wait)
     previous = signal.signal(signal.SIGUSR1, interrupt)
     receiver = threading.Thread(target=receive)
     receiver.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            copy_stream.wait_for([Future()])
+            daemon_threads.wait_for([Future()])
     finally:
         receiver.join()
         signal.signal(signal.SIGUSR1, previous)
@@ -44,4 +45,12 @@ def test_a_signal_that_another_thread_receives_ends_the_wait(
 def test_a_failure_ends_the_wait_for_the_others() -> None:
     failed: Future[None] = Future()
     failed.set_exception(ValueError())
-    copy_stream.wait_for([Future(), failed])
+    daemon_threads.wait_for([Future(), failed])
+
+
+def test_a_failure_does_not_end_the_wait_for_all() -> None:
+    failed: Future[None] = Future()
+    failed.set_exception(ValueError())
+    last = daemon_threads.start("last", lambda: time.sleep(0.5))
+    daemon_threads.wait_for([failed, last], all_of_them=True)
+    assert last.done()
