@@ -10,11 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -23,6 +20,7 @@ import typer
 from typer.exceptions import TyperException
 
 from lib.cli import audit, cases, console, dashboard, init, notify, report_age
+from lib.domain import stop_signals
 from lib.domain.errors import AggregatorError, ConfigError, ReportError
 
 if TYPE_CHECKING:
@@ -51,8 +49,6 @@ BAD_VALUE: Final = "Falta {parameter}, ou o seu valor não é válido"
 UNKNOWN_COMMAND: Final = "O comando pedido não existe ou tem argumentos demais"
 SEE_HELP: Final = "{sentence}; veja python aggregator.py --help."
 
-# Windows has no SIGHUP.
-_STOPPING: Final = [getattr(signal, s) for s in ("SIGTERM", "SIGHUP") if hasattr(signal, s)]
 _OUTPUT_ERRORS: Final = (
     *(errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN),
     errno.EINVAL,  # Windows: the reader of a pipe has ended
@@ -85,7 +81,8 @@ def main(arguments: list[str]) -> int:
     hook = sys.excepthook
     console.prepare()
     try:
-        with _stop_as_interrupt():
+        # SIGTERM, and the end of the terminal, are like Ctrl-C.
+        with stop_signals.handled(stop_signals.OTHERS, _interrupt):
             code = app(
                 _with_default_command(arguments), standalone_mode=False, prog_name="aggregator.py"
             )
@@ -327,21 +324,6 @@ def _usage_sentence(problem: TyperException) -> str:
     else:
         sentence = UNKNOWN_COMMAND
     return SEE_HELP.format(sentence=sentence)
-
-
-@contextmanager
-def _stop_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM, and the end of the terminal, like Ctrl-C; nohup's ignoring stays."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [n for n in _STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, _interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _interrupt(*_: object) -> None:

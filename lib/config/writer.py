@@ -9,14 +9,13 @@ import json
 import os
 import signal
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from lib.config.file_permissions import require_private
-from lib.domain import file_system
+from lib.domain import file_system, stop_signals
 from lib.domain.errors import ConfigError
 
 NOT_WRITABLE: Final = (
@@ -24,8 +23,6 @@ NOT_WRITABLE: Final = (
 )
 NO_FOLDER: Final = "a pasta não existe"
 NOT_ALLOWED: Final = "falta permissão ou espaço na pasta"
-
-_STOPPING: Final = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 def toml(values: Mapping[str, Any], heading: str) -> str:
@@ -52,7 +49,8 @@ def write(files: Mapping[Path, str]) -> None:
     try:
         for file, text in files.items():
             temporaries[file] = _temporary(file, text)
-        with _uninterrupted():
+        names = (*stop_signals.INTERRUPT, *stop_signals.OTHERS)
+        with stop_signals.handled(names, signal.SIG_IGN):
             for file, temporary in temporaries.items():
                 try:
                     temporary.replace(file)
@@ -105,18 +103,3 @@ def _table(name: str, values: Mapping[str, Any]) -> Iterator[str]:
 def _key(key: str) -> str:
     bare = key.isascii() and key.replace("_", "").isalpha()
     return key if bare else json.dumps(key, ensure_ascii=False)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C, SIGTERM and the end of the terminal while the files take their names."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
-    previous = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
