@@ -7,25 +7,13 @@ from dataclasses import asdict
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
-from lib.delivery import events, history
+from lib.delivery import history, run_lines
 from lib.domain.messages import counted
 
 if TYPE_CHECKING:
-    from lib.delivery.history import Dispatch, Run
+    from lib.delivery.history import Run
 
 ORIGINS: Final = {history.SCHEDULED: "agendada", history.PAGE: "página"}
-
-TOLD: Final = "Aviso ({event}) enviado a {target}."
-UNTOLD: Final = "Aviso ({event}) não enviado a {target}: {problem}."
-COPIED: Final = "Cópia em {target}: conferida."
-NOT_COPIED: Final = "Cópia em {target}: {problem}"
-EVENTS: Final = {
-    events.FAILED: "falha",
-    events.LATE: "dados incompletos",
-    events.UNUSUAL: "números fora do padrão",
-    events.READY: "relatório pronto",
-    events.OVER: "volta ao normal",
-}
 
 _COUNTED: Final = (
     (("transactions", "transação", "transações"), ("logs", "log", "logs")),
@@ -56,17 +44,8 @@ def lines(run: Run, zone: tzinfo) -> list[str]:
     if run.file:
         parts.append(str(run.file))
     below = [*(run.message or "").splitlines(), *(run.note or "").splitlines()]
-    note = run.note or ""  # it tells of a failed copy already
-    below += [_sent(s) for s in run.dispatches if s.problem is None or s.problem not in note]
+    below += map(str, map(run_lines.dispatch_line, run_lines.dispatches_beside_note(run)))
     return [" · ".join(parts), *(f"    {line}" for line in below)]
-
-
-def _sent(sent: Dispatch) -> str:
-    """A notice or a copy, and what came of it."""
-    arrived, failed = (COPIED, NOT_COPIED) if sent.kind == history.COPY else (TOLD, UNTOLD)
-    template = arrived if sent.problem is None else failed
-    event = EVENTS.get(sent.event or "", sent.event)
-    return template.format(event=event, target=sent.target, problem=sent.problem)
 
 
 def as_json(run: Run) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib.delivery import events, history
+from lib.delivery import history, run_lines
 from lib.ui import formatting
 from lib.ui.formatting import plain, whole
 from lib.ui.html_table import Column
@@ -15,12 +15,8 @@ from lib.ui.i18n import t
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lib.delivery.history import Dispatch, Run
+    from lib.delivery.history import Run
 
-TOLD: Final = "Aviso ({event}) enviado a {target}."
-UNTOLD: Final = "Aviso ({event}) não enviado a {target}: {problem}."
-COPIED: Final = "Cópia em {target}: conferida."
-NOT_COPIED: Final = "Cópia em {target}: {problem}"
 DONE_OF_ALL: Final = "{done} de {total}"
 
 _KINDS: Final = (history.NOTICE, history.COPY)
@@ -45,11 +41,12 @@ def show(run: Run) -> None:
 
     A failed copy that the run's note tells of is not told again.
     """
-    for sent in run.dispatches:
-        if sent.problem is not None and sent.problem in (run.note or ""):
-            continue
+    for sent in run_lines.dispatches_beside_note(run):
+        line = run_lines.dispatch_line(sent)
+        event = line.values["event"]
         draw = st.caption if sent.problem is None else st.warning
-        draw(plain(_sentence(sent)))
+        words = {**line.values, "event": event and t(str(event))}
+        draw(plain(t(line.template, **words)))
 
 
 def _kinds(runs: Sequence[Run]) -> list[str]:
@@ -65,21 +62,3 @@ def _count(run: Run, kind: str) -> str:
     if done == len(problems):
         return whole(done)
     return t(DONE_OF_ALL, done=whole(done), total=whole(len(problems)))
-
-
-def _sentence(sent: Dispatch) -> str:
-    if sent.kind == history.COPY:
-        if sent.problem is None:
-            return t(COPIED, target=sent.target)
-        return t(NOT_COPIED, target=sent.target, problem=sent.problem)
-    names = {
-        events.FAILED: t("falha"),
-        events.LATE: t("dados incompletos"),
-        events.UNUSUAL: t("números fora do padrão"),
-        events.READY: t("relatório pronto"),
-        events.OVER: t("volta ao normal"),
-    }
-    event = names.get(sent.event or "", sent.event or "")
-    if sent.problem is None:
-        return t(TOLD, event=event, target=sent.target)
-    return t(UNTOLD, event=event, target=sent.target, problem=sent.problem)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lib.cli import history_format, main, report_age
-from lib.delivery import events, history
+from lib.cli import main, report_age
+from lib.delivery import events, history, run_lines
 from lib.delivery.history import Dispatch, History
 from tests.support.command import Completed, configured
 from tests.support.sentences import says
@@ -147,9 +147,9 @@ def test_the_history_says_what_a_run_sent(
     file = record.path.with_name("aggregator.toml")
     assert main.main(["history", "--config", str(file)]) == main.DONE
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()[1:]]
-    event = history_format.EVENTS[events.OVER]
+    event = run_lines.EVENTS[events.OVER]
     assert lines == [
-        history_format.TOLD.format(event=event, target="json://h"),
-        history_format.UNTOLD.format(event=event, target="slack://", problem="a conexão falhou"),
-        history_format.COPIED.format(target="sftp://arquivo"),
+        run_lines.TOLD.format(event=event, target="json://h"),
+        run_lines.UNTOLD.format(event=event, target="slack://", problem="a conexão falhou"),
+        run_lines.COPIED.format(target="sftp://arquivo"),
     ]

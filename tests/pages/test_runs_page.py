@@ -18,10 +18,10 @@ from streamlit.testing.v1 import AppTest
 from lib.config import loader
 from lib.dashboard import clear_export
 from lib.database import row_level_security
-from lib.delivery import events, history, state_file
+from lib.delivery import events, history, run_lines, state_file
 from lib.delivery.history import Dispatch, History
 from lib.security import audit_events
-from lib.ui import app_state, downloads, formatting, guard, run_dispatches, runs
+from lib.ui import app_state, downloads, formatting, guard, runs
 from lib.ui.app_state import Site
 from lib.ui.i18n import ENGLISH
 from lib.ui.session_user import Visitor
@@ -127,11 +127,9 @@ def test_notices_and_copies_of_each_run_are_counted_and_told_in_its_details(
     details = unescaped(texts(open_run(at, record)))
     unusual = "números fora do padrão"
     for line in (
-        run_dispatches.TOLD.format(event=unusual, target="json://hook"),
-        run_dispatches.UNTOLD.format(
-            event=unusual, target="mailto://mail", problem="a conexão falhou"
-        ),
-        run_dispatches.COPIED.format(target="sftp://arquivo"),
+        run_lines.TOLD.format(event=unusual, target="json://hook"),
+        run_lines.UNTOLD.format(event=unusual, target="mailto://mail", problem="a conexão falhou"),
+        run_lines.COPIED.format(target="sftp://arquivo"),
     ):
         assert line in details
 

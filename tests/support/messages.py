@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeGuard
 
 from lib.config.settings import ROOT
+from lib.delivery import run_lines
 from lib.domain import columns as c
 from lib.domain import response_codes
 
@@ -57,7 +58,7 @@ def _literals(node: ast.expr, constants: dict[str, ast.expr]) -> list[str]:
 
 
 def of_values() -> set[str]:
-    """The words of the contract and of the response codes in a screen's cells."""
+    """The words of the contract, of the response codes and of the events on a screen."""
     return {
         *c.MOTIVOS,
         c.FISICO,
@@ -67,6 +68,7 @@ def of_values() -> set[str]:
         c.CONSOLIDADA,
         c.SEM_LOG,
         *response_codes.MEANINGS.values(),
+        *run_lines.EVENTS.values(),
     }
 
 
