@@ -1,7 +1,8 @@
-"""The tables of what surrounds a scheduled run: waiting for the data, and copies of the report."""
+"""The tables of what surrounds a scheduled run: waiting, copies of the report, and notices."""
 
+import re
 from datetime import datetime, time
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,7 +18,9 @@ from pydantic import (
 from lib.config import copy_target
 from lib.config.copy_target import CopyTarget
 from lib.config.field_types import FROZEN, LOCAL, ROOT, File, Int, Text, secret_of, whole
-from lib.config.file_permissions import require_private, require_unchangeable
+from lib.config.file_permissions import read_secret, require_private, require_unchangeable
+
+_TARGET: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.|vault:")
 
 
 def _endpoint(url: str | None) -> str | None:
@@ -108,3 +111,45 @@ class Copies(BaseModel):
     def access_of(self, target: CopyTarget) -> CopyAccess:
         """The credentials configured for this target's host or bucket."""
         return self.access.get(target.host, CopyAccess())
+
+
+def _target(url: SecretStr) -> SecretStr:
+    if not _TARGET.match(url.get_secret_value()):
+        raise ValueError
+    return url
+
+
+class Notify(BaseModel):
+    """Targets of the notices, the events that they are told, and the dashboard they link to.
+
+    The addresses are Apprise's, and secrets: each may be a reference to a vault.
+    """
+
+    model_config = FROZEN
+    urls: tuple[Annotated[SecretStr, AfterValidator(_target)], ...] = Field(
+        default=(), description='uma lista de endereços do Apprise, como ["mailto://..."]'
+    )
+    urls_file: File = None
+    on: tuple[Literal["failed", "late", "unusual", "ready"], ...] = Field(
+        default=("failed", "late", "unusual"),
+        description='uma lista de eventos: "failed", "late", "unusual", "ready"',
+    )
+    dashboard_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")] | None = Field(
+        default=None, description="o endereço do painel, como https://painel.example.com"
+    )
+
+    @property
+    def configured(self) -> bool:
+        """True if there is anywhere to send notices to."""
+        return bool(self.urls or self.urls_file)
+
+    def targets(self) -> tuple[str, ...]:
+        """The addresses as configured; a file has one a line, "#" begins a comment.
+
+        Raises ConfigError if the file cannot be read, or others may read it.
+        """
+        if self.urls_file:
+            text = read_secret(self.urls_file, "os endereços dos avisos (urls_file)")
+            lines = (line.strip() for line in text.splitlines())
+            return tuple(line for line in lines if line and not line.startswith("#"))
+        return tuple(url.get_secret_value() for url in self.urls)

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lib.config import secret_references
-from lib.config.delivery_settings import Copies, Wait
+from lib.config.delivery_settings import Copies, Notify, Wait
 from lib.config.field_types import (
     A_FILE,
     FROZEN,
@@ -45,14 +45,7 @@ INSECURE: Final = (
     "A conexão de {side} com {host} não valida a identidade do servidor (sslmode {sslmode}); use "
     "sslmode verify-full e retire allow_insecure."
 )
-_TARGET: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.|vault:")
 _CNPJ: Final = "^[0-9A-Z]{12}[0-9]{2}$"
-
-
-def _target(url: SecretStr) -> SecretStr:
-    if not _TARGET.match(url.get_secret_value()):
-        raise ValueError
-    return url
 
 
 def _time_zone(name: str) -> str:
@@ -123,42 +116,6 @@ class Privacy(BaseModel):
 
     model_config = FROZEN
     report: Literal["masked", "clear"] = Field(default="masked", description="masked ou clear")
-
-
-class Notify(BaseModel):
-    """Targets of the notices, the events that they are told, and the dashboard they link to.
-
-    The addresses are Apprise's, and secrets: each may be a reference to a vault.
-    """
-
-    model_config = FROZEN
-    urls: tuple[Annotated[SecretStr, AfterValidator(_target)], ...] = Field(
-        default=(), description='uma lista de endereços do Apprise, como ["mailto://..."]'
-    )
-    urls_file: File = None
-    on: tuple[Literal["failed", "late", "unusual", "ready"], ...] = Field(
-        default=("failed", "late", "unusual"),
-        description='uma lista de eventos: "failed", "late", "unusual", "ready"',
-    )
-    dashboard_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")] | None = Field(
-        default=None, description="o endereço do painel, como https://painel.example.com"
-    )
-
-    @property
-    def configured(self) -> bool:
-        """True if there is anywhere to send notices to."""
-        return bool(self.urls or self.urls_file)
-
-    def targets(self) -> tuple[str, ...]:
-        """The addresses as configured; a file has one a line, "#" begins a comment.
-
-        Raises ConfigError if the file cannot be read, or others may read it.
-        """
-        if self.urls_file:
-            text = read_secret(self.urls_file, "os endereços dos avisos (urls_file)")
-            lines = (line.strip() for line in text.splitlines())
-            return tuple(line for line in lines if line and not line.startswith("#"))
-        return tuple(url.get_secret_value() for url in self.urls)
 
 
 class Metrics(BaseModel):

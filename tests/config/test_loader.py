@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from lib.config import file_permissions, loader
-from lib.config.delivery_settings import Copies, CopyAccess, Wait
+from lib.config.delivery_settings import Copies, CopyAccess, Notify, Wait
 from lib.config.settings import (
     ROOT,
     Access,
@@ -21,7 +21,6 @@ from lib.config.settings import (
     Dashboard,
     Engine,
     Metrics,
-    Notify,
     Privacy,
     Settings,
     Source,
