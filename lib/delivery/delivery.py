@@ -31,8 +31,6 @@ from lib.reports.file_lock import exclusive_lock
 from lib.security import audit_events
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from lib.config.settings import Settings
     from lib.delivery.case_store import Change
     from lib.delivery.notice_body import RunReport
@@ -56,7 +54,6 @@ def deliver(
     template: Path,
     *,
     clear: bool = False,
-    incomplete: frozenset[date] = frozenset(),
     waiting: Waiting | None = None,
     progress: Progress = lambda stage, rows: None,
     tell: Callable[[RunReport], None] = lambda report: None,
@@ -64,10 +61,10 @@ def deliver(
     """Wait, run, write the report under its name, judge the cases, and record the run.
 
     The oldest reports are removed, and the report is copied; neither a copy that fails nor an
-    interruption of the copies is an error. Cases
-    of ``incomplete`` days, and of those that ``waiting`` finds, are not judged. ``tell`` gets what
-    may be told of the run once it has ended and is recorded, also where it failed.
-    Raises AggregatorError; TakenError, at once, if another run is writing the same file.
+    interruption of the copies is an error. Cases of the days that ``waiting`` finds incomplete are
+    not judged. ``tell`` gets what may be told of the run once it has ended and is recorded, also
+    where it failed. Raises AggregatorError; TakenError, at once, if another run is writing the same
+    file.
     """
     path = retention.target(template, request)
     account = audit_events.account()
@@ -82,7 +79,7 @@ def deliver(
                 waiting.finish(path, record.set_waiting)
                 for notice in waiting.notices(request):
                     record.add_event(events.LATE, str(notice))
-                incomplete |= waiting.incomplete_days(request)
+            incomplete = waiting.incomplete_days(request) if waiting else frozenset()
             judge = Judge(settings, request, record.number, incomplete=incomplete)
             delivery = _produce(
                 settings, request, path, result, clear, progress, record, operation, judge
