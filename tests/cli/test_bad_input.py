@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from lib.database import column_types, error_translation, record_batches, sessio
 from lib.database.error_translation import BY_STATE
 from lib.database.sides import BOTH_FAILED
 from lib.reports import report_file
+from tests.support import faults
 from tests.support.command import (
     PREVIOUS,
     Command,
@@ -215,32 +214,21 @@ def test_an_output_folder_that_does_not_exist(command: Command) -> None:
     assert sentence == report_file.NO_FOLDER.format(folder=folder)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a separate disk of 64 KB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting needs privileges")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_disk_that_is_full_or_read_only(
-    databases: Databases, small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = Command(databases, small_disk, capsys)
     file = configured(tmp_path, databases.values)
-    words = ("--config", str(file), "--output", str(command.target), *ON_THAT_DAY)
     databases.execute(
         "auth_logs",
         f"INSERT INTO {LOGS} SELECT n, '{TODAY}', NULL, '00', sha256(n::text::bytea),"
         f" '0{MERCHANT}' FROM generate_series(1, 3000) AS n",
     )
-    assert command.kept(command.say(*words)) == report_file.NO_SPACE.format(folder=small_disk)
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert command.kept(command.say(*words)) == report_file.NOT_WRITABLE.format(folder=small_disk)
+    with faults.small_disk(tmp_path / "disk", 64) as disk:
+        command = Command(databases, disk, capsys)
+        words = ("--config", str(file), "--output", str(command.target), *ON_THAT_DAY)
+        assert command.kept(command.say(*words)) == report_file.NO_SPACE.format(folder=disk)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        assert command.kept(command.say(*words)) == report_file.NOT_WRITABLE.format(folder=disk)
 
 
 def test_a_report_open_elsewhere_is_replaced_and_stays_whole_for_its_reader(

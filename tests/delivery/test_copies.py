@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -519,18 +519,6 @@ def test_a_run_interrupted_while_it_copies_says_that_the_report_is_in_place(
     assert list(command.folder.glob(".*.lock")) == []
 
 
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    faults.require("mount")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.fault
 @pytest.mark.system
 @pytest.mark.parametrize("kind", ["folder", "sftp", "smb"])
@@ -545,7 +533,7 @@ def test_a_full_disk_keeps_the_copy_that_is_there_and_leaves_no_half_file(
         there, table = server.folder, server.copies()
         # OpenSSH says no more than that it failed.
         template = copies.OTHER if kind == "sftp" else copies.NO_SPACE
-    with small_disk(there, 64) as disk:
+    with faults.small_disk(there, 64) as disk:
         (disk / command.target.name).write_bytes(b"yesterday's")
         failed(command, copied(command, table), template)
         assert os.listdir(disk) == [command.target.name]

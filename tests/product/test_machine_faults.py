@@ -7,8 +7,8 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -188,25 +188,11 @@ def test_a_missing_folder_is_named_before_anything_is_read(command: Command) -> 
     )
 
 
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    folder.mkdir()
-    options = f"size={kilobytes}k"
-    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.system
 def test_a_full_disk_keeps_the_previous_report_and_leaves_no_half_file(command: Command) -> None:
-    faults.require("mount")
     fill(command.databases, 20_000)
     file = configured(command.folder, command.databases.values)
-    with small_disk(command.folder / "cheio", 96) as disk:
+    with faults.small_disk(command.folder / "cheio", 96) as disk:
         target = disk / "resultado.xlsx"
         target.write_bytes(PREVIOUS)
         result = command.say("--config", str(file), "--output", str(target), *PERIOD)
@@ -217,9 +203,8 @@ def test_a_full_disk_keeps_the_previous_report_and_leaves_no_half_file(command: 
 
 @pytest.mark.system
 def test_a_full_disk_of_the_history_or_the_log_does_not_stop_the_report(command: Command) -> None:
-    faults.require("mount")
     fill(command.databases, 10)
-    with small_disk(command.folder / "cheio", 16) as disk:
+    with faults.small_disk(command.folder / "cheio", 16) as disk:
         log = disk / "execucoes.log"
         log.touch()
         with (disk / "lixo").open("wb", buffering=0) as filler, suppress(OSError):

@@ -40,6 +40,7 @@ from lib.reports import (
     verification,
     xlsx_cells,
 )
+from tests.support import faults
 from tests.support.sentences import pattern, says
 
 DAY = date(2026, 11, 12)
@@ -345,10 +346,7 @@ def test_a_link_stays_one_and_the_file_behind_it_keeps_its_mode(tmp_path: Path) 
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path) -> None:
-    small = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
-    if subprocess.run(small, capture_output=True, check=False).returncode:
-        pytest.skip("mounting needs privileges")
-    try:
+    with faults.small_disk(folder, 64):
         target = folder / "a.xlsx"
         target.write_text("anterior")
         with pytest.raises(ReportError, match=pattern(report_file.NO_SPACE)):
@@ -357,8 +355,6 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path)
             )
         assert target.read_text() == "anterior"
         assert list(folder.iterdir()) == [target]
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @contextlib.contextmanager
