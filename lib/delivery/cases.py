@@ -5,21 +5,18 @@ A store that cannot be used costs a warning and never the report.
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from datetime import UTC, date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lib.analysis import case_evidence
-from lib.delivery import case_labels, case_store, state_file
+from lib.delivery import case_labels, case_store, history, state_file
 from lib.delivery.case_store import Judging
 from lib.domain import cases
 from lib.domain.cases import Labels
-from lib.domain.errors import HistoryError
 from lib.domain.requests import CARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import pyarrow as pa
 
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
     from lib.domain.outcomes import Finished, Outcome
     from lib.domain.requests import Request
     from lib.engines.parquet_result import Result
-
-_log: Final = logging.getLogger(__name__)
 
 
 def judges(settings: Settings, request: Request) -> bool:
@@ -78,7 +73,7 @@ class Judge:
         period = self._request.period
         # Cases that nobody looks for are closed by no run.
         self._watched = case_evidence.NOTHING_WATCHED
-        with _errors_logged():
+        with history.errors_logged():
             self._watched = case_store.watched(
                 state_file.path_of(self._settings),
                 self._request.merchant,
@@ -97,7 +92,6 @@ class Judge:
 
     def judge(self, outcome: Outcome) -> None:
         """Judge the cases of a run in memory, once its report is in place."""
-
         result, merchant = outcome.reconciliation, self._request.merchant
         self._judge(
             outcome,
@@ -126,17 +120,15 @@ class Judge:
 
         judging = self._judging(self._number, finished)
         path = state_file.path_of(self._settings)
-        with _errors_logged():
+        with history.errors_logged():
             self.change = case_store.judge(path, judging, self._numbered(found), evidence)
 
     def _numbered(self, found: Callable[[], pa.Table]) -> Cases:
-
         if self._cases is None:
             self._cases = cases.of_run(self._request.merchant, found())
         return self._cases
 
     def _judging(self, number: int, finished: Finished) -> Judging:
-
         request, moment = self._request, finished.extracted_at.astimezone(UTC)
         return Judging(
             run=number,
@@ -163,29 +155,18 @@ def labels_of_export(settings: Settings, outcome: Outcome) -> Labels | None:
 def _labels(
     settings: Settings, finished: Finished, found: Cases, judging: Judging | None
 ) -> Labels:
-
     merchant = finished.request.merchant
-    try:
+    labels: Labels | None = None
+    with history.errors_logged():
         path = state_file.path_of(settings)
-        return case_labels.of_cases(path, merchant, found, settings.zone, judging)
-    except HistoryError as problem:
-        _log.warning("%s", problem)
-        return Labels(merchant, {})
+        labels = case_labels.of_cases(path, merchant, found, settings.zone, judging)
+    return labels or Labels(merchant, {})
 
 
 def _found(outcome: Outcome) -> pa.Table:
-
     return case_evidence.found(
         outcome.reconciliation, outcome.request.merchant, clear=outcome.clear
     )
-
-
-@contextmanager
-def _errors_logged() -> Iterator[None]:
-    try:
-        yield
-    except HistoryError as problem:
-        _log.warning("%s", problem)
 
 
 def _reach(finished: Finished) -> tuple[date | None, date | None]:

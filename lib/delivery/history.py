@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from functools import cache
@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from lib.config.settings import ROOT
 from lib.delivery import state_file
 from lib.delivery.state_file import RUNS
+from lib.domain.errors import HistoryError
 from lib.domain.messages import Notice
 from lib.domain.outcomes import Books
 from lib.security.audit_events import account
@@ -242,6 +243,15 @@ def _dispatch(kind: Any, event: Any, target: Any, at: Any, problem: Any) -> Disp
     moment = _moment(_text(at).removesuffix("+00:00"))
     optional = _optional(_text)
     return Dispatch(_text(kind), _text(target), moment, optional(event), optional(problem))
+
+
+@contextmanager
+def errors_logged() -> Iterator[None]:
+    """Log a failure of the state file as a warning; the block ends there."""
+    try:
+        yield
+    except HistoryError as problem:
+        _log.warning("%s", problem)
 
 
 def of(settings: Settings) -> History:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from lib.delivery import events, history, notice_sending, notice_text
 from lib.delivery.history import Dispatch
 from lib.delivery.notice_sending import Sent
-from lib.domain.errors import AggregatorError, ConfigError, HistoryError
+from lib.domain.errors import AggregatorError, ConfigError
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -103,9 +103,7 @@ def _record(settings: Settings, sent: Sequence[Sent]) -> None:
             if number is not None:
                 dispatch = Dispatch(history.NOTICE, one.target, at, event, one.problem)
                 by_run[number].append(dispatch)
-    try:
+    with history.errors_logged():
         record = history.of(settings)
         for number, dispatches in by_run.items():
             record.add_dispatches(number, dispatches)
-    except HistoryError as problem:
-        _log.warning("%s", problem)

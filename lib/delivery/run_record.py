@@ -6,14 +6,13 @@ A history that cannot be written is a warning and stops nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lib.delivery import anomaly_notes, events, history
 from lib.delivery.notice_body import RunReport
-from lib.domain.errors import AggregatorError, HistoryError
+from lib.domain.errors import AggregatorError
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -41,7 +40,7 @@ class RunRecord:
         self._books: Books | None = None
         self._cases: Change | None = None
         self._history: history.History | None = None
-        with self._errors_logged():
+        with history.errors_logged():
             self._history = history.of(settings)
 
     @property
@@ -55,7 +54,7 @@ class RunRecord:
         if store is None:
             return
         self._history = None  # a locked file is not waited for again at every step
-        with self._errors_logged():
+        with history.errors_logged():
             self._number = store.begin(
                 origin=self._origin,
                 merchant=request.merchant,
@@ -77,7 +76,7 @@ class RunRecord:
         notes: list[str] = []
         if self._history is None:
             return
-        with self._errors_logged():
+        with history.errors_logged():
             earlier = self._history.runs(
                 anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=self._request.merchant
             )
@@ -96,7 +95,7 @@ class RunRecord:
     def add_copies(self, sent: Sequence[Dispatch]) -> None:
         """Record the copies; those that failed are a failure of the run."""
         if self._history is not None and self._number is not None:
-            with self._errors_logged():
+            with history.errors_logged():
                 self._history.add_dispatches(self._number, sent)
         for copy in sent:
             if copy.problem is not None:
@@ -105,14 +104,14 @@ class RunRecord:
     def set_waiting(self, waits: bool) -> None:
         """Record that the run waits for the sources' data, or no longer does."""
         if self._history is not None and self._number is not None:
-            with self._errors_logged():
+            with history.errors_logged():
                 outcome = history.WAITING if waits else history.RUNNING
                 self._history.set_outcome(self._number, outcome)
 
     def move_file(self, old: Path, new: Path) -> None:
         """Record that an older report was renamed."""
         if self._history is not None:
-            with self._errors_logged():
+            with history.errors_logged():
                 self._history.move_file(old, new)
 
     def add_files(
@@ -132,7 +131,7 @@ class RunRecord:
         """Record the end."""
         self._end_of_events(outcome)
         if self._history is not None and self._number is not None:
-            with self._errors_logged():
+            with history.errors_logged():
                 self._history.end(self._number, outcome, **self._fields, **fields)
 
     def _end_of_events(self, outcome: str) -> None:
@@ -152,7 +151,7 @@ class RunRecord:
         if self._history is None or number is None:
             return False
         runs: list[history.Run] = []
-        with self._errors_logged():
+        with history.errors_logged():
             runs = self._history.runs(
                 anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=merchant
             )
@@ -173,13 +172,6 @@ class RunRecord:
             books=self._books,
             cases=self._cases,
         )
-
-    @contextmanager
-    def _errors_logged(self) -> Iterator[None]:
-        try:
-            yield
-        except HistoryError as problem:
-            _log.warning("%s", problem)
 
 
 def failure_message(problem: BaseException) -> str:
