@@ -1,7 +1,7 @@
 """Render the rows of a table as worksheet XML: cells, escapes and limits.
 
-Arrow builds the cells of a block of rows at a time, and of texts once per distinct value, so that
-no Python code runs per row. A NULL becomes an empty cell. Knows no file.
+Arrow builds the cells of a block of rows at a time, and of texts, dates and times once per distinct
+value, so that no Python code runs per row. A NULL becomes an empty cell. Knows no file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from xml.sax.saxutils import escape
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from lib.reports.xlsx_parts import column_letter
 
 CELL_UNITS: Final = 32_767
 CUT_MARK: Final = " […cortado]"
@@ -38,8 +40,13 @@ class Rows:
     def __init__(self, table: pa.Table, styles: Sequence[int], first: int = 2) -> None:
         """Prepare the rows; ``styles`` holds the cell format of each column."""
         self._first = first
+        starts = [f'<c r="{column_letter(index)}' for index in range(len(styles))]
+        self._start = f'">{starts[0]}'
         self._columns = [
-            _Column.of(values, style) for values, style in zip(table.columns, styles, strict=True)
+            _Column.of(values, _Markup(style, after))
+            for values, style, after in zip(
+                table.columns, styles, [*starts[1:], "</row>"], strict=True
+            )
         ]
         count = table.num_rows
         size = sum(map(_text_bytes, table.columns)) + count * len(styles) * _CELL_BYTES
@@ -50,12 +57,24 @@ class Rows:
     def xml(self, block: range) -> memoryview:
         """Render the rows of one block."""
         number = pa.array(np.arange(block.start, block.stop) + self._first).cast(_TEXT)
-        pieces: list[Any] = ['<row r="', number, '">']
-        for index, column in enumerate(self._columns):
-            pieces += [f'<c r="{chr(ord("A") + index)}', number, column.cells(block)]
-        rows = _joined(*pieces, "</row>")
+        pieces: list[Any] = ['<row r="', number, self._start]
+        for column in self._columns:
+            pieces += [number, column.cells(block)]
+        rows = _joined(*pieces)
         ends = np.frombuffer(rows.buffers()[1], np.int64)
         return memoryview(rows.buffers()[2])[: ends[len(rows)]]
+
+
+@dataclass(frozen=True)
+class _Markup:
+    """The style of a column's cells, and the markup ``after`` each: the start of the next cell."""
+
+    style: int
+    after: str
+
+    @property
+    def empty(self) -> str:
+        return f'" s="{self.style}"/>{self.after}'
 
 
 @dataclass(frozen=True)
@@ -63,60 +82,63 @@ class _Column:
     """The values, or indices into ``distinct`` (rendered distinct values, then an empty cell)."""
 
     values: pa.Array
-    style: int
+    markup: _Markup
     distinct: pa.Array | None
 
     @classmethod
-    def of(cls, values: pa.ChunkedArray, style: int) -> _Column:
+    def of(cls, values: pa.ChunkedArray, markup: _Markup) -> _Column:
         array = values.unify_dictionaries().combine_chunks()
         if isinstance(array, pa.ChunkedArray):
             array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+        if pa.types.is_date(array.type) or pa.types.is_time(array.type):
+            array = array.dictionary_encode()
         if not pa.types.is_dictionary(array.type):
-            return cls(array, style, None)
-        cells = _text_cells(array.dictionary, style)
-        distinct = pa.concat_arrays([cells, pa.array([_empty(style)], _TEXT)])
-        return cls(array.indices.fill_null(len(cells)), style, distinct)
+            return cls(array, markup, None)
+        cells = _value_cells(array.dictionary, markup)
+        distinct = pa.concat_arrays([cells, pa.array([markup.empty], _TEXT)])
+        return cls(array.indices.fill_null(len(cells)), markup, distinct)
 
     def cells(self, block: range) -> pa.Array:
         """Render these rows' cells without the opening tag's start, which names the cell."""
         values = self.values.slice(block.start, len(block))
         if self.distinct is not None:
             return self.distinct.take(values)
-        cells = _value_cells(values, self.style)
-        return cells.fill_null(_empty(self.style)) if cells.null_count else cells
+        cells = _value_cells(values, self.markup)
+        return cells.fill_null(self.markup.empty) if cells.null_count else cells
 
 
-def _value_cells(values: pa.Array, style: int) -> pa.Array:
+def _value_cells(values: pa.Array, markup: _Markup) -> pa.Array:
     kind = values.type
     if pa.types.is_date32(kind):
         days = pc.add(values.cast(pa.int32()), _EXCEL_EPOCH_DAYS)
-        cells = _number_cells(days, style)
+        cells = _number_cells(days, markup)
         early = pc.less(values, pa.scalar(_EXCEL_FIRST_DAY, kind))
         if pc.any(early).as_py():
             # Excel's calendar has a false 29 February 1900, so earlier days are written as text.
-            return pc.if_else(early, _text_cells(values.cast(_TEXT), style), cells)
+            return pc.if_else(early, _text_cells(values.cast(_TEXT), markup), cells)
         return cells
     if pa.types.is_time32(kind):
         seconds = values.cast(pa.int32()).cast(pa.float64())
-        return _number_cells(pc.divide(seconds, 86_400.0), style)
+        return _number_cells(pc.divide(seconds, 86_400.0), markup)
     if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
-        return _number_cells(values, style)
-    return _text_cells(values, style)
+        return _number_cells(values, markup)
+    return _text_cells(values, markup)
 
 
-def _number_cells(values: pa.Array, style: int) -> pa.Array:
-    return _joined(f'" s="{style}"><v>', values.cast(_TEXT), "</v></c>")
+def _number_cells(values: pa.Array, markup: _Markup) -> pa.Array:
+    return _joined(f'" s="{markup.style}"><v>', values.cast(_TEXT), f"</v></c>{markup.after}")
 
 
-def _text_cells(texts: pa.Array, style: int) -> pa.Array:
+def _text_cells(texts: pa.Array, markup: _Markup) -> pa.Array:
     texts = _cut(texts.cast(_TEXT))
     plain = texts
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         plain = pc.replace_substring(plain, character, entity)
-    opening, closing = f'" s="{style}" t="inlineStr"><is><t', "</t></is></c>"
+    opening = f'" s="{markup.style}" t="inlineStr"><is><t'
+    closing = f"</t></is></c>{markup.after}"
     cells = _joined(f"{opening}>", plain, closing)
     # Readers do not distinguish an empty text from an empty cell.
-    cells = pc.if_else(pc.equal(texts, ""), _empty(style), cells)
+    cells = pc.if_else(pc.equal(texts, ""), markup.empty, cells)
     odd = pc.match_substring_regex(texts, _ODD).fill_null(False)
     if not pc.any(odd).as_py():
         return cells
@@ -131,10 +153,6 @@ def _joined(*pieces: Any) -> pa.Array:
     """Concatenate arrays and constants row by row."""
     typed = [pa.scalar(piece, _TEXT) if isinstance(piece, str) else piece for piece in pieces]
     return pc.binary_join_element_wise(*typed, pa.scalar("", _TEXT))
-
-
-def _empty(style: int) -> str:
-    return f'" s="{style}"/>'
 
 
 def _escaped(text: str) -> str:
