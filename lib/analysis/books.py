@@ -142,7 +142,7 @@ def coverage(result: Reconciliation) -> Coverage:
         return datetime.combine(EPOCH, time.min) + timedelta(seconds=int(seconds.max()))
 
     def empty(instants: column_arrays.Instants, rows: Rows) -> tuple[date, ...]:
-        present = set(np.unique(instants.day[rows]).tolist())
+        present = set(column_arrays.distinct(instants.day[rows]).tolist())
         return tuple(day for day in _dates(result) if (day - EPOCH).days not in present)
 
     return Coverage(

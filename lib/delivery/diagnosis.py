@@ -111,9 +111,12 @@ def notices_of_run(run: Finished) -> list[Notice]:
 def notices(result: Reconciliation) -> list[Notice]:
     """Infer likely problems of the sources from a reconciliation, the most significant first."""
     rows = {"transactions": len(result.transaction_rows), "auth_logs": len(result.log_rows)}
-    return _empty(rows) or [
-        *_lag(result),
-        *_missing_days(result),
+    if empty := _empty(rows):
+        return empty
+    coverage = books.coverage(result)
+    return [
+        *_lag(result.period, coverage),
+        *_missing_days(result.period, coverage),
         *_unmatched_virtual_numbers(result),
     ]
 
@@ -171,10 +174,9 @@ def _empty(rows: Mapping[str, int]) -> list[Notice]:
     return [Notice(EMPTY[side]) for side, count in rows.items() if not count]
 
 
-def _lag(result: Reconciliation) -> list[Notice]:
-    coverage = books.coverage(result)
+def _lag(period: requests.Period, coverage: books.Coverage) -> list[Notice]:
     transactions, logs = coverage.latest_transaction, coverage.latest_log
-    if result.period.end < result.period.today or transactions is None or logs is None:
+    if period.end < period.today or transactions is None or logs is None:
         return []
     behind, ahead = min(transactions, logs), max(transactions, logs)
     if ahead - behind <= _MAX_LAG:
@@ -184,14 +186,15 @@ def _lag(result: Reconciliation) -> list[Notice]:
     return [Notice(LAGS[side], {"hours": hours, "behind": behind, "ahead": ahead})]
 
 
-def _missing_days(result: Reconciliation) -> list[Notice]:
-    coverage, today = books.coverage(result), result.period.today
+def _missing_days(period: requests.Period, coverage: books.Coverage) -> list[Notice]:
     days = {
         "transactions": coverage.days_without_transactions,
         "auth_logs": coverage.days_without_logs,
     }
     # Today is not complete yet.
-    return _missing({side: [d for d in missing if d < today] for side, missing in days.items()})
+    return _missing(
+        {side: [d for d in missing if d < period.today] for side, missing in days.items()}
+    )
 
 
 def _missing(days: Mapping[str, Sequence[date]]) -> list[Notice]:

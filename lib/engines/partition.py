@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lib.analysis import books, case_evidence
 from lib.analysis.case_evidence import Evidence
+from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.reconciliation import Reconciliation
 from lib.engines import result_tables, result_writer
@@ -54,7 +55,7 @@ def pairs(job: Job, bucket: int) -> Pairs:
     """The distinct pairs of the virtual cards whose tokens are in this bucket."""
     card, home = _tokens(job.pairs(bucket), PAIR.names)
     (physical,) = _tokens(job.transactions(bucket), [c.TOKEN_CARTAO])
-    return Pairs.distinct(card, home, np.unique(physical))
+    return Pairs.distinct(card, home, column_arrays.distinct(physical))
 
 
 def move(job: Job, bucket: int) -> None:
