@@ -87,11 +87,12 @@ _AT_FAULT: Final[Mapping[str, tuple[str, ...]]] = {
     errors.NOT_POSTGRESQL: _ADDRESS,
     errors.WRONG_HOST: ("host",),
     errors.BY_STATE["28"]: _LOGIN,
+    errors.LOGIN_INCOMPLETE: ("password",),
     errors.BY_STATE["3D"]: ("database",),
     errors.BY_STATE["55000"]: ("database",),
     errors.NO_CONNECT: ("database", *_LOGIN),
 }
-_TLS: Final = frozenset({errors.UNTRUSTED, errors.TLS_REFUSED})
+_TLS: Final = frozenset({errors.UNTRUSTED, errors.TLS_REFUSED, errors.NO_TLS})
 
 
 @dataclass
@@ -266,7 +267,7 @@ def _is_known_to_the_system(source: Source) -> bool:
         introspection.connect(trial.settings(), source.side)
     except AggregatorError as problem:
         # Any other failure comes after the authority was found.
-        if problem.template in _TLS | {errors.NOT_CONNECTED}:
+        if problem.template in _TLS | {errors.NOT_CONNECTED, errors.STARTING}:
             return False
     source.values["sslrootcert"] = "system"
     return True

@@ -16,7 +16,7 @@ import psycopg2
 
 from lib.database import sessions
 from lib.domain import columns as c
-from lib.domain.errors import ContractError
+from lib.domain.errors import ContractError, ExtractionError
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -26,6 +26,10 @@ MISSING_COLUMN: Final = "{side}: a consulta não devolve a coluna {name}; confir
 WRONG_TYPE: Final = (
     "{side}: a coluna {name} tem o tipo {type}, que não pode ser lido com exatidão; converta-a "
     "na consulta (query_file) para {expected}."
+)
+LOCKED: Final = (
+    "{side}: a leitura não começou em {seconds} s, porque outra operação (como uma carga) bloqueia "
+    "uma tabela da consulta, ou alguém a cancelou; tente de novo quando ela terminar."
 )
 EXPECTED: Final = {"date": "date", "time": "time", "amount": "numeric", "text": "text"}
 
@@ -79,10 +83,13 @@ def examine(cursor: Any, settings: Settings, side: Side, window: Window) -> Layo
     """Examine the columns of this side's query without reading a record.
 
     Raises ContractError, naming the column, if one is missing or cannot be read exactly; with the
-    default query, the column of the table.
+    default query, the column of the table. Raises ExtractionError if a table stays locked.
     """
     try:
         return _examined(cursor, settings, side, window)
+    except psycopg2.errors.QueryCanceled as error:  # it reads nothing: only a lock takes time
+        seconds = sessions.source_of(settings, side).statement_timeout
+        raise ExtractionError(LOCKED, side=side, seconds=seconds) from error
     except (ContractError, psycopg2.ProgrammingError, psycopg2.DataError):
         if sessions.source_of(settings, side).query_file is None:
             cursor.connection.rollback()

@@ -26,19 +26,26 @@ if TYPE_CHECKING:
     from lib.domain.requests import Side
 
 BY_STATE: Final = {
-    "28": "{side}: o servidor recusou o usuário ou a senha; confira user e password.",
+    "28": "{side}: o servidor recusou o usuário ou a senha; confira user e password, e com o "
+    "administrador se a senha não venceu.",
     "28000": "{side}: o servidor não admite este usuário, banco ou computador; peça ao "
     "administrador uma entrada em pg_hba.conf e LOGIN para o usuário.",
     "3D": "{side}: o banco de dados configurado não existe no servidor; confira database.",
     "3F": "{side}: um esquema da consulta não existe no banco; confira o banco configurado.",
     "42P01": "{side}: a tabela {name} não existe no banco; confira o banco ou o query_file.",
     "42703": "{side}: a coluna {name} não existe no banco; confira as tabelas ou o query_file.",
-    "42501": "{side}: o usuário não tem permissão de leitura em {name}; peça um GRANT SELECT.",
+    "42501": "{side}: o usuário não tem permissão de leitura em {name}; peça um GRANT SELECT "
+    "(se for um esquema, GRANT USAGE).",
     "42601": "{side}: a consulta tem um erro de sintaxe; confira o query_file.",
     "42": "{side}: o banco não aceita a consulta (código {code}); confira o query_file.",
     "57014": "{side}: a leitura passou do tempo limite ou foi cancelada; "
     "reduza o período ou aumente statement_timeout.",
     "57P": "{side}: o servidor encerrou a conexão durante a leitura; tente de novo em instantes.",
+    "53100": "{side}: o servidor do banco está sem espaço em disco; avise o administrador dele.",
+    "53200": "{side}: o servidor do banco está sem memória, ou sem lugar para travas "
+    "(max_locks_per_transaction); avise o administrador dele.",
+    "53400": "{side}: a leitura passou de um limite do servidor (como temp_file_limit); "
+    "reduza o período ou peça ao administrador um limite maior.",
     "53": "{side}: o servidor está sem conexões ou recursos livres; tente de novo em instantes.",
     "40": "{side}: o servidor interrompeu a leitura por conflito com outra operação; "
     "tente de novo em instantes.",
@@ -47,25 +54,42 @@ BY_STATE: Final = {
     "(transaction_timeout); reduza o período ou peça ao administrador um limite maior.",
     "55000": "{side}: o banco de dados configurado não aceita conexões agora; confira database ou "
     "peça ao administrador que as permita (ALLOW_CONNECTIONS).",
-    "25": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
+    "25006": "{side}: a sessão é somente leitura e a consulta tenta gravar; confira o query_file.",
     "55P03": "{side}: uma carga espera por uma tabela que a leitura usa; "
     "tente de novo quando ela terminar.",
     "22021": "{side}: há textos fora da codificação do banco; "
     "peça ao administrador que os corrija.",
     "22P05": "{side}: a consulta, ou um comentário dela, tem um caractere que a codificação do "
     "banco não tem; confira o query_file.",
+    "22012": "{side}: a consulta divide por zero; confira o query_file.",
     "22": "{side}: um valor não tem o tipo do contrato (data, hora ou valor; código {code}); "
     "confira os tipos das colunas.",
 }
 """Templates by SQLSTATE: the whole code, its first three characters or its class."""
+NO_SHA256: Final = (
+    "{side}: o servidor não tem a função sha256, de que a leitura precisa; peça ao administrador "
+    "o PostgreSQL 11 ou mais novo."
+)
 OTHER_STATE: Final = "{side}: a leitura falhou no banco (código {code}); veja o log do servidor."
 NOT_CONNECTED: Final = (
     "{side}: não foi possível conectar a {host}, porta {port}; "
     "confira se o banco está no ar e se o endereço está certo."
 )
+STARTING: Final = (
+    "{side}: o servidor em {host}, porta {port}, está iniciando, encerrando ou se recuperando e "
+    "não aceita conexões; tente de novo em instantes."
+)
 REFUSED: Final = (
     "{side}: o servidor respondeu e recusou a conexão; confira user, password e database, e com o "
-    "administrador se o usuário pode conectar e se há conexões livres."
+    "administrador se o usuário pode conectar, se há conexões livres e se o servidor já iniciou."
+)
+NOT_ADMITTED_WITHOUT_TLS: Final = (
+    "{side}: o servidor não admite este usuário, banco ou computador em uma conexão sem TLS "
+    "(sslmode = disable); mude sslmode, ou peça ao administrador uma entrada em pg_hba.conf."
+)
+LOGIN_INCOMPLETE: Final = (
+    "{side}: o servidor pede uma senha, e a configuração não tem nenhuma; preencha password ou "
+    "password_file."
 )
 NO_CONNECT: Final = (
     "{side}: o usuário não tem permissão de conectar ao banco configurado; peça um GRANT CONNECT."
@@ -89,20 +113,28 @@ CLIENT_CERTIFICATE: Final = (
     "{side}: o servidor pede um certificado de cliente que sirva; confira sslcert e sslkey "
     "(que só o dono pode ler)."
 )
+NO_TLS: Final = (
+    "{side}: o servidor não oferece a conexão segura (TLS) que sslmode exige; peça ao "
+    "administrador que a ligue (ssl = on)."
+)
 TLS_REFUSED: Final = "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
 # The driver raises a bare DatabaseError for a connection that is cut while COPY runs.
 _LOST: Final = (psycopg2.OperationalError, psycopg2.DatabaseError, psycopg2.InterfaceError)
 _CONTRACT_STATES: Final = ("42P01", "42703", "22021", "22")
 _TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
 _RELOAD_WAITS: Final = "55P03"
+_NO_FUNCTION: Final = "42883"
 # The texts of PostgreSQL's catalogues in English, Spanish, Portuguese, French, German and Italian.
 _DATABASE: Final = "(?:database|base de datos|banco de dados|base de données|Datenbank)"
+_NO_ENTRY: Final = "pg_hba"
 _CONNECTING: Final = (
-    (r"pg_hba", BY_STATE["28000"]),
+    (_NO_ENTRY, BY_STATE["28000"]),
     (
-        r"too many|connection slots|no more connections|demasiad[oa]s|conexiones restantes|"
-        r"muit[ao]s (clientes|conex)|conexões (rest|reman)|trop de|emplacements de connexions|"
-        r"zu viele|verbleibenden Verbindungen|tropp[ei] (client|conn)|slot di connessione",
+        r"out of memory|could not fork|No space left|memoria (agotada|esaurita)|mémoire épuisée|"
+        r"memória esgotada|Speicher aufgebraucht|too many|connection slots|no more connections|"
+        r"demasiad[oa]s|conexiones restantes|muit[ao]s (clientes|conex)|conexões (rest|reman)|"
+        r"trop de|emplacements de connexions|zu viele|verbleibenden Verbindungen|"
+        r"tropp[ei] (client|conn)|slot di connessione",
         BY_STATE["53"],
     ),
     (
@@ -125,6 +157,7 @@ _CONNECTING: Final = (
         "no existe la base de datos|no such database",
         BY_STATE["3D"],
     ),
+    ("no password supplied", LOGIN_INCOMPLETE),
     (
         "password|senha|authenti|autenti|"
         '(role|rol|rôle|ruolo) "" (does not exist|não existe|n.existe pas|existiert nicht|'
@@ -142,7 +175,12 @@ _NAMED: Final = re.compile(
 _TLS: Final = (
     (r"does not match host name", WRONG_HOST),
     (r"certificate verify failed", UNTRUSTED),
-    (r"client certificate|certificate required|private key", CLIENT_CERTIFICATE),
+    (
+        r"client certificate|certificate required|private key|certificado de cliente|"
+        r"certificat client|Client-Zertifikat|certificato valido per il client",
+        CLIENT_CERTIFICATE,
+    ),
+    (r"does not support SSL", NO_TLS),
     (r"certificate|SSL|TLS", TLS_REFUSED),
 )
 # Quoted names (host, socket, user, database, files) are the site's own and say nothing of the
@@ -150,10 +188,14 @@ _TLS: Final = (
 _QUOTED: Final = re.compile(r"""["«»“„][^"«»“”]*["«»“”]""")
 # libpq's own messages are English; a server's begin with their severity and two spaces.
 _FROM_SERVER: Final = re.compile(r": [^\s:]+:  ")
+_ATTEMPTS: Final = re.compile(r"\n(?=connection to server)")
 _STARTING: Final = (
-    "starting up|shutting down|recovery|accepting connections|terminating|iniciándose|apagándose|"
-    "recuperación|iniciando|deslig|recupera|se lance|s.arrête|restauration|startet|herunter|"
-    "Wiederherstellung|avviando|spegnendo|ripristino|cannot connect to server"
+    "starting up|shutting down|recovery|accepting connections|terminating|"
+    "iniciándose|apagándose|recuperación|aceptando conexiones|terminando la conexión|"
+    "iniciando|deslig|recupera|aceitando conexões|terminando conexão|"
+    "se lance|s.arrête|restauration|n.accepte pas|arrêt des connexions|"
+    "startet|herunter|Wiederherstellung|nimmt (noch )?keine|wird abgebrochen|"
+    "avviando|spegnendo|ripristino|non accetta|interruzione della connessione"
 )
 
 
@@ -167,6 +209,8 @@ def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
         if original is error:  # SQLAlchemy wraps errors of connecting only
             return TransientError(BY_STATE["08"], side=side)
         return _not_connected(_QUOTED.sub('""', str(original)), side, source)
+    if code == _NO_FUNCTION and "sha256" in str(original):
+        return ExtractionError(NO_SHA256, side=side)
     for length in (5, 3, 2):
         prefix = code[:length]
         if prefix in BY_STATE:
@@ -182,21 +226,36 @@ def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
 
 def _not_connected(message: str, side: Side, source: Source) -> ExtractionError:
     address = {"host": source.host, "port": source.port}
+    message = _cause(message)
     if re.search(_NOT_POSTGRESQL, message):
         return ExtractionError(NOT_POSTGRESQL, side=side, **address)
     if message.startswith("server closed the connection"):
         return TransientError(CLOSED_AT_ONCE, side=side)
     for pattern, template in _CONNECTING:
         if re.search(pattern, message, re.IGNORECASE):
+            if pattern == _NO_ENTRY and source.sslmode == "disable":
+                template = NOT_ADMITTED_WITHOUT_TLS
             kind = TransientError if template == BY_STATE["53"] else ExtractionError
             return kind(template, side=side)
     for pattern, template in _TLS:
         if re.search(pattern, message) and "SYSCALL" not in message:
             return ExtractionError(template, side=side, host=source.host)
     # A server that refuses for an unknown reason will refuse again.
-    if _FROM_SERVER.search(message) and not re.search(_STARTING, message, re.IGNORECASE):
+    if _FROM_SERVER.search(message) and "cannot connect to server" not in message:
+        if re.search(_STARTING, message, re.IGNORECASE):
+            return TransientError(STARTING, side=side, **address)
         return ExtractionError(REFUSED, side=side)
     return TransientError(NOT_CONNECTED, side=side, **address)
+
+
+def _cause(message: str) -> str:
+    """The message without an attempt in the clear that follows a refusal over TLS.
+
+    libpq makes one in sslmode prefer, and the server's lack of an entry for it explains nothing.
+    """
+    attempts = _ATTEMPTS.split(message)
+    causes = [a for a in attempts if _FROM_SERVER.search(a) and _NO_ENTRY not in a]
+    return "\n".join(causes) or message
 
 
 def _identifier(error: BaseException) -> str:

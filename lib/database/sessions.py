@@ -58,8 +58,8 @@ RELOADED: Final = (
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
 _AS_USER: Final = "set_config('app.user', %s, true)"
-# A pooled connection keeps what its last client set. The transaction is always rolled back, so that
-# client finds it again. None of these statements takes the snapshot.
+# A pooled connection keeps what its last client set; rolled back, that client finds it again. None
+# of these statements takes the snapshot.
 _MODE: Final = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
     " RESET ALL; RESET SESSION AUTHORIZATION; RESET ROLE; SHOW search_path"
@@ -296,7 +296,7 @@ def cancel(settings: Settings, side: Side, backend: Backend) -> None:
 
 def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) -> bytes:
     """Render the parameters into the statement with the driver, because COPY takes none."""
-    # SQLAlchemy does not recognise a parameter that is followed by a cast without a space.
+    # SQLAlchemy needs a space between a parameter and its cast.
     spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
     compiled = text(spaced).compile(dialect=_DIALECT)
     unknown = sorted(set(compiled.params) - set(parameters))
@@ -371,18 +371,18 @@ def _engine(source: Source, password: str | None) -> Engine:
     def connect(dialect: Any, _: object, args: Any, options: Any) -> Any:
         # SQLAlchemy queries each new connection, and no time limit of libpq covers that.
         libpq_environment.remove()
-        driver = dialect.connect(*args, **options)
+        driver = _connect(dialect, args, options)
         if driver.info.parameter_status("standard_conforming_strings") != "on":
             # The driver keeps its way of quoting for good, so this cannot wait for the session.
             driver.close()
-            driver = dialect.connect(*args, **options, options=_STANDARD_STRINGS)
+            driver = _connect(dialect, args, {**options, "options": _STANDARD_STRINGS})
         if limits := _SETTING_UP.get():
             limits.enter_context(Watchdog(driver.fileno(), source.connect_timeout))
         return driver
 
     @event.listens_for(engine, "checkout")
     def ping(driver: Any, *_: object) -> None:
-        # The pool's own ping has no time limit and would wait forever for a stopped server process.
+        # The pool's own ping has no time limit.
         try:
             with Watchdog(driver.fileno(), source.connect_timeout):
                 _DIALECT.do_ping(driver)  # type: ignore[no-untyped-call]
@@ -390,3 +390,11 @@ def _engine(source: Source, password: str | None) -> Engine:
             raise exc.DisconnectionError from error
 
     return engine
+
+
+def _connect(dialect: Any, args: Any, options: Mapping[str, Any]) -> Any:
+    try:
+        return dialect.connect(*args, **options)
+    except UnicodeDecodeError as error:
+        # Before the login, a server sends its messages in the encoding of its own locale.
+        raise psycopg2.OperationalError(error.object.decode("latin-1")) from error

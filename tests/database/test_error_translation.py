@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import exc
 
 from lib.config import loader
+from lib.database import error_translation as texts
 from lib.database import sessions
 from lib.database.error_translation import (
     BY_STATE,
@@ -31,12 +32,13 @@ UNREACHABLE = {
     'connection to server on socket "/run/{name}/.s.PGSQL.5432" failed: No such file or directory',
     'could not translate host name "{name}" to address: Temporary failure in name resolution',
     'connection to server at "{name}" (10.0.0.1), port 5432 failed: timeout expired',
-    'connection to server at "{name}" (10.0.0.1), port 5432 failed: FATAL:  the database system '
-    "is starting up",
 }
 REFUSED = {
     'FATAL:  password authentication failed for user "{name}"': BY_STATE["28"],
     'FATAL:  role "{name}" does not exist': BY_STATE["28"],
+    "fe_sendauth: no password supplied": texts.LOGIN_INCOMPLETE,
+    "FATAL:  connection requires a valid client certificate": texts.CLIENT_CERTIFICATE,
+    "server does not support SSL, but SSL was required": texts.NO_TLS,
     'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "{name}", database "d"': BY_STATE[
         "28000"
     ],
@@ -46,8 +48,8 @@ REFUSED = {
 }
 
 
-def settings_of(host: str) -> Any:
-    source = {"host": host, "database": "d", "user": "u", "sslmode": "disable"}
+def settings_of(host: str, sslmode: str = "prefer") -> Any:
+    source = {"host": host, "database": "d", "user": "u", "sslmode": sslmode}
     values = {"merchants": MERCHANTS, "transactions": source, "auth_logs": source}
     return loader.from_values(values | {"allow_insecure": True}, "teste", {})
 
@@ -75,7 +77,7 @@ def test_a_refusal_is_recognised_under_any_name(message: str, name: str) -> None
 
 
 # PostgreSQL's own translations.
-SPANISH_AND_PORTUGUESE = {
+IN_OTHER_LANGUAGES = {
     "la autentificación password falló para el usuario «{name}»": BY_STATE["28"],
     'autenticação do tipo senha falhou para usuário "{name}"': BY_STATE["28"],
     "no existe el rol «{name}»": BY_STATE["28"],
@@ -91,20 +93,65 @@ SPANISH_AND_PORTUGUESE = {
     "demasiadas conexiones para el rol «{name}»": BY_STATE["53"],
     "lo siento, ya tenemos demasiados clientes": BY_STATE["53"],
     "desculpe, muitos clientes conectados": BY_STATE["53"],
-    "el sistema de base de datos está iniciándose": NOT_CONNECTED,
-    "o sistema de banco de dados está iniciando": NOT_CONNECTED,
+    "the database system is not yet accepting connections": texts.STARTING,
+    "the database system is in recovery mode": texts.STARTING,
+    "el sistema de base de datos está iniciándose": texts.STARTING,
+    "el sistema de bases de datos aún no está aceptando conexiones": texts.STARTING,
+    "terminando la conexión debido a una orden del administrador": texts.STARTING,
+    "o sistema de banco de dados está iniciando": texts.STARTING,
+    "das Datenbanksystem nimmt noch keine Verbindungen an": texts.STARTING,
+    "le système de bases de données n'accepte pas encore de connexions": texts.STARTING,
+    "il sistema di database non accetta connessioni": texts.STARTING,
+    "la base de données « {name} » n'accepte plus les connexions": BY_STATE["55000"],
+    "la connexion requiert un certificat client valide": texts.CLIENT_CERTIFICATE,
+    "Verbindung erfordert ein gültiges Client-Zertifikat": texts.CLIENT_CERTIFICATE,
+    "memoria agotada": BY_STATE["53"],
+    "could not fork new process for connection: Resource unavailable": BY_STATE["53"],
+    "pgbouncer cannot connect to server": NOT_CONNECTED,
     "прием подключений запрещён": REFUSED_SOMEHOW,
 }
 
 
 @pytest.mark.parametrize("name", ["vendas", "senha"])
-@pytest.mark.parametrize("message", SPANISH_AND_PORTUGUESE)
+@pytest.mark.parametrize("message", IN_OTHER_LANGUAGES)
 def test_a_refusal_is_recognised_in_the_servers_language(message: str, name: str) -> None:
     start = f'connection to server at "{name}" (10.0.0.1), port 5432 failed: FATAL:  '
     error = translated(start + message.format(name=name), name)
-    assert error.template == SPANISH_AND_PORTUGUESE[message]
-    transient = error.template in (BY_STATE["53"], NOT_CONNECTED)
+    assert error.template == IN_OTHER_LANGUAGES[message]
+    transient = error.template in (BY_STATE["53"], NOT_CONNECTED, texts.STARTING)
     assert isinstance(error, TransientError) == transient
+
+
+def test_without_tls_a_missing_entry_may_be_one_for_tls_alone() -> None:
+    message = 'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "u", no encryption'
+    expected = {"prefer": BY_STATE["28000"], "disable": texts.NOT_ADMITTED_WITHOUT_TLS}
+    error = exc.OperationalError(None, None, psycopg2.OperationalError(message))
+    for sslmode, template in expected.items():
+        source = settings_of("10.0.0.1", sslmode).transactions
+        assert translate(error, "transactions", source).template == template
+
+
+BY_CODE = {
+    "53100": BY_STATE["53100"],
+    "53200": BY_STATE["53200"],
+    "53300": BY_STATE["53"],
+    "53400": BY_STATE["53400"],
+    "25006": BY_STATE["25006"],
+    "25P02": texts.OTHER_STATE,
+    "22012": BY_STATE["22012"],
+    "42883": BY_STATE["42"],
+}
+
+
+@pytest.mark.parametrize("code", BY_CODE)
+def test_a_code_says_what_its_class_does_not(code: str) -> None:
+    class Failure(psycopg2.Error):
+        pgcode = code
+
+    assert (
+        translate(Failure(), "transactions", settings_of("h").transactions).template
+        == (BY_CODE[code])
+    )
 
 
 NAMED = {

@@ -252,7 +252,7 @@ def test_a_query_that_writes_is_refused_behind_a_pooler_too(
         settings = settings_of(with_source(values, "transactions", **address))
         with pytest.raises(AggregatorError) as caught:
             copy_reader.extract(settings, WINDOW)
-    assert str(caught.value) == error_translation.BY_STATE["25"].format(side="transactions")
+    assert str(caught.value) == error_translation.BY_STATE["25006"].format(side="transactions")
     assert databases.execute("transactions", "SELECT is_called FROM counted") == [(False,)]
 
 

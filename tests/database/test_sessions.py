@@ -18,14 +18,17 @@ from lib.config.settings import Settings
 from lib.database import sessions
 from lib.database.error_translation import (
     BY_STATE,
+    LOGIN_INCOMPLETE,
     NO_CONNECT,
+    NO_TLS,
     NOT_CONNECTED,
     NOT_POSTGRESQL,
-    TLS_REFUSED,
+    STARTING,
 )
 from lib.domain import requests
 from lib.domain.errors import AggregatorError, ContractError, ExtractionError
 from tests.support.command import APPLICATION, with_query, with_source
+from tests.support.sentences import says
 from tests.support.servers import NEEDS_PASSWORD, PASSWORD, Databases, Servers
 
 SHOWN = {
@@ -88,7 +91,7 @@ def test_a_session_of_the_pool_starts_a_new_snapshot_and_carries_nothing_over(
 
 def test_a_session_that_tries_to_write_is_refused_even_to_a_superuser(databases: Databases) -> None:
     written = failure(databases.values_for("postgres"), "DELETE FROM transactions")
-    assert str(written) == BY_STATE["25"].format(side="transactions")
+    assert str(written) == BY_STATE["25006"].format(side="transactions")
 
 
 def test_a_statement_longer_than_the_limit_is_ended_by_its_server(databases: Databases) -> None:
@@ -114,14 +117,19 @@ def test_the_right_password_opens_and_is_shown_nowhere(databases: Databases) -> 
     assert PASSWORD not in f"{engine!r} {engine.url} {settings!r}"
 
 
-@pytest.mark.parametrize("password", ["senha@errada", "", None])
-def test_a_wrong_or_missing_password_or_user_is_refused_without_repeating_it(
-    databases: Databases, password: str | None
-) -> None:
-    error = failure(databases.values_for(NEEDS_PASSWORD, password))
+def test_a_wrong_password_or_user_is_refused_without_repeating_it(databases: Databases) -> None:
+    error = failure(databases.values_for(NEEDS_PASSWORD, "senha@errada"))
     assert str(error) == REFUSED == str(failure(databases.values_for("ninguem")))
     assert isinstance(error, ExtractionError)
     assert "senha@" not in repr(error.values)
+
+
+@pytest.mark.parametrize("password", ["", None])
+def test_a_missing_password_is_reported_as_missing(
+    databases: Databases, password: str | None
+) -> None:
+    error = failure(databases.values_for(NEEDS_PASSWORD, password))
+    assert str(error) == LOGIN_INCOMPLETE.format(side="transactions")
 
 
 def test_a_missing_database_is_reported_as_missing(databases: Databases) -> None:
@@ -186,7 +194,37 @@ def test_a_server_without_the_required_tls_is_refused(databases: Databases) -> N
         source = at(plain, sslmode="require")
         error = failure(with_source(databases.values, "transactions", **source))
         answering.join()
-    assert str(error) == TLS_REFUSED.format(side="transactions")
+    assert str(error) == NO_TLS.format(side="transactions")
+
+
+REFUSED_IN_LATIN = {
+    "no existe la base de datos «vendas»": BY_STATE["3D"],
+    'autenticação do tipo senha falhou para usuário "vendas"': BY_STATE["28"],
+    "le système de bases de données n'accepte pas de connexions": STARTING,
+}
+
+
+@pytest.mark.parametrize("message", REFUSED_IN_LATIN)
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_refusal_is_recognised_in_the_encoding_of_the_servers_locale(
+    databases: Databases, message: str, encoding: str
+) -> None:
+    fields = b"SFATAL\0VFATAL\0C28000\0M" + message.encode(encoding) + b"\0\0"
+
+    def refuse(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            client.recv(1_000)
+            client.sendall(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+
+    with listener() as server:
+        answering = threading.Thread(target=refuse, args=(server,))
+        answering.start()
+        source = at(server, sslmode="disable")
+        error = failure(with_source(databases.values, "transactions", **source))
+        answering.join()
+    expected = REFUSED_IN_LATIN[message]
+    assert says(str(error), expected.replace("{side}", "transactions"))
 
 
 def test_a_connection_that_died_in_the_pool_is_replaced_unnoticed(

@@ -5,6 +5,7 @@ TRUNCATE, a swap of tables and a refresh of a materialized view are not MVCC-saf
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -21,9 +22,9 @@ from lib.database import column_types, copy_reader, retry, sessions, snapshots
 from lib.database.copy_reader import Extracted
 from lib.database.error_translation import BY_STATE
 from lib.domain import requests
-from lib.domain.errors import SnapshotError
+from lib.domain.errors import ExtractionError, SnapshotError
 from lib.domain.requests import Window
-from tests.support.command import APPLICATION, soon, with_query
+from tests.support.command import APPLICATION, soon, with_query, with_source
 from tests.support.sentences import pattern
 from tests.support.servers import MERCHANTS, Databases
 
@@ -248,6 +249,21 @@ def test_both_sides_lock_what_their_queries_read(databases: Databases) -> None:
         "transactions": ["public.customer_cards", "public.transactions"],
         "auth_logs": ["authentication.transaction_logs"],
     }
+
+
+def test_a_table_that_stays_locked_is_named_as_the_cause_and_not_the_period(
+    filled: Databases,
+) -> None:
+    values = with_source(filled.values, "transactions", statement_timeout=1)
+    settings = loader.from_values(values, "teste", {})
+    expected = column_types.LOCKED.format(side="transactions", seconds=1)
+    with closing(filled.connect("transactions")) as loader_of_data:
+        loader_of_data.cursor().execute("LOCK TABLE transactions")
+        with (
+            pytest.raises(ExtractionError, match=re.escape(expected)),
+            sessions.session(settings, "transactions") as cursor,
+        ):
+            snapshots.begin(cursor, settings, "transactions", WINDOW)
 
 
 def test_a_reload_that_waits_for_an_exported_snapshot_ends_it_and_is_no_deadlock(

@@ -18,7 +18,10 @@ from lib.config import file_permissions, loader
 from lib.config.settings import INSECURE
 from lib.database import sessions
 from lib.database.error_translation import (
+    BY_STATE,
     CLIENT_CERTIFICATE,
+    LOGIN_INCOMPLETE,
+    NOT_ADMITTED_WITHOUT_TLS,
     TLS_REFUSED,
     UNTRUSTED,
     WRONG_HOST,
@@ -59,6 +62,7 @@ def running(authority: Authority) -> Iterator[Server]:
     server.present(authority.issue("first", HERE))
     server.execute("CREATE ROLE aggregator LOGIN")
     server.execute("CREATE ROLE certified LOGIN")
+    server.execute("CREATE ROLE guarded LOGIN PASSWORD 'certa'")
     yield server
     server.stop()
     shutil.rmtree(folder)
@@ -113,6 +117,19 @@ def test_a_server_whose_certificate_expired_is_refused(
 ) -> None:
     running.present(authority.issue("late", HERE, valid=EXPIRED))
     assert refused(running, authority) == UNTRUSTED.format(side="transactions")
+
+
+def test_an_entry_for_tls_alone_is_named_without_tls_and_a_wrong_password_with_it(
+    running: Server, authority: Authority
+) -> None:
+    running.present(authority.issue("again", HERE))
+    without = NOT_ADMITTED_WITHOUT_TLS.format(side="transactions")
+    assert refused(running, None, sslmode="disable") == without
+    for sslmode in ("prefer", "require"):
+        login = {"user": "guarded", "password": "errada", "sslmode": sslmode}
+        assert refused(running, None, **login) == BY_STATE["28"].format(side="transactions")
+    nothing = LOGIN_INCOMPLETE.format(side="transactions")
+    assert refused(running, None, user="guarded", sslmode="require") == nothing
 
 
 def test_a_missing_file_of_authorities_is_refused(running: Server, folder: Path) -> None:

@@ -28,6 +28,7 @@ ssl_ca_file = 'root.crt'
 ACCESS = """
 hostssl all certified all trust clientcert=verify-full
 hostssl all aggregator all trust
+hostssl all guarded all scram-sha-256
 """
 OPEN = "host all aggregator all trust"
 
