@@ -191,12 +191,10 @@ def _filters(counts: Counts, scope: Scope) -> Filter:
 
 def _restore(counts: Counts) -> None:
     state, known = st.session_state, {"", _NOBODY, *counts.owners}
-    ages = {str(index) for index in range(len(AGES))}
-    marks = (_UNMARKED, *cases.STATUSES)
-    query_params.restore(SHOW, SHOW, lambda texts: texts[0] if texts[0] in _STATES else None)
-    query_params.restore(AGE, AGE, lambda texts: texts[0] if texts[0] in ages else None)
-    query_params.restore(OWNER, OWNER, lambda texts: texts[0] if texts[0] in known else None)
-    query_params.restore(MARK, MARK, lambda texts: [text for text in texts if text in marks])
+    query_params.restore_one(SHOW, _STATES)
+    query_params.restore_one(AGE, {str(index) for index in range(len(AGES))})
+    query_params.restore_one(OWNER, known)
+    query_params.restore_some(MARK, (_UNMARKED, *cases.STATUSES))
     query_params.restore(SEARCH, SEARCH, lambda texts: table_query.clean_search(texts[0]))
     state.setdefault(SHOW, "abertos")
     state.setdefault(MARK, list(_UNSETTLED))

@@ -7,7 +7,6 @@ has none of it. Draws no row.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -82,10 +81,7 @@ class CaseColumns:
             (OWNER, t("Responsável"), owners),
         )
         for key, label, options in inputs:
-            query_params.restore(key, key, partial(_among, options))
-            chosen = st.session_state.get(key)
-            if chosen:
-                st.session_state[key] = _among(options, chosen)
+            query_params.restore_some(key, options)
             st.multiselect(
                 label,
                 list(options),
@@ -224,14 +220,8 @@ def of_table(view: View, table: Table) -> CaseColumns | None:
     if table.name not in sides:
         return None
     scope = case_scope.of_view(view)
-    try:
-        counts = case_queries.counts(
-            scope.path, scope.merchant, scope.today, scope.zone, scope.keys
-        )
-    except AggregatorError as problem:
-        st.warning(plain(sentence(problem)))
-        return None
-    if counts.at is None:
+    counts = case_scope.counts(scope)
+    if counts is None:
         return None
     dataset, merchant = view.dataset, view.request.merchant
     result = dataset.outcome.reconciliation
@@ -251,7 +241,3 @@ def _situations() -> dict[str, str]:
         "resolvido": t("resolvido sozinho"),
         _WITHOUT: t("sem caso"),
     }
-
-
-def _among(options: dict[str, str], texts: list[str]) -> list[str]:
-    return [text for text in texts if text in options]

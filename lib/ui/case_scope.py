@@ -18,11 +18,14 @@ import streamlit as st
 from lib.delivery import case_labels, case_marks, case_queries, state_file
 from lib.domain.errors import HistoryError
 from lib.ui import filters, guard, page, runs
+from lib.ui.formatting import plain
+from lib.ui.i18n import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lib.delivery.case_marks import Mark, Marked
+    from lib.delivery.case_queries import Counts
     from lib.ui.app_state import Site
     from lib.ui.guard import Admission
     from lib.ui.page import View
@@ -93,6 +96,19 @@ def of_view(view: View) -> Scope:
     if view.site.settings.row_level_security:
         keys = _visible(view)
     return _scope(view.site, guard.admission(), view.request.merchant, keys)
+
+
+def counts(scope: Scope) -> Counts | None:
+    """The counts of the cases; None before the first judging run.
+
+    Where they cannot be read, says so and returns None.
+    """
+    try:
+        found = case_queries.counts(scope.path, scope.merchant, scope.today, scope.zone, scope.keys)
+    except HistoryError as problem:
+        st.warning(plain(sentence(problem)))
+        return None
+    return found if found.at is not None else None
 
 
 def _visible(view: View) -> frozenset[str]:

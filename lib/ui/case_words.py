@@ -73,8 +73,7 @@ def bucket(index: int) -> str:
 
 def moment(value: datetime, scope: Scope) -> str:
     """A stored moment in local time, to the minute."""
-    local = value.astimezone(scope.zone)
-    return f"{formatting.day(local.date())} {local:%H:%M}"
+    return formatting.minute(value.astimezone(scope.zone))
 
 
 def who(event: Event) -> str:

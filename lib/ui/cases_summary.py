@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from lib.delivery import case_queries
-from lib.domain.errors import AggregatorError
 from lib.ui import case_board, case_scope, case_words, navigation
 from lib.ui.formatting import plain
-from lib.ui.i18n import n, sentence, t
+from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
     from lib.delivery.case_queries import Counts
@@ -29,14 +27,8 @@ SHOW_OPEN: Final = "ver_casos_abertos"
 def show(view: View) -> None:
     """Draw the line, with ways to the new and to the open cases; nothing before the first run."""
     scope = case_scope.of_view(view)
-    try:
-        counts = case_queries.counts(
-            scope.path, scope.merchant, scope.today, scope.zone, scope.keys
-        )
-    except AggregatorError as problem:
-        st.warning(plain(sentence(problem)))
-        return
-    if counts.at is None:
+    counts = case_scope.counts(scope)
+    if counts is None or counts.at is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         moment = case_words.moment(counts.at, scope)

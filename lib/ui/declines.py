@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -28,15 +29,14 @@ def show(view: View) -> None:
         st.info(t(NO_DECLINES))
         return
     delay = judged.median_seconds
+    metric = partial(st.metric, border=True, height="stretch")
     with st.grid(_COLUMNS):
-        st.metric(
+        metric(
             t("Tentativas recusadas"),
             whole(judged.declined),
             help=t("Logs com código de resposta fora dos aprovados, com ou sem transação."),
-            border=True,
-            height="stretch",
         )
-        st.metric(
+        metric(
             t("Aprovadas em 24 h"),
             whole(judged.followed),
             delta=percent(judged.followed / judged.declined),
@@ -47,25 +47,19 @@ def show(view: View) -> None:
                 "Recusas seguidas de uma tentativa aprovada do mesmo cartão em até 24 horas. As "
                 "que ainda estão no prazo não têm 24 horas de dados depois delas."
             ),
-            border=True,
-            height="stretch",
         )
-        st.metric(
+        metric(
             t("Tempo até a aprovação"),
             formatting.NO_VALUE if delay is None else formatting.seconds(round(delay)).lstrip("+"),
             help=t("Mediana do tempo entre a recusa e a aprovação seguinte do mesmo cartão."),
-            border=True,
-            height="stretch",
         )
-        st.metric(
+        metric(
             t("Clientes perdidos"),
             whole(judged.lost),
             help=t(
                 "Clientes cuja última tentativa nos dados lidos foi recusada, há 24 horas ou mais: "
                 "por CPF, onde as transações o conhecem; senão, por cartão."
             ),
-            border=True,
-            height="stretch",
         )
     language = chart_view.language()
     chart_view.show(

@@ -96,9 +96,8 @@ def show_refused() -> None:
 
 
 def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> None:
-    rules = {CARD: CARD, CARD_TIME: CARD_TIME}
     _restore_merchant(merchants)
-    query_params.restore(_RULE, _RULE, lambda texts: _known(texts[0], rules))
+    query_params.restore_one(_RULE, (CARD, CARD_TIME))
     query_params.restore(_TOLERANCE, _TOLERANCE, lambda texts: _minutes(texts[0]))
     period.restore(settings, today)
     st.session_state.setdefault(_RULE, settings.match_rule)
@@ -106,8 +105,8 @@ def _restore(settings: Settings, merchants: Mapping[str, str], today: date) -> N
 
 
 def _restore_merchant(merchants: Mapping[str, str]) -> None:
-    query_params.restore(_MERCHANT, _MERCHANT, lambda texts: _known(texts[0], merchants))
-    if _known(st.session_state.get(_MERCHANT, ""), merchants) is None:
+    query_params.restore_one(_MERCHANT, merchants)
+    if st.session_state.get(_MERCHANT) not in merchants:
         st.session_state[_MERCHANT] = next(iter(merchants))
 
 
@@ -153,10 +152,6 @@ def _label(cnpj: str, merchants: Mapping[str, str]) -> str:
     name = merchants[cnpj]
     alone = list(merchants.values()).count(name) == 1
     return name if alone else f"{name} · {formatting.cnpj(cnpj)}"
-
-
-def _known(text: str, names: Mapping[str, str]) -> str | None:
-    return text if text in names else None
 
 
 def _minutes(text: str) -> int | None:

@@ -94,6 +94,11 @@ def instant(value: datetime) -> str:
     return f"{day(value.date())} {clock(value.time())}"
 
 
+def minute(value: datetime) -> str:
+    """A date and time without seconds: 22/11/2026 08:01."""
+    return f"{day(value.date())} {value:%H:%M}"
+
+
 def span(start: date, end: date) -> str:
     """A period: 12/11/2026 a 22/11/2026, or the one day."""
     if start == end:

@@ -24,7 +24,7 @@ from lib.ui.i18n import sentence, t
 if TYPE_CHECKING:
     from lib.dashboard.dataset_store import Dataset
     from lib.engines.parquet_result import Result
-    from lib.security.audit_events import HasBooks
+    from lib.security.audit_events import HasBooks, Kind
     from lib.ui.app_state import Site
     from lib.ui.session_user import Visitor
 
@@ -153,7 +153,7 @@ def note_cases(site: Site, page: str, merchant: str, search: str, filters: str) 
     reader, shown = admission(), tuple(fields.values())
     if reader is None or st.session_state.get(_CASES) == shown:
         return
-    _record(site, reader.actor, {name: text for name, text in fields.items() if text})
+    _record(site, "view", reader.actor, {name: text for name, text in fields.items() if text})
     st.session_state[_CASES] = shown
 
 
@@ -170,13 +170,15 @@ def _record_view(
     if reader is None or st.session_state.get(key) == shown:
         return
     asked = audit_events.request_fields(request, clear=False)
-    _record(site, reader.actor, {"rows": audit_events.row_counts(view), **asked, **fields})
+    rows = audit_events.row_counts(view)
+    _record(site, "view", reader.actor, {"rows": rows, **asked, **fields})
     st.session_state[key] = shown
 
 
-def _record(site: Site, actor: Actor, fields: Mapping[str, Any]) -> None:
+def _record(site: Site, kind: Kind, actor: Actor, fields: Mapping[str, Any]) -> None:
+    """Record an event in the audit; stop on failure."""
     try:
-        audit_events.record(site.settings, "view", actor, **fields)
+        audit_events.record(site.settings, kind, actor, **fields)
     except AggregatorError as problem:
         st.error(plain(sentence(problem)))
         st.stop()
@@ -230,16 +232,12 @@ def decide(site: Site, visitor: Visitor) -> Admission | Reason:
 def refuse(site: Site, reason: Reason = "no_role") -> NoReturn:
     """Stop the page with the reason of the refusal and record it."""
     st.session_state.pop(_ADMITTED, None)
-    if reason == "no_sign_in":
-        address, _ = session_user.place()
-        st.error(plain(t(NO_SIGN_IN, address=address or t("não definido"))))
+    if reason in ("no_sign_in", "elsewhere"):
+        address, host = (text or t("não definido") for text in session_user.place())
+        text = t(NO_SIGN_IN) if reason == "no_sign_in" else t(ELSEWHERE)
+        st.error(plain(text.format(address=address, host=host)))
         st.stop()
     visitor = session_user.visitor()
-    if reason == "elsewhere":
-        address, host = session_user.place()
-        unset = t("não definido")
-        st.error(plain(t(ELSEWHERE, address=address or unset, host=host or unset)))
-        st.stop()
     actor = Actor(visitor.name, visitor.address)
     if reason == "no_role":
         _record_once(site, "refusal", actor, reason)
@@ -269,9 +267,5 @@ def _record_once(
     recorded: set[tuple[str, str, str]] = st.session_state.setdefault(_RECORDED, set())
     if (kind, actor.name, reason) in recorded:
         return
-    try:
-        audit_events.record(site.settings, kind, actor, why=reason or None)
-    except AggregatorError as problem:
-        st.error(plain(sentence(problem)))
-        st.stop()
+    _record(site, kind, actor, {"why": reason or None})
     recorded.add((kind, actor.name, reason))

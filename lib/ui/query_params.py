@@ -8,7 +8,7 @@ default period changes every day.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 import streamlit as st
@@ -49,6 +49,22 @@ def restore(name: str, key: str, parse: Callable[[list[str]], Any]) -> None:
         return
     if key in st.session_state:
         del st.session_state[key]
+
+
+def restore_one(key: str, known: Container[str]) -> None:
+    """Set the session's value from the parameter of the same name, one of these."""
+    restore(key, key, lambda texts: texts[0] if texts[0] in known else None)
+
+
+def restore_some(key: str, known: Container[str]) -> None:
+    """Set the session's list from the parameter of the same name; unknown values are dropped."""
+
+    def among(texts: list[str]) -> list[str]:
+        return [text for text in texts if text in known]
+
+    restore(key, key, among)
+    if chosen := st.session_state.get(key):
+        st.session_state[key] = among(chosen)
 
 
 def refused(key: str) -> bool:

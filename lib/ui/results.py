@@ -72,7 +72,7 @@ def choose(site: Site, admission: Admission) -> Result:
     if not results:
         st.info(t(NO_RESULT))
         st.stop()
-    query_params.restore(_CHOSEN, _CHOSEN, lambda texts: texts[0] if texts[0] in results else None)
+    query_params.restore_one(_CHOSEN, results)
     if st.session_state.get(_CHOSEN) not in results:
         st.session_state[_CHOSEN] = next(iter(results))
     if query_params.refused(_CHOSEN):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -106,7 +105,7 @@ def of_table(dataset: Dataset, table: Table, question: Question, positions: Any)
 def filters_in_words(filters: Sequence[tuple[str, Sequence[str]]]) -> str:
     """The accepted values by column, for people."""
     return "; ".join(
-        f"{table_cells.label(name)} = {', '.join(_written(name, value) for value in values)}"
+        f"{table_cells.label(name)} = {', '.join(map(partial(table_cells.choice, name), values))}"
         for name, values in filters
     )
 
@@ -153,7 +152,7 @@ def _start(key: str, offered: Callable[[], Offer]) -> None:
 
 def _described(site: Site, offer: Offer) -> dict[str, str]:
     """The question that the file answers, in the reader's words."""
-    request, zone = offer.request, ZoneInfo(site.settings.timezone)
+    request, zone = offer.request, site.settings.zone
     rule = t("Cartão")
     if request.rule.name == CARD_TIME:
         rule = f"{t('Cartão e horário')}, {request.rule.tolerance_seconds // 60} min"
@@ -174,7 +173,3 @@ def _described(site: Site, offer: Offer) -> dict[str, str]:
         t("Dados lidos em"): formatting.instant(offer.extracted_at.astimezone(zone)),
         t("Baixado em"): formatting.instant(datetime.now(zone)),
     }
-
-
-def _written(name: str, value: str) -> str:
-    return table_cells.written(name, value) or t("(em branco)")

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -65,7 +64,6 @@ _BANNER_SECONDS: Final = 60
 
 def banner(site: Site, admission: Admission) -> None:
     """Warn where the last scheduled run failed, is older than a day, or has unusual figures."""
-    zone = ZoneInfo(site.settings.timezone)
     try:
         path = str(history.of(site.settings).path)
     except HistoryError:
@@ -73,13 +71,9 @@ def banner(site: Site, admission: Admission) -> None:
     for concern, run in _concerns(path):
         if run.merchant not in admission.merchants:
             continue
-        began = run.began_at.astimezone(zone)
-        values = {
-            "merchant": run.merchant_name,
-            "moment": f"{formatting.day(began.date())} {began:%H:%M}",
-        }
+        moment = formatting.minute(run.began_at.astimezone(site.settings.zone))
         text = {ENDED_BADLY: t(ENDED_BADLY), OLD: t(OLD), NOTED: t(NOTED)}[concern]
-        st.warning(plain(text.format(**values)))
+        st.warning(plain(text.format(merchant=run.merchant_name, moment=moment)))
 
 
 @st.cache_data(ttl=_BANNER_SECONDS, max_entries=8, show_spinner=False)

@@ -118,6 +118,11 @@ def written(name: str, value: Any) -> str:
     return _WRITTEN.get(name, _plain)(value, language())[:_SHORT]
 
 
+def choice(name: str, value: str) -> str:
+    """A value of this column among those to choose from, where a blank has a name too."""
+    return written(name, value) or t("(em branco)")
+
+
 def label(name: str) -> str:
     """The heading of a column in words."""
     return _labels(language()).get(name, name)

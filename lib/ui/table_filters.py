@@ -130,7 +130,7 @@ def choose_values(
 ) -> list[str]:
     """Draw the input that filters a column by its values and return the chosen ones."""
     # Labels are looked up here, while the reader's language is known.
-    texts = {value: table_cells.written(name, value) or t("(em branco)") for value in values}
+    texts = {value: table_cells.choice(name, value) for value in values}
     return st.multiselect(
         table_cells.label(name),
         values,
@@ -175,23 +175,16 @@ def _restore(
     def search(texts: list[str]) -> str:
         return table_query.clean_search(texts[0])
 
-    def order(texts: list[str]) -> str | None:
-        return texts[0] if texts[0] in orders else None
-
     def page(texts: list[str]) -> int | None:
         return int(texts[0]) if re.fullmatch(r"[1-9][0-9]{0,7}", texts[0]) else None
 
     query_params.restore(key["busca"], key["busca"], search)
-    query_params.restore(key["ordem"], key["ordem"], order)
-    if order([st.session_state.get(key["ordem"]) or ""]) is None:
+    query_params.restore_one(key["ordem"], orders)
+    if st.session_state.get(key["ordem"]) not in orders:
         st.session_state[key["ordem"]] = _newest_first(table)  # also where another rule has no such
     query_params.restore(key["pagina"], key["pagina"], page)
-    known = {"colunas": tuple(table.columns), **choices}
-    for name, values in known.items():
-        query_params.restore(key[name], key[name], partial(_among, values))
-        chosen = st.session_state.get(key[name])
-        if chosen:
-            st.session_state[key[name]] = _among(values, chosen)
+    for name, values in {"colunas": table.columns, **choices}.items():
+        query_params.restore_some(key[name], values)
     if not st.session_state.get(key["colunas"]):
         st.session_state[key["colunas"]] = _usual_columns(table)
 
@@ -205,10 +198,6 @@ def _is_refused(key: Keys, table: Table, choices: dict[str, tuple[str, ...]]) ->
         name in foreign or (name.startswith(key[""]) and name.removeprefix(key[""]) not in names)
         for name in asked
     ) or any(query_params.refused(key[name]) for name in names)
-
-
-def _among(known: Sequence[str], texts: list[str]) -> list[str]:
-    return [text for text in texts if text in known]
 
 
 def _controls(
@@ -337,14 +326,15 @@ def _apply(
     dropped: list[str] = []
     for name, known in choices.items():
         wanted = [str(value) for value in filters.get(name) or ()]
-        st.session_state[key[name]] = _among(known, wanted)
+        st.session_state[key[name]] = [value for value in wanted if value in known]
         dropped += [f"{table_cells.label(name)}: {value}" for value in wanted if value not in known]
     of_cases = view.get("casos") or {}
     for name in case_columns.FILTERS:
         st.session_state[name] = [str(value) for value in of_cases.get(name) or ()]
     st.session_state[key["busca"]] = table_query.clean_search(str(view.get("busca") or ""))
     st.session_state[key["ordem"]] = str(view.get("ordem") or _newest_first(table))
-    st.session_state[key["colunas"]] = _among(list(table.columns), view.get("colunas") or [])
+    columns = view.get("colunas") or ()
+    st.session_state[key["colunas"]] = [name for name in columns if name in list(table.columns)]
     st.session_state[key["sem"]] = dropped
     to_first_page(key)
 

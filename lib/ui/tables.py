@@ -25,6 +25,7 @@ from lib.ui import (
     table_filters,
 )
 from lib.ui.i18n import language, n, sentence, t
+from lib.ui.row_downloads import ROWS as ROWS
 from lib.ui.table_filters import Keys
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from lib.ui.table_filters import Question
 
 PAGE_ROWS: Final = 50
-ROWS: Final = ("{count} linha", "{count} linhas")
 OF_ALL_ROWS: Final = "{count} de {of}"
 WITH_AMOUNT: Final = "{count} · total {amount}"
 NO_MATCH: Final = "Nenhuma linha com esta busca e estes filtros."
