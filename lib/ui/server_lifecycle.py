@@ -1,8 +1,8 @@
 """Start and end of the server.
 
-From the start, a worker process stands ready for exports. At the end, stops the clear exports, each
-of which records its failure, removes the exported workbooks and stops the demonstration's
-databases: `atexit` does not run after SIGTERM.
+From the start, a worker process stands ready for exports. At the end, cancels the reads under way,
+stops the clear exports, each of which records its failure, removes the exported workbooks and stops
+the demonstration's databases: `atexit` does not run after SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from streamlit.runtime.pages_manager import PagesManager
 
 from lib.dashboard import clear_export
+from lib.database import copy_reader
 from lib.demo import servers
 from lib.ui import app_state
 from lib.ui.file_export import EXPORTS
@@ -26,6 +27,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False
     EXPORTS.stand_by()
     yield
+    copy_reader.cancel_running()
     clear_export.stop_all()
     EXPORTS.close()
     site = app_state.find()
