@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -26,7 +25,6 @@ from lib.domain.messages import counted
 if TYPE_CHECKING:
     from lib.cli.init_source import Source
     from lib.config.settings import Settings
-    from lib.domain.requests import Side
 
 WELCOME: Final = (
     "Configuração dos dois bancos, em {file}. Enter aceita o que está entre colchetes; Ctrl-C "
@@ -66,12 +64,7 @@ NEXT_SIGN_IN: Final = (
     "{report} faz a planilha."
 )
 
-_HEADING: Final = (
-    "Escrito por: python aggregator.py init\n"
-    "Todas as chaves, com os seus valores: docs/configuration.md"
-)
 _DAYS: Final = 30
-_PREVIOUS: Final = ".previous"
 
 _HostA = Annotated[str | None, typer.Option("--transactions-host", help="Host of database A.")]
 _HostB = Annotated[str | None, typer.Option("--auth-logs-host", help="Host of database B.")]
@@ -199,45 +192,47 @@ def _roots(value: str | None) -> str | Path | None:
 
 
 def _execute(plan: _Plan, given: Mapping[str, Mapping[str, Any]]) -> None:
-    from lib.cli import init_source
-    from lib.config import writer
+    from lib.cli import init_files, init_source
+    from lib.config import kept_keys, writer
     from lib.domain.requests import SIDES
 
-    previous = plan.file.with_name(plan.file.name + _PREVIOUS)
+    previous = init_files.previous(plan.file)
     if os.path.lexists(plan.file) and not plan.replace:
         raise ConfigError(ALREADY_THERE, file=plan.file, previous=previous.name)
     writer.require_writable(plan.file)
+    kept = init_files.kept(plan.file, without_sign_in=plan.without_sign_in)
     if questions.interactive():
         say(WELCOME.format(file=plan.file))
     sources: list[Source] = []
     with _leaving_nothing(sources):
         for side in SIDES:
             suggested = sources[-1].values if sources else {}
-            options = {**given[side], "allow_insecure": plan.allow_insecure}
+            options = {**kept.sides[side], **given[side], "allow_insecure": plan.allow_insecure}
             sources.append(init_source.answered(side, options, suggested))
             init_source.connected(sources[-1])
             init_source.require_tables(sources[-1], plan.file.parent)
         merchants = _merchants(plan.merchants, sources[0])
         here = plan.without_sign_in
-        if here is None:
+        signs_in = kept_keys.SIGN_IN in kept.others
+        if here is None and not signs_in:
             say()
             here = confirm(WITHOUT_SIGN_IN, default=True)
-        files = _files(plan.file, sources, merchants, without_sign_in=here)
-        if os.path.lexists(plan.file):
-            files = {previous: _old_text(plan.file), **files}
-        writer.write(files)
-    typer.echo(WRITTEN.format(files=", ".join(map(str, files))))
-    _check(plan.file, without_sign_in=here)
+        texts = init_files.texts(plan.file, sources, merchants, kept, without_sign_in=bool(here))
+        writer.write(texts)
+    typer.echo(WRITTEN.format(files=", ".join(map(str, texts))))
+    _check(plan.file, ready=here or signs_in)
 
 
 @contextmanager
 def _leaving_nothing(sources: Sequence[Source]) -> Iterator[None]:
     """Remove the query files that were written and not touched since, unless all went well."""
+    from lib.cli import init_files
+
     try:
         yield
     except BaseException:
         for file, text in [item for source in sources for item in source.written.items()]:
-            if _holds(file, text):
+            if init_files.holds(file, text):
                 with suppress(OSError):
                     file.unlink()
         raise
@@ -309,61 +304,11 @@ def _is_cnpj(text: str) -> bool:
     return is_cnpj(text)
 
 
-def _files(
-    file: Path, sources: Sequence[Source], merchants: Mapping[str, str], *, without_sign_in: bool
-) -> dict[Path, str]:
-    """The texts of the password files, then of the configuration."""
-    from lib.config import writer
+def _check(file: Path, *, ready: bool) -> None:
+    """Run `check` with the file, as the next run will read it, and say the next step.
 
-    passwords: dict[Path, str] = {}
-    tables: dict[str, Any] = {}
-    for source in sources:
-        values = dict(source.values)
-        if source.is_reference:
-            values["password"] = source.password
-        elif source.password:
-            text = f"{source.password}\n"
-            secret = _password_file(file.parent, source.side, text)
-            passwords[secret] = text
-            values["password_file"] = secret
-        tables[source.side] = {k: _written(v) for k, v in values.items()}
-    insecure = {"allow_insecure": True} if any(s.allow_insecure for s in sources) else {}
-    access = {"access": {"without_sign_in": True}} if without_sign_in else {}
-    values = {**insecure, "merchants": merchants, **tables, **access}
-    return {**passwords, file: writer.toml(values, _HEADING)}
-
-
-def _password_file(folder: Path, side: Side, text: str) -> Path:
-    """The first name that is free, or that has this text: other configurations keep theirs."""
-    names = chain([side], (f"{side}-{number}" for number in count(2)))
-    files = (folder / f"{name}.password" for name in names)
-    return next(file for file in files if not os.path.lexists(file) or _holds(file, text))
-
-
-def _holds(file: Path, text: str) -> bool:
-    try:
-        return file.read_text(encoding="utf-8") == text
-    except (OSError, ValueError):
-        return False
-
-
-def _written(value: Any) -> Any:
-    """A path below the project's root as a relative one, so that the project can be moved."""
-    from lib.config.settings import ROOT
-
-    if not isinstance(value, Path):
-        return value
-    return value.relative_to(ROOT).as_posix() if value.is_relative_to(ROOT) else str(value)
-
-
-def _old_text(file: Path) -> str:
-    from lib.config.file_permissions import read_text
-
-    return read_text(file, "a configuração")
-
-
-def _check(file: Path, *, without_sign_in: bool) -> None:
-    """Run `check` with the file, as the next run will read it, and say the next step."""
+    ``ready`` is false where sign-in is still to be configured.
+    """
     from lib.config import defaults, loader
     from lib.config.settings import ROOT
     from lib.delivery import diagnosis
@@ -382,7 +327,7 @@ def _check(file: Path, *, without_sign_in: bool) -> None:
         raise ConfigError(CHECK_FAILED, problem=str(problem), check=check) from problem
     for notice in notices:
         typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
-    next_step = NEXT_HERE if without_sign_in else NEXT_SIGN_IN
+    next_step = NEXT_HERE if ready else NEXT_SIGN_IN
     start = f"{program} dashboard{option}" if option or os.name == "nt" else "make run"
     typer.echo(next_step.format(start=start, report=f"{program}{option}"))
 

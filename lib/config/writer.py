@@ -11,6 +11,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,13 +26,10 @@ NO_FOLDER: Final = "a pasta não existe"
 NOT_ALLOWED: Final = "falta permissão ou espaço na pasta"
 
 
-def toml(values: Mapping[str, Any], heading: str) -> str:
-    """The table `[aggregator]` with these values, below a heading of comments.
-
-    Values are texts, whole numbers, booleans, and tables of these.
-    """
+def toml(document: Mapping[str, Any], heading: str) -> str:
+    """This document, of any values that `tomllib` reads, below a heading of comments."""
     comments = [f"# {line}" for line in heading.splitlines()]
-    return "\n".join([*comments, *_table("aggregator", values), ""])
+    return "\n".join([*comments, *_table("", document), ""])
 
 
 def require_writable(file: Path) -> None:
@@ -91,15 +89,31 @@ def _not_writable(file: Path, problem: OSError) -> ConfigError:
 
 def _table(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
-    yield f"\n[{name}]"
+    if name and (plain or not values):
+        yield f"\n[{name}]"
     for key, value in plain.items():
-        # A basic string of TOML is one of JSON; so are its numbers and booleans.
-        yield f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}"
+        yield f"{_key(key)} = {_value(value)}"
     for key, value in values.items():
         if key not in plain:
-            yield from _table(f"{name}.{_key(key)}", value)
+            yield from _table(f"{name}.{_key(key)}" if name else _key(key), value)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case list():
+            return f"[{', '.join(map(_value, value))}]"
+        case Mapping():  # in a list
+            return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())}}}"
+        case str():
+            # A basic string of TOML is one of JSON, except for one control character.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case bool():
+            return json.dumps(value)
+        case date() | time():  # a datetime is a date
+            return value.isoformat()
+    return str(value)
 
 
 def _key(key: str) -> str:
     bare = key.isascii() and key.replace("_", "").isalpha()
-    return key if bare else json.dumps(key, ensure_ascii=False)
+    return key if bare else _value(key)
