@@ -16,9 +16,9 @@ import typer
 
 from lib.domain.errors import AggregatorError, ConfigError
 
-TAKEN: Final = "A porta {port} já está em uso; escolha outra, como make run PORT={free}."
+TAKEN: Final = "A porta {port} já está em uso; escolha outra, como {other}."
 NO_ADDRESS: Final = (
-    "Não é possível abrir a porta {port} em {address}; confira STREAMLIT_SERVER_ADDRESS e PORT."
+    "Não é possível abrir a porta {port} em {address}; confira STREAMLIT_SERVER_ADDRESS e a porta."
 )
 STARTING: Final = "Painel em {address} (pronto em instantes; Ctrl-C encerra)."
 
@@ -82,7 +82,8 @@ def _require_free(address: str, port: int) -> None:
     free = next((other for other in others if _is_free(address, other)), None)
     if free is None:
         raise ConfigError(NO_ADDRESS, port=port, address=address)
-    raise ConfigError(TAKEN, port=port, free=free)
+    other = f"make run PORT={free}" if "MAKELEVEL" in os.environ else f"--port {free}"
+    raise ConfigError(TAKEN, port=port, other=other)
 
 
 def _is_free(address: str, port: int) -> bool:

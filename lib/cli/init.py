@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -119,7 +120,10 @@ def command(
         typer.Option("--config", help="File to write; default: .streamlit/secrets.toml."),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace an existing file; the old one is kept.")
+        bool,
+        typer.Option(
+            "--replace", help="Ask anew for an existing file; what is not asked stays in it."
+        ),
     ] = False,
     transactions_host: _HostA = None,
     transactions_port: _PortA = None,
@@ -318,15 +322,12 @@ def _check(file: Path, *, ready: bool) -> None:
     say(CHECKING)
     try:
         settings: Settings = loader.load(file)
-        notices = [
-            *settings.warnings(),
-            *diagnosis.check(settings, defaults.request(settings, defaults.local_today(settings))),
-        ]
+        request = defaults.request(settings, defaults.local_today(settings))
+        for notice in chain(settings.warnings(), diagnosis.check(settings, request)):
+            typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
     except AggregatorError as problem:
         check = f"{program} check{option}"
         raise ConfigError(CHECK_FAILED, problem=str(problem), check=check) from problem
-    for notice in notices:
-        typer.echo(f"Atenção: {notice}" if notice.serious else str(notice))
     next_step = NEXT_HERE if ready else NEXT_SIGN_IN
     start = f"{program} dashboard{option}" if option or os.name == "nt" else "make run"
     typer.echo(next_step.format(start=start, report=f"{program}{option}"))

@@ -18,6 +18,16 @@ _Result = TypeVar("_Result")
 
 def each(work: Callable[[Side], _Result]) -> dict[Side, _Result]:
     """Do the work on both sides and return the results; raises `failure_of` what failed."""
+    results, failure = attempted(work)
+    if failure:
+        raise failure
+    return results
+
+
+def attempted(
+    work: Callable[[Side], _Result],
+) -> tuple[dict[Side, _Result], BaseException | None]:
+    """Do the work on both sides; return the results of what succeeded and the error of the rest."""
     results: dict[Side, _Result] = {}
     failures: list[ExtractionError] = []
     for side in requests.SIDES:
@@ -25,9 +35,7 @@ def each(work: Callable[[Side], _Result]) -> dict[Side, _Result]:
             results[side] = work(side)
         except ExtractionError as failure:
             failures.append(failure)
-    if failures:
-        raise failure_of(failures)
-    return results
+    return results, failure_of(failures) if failures else None
 
 
 def failure_of(failures: Sequence[BaseException]) -> BaseException:

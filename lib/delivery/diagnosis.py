@@ -1,7 +1,8 @@
 """Diagnose results that look wrong and the databases behind them.
 
 `notices` examines a finished reconciliation, for the page and the command line; `check` queries the
-databases. Both return `Notice`s. A failure that would stop a run is raised as in a run.
+databases. Both give `Notice`s. A failure that would stop a run is raised as in a run, after the
+notices of the side that is in order.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from lib.domain import columns as c
 from lib.domain.messages import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from lib.config.settings import Settings
+    from lib.database.source_checks import Survey
     from lib.domain.outcomes import Finished
     from lib.domain.reconciliation import Reconciliation
-    from lib.domain.requests import Request
+    from lib.domain.requests import Request, Side
 
 _MAX_LAG: Final = timedelta(hours=1)
 _MAX_CLOCK_SECONDS: Final = 60.0
@@ -121,27 +123,34 @@ def notices(result: Reconciliation) -> list[Notice]:
     ]
 
 
-def check(settings: Settings, request: Request) -> list[Notice]:
+def check(settings: Settings, request: Request) -> Iterator[Notice]:
     """Check both databases, then read and match the request. Raises AggregatorError."""
-    results = check_sources(settings, request)
-    if any(notice.template == NO_MERCHANT for notice in results):
-        return results
-    return [*results, *notices(pipeline.run(settings, request).reconciliation)]
+    known = True
+    for notice in check_sources(settings, request):
+        yield notice
+        known = known and notice.template != NO_MERCHANT
+    if known:
+        yield from notices(pipeline.run(settings, request).reconciliation)
 
 
-def check_sources(settings: Settings, request: Request, user: str | None = None) -> list[Notice]:
+def check_sources(
+    settings: Settings, request: Request, user: str | None = None
+) -> Iterator[Notice]:
     """Connect to both databases and examine the period's records that this user may see.
 
-    Fetches no record. Raises AggregatorError.
+    Fetches no record. Raises AggregatorError, after the notices of a side that is in order.
     """
     window = requests.Window(request.merchant, request.period.start, request.period.end, user)
-    surveys = sides.each(lambda side: source_checks.survey(settings, side, window))
-    results, drifts = [], []
-    for side, survey in surveys.items():
-        drifts.append(survey.server_time - time.time())
-        drift = round(drifts[-1]) + 0.0  # -0.0 would be shown with its sign
-        values = {"side": side, "version": survey.version, "rows": survey.rows, "drift": drift}
-        results.append(Notice(CONNECTED, values, serious=False))
+
+    def survey_of(side: Side) -> tuple[Survey, float]:
+        survey = source_checks.survey(settings, side, window)
+        return survey, survey.server_time - time.time()
+
+    surveys, failure = sides.attempted(survey_of)
+    for side, (survey, drift) in surveys.items():
+        shown = round(drift) + 0.0  # -0.0 would be shown with its sign
+        values = {"side": side, "version": survey.version, "rows": survey.rows, "drift": shown}
+        yield Notice(CONNECTED, values, serious=False)
         for template, odd in (
             (ODD_CARDS, survey.odd_cards),
             (ODD_VIRTUAL, survey.odd_virtual),
@@ -150,14 +159,16 @@ def check_sources(settings: Settings, request: Request, user: str | None = None)
             (END_OF_DAY, survey.end_of_day),
         ):
             if odd:
-                results.append(Notice(template, {"side": side, "odd": odd, "rows": survey.rows}))
-        results += [Notice(FOREIGN, {"side": side, "name": name}) for name in survey.foreign]
-    difference = abs(drifts[0] - drifts[1])
-    if difference > _MAX_CLOCK_SECONDS:
-        results.append(Notice(CLOCKS, {"seconds": round(difference)}))
-    if surveys["auth_logs"].rows == 0 and surveys["auth_logs"].any_merchant:
-        results.append(Notice(NO_MERCHANT, {"merchant": request.merchant}))
-    return results
+                yield Notice(template, {"side": side, "odd": odd, "rows": survey.rows})
+        for name in survey.foreign:
+            yield Notice(FOREIGN, {"side": side, "name": name})
+    if failure:
+        raise failure
+    (_, first), (logs, second) = surveys.values()
+    if abs(first - second) > _MAX_CLOCK_SECONDS:
+        yield Notice(CLOCKS, {"seconds": round(abs(first - second))})
+    if logs.rows == 0 and logs.any_merchant:
+        yield Notice(NO_MERCHANT, {"merchant": request.merchant})
 
 
 def latest_day(settings: Settings, request: Request, first: date, user: str | None) -> date | None:

@@ -5,6 +5,7 @@ Explains and examines; takes no answer and shows no secret. `lib.cli.init` asks 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -47,7 +48,13 @@ SET: Final = "[auth] {key}: preenchida"
 MISSING: Final = "[auth] {key}: falta"
 PERMISSIONS: Final = "[aggregator.access]: pessoas: {people}; grupos: {groups}"
 
-_COMMANDS: Final = "make .venv/run\n.venv/bin/python aggregator.py init"
+_INIT: Final = {
+    "posix": "make .venv/run\n.venv/bin/python aggregator.py init",
+    "nt": "py -m venv .venv\n"
+    r".venv\Scripts\python -m pip install --require-hashes -r requirements.lock" + "\n"
+    r".venv\Scripts\python aggregator.py init",
+}
+_START: Final = {"posix": "make run", "nt": r".venv\Scripts\python aggregator.py dashboard"}
 _GRANTS: Final = """\
 -- A
 CREATE ROLE aggregator LOGIN PASSWORD '…';
@@ -60,13 +67,13 @@ GRANT USAGE ON SCHEMA authentication TO aggregator;
 GRANT SELECT ON authentication.transaction_logs TO aggregator;"""
 
 
-def steps() -> None:
-    """Draw the steps from two logins to one's own data."""
+def steps(system: str = os.name) -> None:
+    """Draw the steps from two logins to one's own data, with the commands of this system."""
     for number, (text, code, language) in enumerate(
         (
             (t(LOGINS), _GRANTS, "sql"),
-            (t(INIT), _COMMANDS, "sh"),
-            (t(START), "make run", "sh"),
+            (t(INIT), _INIT[system], "sh"),
+            (t(START), _START[system], "sh"),
             (t(SCHEDULE), "", ""),
         ),
         1,

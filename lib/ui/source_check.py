@@ -38,9 +38,7 @@ def _check(site: Site, request: Request, rights: Rights) -> None:
         return
     try:
         with st.spinner(t("Consultando os dois bancos…")):
-            notices = diagnosis.check_sources(site.settings, request, rights.reader or None)
+            for notice in diagnosis.check_sources(site.settings, request, rights.reader or None):
+                (st.warning if notice.serious else st.success)(formatting.sentence(notice))
     except AggregatorError as problem:
         st.error(plain(extraction_status.explanation(problem)))
-        return
-    for notice in notices:
-        (st.warning if notice.serious else st.success)(formatting.sentence(notice))

@@ -22,14 +22,20 @@ SOURCE = {"host": "/nowhere", "database": "d", "user": "u"}
 VALUES = {"merchants": {"12345678000195": "Loja"}, "transactions": SOURCE, "auth_logs": SOURCE}
 
 
-def test_a_taken_port_is_one_sentence_with_a_free_one() -> None:
+@pytest.mark.parametrize(
+    ("environment", "option"), [({}, "--port "), ({"MAKELEVEL": "1"}, "make run PORT=")]
+)
+def test_a_taken_port_is_one_sentence_with_a_free_one_for_the_way_it_was_started(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], option: str
+) -> None:
+    monkeypatch.delenv("MAKELEVEL", raising=False)  # `make test` sets it
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = command.finish(command.start("dashboard", "--port", str(port)))
+        result = command.finish(command.start("dashboard", "--port", str(port), env=environment))
     assert result.code == main.FAILED
     assert re.fullmatch(pattern(dashboard.TAKEN), result.sentence)
     assert result.err.count("\n") == 1
-    free = int(re.search(r"PORT=(\d+)", result.sentence)[1])  # type: ignore[index]
+    free = int(re.search(rf"{option}(\d+)", result.sentence)[1])  # type: ignore[index]
     assert free > port
 
 

@@ -217,9 +217,12 @@ def test_check_names_both_sides_and_writes_no_report(filled: Command) -> None:
 def test_check_fails_as_a_run_would(command: Command) -> None:
     command.databases.execute("auth_logs", "DROP TABLE authentication.transaction_logs")
     file = configured(command.folder, command.databases.values)
-    sentence = command.kept(command.say("check", "--config", str(file)))
+    result = command.say("check", "--config", str(file))
     table = "authentication.transaction_logs"
-    assert sentence == BY_STATE["42P01"].format(side="auth_logs", name=table)
+    assert result.code == main.FAILED
+    assert result.sentence == BY_STATE["42P01"].format(side="auth_logs", name=table)
+    [found] = result.out.splitlines()
+    assert found.startswith("transactions: PostgreSQL "), "the side in order is told too"
 
 
 def test_the_entry_point_passes_on_arguments_exit_code_and_both_streams(filled: Command) -> None:

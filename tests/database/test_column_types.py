@@ -64,7 +64,7 @@ def refusals(settings: Settings) -> set[str]:
     with pytest.raises(ContractError) as run:
         copy_reader.extract(settings, WINDOW)
     with pytest.raises(ContractError) as check:
-        diagnosis.check_sources(settings, defaults.request(settings, DAY, days=0))
+        list(diagnosis.check_sources(settings, defaults.request(settings, DAY, days=0)))
     return {str(run.value), str(check.value)}
 
 
@@ -166,7 +166,7 @@ def test_the_last_day_is_whole_whatever_type_a_date_has(
         table = copy_reader.extract(settings, WINDOW, clear=True).transactions
         assert sorted(table[c.NUM_CARTAO].to_pylist()) == ["1", "2"]
         request = defaults.request(settings, DAY, days=0)
-        assert diagnosis.check_sources(settings, request)[0].values["rows"] == 2
+        assert next(diagnosis.check_sources(settings, request)).values["rows"] == 2
 
 
 TEXTS = {

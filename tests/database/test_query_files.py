@@ -84,7 +84,7 @@ def test_a_query_that_loses_the_last_day_is_refused_by_run_and_check(
     settings = loader.from_values(values, "t", {})
     for today in (date(2026, 11, 20), date(2026, 11, 21)):
         with pytest.raises(ContractError, match=re.escape(sentence)):
-            diagnosis.check_sources(settings, defaults.request(settings, today, days=2))
+            list(diagnosis.check_sources(settings, defaults.request(settings, today, days=2)))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -104,7 +104,7 @@ def test_a_query_that_has_the_last_day_whole_is_read(
     assert len(command.reported(*WORDS, values=values, **engine).divergences) == 2
     settings = loader.from_values(values, "t", {})
     request = defaults.request(settings, date(2026, 11, 20), days=2)
-    assert diagnosis.check_sources(settings, request)[1].values["rows"] == 2
+    assert list(diagnosis.check_sources(settings, request))[1].values["rows"] == 2
 
 
 def test_a_cut_that_loses_no_record_is_no_failure(

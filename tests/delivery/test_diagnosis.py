@@ -28,7 +28,7 @@ CARD = "4000001234561234"
 
 def notices(databases: Databases) -> list[Notice]:
     settings = loader.from_values(databases.values, "teste", {})
-    return diagnosis.check_sources(settings, defaults.request(settings, DAY, days=0))
+    return list(diagnosis.check_sources(settings, defaults.request(settings, DAY, days=0)))
 
 
 def serious(notices: list[Notice]) -> list[Notice]:
@@ -73,6 +73,23 @@ def test_clocks_that_differ_by_more_than_a_minute_are_reported(
     assert (diagnosis.CLOCKS in templates) == reported
 
 
+def test_a_side_that_takes_long_to_examine_leaves_the_clocks_alone(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survey, begin = source_checks.survey, time.time()
+    spent = {"transactions": 100, "auth_logs": 300}
+
+    def slow(settings: Settings, side: requests.Side, window: Window) -> Survey:
+        now = begin + spent[side]
+        monkeypatch.setattr(diagnosis.time, "time", lambda: now)
+        return replace(survey(settings, side, window), server_time=now)
+
+    monkeypatch.setattr(source_checks, "survey", slow)
+    results = notices(databases)
+    assert serious(results) == []
+    assert [notice.values["drift"] for notice in results] == [0, 0]
+
+
 def test_a_clock_slightly_behind_is_not_shown_as_minus_zero(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +126,22 @@ def test_padded_or_odd_virtual_numbers_and_codes_with_spaces_are_counted(
         Notice(diagnosis.OTHER_LENGTH, {"side": "transactions", "odd": 1, "rows": 5}),
         Notice(diagnosis.SPACED_CODES, {"side": "auth_logs", "odd": 2, "rows": 4}),
     ]
+
+
+@pytest.mark.parametrize("failing", requests.SIDES)
+def test_what_is_found_on_one_side_is_told_where_the_other_fails(
+    databases: Databases, failing: requests.Side
+) -> None:
+    table = {"transactions": "transactions", "auth_logs": "authentication.transaction_logs"}
+    databases.execute(failing, f"REVOKE SELECT ON {table[failing]} FROM aggregator")
+    settings = loader.from_values(databases.values, "teste", {})
+    told: list[Notice] = []
+    with pytest.raises(ExtractionError) as caught:
+        told.extend(diagnosis.check(settings, defaults.request(settings, DAY, days=0)))
+    [found] = told
+    assert found.template == diagnosis.CONNECTED
+    assert found.values["side"] != failing
+    assert str(caught.value).startswith(failing)
 
 
 def test_both_sides_that_fail_are_named_at_once(databases: Databases) -> None:

@@ -45,6 +45,17 @@ def test_the_banner_of_the_demonstration_leads_to_the_page(demonstration: Dashbo
     assert setup.IN_USE_DEMO in said
 
 
+def test_the_commands_are_those_of_the_servers_system() -> None:
+    def codes(system: str) -> str:
+        at = AppTest.from_string(f"from lib.ui import setup\nsetup.steps({system!r})").run()
+        assert not at.exception
+        return "\n".join(code.value for code in at.code)
+
+    assert "make run" in codes("posix")
+    assert "make" not in codes("nt")
+    assert r".venv\Scripts\python aggregator.py dashboard" in codes("nt")
+
+
 def test_both_sides_are_checked_together(morning: Dashboard) -> None:
     at = morning.open("setup")
     assert not at.exception
@@ -57,14 +68,19 @@ def test_both_sides_are_checked_together(morning: Dashboard) -> None:
     assert all(says(text, diagnosis.CONNECTED) for text in found)
 
 
-def test_a_side_that_is_down_is_named(morning: Dashboard, servers: Servers) -> None:
+def test_a_side_that_is_down_is_named_below_what_the_other_says(
+    morning: Dashboard, servers: Servers
+) -> None:
     at = morning.open("setup")
     servers.stop("auth_logs")
     try:
         check(at)
     finally:
         servers.start("auth_logs")
-    assert unescaped(at.error[0].value).startswith("auth_logs")
+    [problem] = at.error
+    assert unescaped(problem.value).startswith("auth_logs")
+    [found] = at.success
+    assert unescaped(found.value).startswith("transactions: PostgreSQL ")
 
 
 def test_no_secret_is_asked_for_or_shown(
