@@ -10,8 +10,8 @@ import pytest
 
 from lib.domain.errors import ReportError
 from lib.reports import publish, verification
-from tests.reports.test_publish import COVER, built
 from tests.support.sentences import pattern
+from tests.support.workbooks import COVER, built
 
 SHEET = "xl/worksheets/sheet2.xml"
 CORE = "docProps/core.xml"

@@ -13,15 +13,14 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from datetime import time as clock
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openpyxl
 import pyarrow as pa
 import pytest
@@ -29,83 +28,21 @@ from openpyxl.utils.escape import unescape
 
 from lib.domain import columns as c
 from lib.domain.errors import ReportError
-from lib.domain.reconciliation import Reconciliation
-from lib.domain.requests import CARD_TIME, Period, Rule
-from lib.reports import (
-    description,
-    file_lock,
-    publish,
-    report_file,
-    retention,
-    verification,
-    xlsx_cells,
-)
+from lib.domain.requests import CARD_TIME, Rule
+from lib.reports import file_lock, publish, report_file, retention, verification, xlsx_cells
 from tests.support import faults
 from tests.support.sentences import pattern, says
-
-DAY = date(2026, 11, 12)
-EXTRACTED_AT = datetime(2026, 11, 22, 9, 0, 3, tzinfo=UTC)
-COVER = description.Cover("12345678000190", "Loja <&> Exemplo", False, EXTRACTED_AT, "1.2")
-CLEAR = replace(COVER, clear=True)
-CARD = "400000******1234"
-TRANSACTION = ("***.456.789-**", CARD, None, DAY, clock(10, 30), Decimal("12.34"), COVER.merchant)
-LOG = (CARD, DAY, clock(10, 30, 5), "00", "APROVADA", "0200 012345678000190")
-KINDS = {
-    **dict.fromkeys((c.DATA, c.DATA_TRANSA), pa.date32()),
-    **dict.fromkeys((c.HORA, c.HORA_TRANSA), pa.time32("s")),
-    c.VLR_TOTAL: pa.decimal128(18, 2),
-}
-DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-Records = Sequence[dict[str, Any]]
-
-
-def table(names: Sequence[str], usual: Sequence[Any], rows: Records, text: Any) -> pa.Table:
-    data = {
-        name: pa.array([row.get(name, value) for row in rows], KINDS.get(name, text))
-        for name, value in zip(names, usual, strict=True)
-    }
-    return pa.table(data)
-
-
-def built(
-    bought: Records = (),
-    logged: Records = (),
-    *,
-    spare: int = 0,
-    clear: bool = False,
-    text: Any = DICTIONARY,
-    rule: Rule | None = None,
-) -> Reconciliation:
-    """Pair each of ``bought`` with a log of its own; add ``spare`` transactions without log.
-
-    The logs of ``logged`` are divergences.
-    """
-    n = len(bought)
-    names = c.AUTH_LOGS_CLEAR[:-1] if clear else c.AUTH_LOGS[:-1]
-    return Reconciliation(
-        period=Period(DAY, date(2026, 11, 22), date(2026, 11, 22)),
-        rule=rule or Rule(),
-        transactions=table(c.TRANSACTIONS_QUERY, TRANSACTION, [*bought, *[{}] * spare], text),
-        auth_logs=table(names, LOG[: len(names)], [*[{}] * n, *logged], text),
-        transaction_rows=np.arange(n + spare),
-        log_rows=np.arange(n + len(logged)),
-        consolidated_rows=np.arange(n),
-        pair_rows=np.arange(n),
-        pair_virtual=np.arange(n) % 2 == 1,
-        pair_seconds=np.ma.array(np.arange(n) - 5, mask=np.arange(n) % 3 == 2),
-        matched_log_rows=np.arange(n),
-        divergent_rows=np.arange(n, n + len(logged)),
-        motivo=np.zeros(len(logged), np.int8),
-        nearest_rows=np.full(len(logged), -1),
-        without_log_rows=np.arange(n, n + spare),
-        without_log_reason=np.zeros(spare, np.int8),
-        duplicate_rows=np.arange(0),
-        survivor_rows=np.arange(0),
-    )
-
-
-def cells(path: Path, sheet: str) -> list[tuple[Any, ...]]:
-    return list(openpyxl.load_workbook(path)[sheet].iter_rows(min_row=2, values_only=True))
+from tests.support.workbooks import (
+    CARD,
+    CLEAR,
+    COVER,
+    DAY,
+    DICTIONARY,
+    EXTRACTED_AT,
+    LOG,
+    built,
+    cells,
+)
 
 
 def texts(path: Path) -> list[Any]:
@@ -362,7 +299,8 @@ def child(target: Path, setup: str) -> Iterator[subprocess.Popen[str]]:
     """Write a report in a process of its own, with ``setup`` before; it may define ``approve``."""
     code = (
         "import resource, sys, time; from pathlib import Path\n"
-        "from tests.reports.test_publish import COVER, ReportError, built, publish\n"
+        "from lib.domain.errors import ReportError; from lib.reports import publish\n"
+        "from tests.support.workbooks import COVER, built\n"
         f"approve = print\n{setup}\n"
         "report = built([{}] * 20_000)\n"
         "try: publish.write(report, COVER, Path(sys.argv[1]), approve=approve)\n"
@@ -403,143 +341,11 @@ def test_a_run_cut_short_leaves_the_previous_report_and_the_next_run_cleans_up(
     }
 
 
-def test_a_verified_report_gives_its_figures(target: Path) -> None:
-    bought = [{c.DATA_TRANSA: date(2026, 11, day), c.NUM_CPF: str(day)} for day in (13, 12, 20)]
-    publish.write(built(bought, [{}], spare=1), COVER, target)
-    report = verification.verify(target)
-    assert report.rows == {c.SHEET_DIVERGENCES: 1, c.SHEET_CONSOLIDATED: 3}
-    assert (report.first, report.last, report.total) == (DAY, date(2026, 11, 20), Decimal("37.02"))
-    assert (report.duplicates, report.clear, report.problems) == (0, False, ())
-    assert report.properties["transações sem log"] == "1"
-    assert report.lines() == [
-        "Aba 'Divergentes': 1 linha",
-        "Aba 'Transacoes Consolidadas': 3 linhas",
-        "Datas das transações: 12/11/2026 a 20/11/2026",
-        "Total consolidado: 37,02",
-        "Transações repetidas: 0",
-    ]
-    many = replace(
-        report, rows={c.SHEET_DIVERGENCES: 0, c.SHEET_CONSOLIDATED: 12_345}, duplicates=1_000
-    )
-    assert [line for line in many.lines() if "D" not in line and "Total" not in line] == [
-        "Aba 'Transacoes Consolidadas': 12.345 linhas",
-        "Transações repetidas: 1.000",
-    ]
-    publish.write(built(), COVER, target)
-    assert (verification.verify(target).first, verification.verify(target).total) == (None, 0)
-
-
-def test_repeated_rows_are_a_problem_only_where_nobody_shares_a_mask(target: Path) -> None:
-    publish.write(built([{}, {}], [{}]), COVER, target)
-    assert (verification.verify(target).duplicates, verification.verify(target).problems) == (1, ())
-    publish.write(built([{}, {}], [{}], clear=True), CLEAR, target)
-    repeated = verification.REPEATED.format(count=1)
-    assert verification.verify(target).problems == (repeated,)
-    assert repeated in verification.verify(target).lines()[-1]
-
-
-def test_a_clear_number_in_a_masked_report_is_a_problem(target: Path) -> None:
-    publish.write(built([{c.NUM_CPF: "12345678901"}], [{c.NUM_CARTAO: "4" * 16}]), COVER, target)
-    assert verification.verify(target).problems == (verification.UNMASKED.format(count=2),)
-
-
 def test_a_day_excel_does_not_have_is_kept_as_text(target: Path) -> None:
     old = built([{c.DATA_TRANSA: DAY}, {c.DATA_TRANSA: date(1900, 2, 28)}])
     publish.write(replace(old, period=replace(old.period, start=date(1900, 1, 1))), COVER, target)
     assert cells(target, c.SHEET_CONSOLIDATED)[1][3] == "1900-02-28"
     assert verification.verify(target).first == date(1900, 2, 28)
-
-
-def edit(book: openpyxl.Workbook, part: str) -> None:
-    divergences, consolidated = book
-    match part:
-        case "row":
-            consolidated.delete_rows(2)
-        case "amount":
-            consolidated["F2"] = 12.35
-        case "day":
-            divergences["B2"] = datetime(2026, 11, 23, tzinfo=UTC).replace(tzinfo=None)
-        case "type":
-            consolidated["F2"] = "doze"
-        case "header":
-            divergences["A1"] = "cartao"
-        case "column":
-            consolidated["L1"] = "obs"
-        case "sheet":
-            del book[divergences.title]
-        case "description":
-            book.properties.subject = ""
-
-
-def difference(key: str, described: str, counted: str) -> str:
-    return verification.DIFFERENCE.format(key=key, described=described, counted=counted)
-
-
-@pytest.mark.parametrize(
-    ("part", "template", "values"),
-    [
-        (
-            "row",
-            verification.CONTRADICTION,
-            {
-                "differences": "; ".join(
-                    (
-                        difference(description.CONSOLIDADAS, "2", "1"),
-                        difference(description.TOTAL, "24,68", "12,34"),
-                    )
-                )
-            },
-        ),
-        (
-            "amount",
-            verification.CONTRADICTION,
-            {"differences": difference(description.TOTAL, "24,68", "24,69")},
-        ),
-        (
-            "day",
-            verification.CONTRADICTION,
-            {
-                "differences": verification.DAY_OUTSIDE.format(
-                    key=description.PERIODO, period="12/11/2026 a 22/11/2026"
-                )
-            },
-        ),
-        ("type", verification.DAMAGED, {}),
-        ("header", verification.WRONG_COLUMNS, {"name": c.SHEET_DIVERGENCES}),
-        ("column", verification.WRONG_COLUMNS, {"name": c.SHEET_CONSOLIDATED}),
-        (
-            "sheet",
-            verification.WRONG_SHEETS,
-            {"expected": f"{c.SHEET_DIVERGENCES}, {c.SHEET_CONSOLIDATED}"},
-        ),
-        ("description", verification.NO_DESCRIPTION, {}),
-    ],
-)
-def test_an_edited_report_no_longer_verifies(
-    target: Path, part: str, template: str, values: dict[str, str]
-) -> None:
-    publish.write(built([{}, {}], [{}]), COVER, target)
-    book = openpyxl.load_workbook(target)
-    edit(book, part)
-    book.save(target)
-    with pytest.raises(ReportError) as caught:
-        verification.verify(target)
-    assert str(caught.value) == template.format(path=target, **values)
-
-
-def test_a_file_that_is_no_whole_workbook_is_refused_in_one_sentence(target: Path) -> None:
-    with pytest.raises(ReportError, match=pattern(verification.MISSING)):
-        verification.verify(target)
-    with pytest.raises(ReportError, match=pattern(verification.UNREADABLE)):
-        verification.verify(target.parent)
-    publish.write(built([{}]), COVER, target)
-    whole = target.read_bytes()
-    middle = len(whole) // 2
-    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    for damaged in (b"", b"num_cpf;num_cartao", whole[:-99], flipped):
-        target.write_bytes(damaged)
-        with pytest.raises(ReportError, match=pattern(verification.DAMAGED)):
-            verification.verify(target)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o664, 0o400])
