@@ -121,7 +121,15 @@ def _metrics(counts: Counts, scope: Scope) -> None:
     )
     with st.grid(len(figures)):
         for label, value, below in figures:
-            st.metric(label, value, below, delta_color="off", delta_arrow="off", border=True)
+            st.metric(
+                label,
+                value,
+                below,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                height="stretch",
+            )
 
 
 def _filters(counts: Counts, scope: Scope) -> Filter:

@@ -104,6 +104,7 @@ def test_today_is_in_the_figures_and_in_no_comparison(morning: Dashboard) -> Non
     assert explained["Compras por cliente"].endswith(compared)
     beside = {metric.label: metric.proto.delta_description for metric in at.metric}
     assert beside["Compras por cliente"] == "1,00 → 3,00"
+    assert "R$" not in beside["Tíquete médio"]  # the card is too narrow for it
     assert says(texts(morning.open("customers", periodo=span(0, 0))), customers.NO_WHOLE_DAY)
 
 
