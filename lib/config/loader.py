@@ -6,15 +6,15 @@ Refuses unknown keys from any source, and never repeats a configured value in a 
 
 import difflib
 import itertools
+import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import EnvSettingsSource, SettingsError
 
 from lib.config import secret_references
 from lib.config.file_permissions import is_exposed, is_within_reach, read_text, require_unchangeable
@@ -48,6 +48,10 @@ _SECRETS: Final = {
     "notify": ("urls", "urls_file"),
     "metrics": ("token", "token_file"),
 }
+# A secret of the environment replaces the file's, whichever of the two keys holds either.
+_PAIRS: Final = frozenset(_SECRETS.values())
+_ENTRY: Final = 3
+"""The length of the key of an entry, such as access.people.NAME."""
 _KeyPath: TypeAlias = tuple[int | str, ...]
 
 
@@ -100,7 +104,7 @@ def from_values(
             raise _mistake((key,), origin)
     overrides, variables = _overrides(environ)
     try:
-        settings = Settings(**_merged(values, overrides))
+        settings = Settings(**_merged(values, overrides, _PAIRS))
     except ValidationError as exc:
         raise _wrong(exc, (), variables, origin) from None
     for name, (secret, file) in _SECRETS.items():
@@ -143,7 +147,7 @@ def load_audit(path: Path | None = None, environ: Mapping[str, str] = os.environ
         require_unchangeable(file, "a configuração")
     overrides, variables = _overrides(environ)
     try:
-        return Audit.model_validate(_merged(table, overrides).get("audit", {}))
+        return Audit.model_validate(_merged(table, overrides, _PAIRS).get("audit", {}))
     except ValidationError as exc:
         raise _wrong(exc, ("audit",), variables, str(file or "ambiente")) from None
 
@@ -203,7 +207,6 @@ def _has_copy_secret(copies: object) -> bool:
 
 def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPath, str]]:
     """Return the table that the environment variables define, and the variable of each key."""
-    reader = EnvSettingsSource(Settings, case_sensitive=True, env_nested_delimiter="__")
     table: dict[str, Any] = {}
     variables: dict[_KeyPath, str] = {}
     prefixed = filter(_is_override, environ)
@@ -214,31 +217,49 @@ def _overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[_KeyPat
         # A CNPJ may have capital letters; every other key is lower case.
         if key != "merchants":
             inner_keys = [inner.lower() for inner in inner_keys]
-        reader.env_vars = {"__".join([key, *inner_keys]): environ[name]}
-        try:
-            value = reader().get(key)
-        except SettingsError:
-            value = None
-        if value is None:
-            raise _mistake((key,), name)
-        below = table.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        table[key] = below | value if both else value
-        paths = [(key, inner) for inner in value] if isinstance(value, dict) else [(key,)]
+        path = (key, *inner_keys)
+        value = _value(path, environ[name], name)
+        inner = value if isinstance(value, dict) else {}
+        paths = [(*path, key) for key in inner] or [path]
         variables |= dict.fromkeys(paths, name)
+        for part in reversed(path):
+            value = {part: value}
+        table = _merged(table, value)
     return table, variables
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two tables; a secret of ``above`` replaces the secret and its file of ``below``."""
-    merged = dict(below)
+def _value(path: tuple[str, ...], text: str, variable: str) -> Any:
+    """The value of a variable: JSON for a key that takes a table or a list, else the text.
+
+    Raises ConfigError for JSON that cannot be read, and for a key below one that takes no table.
+    """
+    annotation: Any = Settings
+    for part in path:
+        if get_origin(annotation) is dict:  # then any text is a key, such as a CNPJ
+            annotation = get_args(annotation)[1]
+            continue
+        model = _table_model(annotation)
+        if model is None or part not in model.model_fields:
+            raise _mistake(path, variable)
+        annotation = model.model_fields[part].annotation
+    if _table_model(annotation) is None and get_origin(annotation) not in (dict, tuple):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _mistake(path, variable) from None
+
+
+def _merged(
+    below: Mapping[str, Any], above: Mapping[str, Any], pairs: Collection[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Merge two tables and their inner ones; of ``pairs`` a key of ``above`` replaces either."""
+    hidden = {key for pair in pairs if above.keys() & set(pair) for key in pair}
+    merged = {key: value for key, value in below.items() if key not in hidden}
     for key, value in above.items():
-        table = merged.get(key)
-        if isinstance(table, Mapping) and isinstance(value, dict):
-            secret = _SECRETS.get(key, ())
-            hidden = secret if value.keys() & set(secret) else ()
-            value = {k: v for k, v in table.items() if k not in hidden} | value
-        merged[key] = value
+        table: Any = merged.get(key)
+        both = isinstance(table, Mapping) and isinstance(value, dict)
+        merged[key] = _merged(table, value, pairs) if both else value
     return merged
 
 
@@ -253,8 +274,17 @@ def _wrong(
     errors = problem.errors(include_input=False)
     error = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     path = (*table, *error["loc"])
-    blamed = variables.get(path[:2]) or variables.get(path[:1]) or origin
-    return _mistake(path, blamed, error["type"])
+    nearest = max(variables, key=lambda other: _shared(path, other), default=())
+    shared = _shared(path, nearest)
+    # Above, at or below the mistake, or in the same entry, such as a person.
+    at_fault = shared and shared >= min(len(nearest), len(path), _ENTRY)
+    return _mistake(path, variables[nearest] if at_fault else origin, error["type"])
+
+
+def _shared(path: _KeyPath, other: _KeyPath) -> int:
+    """Count the keys with which both begin."""
+    pairs = zip(path, other, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _mistake(path: _KeyPath, origin: str, kind: str = "") -> ConfigError:

@@ -7,7 +7,7 @@ called.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 import platformdirs
@@ -19,7 +19,6 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lib.config import secret_references
 from lib.config.delivery_settings import Copies, Notify, Wait
@@ -242,10 +241,10 @@ class Engine(BaseModel):
         return self.staging_dir or file_system.user_folder(platformdirs.user_cache_path)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The whole configuration, immutable; created by `loader.load` or `loader.from_values`."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = FROZEN
     window_days: Annotated[Int, whole(0, 36_500)] = 10
     timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
         default="America/Sao_Paulo", description="um fuso horário, como America/Sao_Paulo"
@@ -278,13 +277,6 @@ class Settings(BaseSettings):
     dashboard: Dashboard = Field(default=Dashboard(), description="uma tabela")
     row_level_security: bool = Field(default=False, description="true ou false")
     allow_insecure: bool = Field(default=False, description="true ou false")
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: Any, *_: Any, **__: Any
-    ) -> tuple[Any, ...]:
-        """Use the arguments alone: `loader.from_values` has already merged the environment."""
-        return (init_settings,)
 
     @property
     def default_merchant(self) -> str:

@@ -93,7 +93,8 @@ def metrics(current: Figures, comparison: Comparison | None) -> None:
             before = t(BEFORE, old=write(old))
         if known and partial:
             # Today is in the figure, but in no comparison.
-            short = _decimal if write is money else write  # the card is too narrow for two R$
+            # The card is too narrow for two amounts with R$.
+            short: Callable[[Any], str] = _decimal if write is money else write
             before = f"{short(old)} → {short(new)}"
             help_text += " " + t(FROM_TO, old=write(old), new=write(new))
         st.metric(

@@ -195,6 +195,32 @@ def test_a_variable_of_one_key_overrides_a_variable_of_its_table() -> None:
     assert (source.port, source.user, source.database) == (3, "b", "a")
 
 
+def test_variables_of_one_entry_add_up_and_leave_the_files_other_keys() -> None:
+    name = "AGGREGATOR__COPIES__ACCESS__SFTP.EXAMPLE.COM__"
+    environ = {f"{name}USER": "u", f"{name}PASSWORD": "0"}
+    of_the_file = {"key_file": "/k", "password_file": "/gone"}
+    changed = settings(environ, **{"copies.access": {"sftp.example.com": of_the_file}})
+    access = changed.copies.access["sftp.example.com"]
+    assert (access.user, access.secret(), access.key_file) == ("u", "0", Path("/k"))
+
+
+def test_a_variable_of_one_person_leaves_the_others() -> None:
+    people = {"a@b": {"roles": ["auditor"]}, "c@d": {"roles": ["auditor"]}}
+    environ = {"AGGREGATOR__ACCESS__PEOPLE__C@D__ROLES": '["analyst"]'}
+    changed = settings(environ, **{"access.people": people}).access.people
+    assert {name: grant.roles for name, grant in changed.items()} == {
+        "a@b": ("auditor",),
+        "c@d": ("analyst",),
+    }
+
+
+@pytest.mark.parametrize("text", ["{", "x", "[" * 100_000])
+def test_a_table_in_a_variable_that_is_no_json_is_refused(text: str) -> None:
+    name = "AGGREGATOR__ACCESS__PEOPLE"
+    wrong = refusal(settings, {name: text})
+    assert summary(wrong) == (loader.WRONG_VALUE, name, "aggregator.access.people")
+
+
 @pytest.mark.parametrize("password", ['{"a": 1}', "[1]", "null", "0123", 'a"b\\', "p@s/%20", ""])
 def test_a_password_in_the_environment_is_taken_as_it_is(password: str) -> None:
     changed = settings({"AGGREGATOR__TRANSACTIONS__PASSWORD": password})
