@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 from lib.config.settings import ROOT
+from lib.ui import tables
 from tests.support.servers import Databases
 
 
@@ -73,3 +75,32 @@ def texts(at: AppTest) -> str:
 def unescaped(text: object) -> str:
     """A text of a page without the escapes of Markdown."""
     return re.sub(r"\\([^\w\s]|_)", r"\1", str(text)).replace("\u2060", "")
+
+
+def figures(at: AppTest) -> dict[str, str]:
+    """The page's figures by label."""
+    return {metric.label: metric.value for metric in at.metric}
+
+
+def period(at: AppTest) -> tuple[date, ...]:
+    return tuple(at.date_input(key="periodo").value)
+
+
+def subject(at: AppTest) -> str:
+    return str(at.caption[0].value)
+
+
+def rows(at: AppTest) -> Any:
+    return frames(at)[0]
+
+
+def total(at: AppTest) -> str:
+    """The line above the rows."""
+    return str(at.text[0].value)
+
+
+def counted(rows: int, of: int | None = None, amount: str | None = None) -> str:
+    """The line for these numbers."""
+    line = tables.ROWS[rows != 1].format(count=rows)
+    line = line if of is None else tables.OF_ALL_ROWS.format(count=line, of=of)
+    return line if amount is None else tables.WITH_AMOUNT.format(count=line, amount=amount)
