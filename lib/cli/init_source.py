@@ -19,6 +19,7 @@ from lib.config import defaults, loader, writer
 from lib.config.secret_references import SERVICE, VAULT
 from lib.database import error_translation as errors
 from lib.database import introspection, query_template, tls_probe
+from lib.domain import file_system
 from lib.domain.errors import AggregatorError, ConfigError
 from lib.domain.requests import SIDES
 
@@ -336,7 +337,7 @@ def _wait_for(file: Path) -> None:
 
 def _is_filled_in(file: Path) -> bool:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file_system.read_text(file).splitlines()
     except (OSError, ValueError):
         return True  # the examination reports the error
     code = (line.partition("--")[0] for line in lines)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lib.domain import file_system
 from lib.domain.errors import ConfigError
 
 UNREADABLE: Final = "Não foi possível ler {what} em {file}: {reason}."
@@ -191,7 +192,7 @@ def _is_secret_of_root(file: Path) -> bool:
 def read_text(file: Path, label: str) -> str:
     """The file's text in UTF-8. Raises ConfigError."""
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return file_system.read_text(file)
     except FileNotFoundError:
         reason = NO_FILE
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args, get_origin
 
@@ -179,13 +179,26 @@ def _table(file: Path) -> dict[str, Any]:
     text = read_text(file, "a configuração")
     try:
         table = tomllib.loads(text).get("aggregator")
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         line = re.search(r"at line (\d+)", str(exc))
         count = line[1] if line else text.count("\n") + 1
         raise ConfigError(BAD_TOML, file=file, line=count) from None
     if not isinstance(table, dict):
         raise ConfigError(MISSING_KEY, origin=file, key="[aggregator]", expected="uma tabela")
+    if (path := _with_null(table)) is not None:
+        raise _mistake(path, str(file))
     return table
+
+
+def _with_null(value: Any, path: _KeyPath = ()) -> _KeyPath | None:
+    """The path to a text with a null character, which no file, login or server has."""
+    if isinstance(value, str):
+        return path if "\0" in value else None
+    entries: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict | list):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = (_with_null(entry, (*path, key)) for key, entry in entries)
+    return next((path for path in inner if path is not None), None)
 
 
 def _has_secret(table: object, key: str) -> bool:

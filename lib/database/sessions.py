@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from lib.config import libpq_environment
 from lib.database.error_translation import translate
 from lib.database.socket_timeout import Watchdog
+from lib.domain import file_system
 from lib.domain.errors import ContractError, ExtractionError, SnapshotError
 from lib.domain.requests import Side
 
@@ -58,8 +59,7 @@ RELOADED: Final = (
 _DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
 _AS_USER: Final = "set_config('app.user', %s, true)"
-# A pooled connection keeps what its last client set; rolled back, that client finds it again. None
-# of these statements takes the snapshot.
+# A pooled connection keeps what its last client set. None of these takes the snapshot.
 _MODE: Final = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
     " RESET ALL; RESET SESSION AUTHORIZATION; RESET ROLE; SHOW search_path"
@@ -311,8 +311,8 @@ def query(settings: Settings, side: Side) -> str:
     """The side's SQL: its query file, or by default the query on the contract's tables."""
     path = source_of(settings, side).query_file or _DEFAULT_QUERIES / f"{side}.sql"
     try:
-        return _without_end(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
+        return _without_end(file_system.read_text(path))
+    except (OSError, ValueError) as error:
         raise ExtractionError(UNREADABLE_QUERY, side=side, path=path) from error
 
 

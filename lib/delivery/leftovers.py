@@ -92,7 +92,7 @@ def _remove_registered(entry: Path) -> None:
     with suppress(OSError, AggregatorError):
         require_unchangeable(entry, entry.name)
         try:
-            report, result = map(Path, json.loads(entry.read_text(encoding="utf-8")))
+            report, result = map(Path, json.loads(file_system.read_text(entry)))
         except (
             ValueError,
             TypeError,

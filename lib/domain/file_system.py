@@ -35,6 +35,10 @@ _LOST: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors of a flush that mean lost data; any other means that the file system cannot flush."""
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
+_MOST_BYTES: Final = 64 << 20
+"""No file that a person writes has as many."""
+_PIPE_SECONDS: Final = 5.0
+
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 _log: Final = logging.getLogger(__name__)
@@ -126,6 +130,38 @@ def exists(path: Path) -> bool:
     return True
 
 
+def require_regular(path: Path) -> None:
+    """Raise OSError unless this is a regular file: a pipe or a device may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that people or this program write, in UTF-8.
+
+    A pipe has to send it within five seconds. Raises OSError, or ValueError for what is no text or
+    has no end.
+    """
+    content = b""
+    deadline = time.monotonic() + _PIPE_SECONDS
+    with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+        is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
+        while len(content) <= _MOST_BYTES:
+            block = file.read(_MOST_BYTES)
+            if block:
+                content += block
+            elif block is not None and (content or not is_pipe):
+                break
+            elif time.monotonic() > deadline:
+                raise TimeoutError
+            else:  # nobody has written into the pipe yet
+                time.sleep(_POLL_SECONDS)
+    text = content.decode("utf-8-sig")
+    if "\0" in text or len(content) > _MOST_BYTES:
+        raise ValueError
+    return text
+
+
 def set_mode(path: Path, mode: int) -> None:
     """Set the permission bits, where they can be set."""
     with suppress(OSError):
@@ -142,6 +178,10 @@ def user_folder(folder: Callable[[str], Path]) -> Path:
         return folder(_APPLICATION)
     except RuntimeError:
         return _private_folder()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _private_folder() -> Path:

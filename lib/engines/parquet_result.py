@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from pyarrow import dataset, parquet
 
 from lib.analysis import books, case_evidence
-from lib.domain import cases, requests
+from lib.domain import cases, file_system, requests
 from lib.domain import columns as c
 from lib.domain.errors import ReportError
 from lib.domain.outcomes import Books
@@ -168,7 +168,7 @@ class Result(Counts):
 def open_result(folder: Path, manifest: str = MANIFEST) -> Result:
     """Open the result in this folder. Raises ReportError if there is no readable one."""
     try:
-        content = json.loads((folder / manifest).read_text(encoding="utf-8"))
+        content = json.loads(file_system.read_text(folder / manifest))
         if content["format"] != FORMAT:
             raise ValueError
         return _opened(folder, content)

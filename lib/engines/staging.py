@@ -145,7 +145,7 @@ def _staged(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     try:
         if time.time() - path.stat().st_mtime > _USEFUL_SECONDS:
             return None
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(file_system.read_text(path))
     except (OSError, ValueError, RecursionError):
         return None
     same = isinstance(values, dict) and values.get("fingerprint") == fingerprint

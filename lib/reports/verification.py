@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 from lib.domain import columns as c
+from lib.domain import file_system
 from lib.domain.errors import ReportError
 from lib.domain.messages import counted, thousands
 from lib.reports.description import (
@@ -122,6 +123,7 @@ def properties(path: Path) -> dict[str, str]:
 
 def _with_file(path: Path, read: Callable[[Path, IO[bytes]], _Result]) -> _Result:
     try:
+        file_system.require_regular(path)
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values and extensions that no report has
             return read(path, file)

@@ -133,8 +133,9 @@ def verify(
     ``visit`` receives each sealed record. Raises AuditError if file or key cannot be read.
     """
     try:
+        file_system.require_regular(path)
         content = path.read_bytes()
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
         raise AuditError(NO_TRAIL, path=path) from problem
     key = read_key(key_file)
     problems: list[str] = []
@@ -172,6 +173,7 @@ def verify(
 def read(path: Path, limit: int) -> list[Fields]:
     """The newest records, newest first, unchecked. Raises AuditError."""
     try:
+        file_system.require_regular(path)
         with path.open("rb") as file:
             lines = _last_lines(file, limit)
     except FileNotFoundError:
@@ -191,7 +193,7 @@ def read_key(path: Path) -> bytes:
     except ConfigError as problem:
         raise AuditError(problem.template, **problem.values) from problem
     try:
-        text = path.read_text(encoding="ascii").strip()
+        text = file_system.read_text(path).strip()
     except FileNotFoundError as problem:
         raise AuditError(NO_KEY, path=path) from problem
     except (OSError, ValueError) as problem:
@@ -248,7 +250,9 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     descriptor = os.open(path, _FLAGS, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode) or (os.name == "posix" and mode & 0o022):
+        if not stat.S_ISREG(mode):
+            raise OSError
+        if os.name == "posix" and mode & 0o022:
             raise AuditError(OPEN_TO_OTHERS, path=path)
         yield file
 

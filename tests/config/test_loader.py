@@ -107,6 +107,20 @@ UNUSABLE: list[tuple[str, str, dict[str, object]]] = [
     (f'[aggregator]\nx = """{SECRET}\nb', loader.BAD_TOML, {"line": 3}),
     ("aggregator = 1\n", loader.MISSING_KEY, {"key": "[aggregator]"}),
     ("\xff", file_permissions.UNREADABLE, {"reason": file_permissions.NOT_READABLE_TEXT}),
+    ("[aggregator]\nx = \0", file_permissions.UNREADABLE, {}),
+    ("[aggregator]\nx = " + "[" * 100_000, loader.BAD_TOML, {}),
+    ("[aggregator]\nx = " + "{a=" * 5_000 + "1" + "}" * 5_000, loader.BAD_TOML, {}),
+    (
+        '[aggregator.transactions]\npassword = "a\\u0000b"',
+        loader.WRONG_VALUE,
+        {"key": "aggregator.transactions.password"},
+    ),
+    (
+        '[aggregator]\noutput_path = "\\u0000"',
+        loader.WRONG_VALUE,
+        {"key": "aggregator.output_path"},
+    ),
+    ('[aggregator]\napproved_codes = ["\\u0000"]', loader.WRONG_VALUE, {}),
 ]
 
 

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -241,6 +242,34 @@ def test_on_windows_the_lock_is_the_systems_own(
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=locking))
     lock = file_system.lock(share / "lock")
     assert (lock is None, locked) == ((True, []) if held else (False, [(2, 1)]))
+
+
+@pytest.mark.parametrize("name", ["pipe", "zeros", "terminal", "folder", "long", "zero"])
+def test_what_never_ends_or_is_no_text_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(file_system, "_PIPE_SECONDS", 0.1)
+    monkeypatch.setattr(file_system, "_MOST_BYTES", 1_000)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    (tmp_path / "terminal").symlink_to(os.ttyname(os.openpty()[1]))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "long").write_text("a" * 1_001)
+    (tmp_path / "zero").write_bytes(b"a\0b")
+    with pytest.raises((OSError, ValueError)):
+        file_system.read_text(tmp_path / name)
+    if name not in ("long", "zero"):
+        with pytest.raises(OSError, match=name):
+            file_system.require_regular(tmp_path / name)
+
+
+def test_a_pipe_may_give_its_text_late(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Timer(0.2, pipe.write_text, ["senha"])
+    writer.start()
+    assert file_system.read_text(pipe) == "senha"
+    writer.join()
 
 
 def _raising(number: int) -> Callable[[int], None]:

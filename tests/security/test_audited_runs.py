@@ -19,7 +19,7 @@ from lib.domain.errors import AuditError
 from lib.reports import description, verification
 from lib.security import audit_trail
 from tests.support.command import PREVIOUS, Command, start
-from tests.support.sentences import says
+from tests.support.sentences import pattern, says
 from tests.support.servers import Databases
 from tests.support.trails import add, records
 
@@ -185,6 +185,18 @@ def test_a_file_that_verify_cannot_read_is_one_sentence(
     result = command.say("audit", "verify", *([str(trail)] if words[0] != "/gone" else []), *words)
     assert result.code == main.FAILED
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_is_neither_a_trail_nor_a_workbook(trail: Path, command: Command) -> None:
+    add(trail, "a")
+    pipe = command.folder / "pipe"
+    os.mkfifo(pipe, 0o600)
+    for words in (["verify", str(pipe)], ["audit", "verify", str(trail), "--workbook", str(pipe)]):
+        assert says(command.say(*words).sentence, verification.UNREADABLE)
+    assert says(command.say("audit", "verify", str(pipe)).sentence, audit_trail.NO_TRAIL)
+    with pytest.raises(AuditError, match=pattern(audit_trail.NOT_WRITABLE)):
+        add(pipe, "b")
 
 
 def test_verify_needs_no_configuration(trail: Path) -> None:
