@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -129,6 +130,8 @@ class _QuietFileHandler(RotatingFileHandler):
 
 def _file_handler(file: Path, formatter: logging.Formatter) -> logging.Handler:
     try:
+        if file.is_fifo():  # opening it waits for a reader
+            os.close(os.open(file, os.O_WRONLY | os.O_NONBLOCK))
         handler = _QuietFileHandler(
             file.absolute(),
             maxBytes=FILE_BYTES,

@@ -263,13 +263,14 @@ def _require_known(number: int, path: Path) -> None:
 
 def _size(path: Path) -> int:
     """The file's size, 0 where there is none. Raises HistoryError if it is no file."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return 0
-    if not stat.S_ISREG(status.st_mode):
-        raise HistoryError(NOT_A_HISTORY, path=path)
-    return status.st_size
+    sizes = {"": 0}
+    for part in _PARTS:
+        with suppress(FileNotFoundError):
+            status = os.stat(f"{path}{part}")
+            if not stat.S_ISREG(status.st_mode):
+                raise HistoryError(NOT_A_HISTORY, path=f"{path}{part}")
+            sizes[part] = status.st_size
+    return sizes[""]
 
 
 def _is_damaged(path: Path) -> bool:

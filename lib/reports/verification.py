@@ -6,6 +6,7 @@ repeats a cell's value.
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 import warnings
@@ -130,7 +131,9 @@ def _with_file(path: Path, read: Callable[[Path, IO[bytes]], _Result]) -> _Resul
     except FileNotFoundError as exc:
         raise ReportError(MISSING, path=path) from exc
     except OSError as exc:
-        raise ReportError(UNREADABLE, path=path) from exc
+        # openpyxl gives its own no number, and a place before the file's beginning is invalid.
+        damaged = exc.errno is None or (exc.errno == errno.EINVAL and path.is_file())
+        raise ReportError(DAMAGED if damaged else UNREADABLE, path=path) from exc
     except _FORMAT_ERRORS as exc:
         raise ReportError(DAMAGED, path=path) from exc
 

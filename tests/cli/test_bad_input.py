@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from datetime import date
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lib.cli import main
+from lib.cli import main, run_log
 from lib.config import defaults, loader
 from lib.database import column_types, error_translation, record_batches, sessions
 from lib.database.error_translation import BY_STATE
@@ -229,6 +230,13 @@ def test_a_disk_that_is_full_or_read_only(
         assert command.kept(command.say(*words)) == report_file.NO_SPACE.format(folder=disk)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         assert command.kept(command.say(*words)) == report_file.NOT_WRITABLE.format(folder=disk)
+
+
+@pytest.mark.timeout(60)
+def test_a_log_into_a_pipe_without_a_reader_is_refused(command: Command) -> None:
+    os.mkfifo(command.folder / "log")
+    sentence = command.refused("--log-file", str(command.folder / "log"))
+    assert sentence == run_log.NOT_WRITABLE.format(file=command.folder / "log")
 
 
 def test_a_report_open_elsewhere_is_replaced_and_stays_whole_for_its_reader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -95,6 +96,22 @@ def test_what_is_no_history_is_named_by_commands_and_stops_no_report(
         assert (result.code, result.out) == (main.FAILED, ""), words
         assert result.sentence == state_file.NOT_A_HISTORY.format(path=path)
     assert before is None or path.read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, loop])
+@pytest.mark.timeout(60)
+def test_an_obstacle_beside_the_history_is_named_and_waited_for_by_nobody(
+    path: Path, part: str, make: Callable[[Path], object]
+) -> None:
+    with state_file.writing(path):
+        pass
+    beside = path.with_name(path.name + part)
+    beside.unlink(missing_ok=True)
+    make(beside)
+    for opened in (state_file.reading, state_file.writing):
+        with pytest.raises(HistoryError, match=re.escape(str(path))), opened(path):
+            pass
 
 
 def test_a_history_of_a_newer_version_is_named_and_left_alone(command: Command, path: Path) -> None:

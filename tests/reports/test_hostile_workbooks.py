@@ -15,6 +15,7 @@ from tests.support.workbooks import COVER, built
 
 SHEET = "xl/worksheets/sheet2.xml"
 CORE = "docProps/core.xml"
+TYPES = "[Content_Types].xml"
 Change = Callable[[bytes], bytes]
 
 
@@ -58,6 +59,8 @@ HOSTILE: dict[str, tuple[str, Change]] = {
     "nested elements": (SHEET, lambda content: content.replace(b"<sheetData>", b"<a>" * 100_000)),
     "a description of nothing": (CORE, lambda content: b""),
     "counts that are no numbers": (CORE, replaced(b"divergentes: 0", b"divergentes: x")),
+    "types without a workbook": (TYPES, lambda content: b"<a/>"),
+    "types nested deeply": (TYPES, lambda content: b"<a>" * 200_000 + b"</a>" * 200_000),
     "entities that grow": (
         CORE,
         lambda content: (
@@ -74,8 +77,17 @@ HOSTILE: dict[str, tuple[str, Change]] = {
 def test_a_hostile_cell_or_property_is_one_sentence(
     report: Path, part: str, change: Change
 ) -> None:
-    with pytest.raises(ReportError):
+    with pytest.raises(ReportError) as caught:
         verification.verify(rewritten(report, part, change))
+    assert caught.value.template != verification.UNREADABLE
+
+
+def test_a_directory_of_parts_outside_the_file_is_damage(report: Path) -> None:
+    content = report.read_bytes()
+    end = content.rindex(b"PK\x05\x06") + 16
+    report.write_bytes(content[:end] + b"\xf0\xff\xff\xff" + content[end + 4 :])
+    with pytest.raises(ReportError, match=pattern(verification.DAMAGED)):
+        verification.verify(report)
 
 
 @pytest.mark.parametrize("part", [SHEET, CORE, "xl/styles.xml"])
