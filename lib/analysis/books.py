@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,10 +17,9 @@ from lib.domain import columns as c
 from lib.domain.errors import BalanceError
 from lib.domain.outcomes import Books
 from lib.domain.reconciliation import EPOCH
+from lib.domain.requests import days_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from lib.domain.column_arrays import Ints
     from lib.domain.reconciliation import Reconciliation, Rows
 
@@ -53,8 +51,8 @@ def books(result: Reconciliation) -> Books:
     _require_partition("transactions", result.transaction_rows, parts)
 
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
-    amounts = [_amount(cents[rows]) for rows in parts]
-    total = _amount(cents[result.transaction_rows])
+    amounts = [column_arrays.total(cents[rows]) for rows in parts]
+    total = column_arrays.total(cents[result.transaction_rows])
     if total != sum(amounts):
         raise BalanceError(AMOUNTS_DIFFER)
     return Books(
@@ -83,7 +81,7 @@ def balance_by_day(result: Reconciliation) -> pa.Table:
     log_day = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
     cents = np.where(cents == column_arrays.MISSING, 0, cents)
-    dates = _dates(result)
+    dates = days_of(result.period.start, result.period.end)
     first, outside = (dates[0] - EPOCH).days, len(dates)
     columns: dict[str, Ints] = {}
 
@@ -143,7 +141,8 @@ def coverage(result: Reconciliation) -> Coverage:
 
     def empty(instants: column_arrays.Instants, rows: Rows) -> tuple[date, ...]:
         present = set(column_arrays.distinct(instants.day[rows]).tolist())
-        return tuple(day for day in _dates(result) if (day - EPOCH).days not in present)
+        days = days_of(result.period.start, result.period.end)
+        return tuple(day for day in days if (day - EPOCH).days not in present)
 
     return Coverage(
         latest(bought, result.transaction_rows),
@@ -203,12 +202,3 @@ def _require_balanced_days(dates: list[date], days: dict[str, Ints]) -> None:
     if unbalanced.any():
         day = [*dates, None][int(np.argmax(unbalanced))]
         raise BalanceError(DAY_DIFFERS, day=f"{day:%d/%m/%Y}" if day else "sem data")
-
-
-def _dates(result: Reconciliation) -> list[date]:
-    days = (result.period.end - result.period.start).days + 1
-    return [result.period.start + timedelta(days=n) for n in range(days)]
-
-
-def _amount(cents: NDArray[np.int64]) -> Decimal:
-    return Decimal(int(cents[cents != column_arrays.MISSING].sum())) / 100

@@ -78,7 +78,7 @@ def figures(result: Reconciliation) -> Figures:
     buyers = _Buyers.of(result)
     cents = _cents(result)
     priced = cents[cents != column_arrays.MISSING]
-    amount = Decimal(int(priced.sum())) / 100
+    amount = column_arrays.total(priced)
     n = len(buyers.purchases)
     bought = int(buyers.purchases.sum())
     virtual = int(buyers.virtual.sum())

@@ -76,7 +76,7 @@ def amount(result: Reconciliation, table: Table, positions: Ints) -> Decimal:
     """Sum `vlr_total` over these positions of a table of transactions."""
     rows = table.row_numbers(result)[positions]
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)[rows]
-    return Decimal(int(cents[cents != column_arrays.MISSING].sum())) / 100
+    return column_arrays.total(cents)
 
 
 def distinct_values(result: Reconciliation, table: Table, name: str) -> tuple[str, ...]:

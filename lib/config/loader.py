@@ -20,6 +20,7 @@ from lib.config import secret_references
 from lib.config.file_permissions import is_exposed, is_within_reach, read_text, require_unchangeable
 from lib.config.settings import ROOT, Audit, Settings, Source
 from lib.domain.errors import ConfigError
+from lib.domain.requests import SIDES
 
 DEFAULT_FILE: Final = ROOT / ".streamlit" / "secrets.toml"
 FILE_VARIABLE: Final = "AGGREGATOR_CONFIG"
@@ -41,10 +42,9 @@ EXPOSED: Final = (
     "nele, ou use {instead}."
 )
 NOT_CONFIGURED: Final = "O CNPJ pedido não é um dos configurados: {merchants}."
-_SIDES: Final = ("transactions", "auth_logs")
 # A secret of a table, and the key of the file that may hold it instead.
-_SECRETS: Final = {
-    **dict.fromkeys(_SIDES, ("password", "password_file")),
+_SECRETS: Final[dict[str, tuple[str, str]]] = {
+    **dict.fromkeys(SIDES, ("password", "password_file")),
     "notify": ("urls", "urls_file"),
     "metrics": ("token", "token_file"),
 }
@@ -67,7 +67,7 @@ def stamp(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> 
 
 def query_stamp(settings: Settings) -> object:
     """A value that changes whenever a query file is written or replaced."""
-    return [_file_stamp(getattr(settings, side).query_file) for side in _SIDES]
+    return [_file_stamp(getattr(settings, side).query_file) for side in SIDES]
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -113,7 +113,7 @@ def from_values(
             blamed = variables.get((name, secret), origin)
             key = f"aggregator.{name}"
             raise ConfigError(BOTH_KEYS, origin=blamed, key=key, first=secret, second=file)
-    for side in _SIDES:
+    for side in SIDES:
         source: Source = getattr(settings, side)
         if not (source.verified or settings.allow_insecure):
             blamed = variables.get((side, "sslmode"), origin)

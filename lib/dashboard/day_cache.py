@@ -10,7 +10,7 @@ Matches nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ from lib.database.copy_reader import Extracted
 from lib.domain import column_arrays
 from lib.domain import columns as c
 from lib.domain.reconciliation import EPOCH
-from lib.domain.requests import Progress, Window
+from lib.domain.requests import Progress, Window, days_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,11 +92,11 @@ class Days:
             return now, self._extract(settings, window, progress=progress)
         forgets = self._forgets
         chosen = self._choose(window, now)
-        missing = [day for day in _days(window) if day not in chosen]
+        missing = [day for day in days_of(window.start, window.end) if day not in chosen]
         for start, end in _spans(missing):
             part = replace(window, start=start, end=end)
             read = _read(part, now, self._extract(settings, part, progress=progress))
-            chosen |= dict.fromkeys(_days(part), read)
+            chosen |= dict.fromkeys(days_of(start, end), read)
             self._keep(read, forgets)
         return min(read.moment for read in chosen.values()), _assembled(chosen)
 
@@ -118,10 +118,11 @@ class Days:
     def _choose(self, window: Window, now: datetime) -> dict[date, _Read]:
         """Choose the newest read of each day; days without an unexpired read are left out."""
         chosen: dict[date, _Read] = {}
+        days = days_of(window.start, window.end)
         with self._lock:
             candidates = [read for read in self._kept if _overlap(read.window, window)]
             for read in sorted(candidates, key=lambda read: read.moment):
-                chosen |= {day: read for day in _days(window) if read.has(day, now)}
+                chosen |= {day: read for day in days if read.has(day, now)}
             used = {id(read) for read in chosen.values()}
             self._kept.sort(key=lambda read: id(read) in used)
         return chosen
@@ -180,10 +181,6 @@ def _assembled(chosen: dict[date, _Read]) -> Extracted:
 def _stacked(tables: list[pa.Table]) -> pa.Table:
     """Concatenate the tables; each column is one chunk with one dictionary."""
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-
-
-def _days(window: Window) -> Iterable[date]:
-    return (window.start + n * _DAY for n in range((window.end - window.start).days + 1))
 
 
 def _spans(days: list[date]) -> list[tuple[date, date]]:

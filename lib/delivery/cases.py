@@ -13,7 +13,7 @@ from lib.delivery import case_labels, case_store, history, state_file
 from lib.delivery.case_store import Judging
 from lib.domain import cases
 from lib.domain.cases import Labels
-from lib.domain.requests import CARD
+from lib.domain.requests import CARD, days_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,7 @@ def judged_days(request: Request, incomplete: frozenset[date]) -> frozenset[date
     """The complete days of the period before the local today."""
     period = request.period
     last = min(period.end, period.today - timedelta(days=1))
-    days = range((last - period.start).days + 1)
-    return frozenset(period.start + timedelta(days=n) for n in days) - incomplete
+    return frozenset(days_of(period.start, last)) - incomplete
 
 
 class Judge:

@@ -93,12 +93,8 @@ def _remove_registered(entry: Path) -> None:
         require_unchangeable(entry, entry.name)
         try:
             report, result = map(Path, json.loads(file_system.read_text(entry)))
-        except (
-            ValueError,
-            TypeError,
-            RecursionError,
-        ):  # killed while it was written, before the run began
-            entry.unlink()
+        except (ValueError, TypeError, RecursionError):
+            entry.unlink()  # killed while it was written, before the run began
             return
         if report.parent.is_dir():
             temp_folder.remove_leftovers(report)

@@ -126,10 +126,10 @@ class Waiting:
     def _incomplete(self, request: Request, side: Side) -> list[date]:
         period = request.period
         last = min(period.end, period.today - timedelta(days=1))
-        days = (last - timedelta(days=n) for n in range((last - period.start).days + 1))
+        days = r.days_of(period.start, last)
         instant = self._latest[side].instant if side in self._latest else None
         if instant is None:
-            return list(days)
+            return days
         lag = timedelta(minutes=self._settings.wait.lag_minutes)
         return [day for day in days if instant < datetime.combine(day + _DAY, _MIDNIGHT) - lag]
 

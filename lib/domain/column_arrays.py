@@ -91,6 +91,11 @@ def cents(table: pa.Table, name: str) -> Ints:
     return np.where(_valid(values), low, MISSING)
 
 
+def total(cents: Ints) -> Decimal:
+    """Return the exact sum of hundredths, without those `MISSING`."""
+    return Decimal(int(cents[cents != MISSING].sum())) / 100
+
+
 def decimals(cents: Ints) -> list[Decimal]:
     """Return hundredths as exact amounts."""
     return [Decimal(int(value)).scaleb(-2) for value in cents]

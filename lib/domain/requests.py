@@ -39,6 +39,11 @@ class Period:
     today: date
 
 
+def days_of(first: date, last: date) -> list[date]:
+    """The days from the first to the last, which are both among them."""
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
 @dataclass(frozen=True)
 class Request:
     """The parameters of a run: one configured merchant, a period and a matching rule."""

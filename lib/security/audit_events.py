@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from lib import __version__
 from lib.domain.errors import AggregatorError, AuditError
+from lib.domain.requests import SIDES
 from lib.reports.description import AUDITORIA, MOTIVO, RESPONSAVEL
 from lib.security import audit_trail
 from lib.security.redaction import scrub, scrub_typed
@@ -226,6 +227,6 @@ def _cleaned(fields: dict[str, Any]) -> Fields:
 
 def _without_secrets(settings: Settings) -> Fields:
     values: Fields = settings.model_dump(mode="json")
-    for side in ("transactions", "auth_logs"):
+    for side in SIDES:
         values[side]["password"] = values[side]["password"] and "******"
     return values

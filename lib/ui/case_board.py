@@ -22,7 +22,6 @@ from lib.ui import (
     case_details,
     case_form,
     case_words,
-    formatting,
     guard,
     html_table,
     query_params,
@@ -109,15 +108,12 @@ def _board(scope: Scope) -> None:
 
 
 def _metrics(counts: Counts, scope: Scope) -> None:
-    oldest = formatting.NO_VALUE
-    if counts.oldest is not None:
-        oldest = n(*case_words.DAYS, case_words.days_since(counts.oldest, scope))
     outside = n(*OUTSIDE, counts.outside) if counts.outside else None
     figures = (
         (t("Novos"), whole(counts.new), None),
         (t("Resolvidos sozinhos"), whole(counts.resolved), None),
         (t("Abertos"), whole(counts.open), outside),
-        (t("O mais antigo"), oldest, None),
+        (t("O mais antigo"), case_words.oldest(counts, scope.site), None),
     )
     with st.grid(len(figures)):
         for label, value, below in figures:

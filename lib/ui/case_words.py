@@ -17,7 +17,8 @@ from lib.ui.html_table import Column
 from lib.ui.i18n import n, t
 
 if TYPE_CHECKING:
-    from lib.delivery.case_queries import Case, Event
+    from lib.delivery.case_queries import Case, Counts, Event
+    from lib.ui.app_state import Site
     from lib.ui.case_scope import Scope
 
 SITUATION: Final = "caso_situacao"
@@ -55,12 +56,19 @@ def situation(case: Case) -> str:
 
 def age(case: Case, scope: Scope) -> int:
     """Local days since the case was first seen."""
-    return days_since(case.first_seen, scope)
+    return days_since(case.first_seen, scope.site)
 
 
-def days_since(value: datetime, scope: Scope) -> int:
+def days_since(value: datetime, site: Site) -> int:
     """Local days since a moment."""
-    return max((scope.today - value.astimezone(scope.zone).date()).days, 0)
+    return max((site.today - value.astimezone(site.settings.zone).date()).days, 0)
+
+
+def oldest(counts: Counts, site: Site) -> str:
+    """The age of the oldest case in days."""
+    if counts.oldest is None:
+        return formatting.NO_VALUE
+    return n(*DAYS, days_since(counts.oldest, site))
 
 
 def bucket(index: int) -> str:

@@ -44,5 +44,5 @@ def _changes(counts: Counts, scope: Scope) -> str:
     if counts.outside:
         parts.append(n(*case_board.OUTSIDE, counts.outside))
     if counts.oldest is not None:
-        parts.append(n(*OLDEST, case_words.days_since(counts.oldest, scope)))
+        parts.append(n(*OLDEST, case_words.days_since(counts.oldest, scope.site)))
     return ", ".join(parts)

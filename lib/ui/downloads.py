@@ -30,7 +30,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from lib.domain.errors import AggregatorError
 from lib.ui import app_state, guard, session_user
-from lib.ui.http_filter import BROWSER
+from lib.ui.http_filter import BROWSER, NO_STORE, base_path
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,7 +49,6 @@ _SIGN_IN: Final = "_streamlit_user"
 _KEY: Final = secrets.token_bytes(32)
 _PATH: Final = "planilha"
 _BLOCK: Final = 1 << 20
-_NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _ADDRESS: Final = "_download"
 # Each download follows a new link at once.
 _FETCH: Final = """<script>
@@ -125,7 +124,7 @@ def link(file: File) -> str | None:
     until = time.monotonic() + LIFE_SECONDS
     visitor = session_user.visitor()
     _OFFERS[token] = _Offer(file, context.session_id, visitor, admission, until)
-    return f"{_base()}/{_PATH}/{token}.{_signature(token, st.context.cookies.to_dict())}"
+    return f"{base_path()}/{_PATH}/{token}.{_signature(token, st.context.cookies.to_dict())}"
 
 
 def forget_old() -> None:
@@ -138,28 +137,23 @@ def forget_old() -> None:
 
 def routes() -> list[Route]:
     """The routes that the server adds to Streamlit's own."""
-    return [Route(f"{_base()}/{_PATH}/{{ticket}}", _serve, methods=["GET"])]
-
-
-def _base() -> str:
-    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{path}" if path else ""
+    return [Route(f"{base_path()}/{_PATH}/{{ticket}}", _serve, methods=["GET"])]
 
 
 def _serve(request: Request) -> Response:
     offer = _valid_offer(request.path_params["ticket"], request.cookies)
     content = _verified(offer.file) if offer else None
     if offer is None or content is None:
-        return PlainTextResponse(GONE, status_code=403, headers=_NO_STORE)
+        return PlainTextResponse(GONE, status_code=403, headers=NO_STORE)
     file = offer.file
     try:
         if file.record:
             file.record()
     except AggregatorError as problem:
         content.close()
-        return PlainTextResponse(str(problem), status_code=503, headers=_NO_STORE)
+        return PlainTextResponse(str(problem), status_code=503, headers=NO_STORE)
     headers = {
-        **_NO_STORE,
+        **NO_STORE,
         "Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name, safe='')}",
         "Content-Length": str(content.seek(0, 2)),
         # A workbook is compressed already; without this, the server would compress it again.

@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BROWSER: Final = "aggregator_browser"
+NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Headers of the responses of our own routes."""
 
 _METRICS: Final = "/_stcore/metrics"
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "*"})  # noqa: S104
 _OWN: Final = ("same-origin", "none")
 _POLICY_VIOLATION: Final = 1008
+
+
+def base_path() -> str:
+    """The path that all addresses of the server begin with; usually empty."""
+    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
 
 
 def middleware() -> list[Middleware]:

@@ -13,9 +13,9 @@ import streamlit as st
 from lib.delivery import merchant_summaries
 from lib.delivery.history import DONE
 from lib.domain.errors import AggregatorError
-from lib.ui import filters, formatting, navigation, runs
+from lib.ui import case_words, filters, formatting, navigation, runs
 from lib.ui.formatting import plain, whole
-from lib.ui.i18n import n, sentence, t
+from lib.ui.i18n import sentence, t
 
 if TYPE_CHECKING:
     from datetime import date
@@ -71,14 +71,10 @@ def _card(summary: Summary, site: Site) -> None:
         chart_data=rates if len(rates) > 1 else None,
         chart_type="line",
     )
-    oldest = formatting.NO_VALUE
-    if counts.oldest is not None:
-        days = (site.today - counts.oldest.astimezone(site.settings.zone).date()).days
-        oldest = n("{count} dia", "{count} dias", max(days, 0))
     with st.grid(3):
         st.metric(t("Novos"), whole(counts.new))
         st.metric(t("Abertos"), whole(counts.open))
-        st.metric(t("O mais antigo"), oldest)
+        st.metric(t("O mais antigo"), case_words.oldest(counts, site))
     transactions, logs = map(_day, summary.reach)
     st.caption(plain(t(REACH, transactions=transactions, logs=logs)))
     if st.button(

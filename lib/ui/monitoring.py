@@ -12,7 +12,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import streamlit as st
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from streamlit.runtime import Runtime
@@ -24,6 +23,7 @@ from lib.delivery.history import history_of_demo
 from lib.demo import data
 from lib.domain.errors import AggregatorError
 from lib.ui import app_state, session_user
+from lib.ui.http_filter import NO_STORE, base_path
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -34,7 +34,6 @@ OK: Final = "ok"
 FAILED: Final = "failed"
 REFUSED: Final = "Forbidden"
 
-_NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _READ_AGAIN_SECONDS: Final = 60.0
 """After so long, an unchanged configuration is read again: a vault may be back, or away."""
 _CHECK_AGAIN_SECONDS: Final = 5.0
@@ -44,10 +43,8 @@ _BEARER: Final = "Bearer "
 
 def routes() -> list[Route]:
     """The routes that the server adds for monitors."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    prefix = f"/{base}" if base else ""
     answers = {"/healthz": _health, "/readyz": _ready, "/metrics": _metrics}
-    return [Route(f"{prefix}{path}", call, methods=["GET"]) for path, call in answers.items()]
+    return [Route(f"{base_path()}{path}", call, methods=["GET"]) for path, call in answers.items()]
 
 
 def _health(_: Request) -> Response:
@@ -71,12 +68,12 @@ def _metrics(request: Request) -> Response:
         return _answer(403, REFUSED)
     if settings is None:
         return _answer(503, f"configuration {FAILED}")
-    headers = {**_NO_STORE, "Content-Type": metrics.CONTENT_TYPE}
+    headers = {**NO_STORE, "Content-Type": metrics.CONTENT_TYPE}
     return Response(metrics.text(settings, _sessions()), headers=headers)
 
 
 def _answer(code: int, text: str) -> Response:
-    return PlainTextResponse(text + "\n", status_code=code, headers=_NO_STORE)
+    return PlainTextResponse(text + "\n", status_code=code, headers=NO_STORE)
 
 
 def _is_local(request: Request) -> bool:
