@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lib.domain.reconciliation import Reconciliation, Rows
-    from lib.domain.requests import Rule
+    from lib.domain.requests import Rule, Side
 
 
 @dataclass(frozen=True)
 class Stored:
     """A column of an extracted table; ``rows`` names the reconciliation's field of row numbers."""
 
-    side: Literal["transactions", "auth_logs"]
+    side: Side
     name: str
     rows: str
 
@@ -60,7 +60,7 @@ class Table:
     """One table; ``searched`` names its searchable columns, ``rows`` is as in `Stored`."""
 
     name: str
-    side: Literal["transactions", "auth_logs"]
+    side: Side
     rows: str
     columns: dict[str, Stored | Derived]
     searched: tuple[str, ...]

@@ -26,7 +26,8 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
+    from lib.domain.column_arrays import Ints
+
     Texts = NDArray[np.str_]
     Rows = dict[str, NDArray[Any]]
     Rng = np.random.Generator

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
+    from lib.domain.column_arrays import Bools, Ints
+
     Buckets = NDArray[np.uint16]
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)

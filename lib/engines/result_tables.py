@@ -22,12 +22,9 @@ from lib.domain import columns as c
 from lib.matching import duplicates, sorting
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from lib.analysis.table_schemas import Table
+    from lib.domain.column_arrays import Ints
     from lib.domain.reconciliation import Reconciliation
-
-    Ints = NDArray[np.int64]
 
 CONSOLIDATED: Final = table_schemas.CONSOLIDATED.name
 DIVERGENCES: Final = table_schemas.DIVERGENCES.name

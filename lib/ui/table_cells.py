@@ -143,14 +143,8 @@ def on_screen(names: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=256)
 def _columns(names: tuple[str, ...], sort: str, _: str) -> tuple[Column, ...]:
     """The columns with their headings, cached by language."""
-    return tuple(_column(name, sort) for name in names)
-
-
-def _column(name: str, sort: str) -> Column:
-    direction: Literal["", "ascending", "descending"] = ""
-    if sort.removeprefix("-") == name:
-        direction = "descending" if sort.startswith("-") else "ascending"
-    return Column(name, label(name), tooltip(name), _STYLES.get(name, ""), direction)
+    columns = [Column(name, label(name), tooltip(name), _STYLES.get(name, "")) for name in names]
+    return tuple(html_table.sorted_by(columns, sort))
 
 
 @lru_cache(maxsize=4)
