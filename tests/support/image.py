@@ -1,12 +1,12 @@
 """Start the image, ask its health, make and verify the demonstration's report in it, and stop it.
 
 `python -m tests.support.image BUILDER IMAGE`, as `make image` does. Podman and docker start it with
-the limits of `compose.yaml`, and the image's own health check is asked; buildah starts it in a
-chroot, without both.
+the limits of `compose.yaml`; buildah starts it in a chroot, without them.
 """
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -56,6 +56,7 @@ def main(builder: str, image: str) -> None:
     try:
         wait_until_healthy(server, port)
         print(f"healthy after {time.monotonic() - begin:.1f} s")
+        run(*inside, *health_check(builder, name))
         run(*inside, "python", "aggregator.py", "--demo", "--output", REPORT)
         run(*inside, "python", "aggregator.py", "verify", REPORT)
         begin = time.monotonic()
@@ -86,6 +87,14 @@ def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:
             return
         time.sleep(0.2)
     sys.exit("the dashboard did not start")
+
+
+def health_check(builder: str, name: str) -> list[str]:
+    """The command of the image's own health check."""
+    found = json.loads(output(builder, "inspect", name))
+    config = found[0]["Config"] if isinstance(found, list) else found["Docker"]["config"]
+    words: list[str] = config["Healthcheck"]["Test"]
+    return words[1:]  # after "CMD"
 
 
 def run(*command: str) -> None:

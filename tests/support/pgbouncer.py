@@ -54,6 +54,6 @@ def pooler(source: dict[str, Any], folder: Path, mode: str, **options: str) -> I
         assert soon((folder / ".s.PGSQL.6432").exists, 60), (folder / "log").read_text()
         yield {"host": str(folder), "port": 6432}
     finally:
-        process.terminate()
+        process.kill()  # from version 1.23 on, it waits for its clients after SIGTERM
         process.wait(30)
         sessions._engine.cache_clear()
