@@ -55,6 +55,7 @@ def run(
     retried within the limits of `lib.database.retry`.
     """
     memory.check(memory.START_BYTES)
+    memory.require(memory.FIRST_BYTES)
     clock = _Stopwatch()
     window = replace(window_of(request), user=user)
 

@@ -18,6 +18,8 @@ import psutil  # type: ignore[import-untyped]
 _ROOT: Final = Path("/")
 _V2: Final = ""
 """The controllers of version 2 stand together, under no name."""
+_UNKNOWN: Final = "0::/\n1:memory:/\n2:cpu:/"
+"""The groups of a process that may not know them: a container's own are at the root."""
 
 
 def memory_bytes(root: Path = _ROOT) -> int:
@@ -29,7 +31,7 @@ def memory_bytes(root: Path = _ROOT) -> int:
 def free_bytes(root: Path = _ROOT) -> int | None:
     """Memory in bytes below the limits, plus what the kernel can reclaim; None without a limit."""
     free = [
-        limit - max(_number(folder / used) or 0, 0) + _reclaimable(folder / "memory.stat", name)
+        limit - max(_number(folder / used) or 0, 0) + (_entry(folder / "memory.stat", name) or 0)
         for folder, limit, used, name in _memory(root)
     ]
     return min(free, default=None)
@@ -50,15 +52,22 @@ def processors(root: Path = _ROOT) -> int:
 def _memory(root: Path) -> tuple[tuple[Path, int, str, str], ...]:
     """Each limit: its folder, its bytes, and the names of its use and of its reclaimable part."""
     limits = []
-    for controller, limit_name, used, reclaimable in (
-        (_V2, "memory.max", "memory.current", "inactive_file"),
-        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    for controller, limit_names, used, reclaimable in (
+        # Above the high limit a group is not killed, but slowed down until it hardly runs.
+        (_V2, ("memory.max", "memory.high"), "memory.current", "inactive_file"),
+        ("memory", ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"),
     ):
         for folder in _folders(root, controller):
-            limit = _number(folder / limit_name)
+            stated = [_number(folder / name) for name in limit_names]
+            # In a container, the groups of version 1 above its own are out of sight.
+            stated.append(_entry(folder / "memory.stat", "hierarchical_memory_limit"))
             # Version 1 writes "no limit" as a number beyond any memory.
-            if limit is not None and 0 < limit < psutil.virtual_memory().total:
-                limits.append((folder, limit, used, reclaimable))
+            total = psutil.virtual_memory().total
+            limits += [
+                (folder, limit, used, reclaimable)
+                for limit in stated
+                if limit is not None and 0 < limit < total
+            ]
     return tuple(limits)
 
 
@@ -76,7 +85,8 @@ def _quotas(root: Path) -> Iterator[tuple[int, int]]:
 
 def _folders(root: Path, controller: str) -> Iterator[Path]:
     """This process's group of the controller, and the groups above it."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    groups = _text(root / "proc/self/cgroup") or _UNKNOWN
+    for line in groups.splitlines():
         _, _, rest = line.partition(":")
         names, _, group = rest.partition(":")
         if controller not in names.split(","):
@@ -89,12 +99,12 @@ def _folders(root: Path, controller: str) -> Iterator[Path]:
             yield from (f for f in (inner, *inner.parents) if f == base or base in f.parents)
 
 
-def _reclaimable(file: Path, name: str) -> int:
+def _entry(file: Path, name: str) -> int | None:
     for line in _text(file).splitlines():
         key, _, value = line.partition(" ")
         if key == name and value.isdecimal():
             return int(value)
-    return 0
+    return None
 
 
 def _number(file: Path) -> int | None:
@@ -105,5 +115,5 @@ def _number(file: Path) -> int | None:
 
 def _text(file: Path) -> str:
     with suppress(OSError, ValueError):
-        return file.read_text(encoding="ascii").strip()
+        return file.read_text(encoding="utf-8", errors="surrogateescape").strip()
     return ""

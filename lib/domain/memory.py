@@ -19,6 +19,8 @@ START_BYTES: Final = 768 << 20
 CONTINUE_BYTES: Final = 256 << 20
 LEAST_BYTES: Final = 48 << 20
 """Room for the next block of records of both sides."""
+FIRST_BYTES: Final = 112 << 20
+"""Room for the first blocks of both sides, which are read without a check between them."""
 MATCHING_BYTES: Final = 250
 """Memory that matching and its figures take for a record already read: 190 measured, and spare."""
 

@@ -146,6 +146,7 @@ class Workers:
         self._pool = self._started()
 
     def _started(self) -> ProcessPoolExecutor:
+        memory.require(self._count * memory.LEAST_BYTES)
         prepare()
         context = multiprocessing.get_context(start_method())
         pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)

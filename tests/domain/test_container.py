@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,16 @@ import psutil
 import pytest
 
 from lib import pipeline
+from lib.cli import main
 from lib.config import defaults, loader
 from lib.config.settings import ROOT, Engine
 from lib.domain import container, memory
 from lib.domain.errors import ExtractionError
-from tests.support.sentences import pattern
+from lib.engines import process_pool, runner
+from tests.support import faults
+from tests.support.command import configured, finish, start
+from tests.support.sentences import pattern, says
+from tests.support.servers import Databases
 
 MIB = 1 << 20
 SOURCE = {"host": "/nowhere", "database": "d", "user": "u"}
@@ -48,6 +55,28 @@ def machine(root: Path, *parts: dict[str, str]) -> Path:
         },
         {**V1, "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{300 * MIB}\n"},
         {**V1, "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": f"{300 * MIB}\n"},
+        {**V2, "sys/fs/cgroup/memory.max": "max\n", "sys/fs/cgroup/memory.high": f"{300 * MIB}\n"},
+        {
+            **V1,
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "sys/fs/cgroup/memory/memory.stat": f"cache 0\nhierarchical_memory_limit {300 * MIB}\n",
+        },
+        {"sys/fs/cgroup/memory.max": f"{300 * MIB}\n"},
+        {"sys/fs/cgroup/memory/memory.limit_in_bytes": f"{300 * MIB}\n"},
+        {
+            "proc/self/cgroup": "0::/system.slice/relatório.service\n",
+            "sys/fs/cgroup/system.slice/memory.max": "max\n",
+            "sys/fs/cgroup/system.slice/relatório.service/memory.max": f"{300 * MIB}\n",
+        },
+        {  # a process outside its own view of the groups
+            "proc/self/cgroup": "0::/../run\n",
+            "sys/fs/cgroup/memory.max": f"{300 * MIB}\n",
+        },
+        {  # both versions at once
+            "proc/self/cgroup": "9:memory:/a\n1:name=systemd:/a\n0::/a\n",
+            "sys/fs/cgroup/unified/a/memory.max": "max\n",
+            "sys/fs/cgroup/memory/a/memory.limit_in_bytes": f"{300 * MIB}\n",
+        },
     ],
 )
 def test_the_memory_is_the_containers(tmp_path: Path, files: dict[str, str]) -> None:
@@ -102,6 +131,18 @@ def test_what_the_kernel_can_reclaim_counts_as_free(tmp_path: Path) -> None:
             None,
         ),
         ({**V2, "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        ({**V2, "sys/fs/cgroup/cpu.max": "1000\n"}, None),
+        ({**V2, "sys/fs/cgroup/cpu.max": "0 0\n"}, None),
+        ({**V2, "sys/fs/cgroup/cpu.max": "99999999999999999999 100000"}, None),
+        ({"sys/fs/cgroup/cpu.max": "1000 100000\n"}, 1),
+        (
+            {
+                **V2_NESTED,
+                "sys/fs/cgroup/pod/cpu.max": "70000 100000\n",
+                "sys/fs/cgroup/pod/run/cpu.max": "max 100000\n",
+            },
+            1,
+        ),
         ({}, None),
     ],
 )
@@ -136,7 +177,7 @@ def test_the_engines_take_their_share_from_the_container(monkeypatch: pytest.Mon
     assert (Engine().memory_bytes, Engine().worker_count) == (200 * MIB, 3)
 
 
-@pytest.mark.parametrize("free", [0, memory.LEAST_BYTES - 1])
+@pytest.mark.parametrize("free", [0, memory.LEAST_BYTES - 1, memory.FIRST_BYTES - 1])
 def test_a_run_beyond_the_containers_memory_ends_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, free: int
 ) -> None:
@@ -150,6 +191,47 @@ def test_a_run_beyond_the_containers_memory_ends_in_one_sentence(
     request = defaults.request(settings, defaults.local_today(settings))
     with pytest.raises(ExtractionError, match=pattern(pipeline.NO_MEMORY)):
         pipeline.run(settings, request)
+
+
+def test_workers_are_not_started_without_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "free_bytes", lambda: 2 * memory.LEAST_BYTES - 1)
+    with pytest.raises(MemoryError), process_pool.started(2):
+        pass
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A group of its own with a memory limit to be set, of either version."""
+    for parent, limit in (("memory", "memory.limit_in_bytes"), (".", "memory.max")):
+        folder = Path("/sys/fs/cgroup", parent, "mda-test")
+        with suppress(OSError):
+            folder.mkdir()
+            if (folder / limit).exists():
+                yield folder / limit
+                folder.rmdir()
+                return
+            folder.rmdir()
+    pytest.skip("needs a control group with the memory controller")
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("kind", ["memory", "chunked"])
+def test_a_run_within_a_real_limit_says_what_is_missing_and_is_not_killed(
+    databases: Databases, tmp_path: Path, group: Path, kind: str
+) -> None:
+    faults.fill(databases, 100_000)
+    engine = {"kind": kind, "workers": 2, "staging_dir": str(tmp_path / "staging")}
+    file = configured(tmp_path, databases.values, engine=engine)
+    words = ("--config", str(file), "--output", str(tmp_path / "r.xlsx"), *faults.PERIOD)
+    join = ("sh", "-c", f'echo $$ > {group.with_name("cgroup.procs")} && exec "$@"', "sh")
+    for mebibytes in (100, 140, 170, 250):
+        group.write_text(str(mebibytes * MIB))
+        result = finish(start(*words, prefix=join))
+        assert result.code in (main.DONE, main.FAILED), (mebibytes, result)
+        assert result.code == main.DONE or any(
+            says(result.sentence, template)
+            for template in (pipeline.NO_MEMORY, runner.NO_MEMORY, process_pool.DIED)
+        ), (mebibytes, result)
 
 
 def test_matching_is_not_begun_without_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
