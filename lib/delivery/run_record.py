@@ -73,17 +73,8 @@ class RunRecord:
         self._books = outcome.books
         books = {name: _plain(value) for name, value in vars(outcome.books).items()}
         self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
-        notes: list[str] = []
-        if self._history is None:
-            return
-        with history.errors_logged():
-            earlier = self._history.runs(
-                anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=self._request.merchant
-            )
-            zone = self._settings.zone
-            notes = [str(notice) for notice in anomaly_notes.notices(outcome, earlier, zone)]
-        for note in notes:
-            self.add_event(events.UNUSUAL, note)
+        for notice in anomaly_notes.notices(outcome, self._earlier(), self._settings.zone):
+            self.add_event(events.UNUSUAL, str(notice))
 
     def add_event(self, event: str, sentence: str) -> None:
         """Log one of `lib.delivery.events`, note it in the record, and have it told."""
@@ -147,17 +138,22 @@ class RunRecord:
 
     def _follows_a_bad_run(self) -> bool:
         """True if the merchant's last scheduled run before this one was not good."""
-        number, merchant = self._number, self._request.merchant
-        if self._history is None or number is None:
+        number = self._number
+        if number is None:
             return False
-        runs: list[history.Run] = []
-        with history.errors_logged():
-            runs = self._history.runs(
-                anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=merchant
-            )
-        earlier = (run for run in runs if run.id < number and run.has_ended)
-        last = next(earlier, None)
+        last = next((run for run in self._earlier() if run.id < number and run.has_ended), None)
         return last is not None and not last.is_good
+
+    def _earlier(self) -> list[history.Run]:
+        """The merchant's latest scheduled runs; none where the history cannot be read."""
+        runs: list[history.Run] = []
+        if self._history is not None:
+            with history.errors_logged():
+                merchant = self._request.merchant
+                runs = self._history.runs(
+                    anomaly_notes.SEARCHED, origin=history.SCHEDULED, merchant=merchant
+                )
+        return runs
 
     def report(self, failure: str | None) -> RunReport:
         """What may be told of the ended run; ``failure`` says why it has no report."""

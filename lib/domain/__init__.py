@@ -1,1 +1,4 @@
-"""Shared vocabulary: errors, columns, requests, results and messages. Imports no other room."""
+"""Shared vocabulary: errors, columns, requests, results and messages; and what the system gives.
+
+That is files, memory, signals and threads. Imports no other room.
+"""

@@ -22,6 +22,7 @@ from lib.ui import (
     case_details,
     case_form,
     case_words,
+    filter_input,
     guard,
     html_table,
     query_params,
@@ -165,16 +166,7 @@ def _filters(counts: Counts, scope: Scope) -> Filter:
             width=220,
             **again,
         )
-        st.multiselect(
-            t("Marca"),
-            list(words),
-            key=MARK,
-            format_func=words.__getitem__,
-            placeholder=t("Todos"),
-            select_all=False,  # its text is always English
-            width=300,
-            **again,
-        )
+        filter_input.several(t("Marca"), words, MARK, 300, on_change=_to_first_page)
     _publish()
     state = st.session_state
     chosen = state[MARK]

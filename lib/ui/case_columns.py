@@ -18,7 +18,15 @@ from lib.delivery.case_filters import Filter
 from lib.delivery.case_queries import AGES
 from lib.domain import cases
 from lib.domain.errors import AggregatorError
-from lib.ui import case_details, case_form, case_scope, case_words, html_table, query_params
+from lib.ui import (
+    case_details,
+    case_form,
+    case_scope,
+    case_words,
+    filter_input,
+    html_table,
+    query_params,
+)
 from lib.ui.case_selection import Selection
 from lib.ui.formatting import plain
 from lib.ui.i18n import sentence, t
@@ -82,17 +90,7 @@ class CaseColumns:
         )
         for key, label, options in inputs:
             query_params.restore_some(key, options)
-            st.multiselect(
-                label,
-                list(options),
-                key=key,
-                format_func=options.__getitem__,
-                placeholder=t("Todos"),
-                select_all=False,  # its text is always English
-                width=180,
-                persist_state="session",
-                **again,
-            )
+            filter_input.several(label, options, key, 180, **again)
         chosen_by = {key: list(st.session_state.get(key) or ()) for key in FILTERS}
         query_params.publish(chosen_by)
         return "; ".join(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from lib.dashboard.dataset_store import Dataset, Key, Loading
+    from lib.domain.requests import Side
     from lib.ui.app_state import Site
 
 RETRY: Final = "tentar_de_novo"
@@ -68,13 +69,14 @@ def watch(site: Site, key: Key) -> Dataset:
     return loading.future.result()
 
 
+def side_names() -> dict[Side, str]:
+    """Both sides in words."""
+    return {"transactions": t(TRANSACTIONS), "auth_logs": t(AUTH_LOGS)}
+
+
 def lines(loading: Loading) -> list[str]:
     """The stages of a running extraction with their rows, one per line."""
-    rows = loading.stages
-    names = {
-        "transactions": t(TRANSACTIONS),
-        "auth_logs": t(AUTH_LOGS),
-    }
+    rows, names = loading.stages, side_names()
     reading = "matching" not in rows
     shown = []
     for name in SIDES:

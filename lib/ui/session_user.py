@@ -117,20 +117,14 @@ def at_this_machine() -> bool:
     The server listens on loopback only, the request addresses a loopback name (no DNS rebinding),
     and no proxy forwarded the request.
     """
-    headers = st.context.headers
-    address, host = place()
+    address, _ = place()
+    return st.context.ip_address is None and is_local_request(address, st.context.headers)
+
+
+def is_local_request(address: str, headers: Mapping[str, str]) -> bool:
+    """True for a request from or to this address of this machine, by its name, not forwarded."""
     return (
         address in _LOOPBACK
-        and st.context.ip_address is None
-        and host in _LOOPBACK
-        and not any(name in headers for name in _FORWARDED)
-    )
-
-
-def is_local_request(client: str, headers: Mapping[str, str]) -> bool:
-    """True for a request of this machine itself, by a loopback name and not forwarded."""
-    return (
-        client in _LOOPBACK
         and _host_name(headers) in _LOOPBACK
         and not any(name in headers for name in _FORWARDED)
     )

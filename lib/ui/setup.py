@@ -88,10 +88,7 @@ def sources(site: Site, admission: Admission) -> None:
     st.header(t("Configuração em uso"), anchor=False)
     if site.demo:
         st.caption(t(IN_USE_DEMO))
-    names = {
-        "transactions": t(extraction_status.TRANSACTIONS),
-        "auth_logs": t(extraction_status.AUTH_LOGS),
-    }
+    names = extraction_status.side_names()
     for column, side in zip(st.columns(2), SIDES, strict=True):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{plain(names[side])}**")

@@ -17,7 +17,7 @@ import streamlit as st
 from lib.analysis import table_query
 from lib.analysis.table_query import Query
 from lib.domain import columns as c
-from lib.ui import case_columns, case_words, query_params, saved_views, table_cells
+from lib.ui import case_columns, case_words, filter_input, query_params, saved_views, table_cells
 from lib.ui.formatting import plain
 from lib.ui.i18n import t
 
@@ -131,17 +131,7 @@ def choose_values(
     """Draw the input that filters a column by its values and return the chosen ones."""
     # Labels are looked up here, while the reader's language is known.
     texts = {value: table_cells.choice(name, value) for value in values}
-    return st.multiselect(
-        table_cells.label(name),
-        values,
-        key=key,
-        format_func=texts.__getitem__,
-        placeholder=t("Todos"),
-        select_all=False,  # its text is always English
-        width=width,
-        persist_state="session",
-        **callback,
-    )
+    return filter_input.several(table_cells.label(name), texts, key, width, **callback)
 
 
 def sort_by(table: Table, name: str) -> None:
