@@ -1,6 +1,6 @@
 """Filters of stored cases: their SQL conditions, and how many cases they find.
 
-A search reads one index that has every word; figures without a search read the sums of the days.
+Figures without a search read the sums of the days.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lib.delivery import state_file
+from lib.delivery import case_days, state_file
 from lib.domain import cases
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-BY_WORDS: Final = "cases INDEXED BY cases_by_words"
 WITH_KEYS: Final = "key IN (SELECT value FROM json_each(?))"
-FEW: Final = 20_000
-"""The most cases of a search that are sorted; with more, a page walks an index in its order."""
+_STATES: Final = ((cases.OPEN,), (cases.MATCHED, cases.MISSING))
+"""By the column `closed`."""
+_SCATTERED: Final = 5
+"""To read a row by an index takes as long as to read so many in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,42 @@ class Latest:
     reach: tuple[date | None, date | None] = (None, None)
 
 
-def few(connection: Connection, where: str, values: tuple[Any, ...]) -> list[int] | None:
-    """The keys of the cases that a search finds, None if they are not `FEW`."""
-    rows = connection.exec_driver_sql(
-        f"SELECT key FROM {BY_WORDS} WHERE {where} LIMIT ?", (*values, FEW + 1)
-    ).all()
-    return [row.key for row in rows] if len(rows) <= FEW else None
+def closed(query: Filter) -> tuple[int, ...]:
+    """The values of the column `closed` of the cases in these states."""
+    return tuple(sorted({int(state in _STATES[1]) for state in query.states}))
+
+
+def summed(query: Filter) -> bool:
+    """True if the sums tell how many cases the filter finds."""
+    return query.keys is None and not query.search
+
+
+def source(connection: Connection, merchant: str, query: Filter, latest: Latest) -> str:
+    """The table, without its indexes if they would lead to a large part of it."""
+    if query.keys is not None:
+        return "cases"
+    led_to = Filter(query.states, days=query.days, first_seen=query.first_seen)
+    stored = connection.exec_driver_sql("SELECT coalesce(sum(cases), 0) FROM case_counts")
+    many = total(connection, merchant, led_to, latest) * _SCATTERED > stored.scalar_one()
+    return "cases NOT INDEXED" if many else "cases"
 
 
 def where(
-    connection: Connection, merchant: str, query: Filter, latest: Latest
+    connection: Connection,
+    merchant: str,
+    query: Filter,
+    latest: Latest,
+    among: tuple[int, ...] | None = None,
+    *,
+    sums: bool = False,
 ) -> tuple[str, tuple[Any, ...]]:
-    """The condition on a case, or on a row of `case_counts` without search and keys."""
-    conditions, values = ["merchant = ?"], [merchant]
-    conditions.append(_states(query.states, latest.number, values))
+    """The condition on a case, or on a row of `case_counts` (``sums``) without search and keys.
+
+    ``among`` limits it to these values of `closed`.
+    """
+    values: list[Any] = [merchant]
+    conditions = ["merchant = ?"]
+    conditions += _states(query, closed(query) if among is None else among, latest.number, values)
     for column, allowed in (
         ("status", query.statuses),
         ("owner", query.owners),
@@ -80,8 +103,8 @@ def where(
         if allowed is not None:
             conditions.append(_one_of(column, allowed, values))
     if query.days is not None:
-        conditions.append("day BETWEEN ? AND ?")
-        values += [day.isoformat() for day in query.days]
+        conditions.append(f"{'day' if sums else 'moment'} BETWEEN ? AND ?")
+        values += [day.isoformat() for day in query.days] if sums else case_days.span(query.days)
     for moment, sign in zip(query.first_seen, (">=", "<"), strict=True):
         if moment is not None:
             conditions.append(f"first_seen {sign} ?")
@@ -112,19 +135,16 @@ def _owners(connection: Connection, merchant: str) -> list[str]:
     return [row.owner for row in rows]
 
 
-def _states(states: tuple[str, ...], latest: int, values: list[Any]) -> str:
-    if set(states) == set(cases.STATES):
-        return "TRUE"
-    stored = {cases.OPEN if state == cases.NEW else state for state in states}
-    if stored == {cases.OPEN} or stored == {cases.MATCHED, cases.MISSING}:
-        condition = f"closed = {int(cases.OPEN not in stored)}"
-    else:
-        condition = _one_of("state", tuple(sorted(stored)), values)
-    if (cases.NEW in states) != (cases.OPEN in states):
-        sign = "=" if cases.NEW in states else "<>"
-        condition = f"({condition} AND (state <> 'open' OR opened_by {sign} ?))"
+def _states(query: Filter, among: tuple[int, ...], latest: int, values: list[Any]) -> Sequence[str]:
+    conditions = [f"closed IN ({', '.join(map(str, among))})"]
+    stored = {cases.OPEN if state == cases.NEW else state for state in query.states}
+    if not stored.issuperset(state for c in among for state in _STATES[c]):
+        conditions.append(_one_of("state", tuple(sorted(stored)), values))
+    if 0 in among and (cases.NEW in query.states) != (cases.OPEN in query.states):
+        sign = "=" if cases.NEW in query.states else "<>"
+        conditions.append(f"(closed OR opened_by {sign} ?)")
         values.append(latest)
-    return condition
+    return conditions
 
 
 def _one_of(column: str, allowed: tuple[str | None, ...], values: list[Any]) -> str:
@@ -138,15 +158,15 @@ def grouped(
     connection: Connection, merchant: str, query: Filter, latest: Latest, columns: str
 ) -> Sequence[Any]:
     """The number of cases for each of these ``columns``, last in its row."""
-    condition, values = where(connection, merchant, query, latest)
-    summed = query.keys is None and not query.search
-    source, number = ("case_counts", "sum(cases)") if summed else ("cases", "count(*)")
-    if query.search:
-        source = BY_WORDS
+    if summed(query):
+        table, number = "case_counts", "sum(cases)"
+    else:
+        table, number = source(connection, merchant, query, latest), "count(*)"
+    condition, values = where(connection, merchant, query, latest, sums=summed(query))
     by = f" GROUP BY {columns}" if columns else ""
     listed = f"{columns}, " if columns else ""
     return connection.exec_driver_sql(
-        f"SELECT {listed}coalesce({number}, 0) FROM {source} WHERE {condition}{by}", values
+        f"SELECT {listed}coalesce({number}, 0) FROM {table} WHERE {condition}{by}", values
     ).all()
 
 

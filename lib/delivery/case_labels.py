@@ -67,9 +67,7 @@ def visible(path: Path, outcome: Outcome) -> frozenset[str]:
     """
     result, merchant = outcome.reconciliation, outcome.request.merchant
     period = result.period
-    keys, bases, ordinals, moments = case_store.on_days(
-        path, merchant, period.start, period.end, ""
-    )
+    keys, bases, ordinals, moments = case_store.on_days(path, merchant, period.start, period.end)
     asked = case_evidence.Watched(np.unique(bases), np.unique(moments))
     evidence = case_evidence.evidence(result, merchant, asked, clear=outcome.clear)
     found = case_evidence.found(result, merchant, clear=outcome.clear)

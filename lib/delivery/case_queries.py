@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lib.delivery import case_filters, case_store, state_file
+from lib.delivery import case_filters, case_pages, case_store, case_texts, state_file
 from lib.delivery.case_filters import Filter, Latest
 from lib.domain import cases
 
@@ -22,25 +22,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from lib.delivery.case_pages import Sort
+
 RankedBy = Literal["situation", "age", "owner"]
-Sort = Literal["moment", "first_seen", "owner", "status", "amount"]
 
 AGES: Final = ((0, 1), (2, 3), (4, 7), (8, 30), (31, None))
 """The buckets of age in local days since a case was first seen, inclusive."""
 _MOST_RUNS: Final = 30
 _COLUMNS: Final = (
     *("key", "merchant", "state", "opened_by", "status", "owner", "version", "first_seen"),
-    *("ordinal", "kind", "day", "time", "card", "code", "amount", "cpf", "virtual"),
-    *("merchant_field", "text", "motivo", "counterpart"),
+    *("ordinal", "kind", "day", "amount", "texts", "motivo", "counterpart"),
     f"{case_store.LAST_SEEN} AS last_seen",
 )
-_ORDERS: Final[dict[str, str]] = {
-    "moment": "moment {0}, key {0}",
-    "first_seen": "first_seen {0}, key {0}",
-    "owner": "owner {0}, key {0}",
-    "status": "status {0}, key {0}",
-    "amount": "CAST(amount AS REAL) {0}, key {0}",
-}
 _RANKED: Final[dict[RankedBy, str]] = {
     "situation": "closed, opened_by DESC, status",
     "age": "first_seen DESC",
@@ -146,26 +139,22 @@ def find(
         if connection is None:
             return Found((), 0)
         latest = _latest(connection, merchant)
-        where, values = case_filters.where(connection, merchant, query, latest)
-        few = case_filters.few(connection, where, values) if query.search else None
-        if few is not None:
-            where, values, total = case_filters.WITH_KEYS, (json.dumps(few),), len(few)
-        else:
-            total = case_filters.total(connection, merchant, query, latest)
-        # Skipping reads an index, from the end that is nearer.
-        backwards = offset > total // 2
-        if backwards:
-            limit = max(min(limit, total - offset), 0)
-            offset = total - offset - limit
-        order = _ORDERS[sort].format("DESC" if descending != backwards else "ASC")
+        keys, total = case_pages.keys(
+            connection,
+            merchant,
+            query,
+            latest,
+            sort=sort,
+            descending=descending,
+            offset=offset,
+            limit=limit,
+        )
         rows = connection.exec_driver_sql(
-            f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE key IN"
-            f" (SELECT key FROM cases WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?)"
-            f" ORDER BY {order}",
-            (*values, limit, offset),
-        ).all()
-        page = [_case(row, latest.number) for row in rows]
-        return Found(tuple(reversed(page) if backwards else page), total)
+            f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE {case_filters.WITH_KEYS}",
+            (json.dumps(keys),),
+        )
+        by_key = {row.key: row for row in rows}
+        return Found(tuple(_case(by_key[key], latest.number) for key in keys), total)
 
 
 def each(path: Path, merchant: str, query: Filter) -> Iterator[Case]:
@@ -189,10 +178,9 @@ def versions(path: Path, merchant: str, query: Filter) -> dict[str, int]:
     with state_file.reading_cases(path) as connection:
         if connection is None:
             return {}
-        where, values = case_filters.where(
-            connection, merchant, query, _latest(connection, merchant)
-        )
-        source = case_filters.BY_WORDS if query.search else "cases"
+        latest = _latest(connection, merchant)
+        where, values = case_filters.where(connection, merchant, query, latest)
+        source = case_filters.source(connection, merchant, query, latest)
         rows = connection.exec_driver_sql(
             f"SELECT key, version FROM {source} WHERE {where}", values
         )
@@ -361,7 +349,7 @@ def _resolved(connection: Connection, latest: Latest, keys: frozenset[str]) -> i
 
 
 def _case(row: Any, latest: int) -> Case:
-    values = row._mapping
+    values = {**row._mapping, **case_texts.unpacked(row.texts)}
     state = values["state"]
     if state == cases.OPEN and values["opened_by"] == latest:
         state = cases.NEW

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,9 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib.analysis import case_evidence
-from lib.delivery import case_counts, state_file
+from lib.delivery import case_counts, case_days, case_texts, state_file
 from lib.domain import cases, column_arrays
-from lib.domain.reconciliation import EPOCH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,21 +32,13 @@ if TYPE_CHECKING:
     from lib.domain.cases import Cases
     from lib.domain.column_arrays import Bools, Ints
 
-_DAY: Final = column_arrays.DAY_SECONDS + 1
-_UNDATED: Final = column_arrays.MISSING - _DAY
-_TEXTS: Final = (
-    *(cases.KIND, cases.DAY, cases.TIME, cases.CARD, cases.CODE, cases.AMOUNT, cases.CPF),
-    *(cases.VIRTUAL, cases.FIELD, cases.TEXT, cases.MOTIVO),
-)
+_OWN_COLUMNS: Final = (cases.KIND, cases.DAY, cases.MOTIVO, cases.AMOUNT)
 _INSERT: Final = (
-    "INSERT INTO cases (key, merchant, state, opened_by, moment, first_seen, last_seen, base,"
-    f" ordinal, digest, words, {', '.join(_TEXTS)})"
-    f" VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?{', ?' * len(_TEXTS)})"
+    "INSERT INTO cases (merchant, opened_by, first_seen, state, key, moment, words, base, ordinal,"
+    f" digest, {', '.join(_OWN_COLUMNS)}, texts)"
+    f" VALUES ({{}}, 'open', ?, ?, ?, ?, ?, ?, {'?, ' * len(_OWN_COLUMNS)}?)"
 )
-_REVALUE: Final = (
-    "UPDATE cases SET digest = ?, words = ?,"
-    f" {', '.join(f'{name} = ?' for name in cases.CHANGEABLE)} WHERE key = ?"
-)
+_REVALUE: Final = "UPDATE cases SET digest = ?, words = ?, texts = ?, motivo = ? WHERE key = ?"
 _REOPEN: Final = (
     "UPDATE cases SET state = 'open', opened_by = ?, counterpart = NULL,"
     " owner = iif(status = 'resolvida', NULL, owner),"
@@ -127,7 +118,7 @@ def judge(
 
 def watched(path: Path, merchant: str, first: date, last: date) -> Watched:
     """The open cases of these days, and those without a date. Raises HistoryError."""
-    _, bases, _, moments = on_days(path, merchant, first, last, " AND state = 'open'")
+    _, bases, _, moments = on_days(path, merchant, first, last, "closed = 0")
     return case_evidence.Watched(column_arrays.distinct(bases), column_arrays.distinct(moments))
 
 
@@ -192,52 +183,57 @@ class _Update:
 
     def _stored(self) -> _Stored:
         """The stored cases of the judged days, in key order."""
-        keys, is_open, digests, moments = _numbers(
-            self._connection,
-            "SELECT key, state = 'open', digest, moment FROM cases"
-            " WHERE merchant = ? AND (moment BETWEEN ? AND ? OR moment >= ?)",
-            (self._merchant, *_span(self._days), _UNDATED),
-            4,
+        keys, closed, digests, moments = case_days.read(
+            self._connection, "key, closed, digest, moment", self._merchant, self._days
         )
-        rows = np.flatnonzero(_on_days(moments, self._days))
+        rows = np.flatnonzero(case_days.among(moments, self._days))
         rows = rows[np.argsort(keys[rows])]
-        return _Stored(keys[rows], is_open[rows].astype(np.bool_), digests[rows])
+        return _Stored(keys[rows], closed[rows] == 0, digests[rows])
 
     def _insert(self, found: Cases, rows: Ints) -> None:
         if not len(rows):
             return
-        table = found.table.take(pa.array(rows))
-        texts = {name: table[name].cast(pa.string()).to_pylist() for name in _TEXTS}
-        columns: list[Iterable[Any]] = [
-            found.keys[rows].tolist(),
-            column_arrays.instants(table, cases.DAY, cases.TIME).sheet_order.tolist(),
-            cases.bases(self._merchant, table).tolist(),
-            found.ordinals[rows].tolist(),
-            found.digests[rows].tolist(),
-            _words(table),
-            *texts.values(),
-        ]
-        same = (self._merchant, self._number), (self._at, self._at)
-        self._connection.exec_driver_sql(
-            _INSERT,
-            [
-                (key, *same[0], moment, *same[1], *values)
-                for key, moment, *values in zip(*columns, strict=True)
-            ],
+        new = found if len(rows) == len(found.keys) else found.take(rows)
+        values: tuple[Iterable[Any], ...] = (
+            new.keys.tolist(),
+            column_arrays.sheet_order(new.table, cases.DAY, cases.TIME).tolist(),
+            case_texts.words(new.table),
+            new.bases.tolist(),
+            new.ordinals.tolist(),
+            new.digests.tolist(),
+            *(case_texts.plain(new.table[name]) for name in _OWN_COLUMNS),
+            case_texts.packed(new.table),
         )
+        stored = self._connection.exec_driver_sql("SELECT sum(cases) FROM case_counts").scalar()
+        with (
+            state_file.indexed_afterwards(self._connection, "cases")
+            if len(rows) > (stored or 0)
+            else nullcontext()
+        ):
+            # By the driver itself, row by row: a list of all would cost more than it holds.
+            driver: Any = self._connection.connection.driver_connection
+            merchant = self._merchant.replace("'", "''")
+            driver.executemany(
+                _INSERT.format(f"'{merchant}', {self._number}, '{self._at}'"),
+                zip(*values, strict=True),
+            )
         opened = (cases.OPEN, self._number, self._at, None, None)
-        groups = zip(*(texts[name] for name in (cases.DAY, cases.KIND, cases.MOTIVO)), strict=True)
-        counts = Counter((self._merchant, *group, *opened) for group in groups)
-        case_counts.add(self._connection, counts)
+        by = [cases.DAY, cases.KIND, cases.MOTIVO]
+        groups = new.table.group_by(by).aggregate([([], "count_all")]).to_pylist()
+        counts = {
+            (self._merchant, day and day.isoformat(), *names, *opened): number
+            for day, *names, number in map(dict.values, groups)
+        }
+        case_counts.add(self._connection, Counter(counts))
 
     def _revalue(self, found: Cases, rows: Ints) -> None:
         """Bring changed values up to date."""
         if not len(rows):
             return
-        table = found.table.take(pa.array(rows))
-        values = (table[name].to_pylist() for name in cases.CHANGEABLE)
-        keys, digests = found.keys[rows].tolist(), found.digests[rows].tolist()
-        renewed = zip(digests, _words(table), *values, keys, strict=True)
+        part = found.take(rows)
+        texts = case_texts.words(part.table), case_texts.packed(part.table)
+        motivos = part.table[cases.MOTIVO].to_pylist()
+        renewed = zip(part.digests.tolist(), *texts, motivos, part.keys.tolist(), strict=True)
         self._connection.exec_driver_sql(_REVALUE, list(renewed))
 
     def _reopen(self, keys: Sequence[int]) -> int:
@@ -301,30 +297,25 @@ class _Update:
 def _prune(connection: Connection, merchant: str, before: datetime) -> None:
     """Remove cases last seen before this moment, with their timelines."""
     # No case is seen before its day: only old days need a look, and cases without a date.
-    old = connection.exec_driver_sql(
-        "SELECT key FROM cases WHERE merchant = ? AND (moment < ? OR moment >= ?)"
-        f" AND {LAST_SEEN} < ?",
-        (merchant, _span([before.date()])[1], _UNDATED, state_file.text_of(before)),
-    ).all()
+    old = case_days.keys_until(
+        connection, merchant, before.date(), f"{LAST_SEEN} < ?", state_file.text_of(before)
+    )
     if old:
-        keys = [(row.key,) for row in old]
+        keys = [(key,) for key in old]
         connection.exec_driver_sql("DELETE FROM case_events WHERE key = ?", keys)
-        with case_counts.kept_current(connection, [row.key for row in old]):
+        with case_counts.kept_current(connection, old):
             connection.exec_driver_sql("DELETE FROM cases WHERE key = ?", keys)
 
 
-def on_days(path: Path, merchant: str, first: date, last: date, condition: str = "") -> list[Ints]:
+def on_days(
+    path: Path, merchant: str, first: date, last: date, condition: str = "TRUE"
+) -> list[Ints]:
     """Key, base, ordinal and moment of the cases of these days, and of those without a date."""
     with state_file.reading_cases(path) as connection:
         if connection is None:
             return [np.empty(0, dtype=np.int64)] * 4
-        return _numbers(
-            connection,
-            "SELECT key, base, ordinal, moment FROM cases WHERE merchant = ?"
-            f" AND (moment BETWEEN ? AND ? OR moment >= ?){condition}",
-            (merchant, *_span([first, last]), _UNDATED),
-            4,
-        )
+        columns = "key, base, ordinal, moment"
+        return case_days.read(connection, columns, merchant, [first, last], condition)
 
 
 def judged(connection: Connection, judging: Judging) -> set[date]:
@@ -345,37 +336,7 @@ def _of_days(found: Cases, days: set[date]) -> Cases:
     column = found.table[cases.DAY]
     judged = pc.or_kleene(pc.is_null(column), pc.is_in(column, pa.array(list(days), pa.date32())))
     rows = np.flatnonzero(judged.to_numpy())
-    if len(rows) == len(found.keys):
-        return found
-    table = found.table.take(pa.array(rows))
-    return cases.Cases(
-        found.keys[rows], found.rows[rows], found.ordinals[rows], found.digests[rows], table
-    )
-
-
-def _on_days(moments: Ints, days: Iterable[date]) -> Bools:
-    numbers = [(day - EPOCH).days for day in days]
-    return np.isin(moments // _DAY, numbers) | (moments >= _UNDATED)
-
-
-def _span(days: Iterable[date]) -> tuple[int, int]:
-    """The first and the last moment of these days; of none, no moment."""
-    numbers = [(day - EPOCH).days for day in days]
-    if not numbers:
-        return 1, 0
-    return min(numbers) * _DAY, (max(numbers) + 1) * _DAY - 1
-
-
-def _words(table: pa.Table) -> list[str]:
-    """The texts of each row that a search looks at, in lower case."""
-    columns = (
-        table[name] for name in (cases.CARD, cases.CODE, cases.CPF, cases.VIRTUAL, cases.TEXT)
-    )
-    joined = pc.binary_join_element_wise(
-        *columns, " ", null_handling="replace", null_replacement=""
-    )
-    words: list[str] = pc.utf8_lower(joined).to_pylist()
-    return words
+    return found if len(rows) == len(found.keys) else found.take(rows)
 
 
 def _unsettled(rows: Iterable[Any]) -> int:
@@ -388,12 +349,3 @@ def _places(keys: Ints, among: Ints) -> Ints:
         return np.full(len(keys), -1, dtype=np.int64)
     at = np.minimum(np.searchsorted(among, keys), len(among) - 1)
     return np.where(among[at] == keys, at, -1)
-
-
-def _numbers(connection: Connection, query: str, values: tuple[Any, ...], count: int) -> list[Ints]:
-    """The columns of a query whose values are all integers."""
-    # By the driver itself: a `Row` for each case would cost more than the query.
-    driver: Any = connection.connection.driver_connection
-    rows = driver.execute(query, values).fetchall()
-    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(rows) * count)
-    return list(np.ascontiguousarray(flat.reshape(len(rows), count).T))

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import platformdirs
 import sqlalchemy as sa
 
-from lib.domain import file_system
+from lib.delivery.state_migrations import MIGRATIONS
+from lib.domain import cases, file_system
 from lib.domain.errors import HistoryError
 from lib.domain.messages import Notice
 
@@ -53,7 +54,7 @@ SET_ASIDE: Final = (
     "O histórico de execuções em {path} está danificado: foi guardado como {aside}, e outro "
     "começa vazio."
 )
-VERSION: Final = 4
+VERSION: Final = len(MIGRATIONS)
 """The version of the tables, kept in the file; version 0 has no more than the runs."""
 
 _BUSY_SECONDS: Final = 10
@@ -99,77 +100,6 @@ RUNS: Final = sa.Table(
     sa.Column("sha256", sa.String),
     sqlite_autoincrement=True,
 )
-
-# Of the migrations, the one at index n leads from version n to n + 1. Moments are ISO 8601 in UTC;
-# `moment` is the order of a sheet (`column_arrays.Instants.sheet_order`), from which a page and a
-# range of days are read. `case_counts` sums up the cases of each day, so that no count needs all.
-_CASES: Final = (
-    """CREATE TABLE cases (
-        key INTEGER PRIMARY KEY, merchant TEXT NOT NULL, state TEXT NOT NULL,
-        opened_by INTEGER NOT NULL, moment INTEGER NOT NULL, first_seen TEXT NOT NULL,
-        last_seen TEXT NOT NULL, status TEXT, owner TEXT, version INTEGER NOT NULL DEFAULT 0,
-        base INTEGER NOT NULL, ordinal INTEGER NOT NULL, digest INTEGER NOT NULL,
-        kind TEXT NOT NULL, day TEXT, time TEXT, card TEXT, code TEXT, amount TEXT, cpf TEXT,
-        virtual TEXT, merchant_field TEXT, text TEXT, motivo TEXT, counterpart TEXT)""",
-    "CREATE INDEX cases_by_moment ON cases (merchant, moment, key)",
-    "CREATE INDEX cases_by_state ON cases (merchant, state, moment, key)",
-    "CREATE INDEX cases_by_age ON cases (merchant, state, first_seen, key)",
-    "CREATE INDEX cases_by_owner ON cases (merchant, state, owner, key)",
-    "CREATE INDEX cases_by_status ON cases (merchant, state, status, key)",
-    "CREATE INDEX cases_by_amount ON cases (merchant, state, CAST(amount AS REAL), key)",
-    """CREATE TABLE case_counts (
-        merchant TEXT NOT NULL, day TEXT, kind TEXT NOT NULL, motivo TEXT, state TEXT NOT NULL,
-        opened_by INTEGER NOT NULL, first_seen TEXT NOT NULL, status TEXT, owner TEXT,
-        cases INTEGER NOT NULL)""",
-    "CREATE INDEX case_counts_by_day ON case_counts (merchant, day)",
-    """CREATE TABLE case_events (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL, at TEXT NOT NULL,
-        who TEXT NOT NULL, kind TEXT NOT NULL, text TEXT)""",
-    "CREATE INDEX case_events_by_key ON case_events (key)",
-    """CREATE TABLE judgements (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL UNIQUE, merchant TEXT NOT NULL,
-        at TEXT NOT NULL, period_start TEXT NOT NULL, period_end TEXT NOT NULL,
-        transactions_until TEXT, logs_until TEXT, new INTEGER NOT NULL DEFAULT 0,
-        resolved INTEGER NOT NULL DEFAULT 0, open INTEGER NOT NULL DEFAULT 0,
-        outside INTEGER NOT NULL DEFAULT 0)""",
-    "CREATE INDEX judgements_by_merchant ON judgements (merchant, id)",
-    """CREATE TABLE judged_days (
-        merchant TEXT NOT NULL, day TEXT NOT NULL, judgement INTEGER NOT NULL,
-        PRIMARY KEY (merchant, day)) WITHOUT ROWID""",
-)
-_SAVED_VIEWS: Final = (
-    """CREATE TABLE saved_views (
-        person TEXT NOT NULL, in_table TEXT NOT NULL, name TEXT NOT NULL, view TEXT NOT NULL,
-        PRIMARY KEY (person, in_table, name)) WITHOUT ROWID""",
-)
-_DISPATCHES: Final = (
-    """CREATE TABLE dispatches (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, kind TEXT NOT NULL,
-        event TEXT, target TEXT NOT NULL, at TEXT NOT NULL, problem TEXT)""",
-    "CREATE INDEX dispatches_by_run ON dispatches (run)",
-)
-# Of an open case, `last_seen` is when its day was last judged; of cases without a date, that of ''.
-# A search reads no more than `cases_by_words`, and a run no more than `cases_by_moment`.
-_FOUND_BY_INDEX: Final = (
-    "INSERT INTO judged_days SELECT merchant, '', max(id) FROM judgements GROUP BY merchant",
-    "ALTER TABLE cases ADD COLUMN closed INTEGER AS (state <> 'open')",
-    "ALTER TABLE case_counts ADD COLUMN closed INTEGER AS (state <> 'open')",
-    "ALTER TABLE cases ADD COLUMN words TEXT",
-    """UPDATE cases SET words = lower_case(coalesce(card, '') || ' ' || coalesce(code, '') || ' '
-        || coalesce(cpf, '') || ' ' || coalesce(virtual, '') || ' ' || coalesce(text, ''))""",
-    *(
-        f"DROP INDEX cases_by_{name}"
-        for name in ("moment", "state", "age", "owner", "status", "amount")
-    ),
-    "CREATE INDEX cases_by_moment ON cases (merchant, moment, key, state, digest)",
-    "CREATE INDEX cases_by_state ON cases (merchant, closed, moment, key)",
-    "CREATE INDEX cases_by_age ON cases (merchant, closed, first_seen, key)",
-    "CREATE INDEX cases_by_owner ON cases (merchant, closed, owner, key)",
-    "CREATE INDEX cases_by_status ON cases (merchant, closed, status, key)",
-    "CREATE INDEX cases_by_amount ON cases (merchant, closed, CAST(amount AS REAL), key)",
-    "CREATE INDEX cases_by_words ON cases (merchant, closed, words, status, owner)",
-)
-_MIGRATIONS: Final = (_CASES, _SAVED_VIEWS, _DISPATCHES, _FOUND_BY_INDEX)
 
 
 def path_of(settings: Settings) -> Path:
@@ -242,6 +172,19 @@ def reading_cases(path: Path) -> Iterator[Connection | None]:
         pass  # migrated
     with reading(path) as connection:
         yield connection
+
+
+@contextmanager
+def indexed_afterwards(connection: Connection, table: str) -> Iterator[None]:
+    """Write a large part of a table: its indexes are built anew, faster than row by row."""
+    indexes = connection.exec_driver_sql(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?", (table,)
+    ).all()
+    for index in indexes:
+        connection.exec_driver_sql(f"DROP INDEX {index.name}")
+    yield
+    for index in indexes:
+        connection.exec_driver_sql(index.sql)
 
 
 def text_of(moment: datetime) -> str:
@@ -319,8 +262,9 @@ def _migrate(connection: Connection, path: Path) -> None:
     # SQLite's own `lower` leaves letters with accents as they are.
     driver: Any = connection.connection.driver_connection
     driver.create_function("lower_case", 1, str.lower, deterministic=True)
+    driver.create_function("first_key", 1, cases.first_key, deterministic=True)
     connection.execute(sa.schema.CreateTable(RUNS, if_not_exists=True))
-    for statements in _MIGRATIONS[current:]:
+    for statements in MIGRATIONS[current:]:
         for statement in statements:
             connection.exec_driver_sql(statement)
     connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")

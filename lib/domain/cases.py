@@ -110,14 +110,23 @@ class Cases:
     """The cases of one run: ``table`` has `SCHEMA`, sorted by ``keys``.
 
     ``rows`` are their positions in the table that they were numbered from. ``ordinals`` count
-    identical records from 1; ``digests`` identify the `CHANGEABLE` values.
+    identical records from 1, and ``bases`` are the keys of the first of them; ``digests`` identify
+    the `CHANGEABLE` values.
     """
 
     keys: Ints
     rows: Ints
+    bases: Ints
     ordinals: Ints
     digests: Ints
     table: pa.Table
+
+    def take(self, rows: Ints) -> Cases:
+        """The cases in these places, in this order."""
+        table = self.table.take(pa.array(rows))
+        columns = (self.keys, self.rows, self.bases, self.ordinals, self.digests)
+        keys, positions, bases, ordinals, digests = (column[rows] for column in columns)
+        return Cases(keys, positions, bases, ordinals, digests, table)
 
 
 @dataclass(frozen=True)
@@ -201,8 +210,13 @@ def identities(merchant: str, table: pa.Table) -> pa.Array:
 
 
 def bases(merchant: str, table: pa.Table) -> Ints:
-    """The identity of each row without its ordinal, as 64 bits of SHA-256."""
-    return hashes(identities(merchant, table))
+    """The key of the first of the records that are identical to each row."""
+    return _keys(identities(merchant, table))
+
+
+def first_key(identity: str) -> int:
+    """The key of the first record of an identity."""
+    return int(_keys(pa.array([identity]))[0])
 
 
 def of_run(merchant: str, table: pa.Table) -> Cases:
@@ -217,12 +231,13 @@ def of_run(merchant: str, table: pa.Table) -> Cases:
         )
     ).dictionary_encode()
     digests = hashes(changeable.dictionary)[changeable.indices.to_numpy()]
-    ordinals = _ordinals(joined, digests)
-    keys = hashes(
-        pc.binary_join_element_wise(joined, pa.array(ordinals).cast(pa.string()), _SEPARATOR)
-    )
+    bases = _keys(joined)
+    ordinals = _ordinals(bases, digests)
+    later = np.flatnonzero(ordinals > 1)
+    keys = bases.copy()
+    keys[later] = _keys(joined.take(pa.array(later)), ordinals[later])
     order = np.argsort(keys)
-    return Cases(keys[order], order, ordinals[order], digests[order], table.take(pa.array(order)))
+    return Cases(keys, np.arange(len(keys)), bases, ordinals, digests, table).take(order)
 
 
 def hashes(texts: pa.Array) -> Ints:
@@ -242,15 +257,20 @@ def from_hexadecimal(text: str) -> int:
     return int.from_bytes(bytes.fromhex(text), signed=True)
 
 
-def _ordinals(joined: pa.Array, digests: Ints) -> Ints:
-    """Number the rows of each identity from 1, in the order of their digests."""
-    codes = joined.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    order = np.lexsort((digests, codes))
-    ordered = codes[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+def _keys(identities: pa.Array, ordinals: Ints | None = None) -> Ints:
+    """The keys of identities with these ordinals, by default the first."""
+    numbers = pa.scalar("1") if ordinals is None else pa.array(ordinals).cast(pa.string())
+    return hashes(pc.binary_join_element_wise(identities, numbers, _SEPARATOR))
+
+
+def _ordinals(bases: Ints, digests: Ints) -> Ints:
+    """Number the rows of each base from 1, in the order of their digests."""
+    order = np.lexsort((digests, bases))
+    ordered = bases[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
     first = np.repeat(starts, np.diff(np.append(starts, len(ordered))))
-    ordinals = np.empty(len(codes), dtype=np.int64)
-    ordinals[order] = np.arange(len(codes)) - first + 1
+    ordinals = np.empty(len(bases), dtype=np.int64)
+    ordinals[order] = np.arange(len(bases)) - first + 1
     return ordinals
 
 

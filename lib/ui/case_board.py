@@ -14,7 +14,8 @@ import streamlit as st
 from lib.analysis import table_query
 from lib.delivery import case_queries
 from lib.delivery.case_filters import Filter
-from lib.delivery.case_queries import AGES, Sort
+from lib.delivery.case_pages import Sort
+from lib.delivery.case_queries import AGES
 from lib.domain import cases
 from lib.domain import columns as c
 from lib.domain.errors import AggregatorError

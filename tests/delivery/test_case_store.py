@@ -22,7 +22,7 @@ import pytest
 from lib.analysis.case_evidence import Evidence
 from lib.config import loader
 from lib.config.settings import ROOT, Settings
-from lib.delivery import case_filters, case_marks, case_queries, case_store, state_file
+from lib.delivery import case_marks, case_pages, case_queries, case_store, state_file
 from lib.delivery.case_filters import Filter
 from lib.delivery.case_marks import Mark
 from lib.delivery.case_store import Judging
@@ -447,7 +447,7 @@ def test_a_search_finds_cards_codes_texts_and_owners(
     few: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(case_filters, "FEW", few)
+    monkeypatch.setattr(case_pages, "FEW", few)
     judge(path, 1, [1, 2, 3])
     mark(settings, ANA, Mark(owner="Bia"), everything(path)["3"])
     query = Filter(search=words)

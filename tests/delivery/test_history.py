@@ -125,7 +125,7 @@ def test_a_file_from_before_the_dispatches_is_read_and_gets_them(
 ) -> None:
     with monkeypatch.context() as older:
         older.setattr(state_file, "VERSION", 2)
-        older.setattr(state_file, "_MIGRATIONS", state_file._MIGRATIONS[:2])
+        older.setattr(state_file, "MIGRATIONS", state_file.MIGRATIONS[:2])
         number = record.begin(**FIELDS)
     assert [run.dispatches for run in record.runs()] == [()]
     record.add_dispatches(number, [sent(history.COPY, "/mnt/a")])

@@ -66,7 +66,7 @@ def test_a_file_from_before_the_views_gets_them_and_keeps_its_runs(
 ) -> None:
     with monkeypatch.context() as older:
         older.setattr(state_file, "VERSION", 1)
-        older.setattr(state_file, "_MIGRATIONS", state_file._MIGRATIONS[:1])
+        older.setattr(state_file, "MIGRATIONS", state_file.MIGRATIONS[:1])
         with state_file.writing(state_file.path_of(settings)):
             pass
     assert saved_views.read(settings, "ana", "divergences") == []
