@@ -38,6 +38,7 @@ from lib.domain import columns as c
 from lib.domain.outcomes import Outcome
 
 _REPEATED = 5
+_FIRST = date(2025, 11, 1)
 
 Seconds = tuple[float, float]
 """On the clock, and of this process's processors."""
@@ -54,6 +55,7 @@ def main() -> None:
         if options.rows:
             _share(options.rows, options.cases, Path(folder))
         if options.stored:
+            _fill(options.stored, Path(folder) / "pages.sqlite")
             _pages(options.stored, Path(folder) / "pages.sqlite")
 
 
@@ -136,28 +138,38 @@ def _store(path: Path, number: int, outcome: Outcome, table: pa.Table) -> case_s
     )
 
 
-def _pages(stored: int, path: Path) -> None:
-    """Store cases of 400 days, close nine in ten, and time what the screen asks."""
-    first = date(2025, 11, 1)
+def _fill(stored: int, path: Path) -> None:
+    """Store cases of 400 days, close nine in ten, and mark one in a thousand."""
     for part in range(2):
-        table = _synthetic(stored // 2, part, first)
+        table = _synthetic(stored // 2, part, _FIRST)
         judging = Judging(
             run=part + 1,
             merchant=data.MERCHANT,
             at=datetime(2026, 12, 1 + part, 9, tzinfo=UTC),
-            period=(first, first + timedelta(days=400)),
-            days=frozenset(first + timedelta(days=n) for n in range(400) if n % 2 == part),
+            period=(_FIRST, _FIRST + timedelta(days=400)),
+            days=frozenset(_FIRST + timedelta(days=n) for n in range(400) if n % 2 == part),
         )
         found = cases.of_run(data.MERCHANT, table)
         case_store.judge(path, judging, found, lambda gone: case_evidence.Evidence())
-    today, zone = date(2026, 12, 3), ZoneInfo("America/Sao_Paulo")
     with state_file.writing(path) as connection:
         keys = [key for (key,) in connection.exec_driver_sql("SELECT key FROM cases")]
         closed = [key for key in keys if key % 10]
         with case_counts.kept_current(connection, closed):
             connection.exec_driver_sql(
-                "UPDATE cases SET state = 'matched' WHERE key = ?", [(key,) for key in closed]
+                "UPDATE cases SET state = 'matched', last_seen = first_seen WHERE key = ?",
+                [(key,) for key in closed],
             )
+        owned = [key for key in keys if key % 1_000 == 1]
+        with case_counts.kept_current(connection, owned):
+            connection.exec_driver_sql(
+                "UPDATE cases SET owner = 'ana@example.com', status = 'em análise' WHERE key = ?",
+                [(key,) for key in owned],
+            )
+
+
+def _pages(stored: int, path: Path) -> None:
+    """Time what the screen asks."""
+    today, zone = date(2026, 12, 3), ZoneInfo("America/Sao_Paulo")
     everything, resolved = Filter(states=cases.STATES), Filter((cases.MATCHED, cases.MISSING))
     oldest = case_queries.age_bounds(AGES[0], today, zone)
 
@@ -166,15 +178,21 @@ def _pages(stored: int, path: Path) -> None:
 
     for name, work in {
         "first": find(everything),
+        "middle": find(everything, offset=stored // 2),
         "last": find(everything, offset=stored - 100),
+        "of_a_day": find(replace(everything, days=(_FIRST, _FIRST)), sort="amount"),
+        "all_by_age": find(everything, sort="first_seen", offset=stored // 3),
+        "all_by_owner": find(everything, sort="owner", offset=stored // 3),
         "open": find(Filter()),
         "by_age": find(Filter(), sort="first_seen", descending=False),
         "by_owner": find(Filter(), sort="owner"),
         "by_amount": find(Filter(), sort="amount"),
+        "resolved_by_amount": find(resolved, sort="amount", offset=stored // 3),
         "log_only": find(Filter(kinds=("log",))),
         "unmarked": find(Filter(statuses=(None,))),
         "resolved_by_age": find(resolved, sort="first_seen"),
         "resolved_by_owner": find(resolved, sort="owner"),
+        "rare": find(replace(resolved, owners=("ana@example.com",), kinds=("log",))),
         "age_of_none": find(replace(resolved, first_seen=oldest)),
         "search_card": find(Filter(search="0042")),
         "search_resolved": find(replace(resolved, search="0042")),

@@ -69,10 +69,16 @@ def summed(query: Filter) -> bool:
 
 
 def source(connection: Connection, merchant: str, query: Filter, latest: Latest) -> str:
-    """The table, without its indexes if they would lead to a large part of it."""
+    """The table, without its indexes where these would lead to a large part of it or past keys."""
     if query.keys is not None:
-        return "cases"
-    led_to = Filter(query.states, days=query.days, first_seen=query.first_seen)
+        return "cases NOT INDEXED"
+    led_to = Filter(
+        query.states,
+        statuses=None if None in (query.statuses or ()) else query.statuses,
+        owners=None if None in (query.owners or ()) else query.owners,
+        days=query.days,
+        first_seen=query.first_seen,
+    )
     stored = connection.exec_driver_sql("SELECT coalesce(sum(cases), 0) FROM case_counts")
     many = total(connection, merchant, led_to, latest) * _SCATTERED > stored.scalar_one()
     return "cases NOT INDEXED" if many else "cases"
@@ -91,8 +97,19 @@ def where(
 
     ``among`` limits it to these values of `closed`.
     """
-    values: list[Any] = [merchant]
-    conditions = ["merchant = ?"]
+    values: list[Any] = []
+    conditions: list[str] = []
+    # Of conditions on a row, the first ones leave out the most.
+    owners = _owners(connection, merchant) if query.search else []
+    for word in query.search.lower().split():
+        named = [owner for owner in owners if word in owner.lower()]
+        conditions.append(
+            f"(instr(words, ?){' OR owner IN (SELECT value FROM json_each(?))' if named else ''})"
+        )
+        values.append(word)
+        values += [json.dumps(named)] * bool(named)
+    conditions.append("merchant = ?")
+    values.append(merchant)
     conditions += _states(query, closed(query) if among is None else among, latest.number, values)
     for column, allowed in (
         ("status", query.statuses),
@@ -116,14 +133,6 @@ def where(
     if query.keys is not None:
         conditions.append(WITH_KEYS)
         values.append(json.dumps([cases.from_hexadecimal(key) for key in query.keys]))
-    owners = _owners(connection, merchant) if query.search else []
-    for word in query.search.lower().split():
-        named = [owner for owner in owners if word in owner.lower()]
-        conditions.append(
-            f"(instr(words, ?){' OR owner IN (SELECT value FROM json_each(?))' if named else ''})"
-        )
-        values.append(word)
-        values += [json.dumps(named)] * bool(named)
     return " AND ".join(conditions), tuple(values)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lib.delivery import case_filters, case_pages, case_store, case_texts, state_file
 from lib.delivery.case_filters import Filter, Latest
+from lib.delivery.case_pages import Order
 from lib.domain import cases
 
 if TYPE_CHECKING:
@@ -139,16 +140,8 @@ def find(
         if connection is None:
             return Found((), 0)
         latest = _latest(connection, merchant)
-        keys, total = case_pages.keys(
-            connection,
-            merchant,
-            query,
-            latest,
-            sort=sort,
-            descending=descending,
-            offset=offset,
-            limit=limit,
-        )
+        order = Order(sort, descending)
+        keys, total = case_pages.keys(connection, merchant, query, latest, order, offset, limit)
         rows = connection.exec_driver_sql(
             f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE {case_filters.WITH_KEYS}",
             (json.dumps(keys),),
@@ -164,9 +157,11 @@ def each(path: Path, merchant: str, query: Filter) -> Iterator[Case]:
             return
         latest = _latest(connection, merchant)
         where, values = case_filters.where(connection, merchant, query, latest)
+        source = case_filters.source(connection, merchant, query, latest)
         # Keys are ordered as their hexadecimal digits.
         rows = connection.exec_driver_sql(
-            f"SELECT {', '.join(_COLUMNS)} FROM cases WHERE {where} ORDER BY moment, key < 0, key",
+            f"SELECT {', '.join(_COLUMNS)} FROM {source} WHERE {where}"
+            " ORDER BY moment, key < 0, key",
             values,
         )
         for row in rows:

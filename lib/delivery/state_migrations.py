@@ -61,21 +61,22 @@ def _joined(separator: str, *columns: str) -> str:
     return f" || {separator} || ".join(f"coalesce({column}, '')" for column in columns)
 
 
-# `words` are what a search looks at, early in a row so that it reads no further, and `texts` the
+# `words` are what a search looks at, first in a row so that it reads no further, and `texts` the
 # values that no query needs one by one, in the order of `case_texts.PACKED`. `base` is the key of
-# the first of identical records. The indexes by marks and amount leave out cases without them,
-# which `cases_by_moment` has in the order of a page; a run reads no other index.
+# the first of identical records. The indexes by marks leave out cases without them, which
+# `cases_by_moment` has in the order of a page; a run reads no other index.
 _NARROW: Final = (
     """CREATE TABLE narrow (
-        key INTEGER PRIMARY KEY, merchant TEXT NOT NULL, state TEXT NOT NULL,
+        key INTEGER PRIMARY KEY, words TEXT NOT NULL, merchant TEXT NOT NULL, state TEXT NOT NULL,
         opened_by INTEGER NOT NULL, moment INTEGER NOT NULL, status TEXT, owner TEXT,
-        words TEXT NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT,
+        first_seen TEXT NOT NULL, last_seen TEXT,
         version INTEGER NOT NULL DEFAULT 0, base INTEGER NOT NULL, ordinal INTEGER NOT NULL,
         digest INTEGER NOT NULL, kind TEXT NOT NULL, day TEXT, motivo TEXT, amount TEXT,
         texts TEXT NOT NULL, counterpart TEXT, closed INTEGER AS (state <> 'open'))""",
-    f"""INSERT INTO narrow SELECT key, merchant, state, opened_by, moment, status, owner,
-        lower_case({_joined("' '", "card", "code", "cpf", "virtual", "text")}),
-        first_seen, last_seen, version, iif(ordinal = 1, key, first_key(
+    f"""INSERT INTO narrow
+        SELECT key, lower_case({_joined("' '", "card", "code", "cpf", "virtual", "text")}),
+        merchant, state, opened_by, moment, status, owner, first_seen, last_seen, version,
+        iif(ordinal = 1, key, first_key(
             {_joined("char(31)", "merchant", "kind", "card", "day", "time", "code, amount")})),
         ordinal, digest, kind, day, motivo, amount,
         {_joined("char(31)", "time", "card", "code", "cpf", "virtual", "merchant_field", "text")},
@@ -83,14 +84,13 @@ _NARROW: Final = (
     "DROP TABLE cases",
     "ALTER TABLE narrow RENAME TO cases",
     """CREATE INDEX cases_by_moment ON cases
-        (merchant, closed, moment, key, digest, status, owner, amount)""",
+        (merchant, closed, moment, key, digest, status, owner)""",
     "CREATE INDEX cases_by_age ON cases (merchant, closed, first_seen)",
     """CREATE INDEX cases_by_owner ON cases (merchant, closed, owner, moment)
         WHERE owner IS NOT NULL""",
     """CREATE INDEX cases_by_status ON cases (merchant, closed, status, moment)
         WHERE status IS NOT NULL""",
-    """CREATE INDEX cases_by_amount ON cases (merchant, closed, CAST(amount AS REAL), moment)
-        WHERE amount IS NOT NULL""",
+    "CREATE INDEX cases_by_amount ON cases (merchant, closed, CAST(amount AS REAL), moment)",
 )
 MIGRATIONS: Final = (_CASES, _SAVED_VIEWS, _DISPATCHES, _JUDGED_DAYS, _NARROW)
 """Those at index n lead from version n to n + 1; SQL functions: `lower_case` and `first_key`."""
