@@ -261,6 +261,28 @@ def test_a_search_finds_accents_in_the_cases_of_an_older_version(path: Path) -> 
         assert case_queries.find(path, MERCHANT, Filter(search=words)).total == 1
 
 
+def test_identical_cases_of_an_older_version_keep_their_keys_and_are_told_apart(
+    path: Path,
+) -> None:
+    twins = cases.of_run(MERCHANT, rows([(cases.LOG, 1, 0)] * 2))
+    second = int(twins.keys[twins.ordinals == 2][0])
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(VERSION_3.read_text(encoding="utf-8"))
+        names = [row[1] for row in file.execute("PRAGMA table_info(cases)")]
+        values = ", ".join({"key": f"{second}", "ordinal": "2"}.get(name, name) for name in names)
+        file.execute(f"INSERT INTO cases SELECT {values} FROM cases WHERE card LIKE '%1'")
+        file.commit()
+    same = case_queries.identical(path, cases.hexadecimal(second))
+    assert same == set(map(cases.hexadecimal, twins.keys.tolist()))
+    with state_file.reading(path) as connection:
+        stored = connection.exec_driver_sql(
+            "SELECT key, base, ordinal, digest FROM cases WHERE texts LIKE '%0001%' ORDER BY key"
+        ).all()
+    columns = (twins.keys, twins.bases, twins.ordinals, twins.digests)
+    assert stored == list(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def test_a_file_of_a_newer_version_is_one_sentence(path: Path) -> None:
     judge(path, 1, [1])
     with closing(sqlite3.connect(path)) as file:
