@@ -210,7 +210,8 @@ class _Update:
             if len(rows) > (stored or 0)
             else nullcontext()
         ):
-            # By the driver itself, row by row: a list of all would cost more than it holds.
+            # By the driver itself, row by row: a list of all, and values that are the same in each
+            # row, would cost as much again.
             driver: Any = self._connection.connection.driver_connection
             merchant = self._merchant.replace("'", "''")
             driver.executemany(

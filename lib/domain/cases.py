@@ -243,8 +243,8 @@ def of_run(merchant: str, table: pa.Table) -> Cases:
 def hashes(texts: pa.Array) -> Ints:
     """The first 8 bytes of SHA-256 of each text, as a signed number."""
     sha256 = hashlib.sha256
-    packed = b"".join([sha256(text).digest()[:8] for text in texts.cast(pa.binary()).to_pylist()])
-    return np.frombuffer(packed, dtype=">i8").astype(np.int64)
+    packed = b"".join([sha256(text).digest() for text in texts.cast(pa.binary()).to_pylist()])
+    return np.frombuffer(packed, dtype=">i8")[:: sha256().digest_size // 8].astype(np.int64)
 
 
 def hexadecimal(key: int) -> str:
@@ -265,9 +265,11 @@ def _keys(identities: pa.Array, ordinals: Ints | None = None) -> Ints:
 
 def _ordinals(bases: Ints, digests: Ints) -> Ints:
     """Number the rows of each base from 1, in the order of their digests."""
+    if len(np.unique(bases)) == len(bases):
+        return np.ones(len(bases), dtype=np.int64)
     order = np.lexsort((digests, bases))
     ordered = bases[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     first = np.repeat(starts, np.diff(np.append(starts, len(ordered))))
     ordinals = np.empty(len(bases), dtype=np.int64)
     ordinals[order] = np.arange(len(bases)) - first + 1
