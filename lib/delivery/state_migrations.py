@@ -61,7 +61,7 @@ def _joined(separator: str, *columns: str) -> str:
     return f" || {separator} || ".join(f"coalesce({column}, '')" for column in columns)
 
 
-# `words` are what a search looks at, first in a row so that it reads no further, and `texts` the
+# `words` are what a search looks at, all of them in an index of its own, and `texts` the
 # values that no query needs one by one, in the order of `case_texts.PACKED`. `base` is the key of
 # the first of identical records. The indexes by marks leave out cases without them, which
 # `cases_by_moment` has in the order of a page; a run reads no other index.
@@ -90,6 +90,7 @@ _NARROW: Final = (
         WHERE owner IS NOT NULL""",
     """CREATE INDEX cases_by_status ON cases (merchant, closed, status, moment)
         WHERE status IS NOT NULL""",
+    "CREATE INDEX cases_by_words ON cases (merchant, closed, words, status, owner)",
     "CREATE INDEX cases_by_amount ON cases (merchant, closed, CAST(amount AS REAL), moment)",
 )
 MIGRATIONS: Final = (_CASES, _SAVED_VIEWS, _DISPATCHES, _JUDGED_DAYS, _NARROW)
