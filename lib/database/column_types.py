@@ -6,8 +6,8 @@ A run and `check` examine the columns alike, before the first record. Reads no r
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -33,9 +33,17 @@ LOCKED: Final = (
 )
 EXPECTED: Final = {"date": "date", "time": "time", "amount": "numeric", "text": "text"}
 
-_TEXTS: Final = frozenset(
-    {18, 19, 25, 705, 1042, 1043}
-)  # "char", name, text, unknown, char, varchar
+UNREADABLE: Final = (
+    "{side}: um valor da coluna {columns} não pode ser lido (código {code}); corrija-o no banco, "
+    "ou converta a coluna na consulta (query_file)."
+)
+_AS: Final = "{name} (tipo {type}, lida como {expected})"
+
+_TEXT_TYPES: Final = {
+    **{18: '"char"', 19: "name", 25: "text", 705: "unknown"},
+    **{1042: "character", 1043: "character varying"},
+}
+_TEXTS: Final = frozenset(_TEXT_TYPES)
 _INSTANTS: Final = frozenset({1114, 1184})  # timestamp, timestamptz
 _NUMERIC: Final = 1700
 _MONEY: Final = 790
@@ -54,6 +62,8 @@ _KINDS: Final = {
 }
 _FREE_TEXTS: Final = (c.DES_LOG, c.DES_LINHA_RECEBIMENTO)
 _CENTS: Final = 2
+_AMOUNT: Final = ((c.VLR_TOTAL, "numeric"),)
+_UNREADABLE: Final = frozenset({"22003", "22007", "22008", "22P02"})
 # The default queries name tables as "FROM table AS t" and columns as "t.column AS name".
 _TABLE: Final = re.compile(r"(?:FROM|JOIN) (\S+) AS (\w+)")
 _COLUMN: Final = re.compile(r"\b(\w+)\.(\w+)(?:\s+AS (\w+))?")
@@ -65,13 +75,15 @@ class Layout:
 
     ``instants`` is true if the dates are timestamps; ``cents`` if the type of the amounts has at
     most two decimals; ``money`` if the amounts' text has a currency and separators; ``utf8`` if
-    the database stores texts in UTF-8.
+    the database stores texts in UTF-8. ``converted`` names the texts that hold dates, times or
+    amounts, and the type of each value.
     """
 
     instants: bool = False
     cents: bool = True
     money: bool = False
     utf8: bool = True
+    converted: tuple[tuple[str, str], ...] = ()
 
 
 def required(side: Side) -> tuple[str, ...]:
@@ -110,12 +122,33 @@ def _examined(cursor: Any, settings: Settings, side: Side, window: Window) -> La
         column, kind = columns[name], _KINDS.get(name, "text")
         if column.type_code not in _BY_KIND[kind]:
             _require_text(cursor, side, name, column.type_code)
+        elif kind != "text" and column.type_code in _TEXTS:
+            type_name = _TEXT_TYPES[column.type_code]
+            converted = _AS.format(name=name, type=type_name, expected=EXPECTED[kind])
+            layout = replace(layout, converted=(*layout.converted, (converted, EXPECTED[kind])))
         if kind == "date":
             layout = replace(layout, instants=column.type_code in _INSTANTS)
         if kind == "amount":
             money = column.type_code == _MONEY
             layout = replace(layout, cents=_has_cents(column), money=money)
     return layout
+
+
+@contextmanager
+def conversions_named(side: Side, layout: Layout) -> Iterator[None]:
+    """Raise ContractError with the columns at fault if the server cannot convert a value."""
+    try:
+        yield
+    except psycopg2.DataError as error:
+        # In any language the message names the type, and behind a colon the value.
+        types = re.findall(r"\w+", (error.diag.message_primary or "").partition(":")[0])
+        amount = () if any(kind == "numeric" for _, kind in layout.converted) else _AMOUNT
+        columns = " ou ".join(name for name, kind in layout.converted + amount if kind in types)
+        if columns and error.pgcode in _UNREADABLE:
+            raise ContractError(
+                UNREADABLE, side=side, columns=columns, code=error.pgcode
+            ) from error
+        raise
 
 
 def widened(settings: Settings, side: Side, window: Window, layout: Layout) -> Window:

@@ -169,8 +169,9 @@ class _Read:
                 layout, backend = snapshots.begin(cursor, self._settings, self.side, self._window)
                 self._attach(backend, watchdog)
                 watchdog.reset()
-                table = self._copy(cursor, watchdog, layout)
-                self._require_last_day(cursor, layout, table)
+                with column_types.conversions_named(self.side, layout):
+                    table = self._copy(cursor, watchdog, layout)
+                    self._require_last_day(cursor, layout, table)
                 snapshots.require_unchanged(cursor, self.side)
                 return table
             except psycopg2.Error as error:

@@ -5,6 +5,7 @@ Serves `lib.delivery.diagnosis`; a run does not need it.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -60,8 +61,10 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
     Raises the same ContractErrors as a run.
     """
     limit = _STATEMENTS * sessions.source_of(settings, side).statement_timeout
-    with sessions.session(settings, side, window.user, limit=limit) as cursor:
+    with ExitStack() as stack:
+        cursor = stack.enter_context(sessions.session(settings, side, window.user, limit=limit))
         layout = column_types.examine(cursor, settings, side, window)
+        stack.enter_context(column_types.conversions_named(side, layout))
         foreign = [name for name, kind, _ in snapshots.used(cursor) if kind == snapshots.FOREIGN]
         select = copy_reader.masked_select(cursor, settings, side, window, layout, clear=False)
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")

@@ -196,6 +196,7 @@ def _tables(
     after = share.after[1] if share.after and share.after[0] == job.window.end else 0
     query = b"SELECT s.* FROM (" + select + b") AS s" + _condition(cursor, share)
     with (
+        column_types.conversions_named(share.side, layout),
         copy_stream.opened(cursor, share.side, query) as stream,
         record_batches.opened(stream, share.side, pa.string(), _READ) as reader,
     ):

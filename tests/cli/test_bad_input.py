@@ -14,6 +14,7 @@ import pytest
 from lib.cli import main, run_log
 from lib.config import defaults, loader
 from lib.database import column_types, error_translation, record_batches, sessions
+from lib.database.column_types import UNREADABLE
 from lib.database.error_translation import BY_STATE
 from lib.database.sides import BOTH_FAILED
 from lib.reports import report_file
@@ -149,19 +150,29 @@ STRUCTURE = [
         "ALTER TABLE transactions ALTER transaction_time TYPE text; "
         f"INSERT INTO transactions VALUES ('4000001234561234', '{TODAY}', 'xx',"
         f" '{MERCHANT}')",
-        BY_STATE["22"].format(side="transactions", code="22007"),
+        UNREADABLE.format(
+            columns="hora_transa (tipo text, lida como time)", side="transactions", code="22007"
+        ),
     ),
     (
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
         f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 1e17)",
-        BY_STATE["22"].format(side="transactions", code="22003"),
+        UNREADABLE.format(columns="vlr_total", side="transactions", code="22003"),
     ),
     (
         "transactions",
         "ALTER TABLE transactions ALTER amount TYPE numeric; INSERT INTO transactions"
         f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, 'NaN')",
         record_batches.WRONG_TYPE.format(side="transactions", name="vlr_total"),
+    ),
+    (
+        "transactions",
+        "ALTER TABLE transactions ALTER amount TYPE text; INSERT INTO transactions"
+        f" VALUES ('4', '{TODAY}', NULL, '{MERCHANT}', NULL, '10,50')",
+        UNREADABLE.format(
+            columns="vlr_total (tipo text, lida como numeric)", side="transactions", code="22P02"
+        ),
     ),
 ]
 

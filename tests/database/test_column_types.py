@@ -13,7 +13,7 @@ import pytest
 from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.database import copy_reader, record_batches
-from lib.database.column_types import EXPECTED, WRONG_TYPE
+from lib.database.column_types import EXPECTED, UNREADABLE, WRONG_TYPE
 from lib.database.error_translation import BY_STATE
 from lib.delivery import diagnosis
 from lib.domain import columns as c
@@ -222,6 +222,32 @@ def test_a_column_that_cannot_be_read_exactly_is_refused_with_its_type(
     settings = selected(databases, tmp_path, **{name: expression})
     assert refusals(settings) == {
         WRONG_TYPE.format(side="transactions", name=name, type=type_name, expected=EXPECTED[kind])
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "expression", "type_name", "expected", "code"),
+    [
+        ("hora_transa", "'8h30'::text", "text", "time", "22007"),
+        ("hora_transa", "'25:00'::char(8)", "character", "time", "22008"),
+        ("vlr_total", "'10,50'::varchar", "character varying", "numeric", "22P02"),
+        ("vlr_total", "'1.234,56'::text", "text", "numeric", "22P02"),
+        ("data_transa", "'20/13/2026'::text", "text", "date", "22008"),
+    ],
+)
+def test_a_text_that_is_no_date_time_or_amount_is_refused_with_its_column_and_type(
+    databases: Databases,
+    tmp_path: Path,
+    name: str,
+    expression: str,
+    type_name: str,
+    expected: str,
+    code: str,
+) -> None:
+    settings = selected(databases, tmp_path, **{name: expression})
+    columns = f"{name} (tipo {type_name}, lida como {expected})"
+    assert refusals(settings) == {
+        UNREADABLE.format(side="transactions", columns=columns, code=code)
     }
 
 

@@ -221,7 +221,7 @@ def test_an_unreadable_value_is_the_same_error_as_in_memory(
     engine_data.write_config(databases, config_file)
     settings = engine_data.settings(databases, tmp_path / "staging", master=cluster.address)
 
-    template = error_translation.BY_STATE["22"].replace("{side}", "transactions")
+    template = error_translation.BY_STATE["22012"].replace("{side}", "transactions")
     with pytest.raises(ContractError, match=pattern(template)):
         run(settings, tmp_path)
 
