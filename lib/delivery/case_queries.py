@@ -30,6 +30,7 @@ RankedBy = Literal["situation", "age", "owner"]
 AGES: Final = ((0, 1), (2, 3), (4, 7), (8, 30), (31, None))
 """The buckets of age in local days since a case was first seen, inclusive."""
 _MOST_RUNS: Final = 30
+_STORED: Final = (str, int, type(None))
 _COLUMNS: Final = (
     *("key", "merchant", "state", "opened_by", "status", "owner", "version", "first_seen"),
     *("ordinal", "kind", "day", "amount", "texts", "motivo", "counterpart"),
@@ -346,6 +347,8 @@ def _resolved(connection: Connection, latest: Latest, keys: frozenset[str]) -> i
 def _case(row: Any, latest: int) -> Case:
     values = {**row._mapping, **case_texts.unpacked(row.texts)}
     state = values["state"]
+    if state not in cases.STATES or not all(isinstance(v, _STORED) for v in values.values()):
+        raise ValueError
     if state == cases.OPEN and values["opened_by"] == latest:
         state = cases.NEW
     names = {name: column for column, name in cases.NAMES[values["kind"]].items()}

@@ -69,6 +69,8 @@ _HEADER: Final = b"SQLite format 3\0"
 _PARTS: Final = ("-wal", "-shm", "-journal", "")
 """Names of a database's files. What completes it goes first: SQLite would add it to a new one."""
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BAD_VALUES: Final = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""Raised where a value is none that this program writes."""
 _PATH_ERRORS: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 
 _log: Final = logging.getLogger(__name__)
@@ -301,7 +303,7 @@ def _connected(path: Path, begin: str) -> Iterator[Connection]:
 def _errors_translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, sqlite3.Error, sa.exc.SQLAlchemyError) as problem:
+    except (OSError, *_BAD_VALUES, sqlite3.Error, sa.exc.SQLAlchemyError) as problem:
         raise _error(problem, path) from problem
 
 
@@ -310,7 +312,7 @@ def _error(problem: BaseException, path: Path) -> HistoryError:
     code = _code(problem)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return HistoryError(BUSY, path=path, seconds=_BUSY_SECONDS)
-    if code == sqlite3.SQLITE_CORRUPT:
+    if code == sqlite3.SQLITE_CORRUPT or isinstance(problem, _BAD_VALUES):
         return HistoryError(DAMAGED, path=path)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) or (
         isinstance(problem, OSError) and problem.errno in _PATH_ERRORS

@@ -98,6 +98,39 @@ def test_what_is_no_history_is_named_by_commands_and_stops_no_report(
     assert before is None or path.read_bytes() == before
 
 
+NOT_OF_THIS_PROGRAM = [
+    ("cases", "digest", float("inf")),
+    ("cases", "first_seen", "2026-13-40"),
+    ("cases", "day", 9_223_372_036_854_775_807),
+    ("cases", "owner", b"\xff"),
+    ("cases", "counterpart", "[" * 100_000),
+    ("cases", "kind", "x"),
+    ("cases", "state", "x"),
+    ("judgements", "at", b"x"),
+    ("judgements", "period_end", "x"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "value"), NOT_OF_THIS_PROGRAM)
+def test_cases_that_this_program_never_writes_are_named_and_stop_no_report(
+    command: Command, path: Path, table: str, column: str, value: object
+) -> None:
+    fill(command.databases, 3)
+    command.databases.execute("auth_logs", "DELETE FROM authentication.transaction_logs")
+    keys = {"history": {"path": str(path)}}
+    command.reported(*PERIOD, **keys)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    file = configured(command.folder, command.databases.values, **keys)
+    result = command.say("cases", "--all", "--config", str(file))
+    if column != "digest":  # no command shows it
+        assert (result.code, result.sentence) == (
+            main.FAILED,
+            state_file.DAMAGED.format(path=path),
+        )
+    command.reported(*PERIOD, **keys)
+
+
 @pytest.mark.parametrize("part", ["-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, loop])
 @pytest.mark.timeout(60)
