@@ -61,8 +61,10 @@ def _joined(separator: str, *columns: str) -> str:
     return f" || {separator} || ".join(f"coalesce({column}, '')" for column in columns)
 
 
+_PACKED: Final = ("time", "card", "code", "cpf", "virtual", "merchant_field", "text")
+
 # `words` are what a search looks at, all of them in an index of its own, and `texts` the
-# values that no query needs one by one, in the order of `case_texts.PACKED`. `base` is the key of
+# values that no query needs one by one, as `case_texts.packed` joins them. `base` is the key of
 # the first of identical records. The indexes by marks leave out cases without them, which
 # `cases_by_moment` has in the order of a page; a run reads no other index.
 _NARROW: Final = (
@@ -79,7 +81,7 @@ _NARROW: Final = (
         iif(ordinal = 1, key, first_key(
             {_joined("char(31)", "merchant", "kind", "card", "day", "time", "code, amount")})),
         ordinal, digest, kind, day, motivo, amount,
-        {_joined("char(31)", "time", "card", "code", "cpf", "virtual", "merchant_field", "text")},
+        {_joined("char(31)", *(f"replace({column}, char(31), ' ')" for column in _PACKED))},
         counterpart FROM cases ORDER BY key""",
     "DROP TABLE cases",
     "ALTER TABLE narrow RENAME TO cases",

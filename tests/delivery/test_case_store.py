@@ -261,6 +261,16 @@ def test_a_search_finds_accents_in_the_cases_of_an_older_version(path: Path) -> 
         assert case_queries.find(path, MERCHANT, Filter(search=words)).total == 1
 
 
+def test_texts_of_an_older_version_with_the_separator_of_packed_ones_stay_apart(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(VERSION_3.read_text(encoding="utf-8"))
+        file.execute("UPDATE cases SET code = '0' || char(31) || '5', text = 'negada'")
+        file.commit()
+    values = [case.values for case in everything(path).values() if case.kind == cases.LOG]
+    assert {(row["cod_resposta"], row["des_log"]) for row in values} == {("0 5", "negada")}
+
+
 def test_identical_cases_of_an_older_version_keep_their_keys_and_are_told_apart(
     path: Path,
 ) -> None:
