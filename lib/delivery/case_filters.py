@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lib.analysis import table_query
 from lib.delivery import case_days, state_file
 from lib.domain import cases
 
@@ -103,8 +104,8 @@ def where(
     conditions: list[str] = []
     # Of conditions on a row, the first ones leave out the most.
     owners = _owners(connection, merchant) if query.search else []
-    for word in query.search.lower().split():
-        named = [owner for owner in owners if word in owner.lower()]
+    for word in table_query.folded(query.search).split():
+        named = [owner for owner in owners if word in table_query.folded(owner)]
         conditions.append(
             f"(instr(words, ?){' OR owner IN (SELECT value FROM json_each(?))' if named else ''})"
         )

@@ -209,7 +209,7 @@ def identical(path: Path, key: str) -> frozenset[str]:
             return frozenset()
         rows = connection.exec_driver_sql(
             "SELECT other.key FROM cases JOIN cases AS other USING (merchant, moment, base)"
-            " WHERE cases.key = ?",
+            " WHERE cases.key = ? AND other.closed IN (0, 1)",
             (cases.from_hexadecimal(key),),
         )
         return frozenset(cases.hexadecimal(row.key) for row in rows)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
 
-from lib.domain import cases
+from lib.analysis import table_query
+from lib.domain import cases, column_arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,17 +40,22 @@ def unpacked(text: str) -> dict[str, str | None]:
 
 
 def words(table: pa.Table) -> list[str]:
-    """The texts of each case that a search looks at, in lower case."""
-    return plain(pc.utf8_lower(_joined([table[name] for name in _SEARCHED], " ")))
+    """The texts of each case that a search looks at, folded as a search in a table is."""
+    return plain(_joined([_folded(column_arrays.column(table, name)) for name in _SEARCHED], " "))
 
 
-def plain(column: pa.ChunkedArray) -> list[Any]:
+def plain(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """The values of a column as texts, or None."""
     texts: list[Any] = column.cast("string").to_pylist()
     return texts
 
 
-def _joined(columns: list[pa.ChunkedArray], separator: str) -> Any:
+def _folded(texts: pa.Array) -> pa.Array:
+    encoded = texts.dictionary_encode()
+    return table_query.folded_array(encoded.dictionary).take(encoded.indices)
+
+
+def _joined(columns: list[pa.Array | pa.ChunkedArray], separator: str) -> Any:
     return pc.binary_join_element_wise(
         *columns, separator, null_handling="replace", null_replacement=""
     )

@@ -14,12 +14,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import platformdirs
 import sqlalchemy as sa
 
+from lib.analysis import table_query
 from lib.delivery.state_migrations import MIGRATIONS
 from lib.domain import cases, file_system
 from lib.domain.errors import HistoryError
@@ -60,6 +62,8 @@ VERSION: Final = len(MIGRATIONS)
 _BUSY_SECONDS: Final = 10
 _MAPPED_BYTES: Final = 1 << 30
 _CACHE_KIB: Final = 65_536
+_FOLDED_TEXTS: Final = 10_000
+"""Texts of a migration that are kept folded: messages repeat."""
 _READ: Final = "BEGIN"
 _WRITE: Final = "BEGIN IMMEDIATE"
 
@@ -261,9 +265,8 @@ def _migrate(connection: Connection, path: Path) -> None:
     _require_known(current, path)
     if current == VERSION:
         return
-    # SQLite's own `lower` leaves letters with accents as they are.
     driver: Any = connection.connection.driver_connection
-    driver.create_function("lower_case", 1, str.lower, deterministic=True)
+    driver.create_function("folded", 1, lru_cache(_FOLDED_TEXTS)(table_query.folded))
     driver.create_function("first_key", 1, cases.first_key, deterministic=True)
     connection.execute(sa.schema.CreateTable(RUNS, if_not_exists=True))
     for statements in MIGRATIONS[current:]:

@@ -61,6 +61,10 @@ def _joined(separator: str, *columns: str) -> str:
     return f" || {separator} || ".join(f"coalesce({column}, '')" for column in columns)
 
 
+def _fold(column: str) -> str:
+    return f"folded(coalesce({column}, ''))"
+
+
 _PACKED: Final = ("time", "card", "code", "cpf", "virtual", "merchant_field", "text")
 
 # `words` are what a search looks at, all of them in an index of its own, and `texts` the
@@ -76,7 +80,7 @@ _NARROW: Final = (
         digest INTEGER NOT NULL, kind TEXT NOT NULL, day TEXT, motivo TEXT, amount TEXT,
         texts TEXT NOT NULL, counterpart TEXT, closed INTEGER AS (state <> 'open'))""",
     f"""INSERT INTO narrow
-        SELECT key, lower_case({_joined("' '", "card", "code", "cpf", "virtual", "text")}),
+        SELECT key, {_joined("' '", "card", _fold("code"), "cpf", "virtual", _fold("text"))},
         merchant, state, opened_by, moment, status, owner, first_seen, last_seen, version,
         iif(ordinal = 1, key, first_key(
             {_joined("char(31)", "merchant", "kind", "card", "day", "time", "code, amount")})),
@@ -95,5 +99,7 @@ _NARROW: Final = (
     "CREATE INDEX cases_by_words ON cases (merchant, closed, words, status, owner)",
     "CREATE INDEX cases_by_amount ON cases (merchant, closed, CAST(amount AS REAL), moment)",
 )
-MIGRATIONS: Final = (_CASES, _SAVED_VIEWS, _DISPATCHES, _JUDGED_DAYS, _NARROW)
-"""Those at index n lead from version n to n + 1; SQL functions: `lower_case` and `first_key`."""
+# Version 5 had words with accents; those of ASCII letters alone are folded.
+_WITHOUT_ACCENTS: Final = ("UPDATE cases SET words = folded(words) WHERE words GLOB '*[^ -~]*'",)
+MIGRATIONS: Final = (*(_CASES, _SAVED_VIEWS, _DISPATCHES, _JUDGED_DAYS, _NARROW, _WITHOUT_ACCENTS),)
+"""Those at index n lead from version n to n + 1; SQL functions: `folded` and `first_key`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import sqlalchemy as sa
 
 from lib.analysis.case_evidence import Evidence
 from lib.delivery import case_counts, case_pages, case_queries, case_store, case_texts, state_file
@@ -144,6 +145,24 @@ def test_a_walk_sorts_nothing(
         plan = [row[3] for text in walks for row in driver.execute(f"EXPLAIN QUERY PLAN {text}")]
     assert walks
     assert not [step for step in plan if "TEMP B-TREE" in step or "SCAN" in step]
+
+
+def test_identical_cases_are_found_by_their_moment(path: Path) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        asked.append((statement, values))
+
+    [key] = in_order(path, EVERYTHING, "moment", descending=True)[:1]
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        assert case_queries.identical(path, key) == {key}
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    statement, values = asked[-1]
+    with state_file.reading(path) as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert "moment=?" in plan[-1].detail
 
 
 def test_a_first_run_leaves_every_index(tmp_path: Path) -> None:

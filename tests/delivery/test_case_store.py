@@ -257,8 +257,27 @@ def test_a_search_finds_accents_in_the_cases_of_an_older_version(path: Path) -> 
         file.executescript(VERSION_3.read_text(encoding="utf-8"))
         file.execute("UPDATE cases SET text = 'TRANSAÇÃO NEGADA' WHERE card LIKE '%2'")
         file.commit()
-    for words in ("TRANSAÇÃO", "transação neg"):
+    for words in ("TRANSAÇÃO", "transação neg", "transacao"):
         assert case_queries.find(path, MERCHANT, Filter(search=words)).total == 1
+
+
+@pytest.mark.parametrize("version", [5, state_file.VERSION])
+@pytest.mark.parametrize("words", ["transacao", "TRANSAÇÃO não", "livia", "LÍVIA çao"])
+def test_a_search_looks_past_accents_as_in_the_tables(
+    settings: Settings, path: Path, words: str, version: int
+) -> None:
+    table = rows([(cases.LOG, 1, 0), (cases.LOG, 2, 0)])
+    at = table.column_names.index(cases.TEXT)
+    table = table.set_column(at, cases.TEXT, [["TRANSAÇÃO NÃO CONCLUÍDA", None]])
+    judging = Judging(1, MERCHANT, AT, (DAY, DAY), frozenset([DAY]))
+    case_store.judge(path, judging, cases.of_run(MERCHANT, table), lambda gone: Evidence())
+    mark(settings, ANA, Mark(owner="Lívia"), everything(path)["1"])
+    if version == 5:
+        with closing(sqlite3.connect(path)) as file:
+            file.execute("UPDATE cases SET words = replace(words, 'cao nao', 'ção não')")
+            file.execute("PRAGMA user_version = 5")
+            file.commit()
+    assert case_queries.find(path, MERCHANT, Filter(search=words)).total == 1
 
 
 def test_texts_of_an_older_version_with_the_separator_of_packed_ones_stay_apart(path: Path) -> None:
