@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,8 +61,6 @@ VERSION: Final = len(MIGRATIONS)
 _BUSY_SECONDS: Final = 10
 _MAPPED_BYTES: Final = 1 << 30
 _CACHE_KIB: Final = 65_536
-_FOLDED_TEXTS: Final = 10_000
-"""Texts of a migration that are kept folded: messages repeat."""
 _READ: Final = "BEGIN"
 _WRITE: Final = "BEGIN IMMEDIATE"
 
@@ -266,7 +263,7 @@ def _migrate(connection: Connection, path: Path) -> None:
     if current == VERSION:
         return
     driver: Any = connection.connection.driver_connection
-    driver.create_function("folded", 1, lru_cache(_FOLDED_TEXTS)(table_query.folded))
+    driver.create_function("folded", 1, table_query.folded, deterministic=True)
     driver.create_function("first_key", 1, cases.first_key, deterministic=True)
     connection.execute(sa.schema.CreateTable(RUNS, if_not_exists=True))
     for statements in MIGRATIONS[current:]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,6 +133,13 @@ def test_search_finds_what_a_plain_loop_finds(
         columns = [column(result, table, name) for name in table.searched]
         rows = [dict(zip(table.searched, row, strict=True)) for row in zip(*columns, strict=True)]
         assert at.tolist() == [i for i, row in enumerate(rows) if _has(row, text)]
+
+
+def test_one_text_is_folded_as_an_array_is() -> None:
+    letters = [chr(code) for code in range(0x530)]
+    texts = ["", "TRANSAÇÃO não Concluída", "ΟΔΟΣ", "İstanbul", "ﬁm ４０ ok", *letters]
+    folded = table_query.folded_texts(pa.array(texts)).to_pylist()
+    assert list(map(table_query.folded, texts)) == folded
 
 
 def _has(row: dict[str, Any], text: str) -> bool:
