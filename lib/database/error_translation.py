@@ -100,7 +100,8 @@ NOT_POSTGRESQL: Final = (
 )
 CLOSED_AT_ONCE: Final = (
     "{side}: a conexão foi encerrada logo depois de aberta; tente de novo e, se persistir, confira "
-    "se há um pooler em modo statement diante do banco, pois a leitura precisa de transações."
+    "se há um pooler diante do banco sem conexões livres, ou em modo statement, pois a leitura "
+    "precisa de transações."
 )
 WRONG_HOST: Final = (
     "{side}: o certificado do servidor não é de {host}; confira host, e se não é um impostor."
@@ -130,8 +131,9 @@ _NO_ENTRY: Final = "pg_hba"
 _CONNECTING: Final = (
     (_NO_ENTRY, BY_STATE["28000"]),
     (
-        r"out of memory|could not fork|No space left|memoria (agotada|esaurita)|mémoire épuisée|"
-        r"memória esgotada|Speicher aufgebraucht|too many|connection slots|no more connections|"
+        r"query_wait_timeout|out of memory|could not fork|No space left|memória esgotada|"
+        r"mémoire épuisée|memoria (agotada|esaurita)|Speicher aufgebraucht|too many|"
+        r"connection slots|no more connections|"
         r"demasiad[oa]s|conexiones restantes|muit[ao]s (clientes|conex)|conexões (rest|reman)|"
         r"trop de|emplacements de connexions|zu viele|verbleibenden Verbindungen|"
         r"tropp[ei] (client|conn)|slot di connessione",
@@ -143,13 +145,13 @@ _CONNECTING: Final = (
         NO_CONNECT,
     ),
     (
-        "not permitted to log in|no se le permite|não .*permi.*conect|pas autorisé à se connecter|"
-        "Berechtigung zum Einloggen|consentito effettuare il login",
+        "not permitted to log in|login rejected|no se le permite|não .*permi.*conect|"
+        "pas autorisé à se connecter|Berechtigung zum Einloggen|consentito effettuare il login",
         BY_STATE["28000"],
     ),
     (
-        '"" (is not currently accepting|no acepta|não está aceitando|n.accepte plus|akzeptiert|'
-        "attualmente non accetta)",
+        '"" (is disabled|is not currently accepting|no acepta|não está aceitando|n.accepte plus|'
+        "akzeptiert|attualmente non accetta)",
         BY_STATE["55000"],
     ),
     (

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ from sqlalchemy import URL, create_engine, event, exc, text
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from lib.config import libpq_environment
+from lib.database import running_sessions
 from lib.database.error_translation import translate
 from lib.database.socket_timeout import Watchdog
 from lib.domain import file_system
@@ -145,8 +146,9 @@ def session(
                 with ExitStack() as limits, closing(driver.cursor()) as cursor:
                     if limit is not None:
                         limits.enter_context(Watchdog(driver.fileno(), limit))
-                    begin(cursor, settings, side, user, snapshot)
-                    yield cursor
+                    own = begin(cursor, settings, side, user, snapshot)
+                    with running_sessions.registered(partial(cancel, settings, side, own)):
+                        yield cursor
             finally:
                 _roll_back(driver, source.connect_timeout)
                 if driver.closed:
@@ -296,7 +298,6 @@ def cancel(settings: Settings, side: Side, backend: Backend) -> None:
 
 def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) -> bytes:
     """Render the parameters into the statement with the driver, because COPY takes none."""
-    # SQLAlchemy needs a space between a parameter and its cast.
     spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
     compiled = text(spaced).compile(dialect=_DIALECT)
     unknown = sorted(set(compiled.params) - set(parameters))
@@ -382,7 +383,6 @@ def _engine(source: Source, password: str | None) -> Engine:
 
     @event.listens_for(engine, "checkout")
     def ping(driver: Any, *_: object) -> None:
-        # The pool's own ping has no time limit.
         try:
             with Watchdog(driver.fileno(), source.connect_timeout):
                 _DIALECT.do_ping(driver)  # type: ignore[no-untyped-call]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from lib.database import running_sessions
 from lib.domain import requests
 from lib.domain.errors import ContractError, ExtractionError, TransientError
 
@@ -28,14 +30,14 @@ def attempted(
     work: Callable[[Side], _Result],
 ) -> tuple[dict[Side, _Result], BaseException | None]:
     """Do the work on both sides; return the results of what succeeded and the error of the rest."""
-    results: dict[Side, _Result] = {}
-    failures: list[ExtractionError] = []
-    for side in requests.SIDES:
-        try:
-            results[side] = work(side)
-        except ExtractionError as failure:
-            failures.append(failure)
-    return results, failure_of(failures) if failures else None
+    calls = [partial(work, side) for side in requests.SIDES]
+    futures = dict(zip(requests.SIDES, running_sessions.together(calls), strict=True))
+    failures = [e for future in futures.values() if (e := future.exception())]
+    results = {s: future.result() for s, future in futures.items() if not future.exception()}
+    failure = failure_of(failures) if failures else None
+    if failure is not None and not isinstance(failure, ExtractionError):
+        raise failure
+    return results, failure
 
 
 def failure_of(failures: Sequence[BaseException]) -> BaseException:

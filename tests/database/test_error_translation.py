@@ -108,6 +108,9 @@ IN_OTHER_LANGUAGES = {
     "memoria agotada": BY_STATE["53"],
     "could not fork new process for connection: Resource unavailable": BY_STATE["53"],
     "pgbouncer cannot connect to server": NOT_CONNECTED,
+    "query_wait_timeout": BY_STATE["53"],
+    'database "{name}" is disabled': BY_STATE["55000"],
+    "login rejected": BY_STATE["28000"],
     "прием подключений запрещён": REFUSED_SOMEHOW,
 }
 

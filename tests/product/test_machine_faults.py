@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,21 @@ def test_a_stopped_run_leaves_nothing_running_and_reports_it(
     assert command.target.read_bytes() == PREVIOUS
     assert nothing_runs(command.databases)
     assert outcomes(history.History(path)) == [history.INTERRUPTED]
+
+
+@pytest.mark.parametrize("words", [("run", *PERIOD), ("check",)])
+def test_what_waits_for_a_locked_table_before_the_read_is_stopped_at_once(
+    command: Command, words: tuple[str, ...]
+) -> None:
+    file = str(configured(command.folder, command.databases.values))
+    with closing(command.databases.connect("auth_logs")) as other:
+        other.cursor().execute("LOCK TABLE authentication.transaction_logs")
+        process = start(*words, "--config", file)
+        assert soon(lambda: statements(command.databases, "auth_logs") == 1)
+        process.send_signal(signal.SIGTERM)
+        result = finish(process, 20)
+        assert (result.code, result.sentence) == (main.INTERRUPTED, main.INTERRUPTED_SENTENCE)
+        assert nothing_runs(command.databases)
 
 
 def test_a_missing_folder_is_named_before_anything_is_read(command: Command) -> None:
