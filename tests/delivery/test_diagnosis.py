@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from datetime import date
@@ -78,12 +79,14 @@ def test_a_side_that_takes_long_to_examine_leaves_the_clocks_alone(
 ) -> None:
     survey, begin = source_checks.survey, time.time()
     spent = {"transactions": 100, "auth_logs": 300}
+    clock = threading.local()  # each side has its own thread
 
     def slow(settings: Settings, side: requests.Side, window: Window) -> Survey:
-        now = begin + spent[side]
-        monkeypatch.setattr(diagnosis.time, "time", lambda: now)
-        return replace(survey(settings, side, window), server_time=now)
+        answer = survey(settings, side, window)
+        clock.now = begin + spent[side]
+        return replace(answer, server_time=clock.now)
 
+    monkeypatch.setattr(diagnosis.time, "time", lambda: getattr(clock, "now", begin))
     monkeypatch.setattr(source_checks, "survey", slow)
     results = notices(databases)
     assert serious(results) == []
