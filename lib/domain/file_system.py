@@ -37,6 +37,7 @@ _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(
 
 _MOST_BYTES: Final = 64 << 20
 """No file that a person writes has as many."""
+_BLOCK_BYTES: Final = 1 << 20
 _PIPE_SECONDS: Final = 5.0
 
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -147,7 +148,7 @@ def read_text(path: Path) -> str:
     with open(path, "rb", buffering=0, opener=_without_waiting) as file:
         is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         while len(content) <= _MOST_BYTES:
-            block = file.read(_MOST_BYTES)
+            block = file.read(_BLOCK_BYTES)  # allocates as much at once
             if block:
                 content += block
             elif block is not None and (content or not is_pipe):
