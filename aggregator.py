@@ -6,9 +6,10 @@ import sys
 
 # numpy's linear algebra, which nothing here calls, starts a thread a processor while it loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Arrays live for a moment: to clear a huge page for each costs a run an eighth of its time.
-os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+if sys.argv[1:2] != ["dashboard"]:  # whose arrays stay
+    # A run's arrays live for a moment: to clear huge pages for them costs an eighth of its time.
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 from lib.cli import console
 from lib.cli.main import main
