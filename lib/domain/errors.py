@@ -4,8 +4,8 @@
     ├── ConfigError         invalid configuration or command-line arguments
     ├── ExtractionError     a source database cannot be reached or read; names the side
     │   ├── TransientError  a retry may succeed
-    │   ├── CancelledError  this process has cancelled the read, because it ends
     │   │   └── SnapshotError   only a retry from a new snapshot may succeed
+    │   ├── CancelledError  this process has cancelled the read, because it ends
     │   └── ContractError   wrong columns, types or values
     ├── BalanceError        the books do not balance; nothing is published
     ├── ReportError         the workbook cannot be written or does not verify
