@@ -130,6 +130,8 @@ class RunRecord:
         if self._origin != history.SCHEDULED or outcome == history.SKIPPED:
             return
         if outcome != history.DONE:
+            if "size_bytes" not in self._fields:  # no report is in place
+                self._events = {}
             self._events.setdefault(events.FAILED, [])
         elif events.FAILED not in self._events:
             self._events[events.READY] = []

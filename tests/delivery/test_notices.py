@@ -127,6 +127,23 @@ def test_each_event_of_a_run_is_a_message_of_its_own(
     assert run.note == "Faltam as transações de ontem.\nOs logs estão longe do comum."
 
 
+def test_a_run_that_fails_tells_its_failure_alone(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = run_record.RunRecord.begin
+
+    def noted(record: Any, *arguments: Any, **fields: Any) -> None:
+        begin(record, *arguments, **fields)
+        record.add_event(events.LATE, "Faltam as transações de ontem.")
+
+    monkeypatch.setattr(run_record.RunRecord, "begin", noted)
+    with hook() as receiver:
+        command.refused(*PERIOD, values=broken(asked(command, receiver.url)))
+        assert receiver.titles == ["Falhou: Loja Exemplo, 20/11/2026"]
+    [run] = History(command.folder / "history.sqlite").runs()
+    assert "Faltam as transações de ontem." in (run.note or "")
+
+
 def test_all_merchants_are_one_digest(command: Command) -> None:
     output = str(command.folder / "r_{merchant}.xlsx")
     (command.folder / f"r_{MERCHANT}.xlsx").mkdir()
