@@ -31,12 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_TYPE", "text"]
 
 OUTCOMES: Final = {
-    history.RUNNING: "running",
-    history.WAITING: "waiting",
     history.DONE: "done",
     history.FAILED: "failed",
     history.INTERRUPTED: "interrupted",
-    history.VANISHED: "vanished",
     history.SKIPPED: "skipped",
 }
 """Values of the label ``outcome``."""

@@ -210,11 +210,12 @@ class History:
         return runs
 
     def counts(self) -> dict[tuple[str, str, str], int]:
-        """The number of recorded runs by merchant, origin and outcome as stored."""
+        """The number of runs that ended by merchant, origin and outcome; a killed run has none."""
         if not state_file.exists(self.path):
             return {}
         groups = (RUNS.c.merchant, RUNS.c.origin, RUNS.c.outcome)
-        query = sa.select(*groups, sa.func.count()).group_by(*groups)
+        ended = RUNS.c.outcome.not_in(UNFINISHED)
+        query = sa.select(*groups, sa.func.count()).where(ended).group_by(*groups)
         with state_file.reading(self.path) as connection:
             return {(str(m), str(o), str(e)): n for m, o, e, n in connection.execute(query)}
 

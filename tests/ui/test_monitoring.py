@@ -165,6 +165,14 @@ def test_without_a_configuration_the_demonstration_is_ready_and_no_server_is_sta
     assert monitor.get("/readyz").status_code == 200
 
 
+def test_a_counter_of_runs_counts_what_ended(monitor: Monitor) -> None:
+    monitor.ran(2)
+    monitor.ran(1, history.RUNNING)  # under way, or killed
+    monitor.ran(1, history.WAITING)
+    runs = {key: value for key, value in monitor.samples().items() if "runs_total" in key[0]}
+    assert runs == {("aggregator_runs_total", FIRST, "scheduled", "done"): 1}
+
+
 def test_the_metrics_are_the_runs_of_the_history(monitor: Monitor) -> None:
     monitor.ran(49)
     monitor.ran(25, history.FAILED)
