@@ -121,7 +121,7 @@ NO_TLS: Final = (
 TLS_REFUSED: Final = "{side}: a conexão segura (TLS) foi recusada; confira sslmode e sslrootcert."
 # The driver raises a bare DatabaseError for a connection that is cut while COPY runs.
 _LOST: Final = (psycopg2.OperationalError, psycopg2.DatabaseError, psycopg2.InterfaceError)
-_CONTRACT_STATES: Final = ("42P01", "42703", "22021", "22")
+_CONTRACT_STATES: Final = ("42P01", "42703", "22021", "22012", "22")
 _TRANSIENT: Final = re.compile("08...|57P0[1235]|40001|40P01|53300")
 _RELOAD_WAITS: Final = "55P03"
 _NO_FUNCTION: Final = "42883"
