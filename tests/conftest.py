@@ -22,9 +22,9 @@ settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-# A shell starts background jobs with SIGINT ignored, `nohup` with SIGHUP, and programs inherit that.
-# Behind any handler the programs that tests start and stop get the default back; the job itself
-# still ignores it. Windows has no SIGHUP.
+# A shell starts background jobs with SIGINT ignored, and `nohup` any with SIGHUP; programs inherit
+# that. Behind any handler the programs that tests start and stop get the default back; the job
+# itself still ignores it. Windows has no SIGHUP.
 for number in {getattr(signal, name, None) for name in ("SIGINT", "SIGHUP")} - {None}:
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
