@@ -131,6 +131,14 @@ def exists(path: Path) -> bool:
     return True
 
 
+def modified(path: Path) -> float:
+    """Return the moment at which the file was last modified, 0 for one that is gone by now."""
+    try:
+        return path.stat().st_mtime
+    except OSError:  # removed since it was listed
+        return 0.0
+
+
 def require_regular(path: Path) -> None:
     """Raise OSError unless this is a regular file: a pipe or a device may never end."""
     if not stat.S_ISREG(path.stat().st_mode):

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lib.domain import file_system
 from lib.reports import retention
 
 if TYPE_CHECKING:
@@ -27,16 +28,9 @@ def folders(settings: Settings) -> list[Path]:
     template = settings.engine.result_dir or retention.default_result_folder(settings.output_path)
     root, *parts = template.parts
     pattern = "/".join(_PLACEHOLDER.sub("*", _literal(part)) for part in (*parts, MANIFEST))
-    newest = sorted(Path(root).glob(pattern), key=_modified, reverse=True)
+    newest = sorted(Path(root).glob(pattern), key=file_system.modified, reverse=True)
     return [path.parent for path in newest[:MOST]]
 
 
 def _literal(part: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", part)
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # removed since it was listed
-        return 0.0

@@ -135,7 +135,9 @@ def remove_old(template: Path, written: Sequence[Written], merchant: str, keep: 
     folder = written[0].path.parent
     files: dict[str, float] = {}
     try:
-        files = {path.name: _modified(path) for path in folder.iterdir() if path.is_file()}
+        files = {
+            path.name: file_system.modified(path) for path in folder.iterdir() if path.is_file()
+        }
     except OSError:
         _log.warning("%s", Notice(NOT_REMOVED, {"path": folder}))
     for name in outdated(template, {book.path.name for book in written}, merchant, keep, files):
@@ -160,10 +162,3 @@ def _copy(path: Path, copy: Path) -> None:
         raise
     with suppress(OSError):
         shutil.copystat(path, copy)
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # removed since it was listed
-        return 0.0
