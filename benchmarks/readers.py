@@ -47,7 +47,9 @@ def _read_sql(settings: loader.Settings, window: requests.Window, _: Path) -> fl
     frames = []
     for side in requests.SIDES:
         query = sqlalchemy.text(sessions.query(settings, side))
-        frames.append(pd.read_sql(query, sessions.engine(settings, side), params=window.parameters))
+        pool = sessions.pool(settings, side)
+        engine = sqlalchemy.create_engine("postgresql+psycopg2://", pool=pool)
+        frames.append(pd.read_sql(query, engine, params=window.parameters))
     return time.perf_counter() - began
 
 

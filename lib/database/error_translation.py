@@ -201,17 +201,23 @@ _STARTING: Final = (
 )
 
 
-def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
-    """Return the AggregatorError for a psycopg2 or SQLAlchemy error on this side."""
-    original = getattr(error, "orig", None) or error
-    code = getattr(original, "pgcode", None) or ""
-    if isinstance(error, exc.InvalidRequestError):  # the pool has no live connection
+def translate_connecting(error: Exception, side: Side, source: Source) -> AggregatorError:
+    """Return the AggregatorError for a connection that the pool could not provide."""
+    if isinstance(error, exc.TimeoutError):  # all connections of the pool are in use
+        return TransientError(BY_STATE["53"], side=side)
+    if isinstance(error, exc.SQLAlchemyError):  # the pool has no live connection
         return TransientError(BY_STATE["08"], side=side)
-    if not code and type(original) in _LOST:
-        if original is error:  # SQLAlchemy wraps errors of connecting only
-            return TransientError(BY_STATE["08"], side=side)
-        return _not_connected(_QUOTED.sub('""', str(original)), side, source)
-    if code == _NO_FUNCTION and "sha256" in str(original):
+    if not getattr(error, "pgcode", None) and type(error) in _LOST:
+        return _not_connected(_QUOTED.sub('""', str(error)), side, source)
+    return translate(error, side)
+
+
+def translate(error: Exception, side: Side) -> AggregatorError:
+    """Return the AggregatorError for a psycopg2 error of a session on this side."""
+    code = getattr(error, "pgcode", None) or ""
+    if not code and type(error) in _LOST:
+        return TransientError(BY_STATE["08"], side=side)
+    if code == _NO_FUNCTION and "sha256" in str(error):
         return ExtractionError(NO_SHA256, side=side)
     for length in (5, 3, 2):
         prefix = code[:length]
@@ -221,7 +227,7 @@ def translate(error: Exception, side: Side, source: Source) -> AggregatorError:
             kind = SnapshotError if code == _RELOAD_WAITS else kind
             template = BY_STATE[prefix]
             # Only these driver messages quote an identifier; others may quote a row's value.
-            name = _identifier(original) if "{name}" in template else "?"
+            name = _identifier(error) if "{name}" in template else "?"
             return kind(template, side=side, code=code, name=name)
     return ExtractionError(OTHER_STATE, side=side, code=code or "?")
 

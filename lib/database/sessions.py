@@ -1,8 +1,8 @@
-"""Open read-only sessions on the two source databases, on one pooled engine per side.
+"""Open read-only sessions on the two source databases, on one pool of connections per side.
 
 Owns the required properties of a session (read only, repeatable read, time limits, formats). They
 are set and verified in each transaction, never in the startup packet, which poolers refuse or
-ignore. Translates errors. Passwords stay in `URL` objects. Also loads and renders the side's query.
+ignore. Translates errors. Also loads and renders the side's query.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,20 +17,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 import psycopg2.errors
-from sqlalchemy import URL, create_engine, event, exc, text
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy import event, exc, text
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.pool import QueuePool
 
 from lib.config import libpq_environment
 from lib.database import running_sessions
-from lib.database.error_translation import translate
+from lib.database.error_translation import translate, translate_connecting
 from lib.database.socket_timeout import Watchdog
 from lib.domain import file_system
 from lib.domain.errors import ContractError, ExtractionError, SnapshotError
 from lib.domain.requests import Side
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
-
     from lib.config.settings import Settings, Source
 
 Cursor = Any
@@ -57,8 +55,8 @@ UNUSABLE_SETTING: Final = (
 RELOADED: Final = (
     "{side}: uma tabela da consulta foi recarregada durante a leitura; tente de novo em instantes."
 )
-_DIALECT: Final = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
-_SETTING_UP: ContextVar[ExitStack | None] = ContextVar("_SETTING_UP", default=None)
+# The dialects of PostgreSQL take a tenth of a run's start to load, and query each new connection.
+_DIALECT: Final = DefaultDialect(paramstyle="pyformat")
 _AS_USER: Final = "set_config('app.user', %s, true)"
 # A pooled connection keeps what its last client set. None of these takes the snapshot.
 _MODE: Final = (
@@ -104,11 +102,11 @@ def silence_limit(settings: Settings, side: Side) -> float:
     return source_of(settings, side).statement_timeout + SILENCE_SECONDS
 
 
-def engine(settings: Settings, side: Side) -> Engine:
-    """The side's pooled engine; equal configurations share one."""
+def pool(settings: Settings, side: Side) -> QueuePool:
+    """The side's pool of connections; equal configurations share one."""
     source = source_of(settings, side)
     source.require_trusted_files()  # a dashboard reads them long after its configuration
-    return _engine(source, source.secret())
+    return _pool(source, source.secret())
 
 
 @dataclass(frozen=True)
@@ -136,17 +134,24 @@ def session(
 
     With row-level security the session sees the rows of ``user``, by default the login.
     ``snapshot`` names a snapshot that another session has exported and still holds. ``limit`` is
-    the session's time limit in seconds, for callers without a watchdog of their own.
+    the session's time limit in seconds; without it, a caller has a watchdog of its own.
     """
     source = source_of(settings, side)
+    connections = pool(settings, side)
     try:
-        with _open(engine(settings, side)) as connection:
-            driver: Any = connection.connection.driver_connection
+        connection = connections.connect()
+    except (psycopg2.Error, exc.SQLAlchemyError) as error:
+        raise translate_connecting(error, side, source) from error
+    try:
+        with closing(connection):
+            driver: Any = connection.driver_connection
             try:
                 with ExitStack() as limits, closing(driver.cursor()) as cursor:
-                    if limit is not None:
-                        limits.enter_context(Watchdog(driver.fileno(), limit))
+                    seconds = limit or source.connect_timeout
+                    limits.enter_context(Watchdog(driver.fileno(), seconds))
                     own = begin(cursor, settings, side, user, snapshot)
+                    if limit is None:
+                        limits.close()
                     with running_sessions.registered(partial(cancel, settings, side, own)):
                         yield cursor
             finally:
@@ -154,8 +159,8 @@ def session(
                 if driver.closed:
                     # Otherwise the pool would try to roll back, fail and log a traceback.
                     connection.invalidate()
-    except (psycopg2.Error, exc.SQLAlchemyError) as error:
-        raise translate(error, side, source) from error
+    except psycopg2.Error as error:
+        raise translate(error, side) from error
 
 
 def begin(
@@ -327,27 +332,15 @@ def _without_end(sql: str) -> str:
     return (sql[:end] if closed else sql).strip()
 
 
-def _open(pool: Engine) -> Connection:
-    """Check a connection out of the pool; the set-up of a new one has a time limit."""
-    with ExitStack() as limits:
-        token = _SETTING_UP.set(limits)
-        try:
-            return pool.connect()
-        finally:
-            _SETTING_UP.reset(token)
-
-
 @lru_cache(maxsize=16)
-def _engine(source: Source, password: str | None) -> Engine:
-    url = URL.create(
-        "postgresql+psycopg2",
-        username=source.user,
-        password=password,
-        host=source.host,
-        port=source.port,
-        database=source.database,
-    )
-    arguments: dict[str, object] = {
+def _pool(source: Source, password: str | None) -> QueuePool:
+    files = {name: getattr(source, name) for name in ("sslrootcert", "sslcert", "sslkey")}
+    arguments = {
+        "user": source.user,
+        "password": password,
+        "host": source.host,
+        "port": source.port,
+        "dbname": source.database,
         "sslmode": source.sslmode,
         "connect_timeout": source.connect_timeout,
         "client_encoding": "utf8",
@@ -356,45 +349,38 @@ def _engine(source: Source, password: str | None) -> Engine:
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,
+        **{name: str(path) for name, path in files.items() if path},
     }
-    for name in ("sslrootcert", "sslcert", "sslkey"):
-        if path := getattr(source, name):
-            arguments[name] = str(path)
-    engine = create_engine(
-        url,
-        pool_recycle=1800,
-        hide_parameters=True,
-        use_native_hstore=False,
-        connect_args=arguments,
-    )
+    # A `partial` would show the password wherever it is printed.
+    connections = QueuePool(lambda: _connect(arguments), recycle=1800)
 
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, _: object, args: Any, options: Any) -> Any:
-        # SQLAlchemy queries each new connection, and no time limit of libpq covers that.
-        libpq_environment.remove()
-        driver = _connect(dialect, args, options)
-        if driver.info.parameter_status("standard_conforming_strings") != "on":
-            # The driver keeps its way of quoting for good, so this cannot wait for the session.
-            driver.close()
-            driver = _connect(dialect, args, {**options, "options": _STANDARD_STRINGS})
-        if limits := _SETTING_UP.get():
-            limits.enter_context(Watchdog(driver.fileno(), source.connect_timeout))
-        return driver
-
-    @event.listens_for(engine, "checkout")
-    def ping(driver: Any, *_: object) -> None:
+    @event.listens_for(connections, "checkout")
+    def require_live(driver: Any, *_: object) -> None:
         try:
-            with Watchdog(driver.fileno(), source.connect_timeout):
-                _DIALECT.do_ping(driver)  # type: ignore[no-untyped-call]
+            _ping(driver, source.connect_timeout)
         except psycopg2.Error as error:
             raise exc.DisconnectionError from error
 
-    return engine
+    return connections
 
 
-def _connect(dialect: Any, args: Any, options: Mapping[str, Any]) -> Any:
+def _connect(arguments: Mapping[str, Any]) -> Any:
+    """Connect and make sure that the server, or the pooler before it, answers in time."""
+    libpq_environment.remove()
     try:
-        return dialect.connect(*args, **options)
+        driver = psycopg2.connect(**arguments)
+        if driver.info.parameter_status("standard_conforming_strings") != "on":
+            # The driver keeps its way of quoting for good, so this cannot wait for the session.
+            driver.close()
+            driver = psycopg2.connect(**arguments, options=_STANDARD_STRINGS)
     except UnicodeDecodeError as error:
         # Before the login, a server sends its messages in the encoding of its own locale.
         raise psycopg2.OperationalError(error.object.decode("latin-1")) from error
+    _ping(driver, arguments["connect_timeout"])
+    return driver
+
+
+def _ping(driver: Any, seconds: float) -> None:
+    """Ask the server for an answer, which no time limit of libpq covers. Begins a transaction."""
+    with Watchdog(driver.fileno(), seconds), driver.cursor() as cursor:
+        cursor.execute("SELECT 1")

@@ -530,5 +530,5 @@ def test_a_query_that_becomes_changeable_while_the_program_runs_is_not_sent(
         path.chmod(0o644)
     settings = loader.load(file, {})
     query.chmod(mode)
-    error = refusal(sessions.engine, settings, "transactions")
+    error = refusal(sessions.pool, settings, "transactions")
     assert (error.template, error.values["file"]) == (file_permissions.CHANGEABLE, query)

@@ -269,17 +269,17 @@ def test_the_password_file_of_libpq_applies_without_a_configured_password(
 
 
 def shown(settings: Settings) -> str:
-    """Every text representation of the settings and their engine."""
-    engine = sessions.engine(settings, "transactions")
+    """Every text representation of the settings and their pool."""
+    pool = sessions.pool(settings, "transactions")
     return " ".join(
         [
             f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}",
-            f"{engine!r} {engine.url} {engine.url!r} {engine.pool.status()}",
+            f"{pool!r} {pool.status()} {pool._creator!r}",
         ]
     )
 
 
-def test_a_password_is_in_no_text_of_the_settings_or_the_engine(databases: Databases) -> None:
+def test_a_password_is_in_no_text_of_the_settings_or_the_pool(databases: Databases) -> None:
     secret = "n3v3r-sh0wn"
     settings = loader.from_values(
         databases.values_for(NEEDS_PASSWORD, secret) | {"window_days": 1}, "teste", {}

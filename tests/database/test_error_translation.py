@@ -19,6 +19,7 @@ from lib.database.error_translation import (
     UNTRUSTED,
     WRONG_HOST,
     translate,
+    translate_connecting,
 )
 from lib.database.error_translation import REFUSED as REFUSED_SOMEHOW
 from lib.domain.errors import AggregatorError, ExtractionError, TransientError
@@ -55,8 +56,8 @@ def settings_of(host: str, sslmode: str = "prefer") -> Any:
 
 
 def translated(message: str, host: str) -> AggregatorError:
-    error = exc.OperationalError(None, None, psycopg2.OperationalError(message))
-    return translate(error, "transactions", settings_of(host).transactions)
+    error = psycopg2.OperationalError(message)
+    return translate_connecting(error, "transactions", settings_of(host).transactions)
 
 
 @pytest.mark.parametrize("name", MISLEADING)
@@ -128,10 +129,10 @@ def test_a_refusal_is_recognised_in_the_servers_language(message: str, name: str
 def test_without_tls_a_missing_entry_may_be_one_for_tls_alone() -> None:
     message = 'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "u", no encryption'
     expected = {"prefer": BY_STATE["28000"], "disable": texts.NOT_ADMITTED_WITHOUT_TLS}
-    error = exc.OperationalError(None, None, psycopg2.OperationalError(message))
+    error = psycopg2.OperationalError(message)
     for sslmode, template in expected.items():
         source = settings_of("10.0.0.1", sslmode).transactions
-        assert translate(error, "transactions", source).template == template
+        assert translate_connecting(error, "transactions", source).template == template
 
 
 BY_CODE = {
@@ -151,10 +152,15 @@ def test_a_code_says_what_its_class_does_not(code: str) -> None:
     class Failure(psycopg2.Error):
         pgcode = code
 
-    assert (
-        translate(Failure(), "transactions", settings_of("h").transactions).template
-        == (BY_CODE[code])
-    )
+    assert translate(Failure(), "transactions").template == BY_CODE[code]
+
+
+def test_a_pool_without_a_free_or_living_connection_says_so() -> None:
+    source = settings_of("h").transactions
+    for error, code in ((exc.TimeoutError(), "53"), (exc.InvalidRequestError(), "08")):
+        translated = translate_connecting(error, "transactions", source)
+        assert translated.template == BY_STATE[code]
+        assert isinstance(translated, TransientError)
 
 
 NAMED = {
@@ -177,7 +183,7 @@ def test_a_table_or_column_is_named_in_the_servers_language(message: str) -> Non
         pgcode = "42P01"
         diag = Diag()
 
-    error = translate(Missing(), "transactions", settings_of("h").transactions)
+    error = translate(Missing(), "transactions")
     name = NAMED[message]
     assert str(error) == BY_STATE["42P01"].format(side="transactions", name=name)
 

@@ -74,7 +74,7 @@ def settings(shared: Databases) -> Settings:
     """Settings that read `shared` on pools of one connection per side."""
     settings = settings_of(shared)
     for side in requests.SIDES:
-        pool: Any = sessions.engine(settings, side).pool
+        pool: Any = sessions.pool(settings, side)
         pool._pool.maxsize, pool._max_overflow = 1, 0
     return settings
 

@@ -65,7 +65,7 @@ def shadow(databases: Databases, side: str, names: set[str]) -> None:
 
 
 def read(databases: Databases) -> list[dict[str, Any]]:
-    sessions._engine.cache_clear()
+    sessions._pool.cache_clear()
     extracted = copy_reader.extract(loader.from_values(databases.values, "teste", {}), WINDOW)
     return [*extracted.transactions.to_pylist(), *extracted.auth_logs.to_pylist()]
 
@@ -108,4 +108,4 @@ def test_a_login_whose_path_has_other_functions_and_operators_reads_the_same(
     finally:
         for side in requests.SIDES:
             databases.execute(side, "ALTER ROLE aggregator RESET search_path")
-        sessions._engine.cache_clear()
+        sessions._pool.cache_clear()

@@ -137,7 +137,7 @@ def test_a_default_of_the_role_changes_no_session(
     try:
         assert days_read(with_source(own, "transactions", user="odd")) == [DAY]
     finally:
-        sessions._engine.cache_clear()
+        sessions._pool.cache_clear()
         databases.execute(
             "transactions",
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'odd'",

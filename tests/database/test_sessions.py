@@ -100,21 +100,21 @@ def test_a_statement_longer_than_the_limit_is_ended_by_its_server(databases: Dat
     assert str(late) == BY_STATE["57014"].format(side="transactions")
 
 
-def test_one_engine_serves_a_configuration_and_another_its_change(databases: Databases) -> None:
+def test_one_pool_serves_a_configuration_and_another_its_change(databases: Databases) -> None:
     settings = settings_of(databases.values)
     again = settings_of(databases.values)
     other = settings_of(with_source(databases.values, "transactions", statement_timeout=9))
-    engine = sessions.engine(settings, "transactions")
-    assert sessions.engine(again, "transactions") is engine
-    assert sessions.engine(other, "transactions") is not engine
+    pool = sessions.pool(settings, "transactions")
+    assert sessions.pool(again, "transactions") is pool
+    assert sessions.pool(other, "transactions") is not pool
     assert result(other, "SHOW statement_timeout") == "9s"
 
 
 def test_the_right_password_opens_and_is_shown_nowhere(databases: Databases) -> None:
     settings = settings_of(databases.values_for(NEEDS_PASSWORD, PASSWORD))
     assert result(settings, "SELECT current_user") == NEEDS_PASSWORD
-    engine = sessions.engine(settings, "transactions")
-    assert PASSWORD not in f"{engine!r} {engine.url} {settings!r}"
+    pool = sessions.pool(settings, "transactions")
+    assert PASSWORD not in f"{pool!r} {pool._creator!r} {settings!r}"
 
 
 def test_a_wrong_password_or_user_is_refused_without_repeating_it(databases: Databases) -> None:
@@ -263,7 +263,7 @@ def test_an_error_within_a_session_gives_its_connection_back(databases: Database
     for _ in range(20):
         with pytest.raises(AggregatorError):
             result(settings, "SELECT * FROM nowhere")
-    pool = sessions.engine(settings, "transactions").pool
+    pool = sessions.pool(settings, "transactions")
     assert "Current Checked out connections: 0" in pool.status()
 
 
@@ -384,6 +384,6 @@ def test_a_comment_that_the_databases_encoding_lacks_is_named(
         values = with_source(databases.values, "transactions", database="latin")
         error = failure(values, "SELECT 1 -- um comentário → outro")
     finally:
-        sessions._engine.cache_clear()
+        sessions._pool.cache_clear()
         servers._administer("transactions", "DROP DATABASE latin WITH (FORCE)")
     assert str(error) == BY_STATE["22P05"].format(side="transactions")

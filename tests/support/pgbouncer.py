@@ -56,4 +56,4 @@ def pooler(source: dict[str, Any], folder: Path, mode: str, **options: str) -> I
     finally:
         process.kill()  # from version 1.23 on, it waits for its clients after SIGTERM
         process.wait(30)
-        sessions._engine.cache_clear()
+        sessions._pool.cache_clear()
