@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from html import escape
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 import numpy as np
 import pyarrow as pa

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Final
-from xml.sax.saxutils import escape, quoteattr
 
 import pyarrow as pa
 
@@ -201,7 +201,7 @@ def _workbook(sheets: Sequence[Sheet]) -> str:
     entries = names = ""
     for number, sheet in enumerate(sheets, 1):
         letter, last = sheet.corner
-        entries += f'<sheet name={quoteattr(sheet.title)} sheetId="{number}" r:id="rId{number}"/>'
+        entries += f'<sheet name="{escape(sheet.title)}" sheetId="{number}" r:id="rId{number}"/>'
         title, index = f"'{escape(sheet.title)}'", f'localSheetId="{number - 1}"'
         # Excel expects the range of a filter under this name as well.
         names += (
