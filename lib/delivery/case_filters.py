@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 WITH_KEYS: Final = "key IN (SELECT value FROM json_each(?))"
+_LIMITED: Final = "key IN limited"
 _STATES: Final = ((cases.OPEN,), (cases.MATCHED, cases.MISSING))
 """By the column `closed`."""
 _SCATTERED: Final = 5
@@ -134,9 +135,21 @@ def where(
         conditions.append(f"NOT {inside}" if query.outside else inside)
         values += [day.isoformat() for day in latest.period]
     if query.keys is not None:
-        conditions.append(WITH_KEYS)
-        values.append(json.dumps([cases.from_hexadecimal(key) for key in query.keys]))
+        conditions.append(limited_to(connection, query.keys))
     return " AND ".join(conditions), tuple(values)
+
+
+def limited_to(connection: Connection, keys: frozenset[str]) -> str:
+    """The condition that a case is one of these, which are written once for all its questions."""
+    if connection.info.get(_LIMITED) is not keys:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS temp.limited")
+        connection.exec_driver_sql("CREATE TEMP TABLE limited (key INTEGER PRIMARY KEY)")
+        numbers = cases.from_hexadecimals(keys)
+        connection.exec_driver_sql(
+            "INSERT INTO limited SELECT value FROM json_each(?)", (json.dumps(numbers),)
+        )
+        connection.info[_LIMITED] = keys
+    return _LIMITED
 
 
 def _owners(connection: Connection, merchant: str) -> list[str]:

@@ -300,6 +300,14 @@ def age_bounds(
     return None if eldest is None else _midnight(today - timedelta(days=eldest), zone), end
 
 
+# A run takes the mark `resolvida` off a case that it reopens.
+_SETTLED_BEFORE: Final = (
+    "(SELECT text LIKE 'aceita%' OR text LIKE 'resolvida%' AND NOT EXISTS (SELECT 1"
+    " FROM case_events WHERE key = marked.key AND kind = 'reopened'"
+    " AND id BETWEEN marked.id AND closing.id)"
+    " FROM case_events AS marked WHERE key = closing.key AND kind = 'status'"
+    " AND id < closing.id ORDER BY id DESC LIMIT 1)"
+)
 _UNSETTLED: Final[tuple[str | None, ...]] = (None, cases.IN_ANALYSIS)
 
 
@@ -335,11 +343,10 @@ def _resolved(connection: Connection, latest: Latest, keys: frozenset[str]) -> i
     """How many of these cases the latest judging run closed, without those settled before."""
     return int(
         connection.exec_driver_sql(
-            "SELECT count(*) FROM case_events JOIN cases USING (key) WHERE who = ?"
-            " AND case_events.kind IN ('matched', 'missing')"
-            " AND (status IS NULL OR status NOT IN ('aceita', 'resolvida'))"
-            " AND key IN (SELECT value FROM json_each(?))",
-            (f"#{latest.run}", json.dumps([cases.from_hexadecimal(key) for key in keys])),
+            "SELECT count(*) FROM case_events AS closing WHERE who = ?"
+            f" AND kind IN ('matched', 'missing') AND {case_filters.limited_to(connection, keys)}"
+            f" AND NOT coalesce({_SETTLED_BEFORE}, FALSE)",
+            (f"#{latest.run}",),
         ).scalar_one()
     )
 

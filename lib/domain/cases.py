@@ -22,7 +22,7 @@ from lib.domain import columns as c
 from lib.domain import masks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lib.domain.column_arrays import Ints
 
@@ -255,6 +255,11 @@ def hexadecimal(key: int) -> str:
 def from_hexadecimal(text: str) -> int:
     """The key of 16 hexadecimal digits. Raises ValueError."""
     return int.from_bytes(bytes.fromhex(text), signed=True)
+
+
+def from_hexadecimals(texts: Iterable[str]) -> list[int]:
+    """These keys of 16 hexadecimal digits, in order. Raises ValueError."""
+    return sorted(np.frombuffer(bytes.fromhex("".join(texts)), dtype=">i8").tolist())
 
 
 def _keys(identities: pa.Array, ordinals: Ints | None = None) -> Ints:

@@ -20,7 +20,6 @@ import pyarrow as pa
 import pytest
 
 from lib.analysis.case_evidence import Evidence
-from lib.config import loader
 from lib.config.settings import ROOT, Settings
 from lib.delivery import case_marks, case_pages, case_queries, case_store, state_file
 from lib.delivery.case_filters import Filter
@@ -61,24 +60,6 @@ with state_file.writing(Path(sys.argv[1])) as connection:
     print("half", flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "history.sqlite"
-
-
-@pytest.fixture
-def settings(path: Path, tmp_path: Path) -> Settings:
-    source = {"host": "localhost", "database": "d", "user": "u"}
-    values = {
-        "merchants": {MERCHANT: "Loja Exemplo"},
-        "transactions": source,
-        "auth_logs": source,
-        "history": {"path": str(path)},
-        "audit": {"path": str(tmp_path / "audit.jsonl")},
-    }
-    return loader.from_values(values, "teste", {})
 
 
 def judge(path: Path, run: int, cards: list[int], at: datetime = AT, **more: Any) -> Any:
