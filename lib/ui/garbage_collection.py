@@ -13,7 +13,6 @@ from functools import cache
 from typing import Final
 
 from lib.dashboard import temp_folders
-from lib.security import redaction
 from lib.ui import downloads
 
 _INTERVAL_SECONDS: Final = 1.0
@@ -23,14 +22,13 @@ _STARTING: Final = threading.Lock()
 
 
 def start() -> threading.Thread:
-    """Start the thread, redact the logs and remove old exports; once a process."""
+    """Start the thread and remove old exports; once a process."""
     with _STARTING:  # `cache` alone would let sessions that open together each start one
         return _started()
 
 
 @cache
 def _started() -> threading.Thread:
-    redaction.install()
     temp_folders.sweep()
     thread = threading.Thread(target=_collect, name="upkeep", daemon=True)
     thread.start()
