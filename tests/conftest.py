@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from tests.support.command import Command
     from tests.support.servers import Databases, Servers
 
 # A configuration that a whole group may write is refused; tests write theirs under any umask.
@@ -79,3 +80,19 @@ def databases(servers: Servers) -> Iterator[Databases]:
     pair = servers.fresh()
     yield pair
     servers.drop(pair)
+
+
+@pytest.fixture
+def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line over empty databases."""
+    from tests.support.command import Command
+
+    return Command(databases, tmp_path, capsys)
+
+
+@pytest.fixture
+def five_purchases(databases: Databases) -> None:
+    """Five purchases of one day and their logs in the databases."""
+    from tests.support.faults import fill
+
+    fill(databases, 5)

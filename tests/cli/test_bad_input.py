@@ -42,11 +42,6 @@ TABLE = "customer_cards"
 LOGS = "authentication.transaction_logs"
 
 
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
-
-
 def test_no_configuration(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = command.folder / "secrets.toml"
     monkeypatch.setattr(loader, "DEFAULT_FILE", nowhere)

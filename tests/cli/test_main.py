@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,17 +18,12 @@ from lib.domain.errors import AggregatorError
 from lib.reports import report_file, verification
 from tests.support.command import PREVIOUS, Command, configured, finish, start
 from tests.support.sentences import says
-from tests.support.servers import MERCHANTS, Databases
+from tests.support.servers import MERCHANTS
 
 DAY = date(2026, 11, 20)
 WORDS = ("--start", f"{DAY}", "--end", f"{DAY}")
 FIRST, SECOND = MERCHANTS
 CARD = "400000123456123"
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
 
 
 @pytest.fixture

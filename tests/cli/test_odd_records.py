@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from datetime import time as clock
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from lib.reports import verification
 from lib.reports.description import DUPLICADAS, SEM_LOG
 from lib.reports.xlsx_cells import CUT_MARK
 from tests.support.command import Command, Sheets, with_query
-from tests.support.servers import MERCHANTS, Databases
+from tests.support.servers import MERCHANTS
 
 DAY = date(2026, 11, 20)
 THAT_DAY = datetime.combine(DAY, clock())
@@ -29,11 +28,6 @@ NAME = MERCHANTS[MERCHANT]
 CARD, CPF = "4000001234561234", "12345678909"
 MASK = "400000******1234"
 CLEAR = {"privacy": {"report": "clear"}}
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
 
 
 def bought(**values: Any) -> tuple[Any, ...]:

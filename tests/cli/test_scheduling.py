@@ -20,8 +20,7 @@ import yaml
 from lib.cli import main
 from lib.config.settings import ROOT
 from tests.support.command import Command, configured, sheets
-from tests.support.faults import PERIOD, fill
-from tests.support.servers import Databases
+from tests.support.faults import PERIOD
 
 pytestmark = pytest.mark.slow
 
@@ -30,9 +29,8 @@ TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 
 
 @pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    fill(databases, 5)
-    return Command(databases, tmp_path, capsys)
+def command(command: Command, five_purchases: None) -> Command:
+    return command
 
 
 def unit(name: str) -> configparser.ConfigParser:

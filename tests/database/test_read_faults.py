@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ from tests.support.command import (
 )
 from tests.support.faults import PERIOD, Line, fill, while_reading
 from tests.support.sentences import says
-from tests.support.servers import NEEDS_PASSWORD, Databases, Servers
+from tests.support.servers import NEEDS_PASSWORD, Servers
 
 pytestmark = pytest.mark.fault
 
@@ -42,11 +41,6 @@ MIDDLE = 100_000  # bytes; a side's stream has about 700,000
 QUICK = {"connect_timeout": 10, "statement_timeout": 3}
 LOST = BY_STATE["08"].format(side="auth_logs")
 ENDED = BY_STATE["57P"].format(side="auth_logs")
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The state file of a test, and settings that name it."""
+"""The state file of a test, settings that name it, and a folder for copies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from lib.config import loader
 from lib.config.settings import Settings
+from lib.database import retry
 from tests.delivery.test_case_states import MERCHANT
 
 
@@ -27,3 +28,16 @@ def settings(path: Path, tmp_path: Path) -> Settings:
         "audit": {"path": str(tmp_path / "audit.jsonl")},
     }
     return loader.from_values(values, "teste", {})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for copies, as if it were mounted."""
+    there = tmp_path / "montada"
+    there.mkdir()
+    return there
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)

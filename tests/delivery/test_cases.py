@@ -44,11 +44,6 @@ TODAY = datetime.now(ZoneInfo("America/Sao_Paulo")).date()
 YESTERDAY = TODAY - timedelta(days=1)
 
 
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
-
-
 def days_ago(days: int) -> date:
     return TODAY - timedelta(days=days)
 

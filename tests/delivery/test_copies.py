@@ -22,27 +22,10 @@ from lib.database import retry
 from lib.delivery import copies, copy_folders, history
 from tests.support.command import Command, configured
 from tests.support.copies import SECRET, copied, failed, last, right
-from tests.support.faults import MERCHANT, PERIOD, fill
+from tests.support.faults import MERCHANT, PERIOD
 from tests.support.sentences import says
-from tests.support.servers import Databases
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    fill(databases, 5)
-    return Command(databases, tmp_path, capsys)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    there = tmp_path / "montada"
-    there.mkdir()
-    return there
+pytestmark = pytest.mark.usefixtures("five_purchases", "short_waits")
 
 
 def test_a_copy_has_the_bytes_and_the_name_of_the_report_and_nothing_else_stays(

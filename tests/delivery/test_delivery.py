@@ -27,17 +27,13 @@ from lib.matching import reconcile
 from lib.reports import retention
 from lib.security import redaction
 from tests.support.command import PREVIOUS, Command, configured, finish, sheets, start
-from tests.support.faults import DAY, MERCHANT, PERIOD, fill
+from tests.support.faults import DAY, MERCHANT, PERIOD
 from tests.support.sentences import pattern, says
 from tests.support.servers import MERCHANTS, Databases
 
+pytestmark = pytest.mark.usefixtures("five_purchases")
+
 OTHER = [cnpj for cnpj in MERCHANTS if cnpj != MERCHANT][0]
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    fill(databases, 5)
-    return Command(databases, tmp_path, capsys)
 
 
 def request(databases: Databases) -> requests.Request:

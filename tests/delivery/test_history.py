@@ -61,11 +61,6 @@ def record(tmp_path: Path) -> History:
     return History(tmp_path / "state" / "history.sqlite")
 
 
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
-
-
 def test_a_run_is_there_from_its_beginning_and_complete_at_its_end(record: History) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     number = record.begin(**FIELDS)

@@ -21,9 +21,11 @@ from lib.delivery.notices import Notices
 from tests.support import command as commands
 from tests.support.certificates import Authority
 from tests.support.command import Command, configured, with_source
-from tests.support.faults import MERCHANT, PERIOD, fill
+from tests.support.faults import MERCHANT, PERIOD
 from tests.support.receivers import SECRET, closed, hook, mail_server, silent
-from tests.support.servers import MERCHANTS, Databases
+from tests.support.servers import MERCHANTS
+
+pytestmark = pytest.mark.usefixtures("five_purchases")
 
 OTHER = list(MERCHANTS)[1]
 PANEL = "https://painel.example.com/x/"
@@ -34,12 +36,6 @@ SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#avisos"
 def library() -> None:
     """Load Apprise, which takes most of the time limit on a busy machine, before the tests."""
     notice_sending._Library.load()
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    fill(databases, 5)
-    return Command(databases, tmp_path, capsys)
 
 
 def asked(command: Command, *urls: str, **notify: Any) -> dict[str, Any]:

@@ -27,25 +27,8 @@ from tests.support.copies import SECRET, copied, failed, last, right
 from tests.support.copy_servers import BUCKET, S3, Sftp, Smb
 from tests.support.faults import PERIOD, Line, fill
 from tests.support.sentences import says
-from tests.support.servers import Databases
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    fill(databases, 5)
-    return Command(databases, tmp_path, capsys)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    there = tmp_path / "montada"
-    there.mkdir()
-    return there
+pytestmark = pytest.mark.usefixtures("five_purchases", "short_waits")
 
 
 @pytest.fixture(scope="module")

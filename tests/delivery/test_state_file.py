@@ -22,7 +22,6 @@ from lib.domain.errors import HistoryError
 from tests.support.command import Command, configured
 from tests.support.faults import PERIOD, fill
 from tests.support.sentences import pattern, says
-from tests.support.servers import Databases
 
 RUN: dict[str, Any] = {
     "origin": history.SCHEDULED,
@@ -34,11 +33,6 @@ RUN: dict[str, Any] = {
     "tolerance_seconds": 300,
     "clear": False,
 }
-
-
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
 
 
 @pytest.fixture

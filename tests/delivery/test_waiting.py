@@ -49,11 +49,6 @@ def put(databases: Databases, instant: datetime, *sides: str) -> None:
         databases.execute(side, INSERTS[side].format(instant))
 
 
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
-
-
 def keys(command: Command, until: str = LATER, **wait: Any) -> dict[str, Any]:
     return {
         "timezone": ZONE,

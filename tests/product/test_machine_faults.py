@@ -45,11 +45,6 @@ from tests.support.servers import Databases
 pytestmark = pytest.mark.fault
 
 
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
-
-
 def waiting(command: Command, **keys: Any) -> subprocess.Popen[str]:
     """A run in a separate process that is still reading."""
     query = slow_query("auth_logs")

@@ -29,11 +29,6 @@ def trail(tmp_path: Path) -> Path:
     return tmp_path / "audit.jsonl"
 
 
-@pytest.fixture
-def command(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(databases, tmp_path, capsys)
-
-
 def test_a_scheduled_run_is_recorded_before_and_after_and_its_workbook_has_the_anchor(
     command: Command, databases: Databases
 ) -> None:
