@@ -127,7 +127,7 @@ class Notify(BaseModel):
 
     model_config = FROZEN
     urls: tuple[Annotated[SecretStr, AfterValidator(_target)], ...] = Field(
-        default=(), description='uma lista de endereços do Apprise, como ["mailto://..."]'
+        default=(), description='uma lista de endereços do Apprise, como ["mailtos://..."]'
     )
     urls_file: File = None
     on: tuple[Literal["failed", "late", "unusual", "ready"], ...] = Field(

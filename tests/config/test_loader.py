@@ -96,7 +96,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("auth_logs.sslmode", ("full",), "verify-full"),
     ("auth_logs.sslcert", ([],), ""),
     ("privacy.report", ("open",), "masked"),
-    ("notify.urls", (SECRET, [SECRET], [""], [3]), "mailto://"),
+    ("notify.urls", (SECRET, [SECRET], [""], [3]), "mailtos://"),
     ("notify.on", ("failed", ["fail"], ["over"]), '"ready"'),
     ("notify.dashboard_url", ("painel", "ftp://h", "https://h?x=1", "https://u@h"), "https://"),
     ("metrics.token", (5,), ""),

@@ -115,3 +115,8 @@ def defined(node: ast.stmt) -> set[str]:
         return {node.name}
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+@pytest.mark.parametrize("document", ["docs/operations.md", ".streamlit/secrets.example.toml"])
+def test_the_example_of_a_notice_sends_it_encrypted(document: str) -> None:
+    assert re.findall(r'urls = \["(\w+)://', text(Path(document))) == ["mailtos"]
