@@ -39,7 +39,9 @@ from lib.config.file_permissions import read_secret, require_private, require_un
 from lib.domain import container, file_system
 from lib.domain.messages import Notice
 
-BAD_DIGITS: Final = "O CNPJ {cnpj} tem dígitos verificadores errados; confira a digitação."
+BAD_DIGITS: Final = (
+    "Os dígitos verificadores do CNPJ {cnpj} não conferem; confirme se é o do estabelecimento."
+)
 INSECURE: Final = (
     "A conexão de {side} com {host} não valida a identidade do servidor (sslmode {sslmode}); use "
     "sslmode verify-full e retire allow_insecure."
