@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lib import __version__
 from lib.analysis import books
@@ -19,14 +19,18 @@ from lib.domain.errors import ExtractionError
 from lib.domain.outcomes import Outcome
 from lib.domain.requests import CARD, Progress, Request, window_of
 from lib.matching import reconcile
+from lib.matching.prepared import Logs, Transactions
 from lib.reports.description import Cover
 from lib.reports.publish import write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
     from lib.config.settings import Settings
     from lib.domain.cases import Labels
+    from lib.domain.requests import Side
     from lib.reports.report_file import Written
 
 NO_MEMORY: Final = (
@@ -52,31 +56,44 @@ def run(
 
     Under row-level security the rows are those of ``user``, or of the login if it is None.
     ``read`` replaces the extraction, except of clear data. A failed read is discarded whole and
-    retried within the limits of `lib.database.retry`.
+    retried within the limits of `lib.database.retry`. The side that arrives first is prepared for
+    the matching while the other is still read.
     """
     memory.check(memory.START_BYTES)
     memory.require(memory.FIRST_BYTES)
     clock = _Stopwatch()
     window = replace(window_of(request), user=user)
 
+    prepared: dict[Side, Any] = {}
+
+    def prepare(side: Side, table: pa.Table) -> None:
+        if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
+            days = column_arrays.column(table, date_validation.DATES[side])
+            date_validation.require_dates(side, days, window)
+        prepared[side] = (
+            Transactions.of(table) if side == "transactions" else Logs.of(table, request.rule)
+        )
+
     def extract() -> tuple[datetime, copy_reader.Extracted]:
+        prepared.clear()
         if read is not None and not clear:
             return read(settings, window, progress)
         moment = datetime.now(settings.zone)
-        return moment, copy_reader.extract(settings, window, clear=clear, progress=progress)
+        return moment, copy_reader.extract(
+            settings, window, clear=clear, progress=progress, arrived=prepare
+        )
 
     extracted_at, extracted = retry.call(extract)
-    if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
-        for side in requests.SIDES:
-            days = column_arrays.column(getattr(extracted, side), date_validation.DATES[side])
-            date_validation.require_dates(side, days, window)
     clock.lap("extract")
 
     records = len(extracted.transactions) + len(extracted.auth_logs)
     memory.require(records * memory.MATCHING_BYTES)
     progress("matching", records)
-    result = reconcile.reconcile(
-        extracted.transactions, extracted.auth_logs, request.period, request.rule
+    for side in requests.SIDES:
+        if side not in prepared:
+            prepare(side, getattr(extracted, side))
+    result = reconcile.match(
+        prepared["transactions"], prepared["auth_logs"], request.period, request.rule
     )
     balance, by_day = books.books(result), books.balance_by_day(result)
     clock.lap("match")

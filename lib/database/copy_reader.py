@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import secrets
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ CANCELLED: Final = "{side}: a leitura foi cancelada."
 _RUNNING: Final[dict[Future[pa.Table], _Read]] = {}
 
 
+Arrived = Callable[["Side", "pa.Table"], object]
+"""Receives a side and its complete table."""
+
+
 @dataclass(frozen=True)
 class Extracted:
     """Two tables, one chunk a column: `columns.TRANSACTIONS` and `columns.AUTH_LOGS`."""
@@ -73,13 +78,17 @@ def extract(
     *,
     clear: bool = False,
     progress: Progress = lambda side, rows: None,
+    arrived: Arrived = lambda side, table: None,
 ) -> Extracted:
     """Read both sides in parallel, each in one snapshot.
 
-    ``progress`` receives a side and its rows so far. Raises ExtractionError or ContractError,
-    which name the side, after cancelling the other side.
+    ``progress`` receives a side and its rows so far; ``arrived`` a side's table, in the thread that
+    has read it. Raises ExtractionError or ContractError, which name the side, after cancelling the
+    other side.
     """
-    reads = {side: _Read(settings, side, window, clear, progress) for side in requests.SIDES}
+    reads = {
+        side: _Read(settings, side, window, clear, progress, arrived) for side in requests.SIDES
+    }
     futures: dict[Future[pa.Table], _Read] = {}
     try:
         for read in reads.values():
@@ -142,13 +151,20 @@ class _Read:
     """The read of one side; any thread may call `cancel` at any time."""
 
     def __init__(
-        self, settings: Settings, side: Side, window: Window, clear: bool, progress: Progress
+        self,
+        settings: Settings,
+        side: Side,
+        window: Window,
+        clear: bool,
+        progress: Progress,
+        arrived: Arrived,
     ) -> None:
         self.side = side
         self._settings = settings
         self._window = window
         self._clear = clear
         self._progress = progress
+        self._arrived = arrived
         self._lock = threading.Lock()
         self._backend: Backend | None = None
         self._watchdog: Watchdog | None = None
@@ -158,6 +174,11 @@ class _Read:
 
     def run(self) -> pa.Table:
         """Read the side and return its table."""
+        table = self._read()
+        self._arrived(self.side, table)
+        return table
+
+    def _read(self) -> pa.Table:
         limit = sessions.silence_limit(self._settings, self.side)
         with (
             sessions.session(self._settings, self.side, self._window.user) as cursor,

@@ -7,6 +7,7 @@ columns (`lib.database.record_batches`).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
@@ -29,7 +30,7 @@ def opened(cursor: Any, side: Side, query: bytes) -> Iterator[BinaryIO]:
     a ContractError about text that they cut short.
     """
     command = b"COPY (" + query + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
-    receiving, sending = os.pipe()
+    receiving, sending = _pipe()
     # Open both ends before a thread blocks on one: opening fails when there is no memory for a
     # buffer. With a buffer a read fills its whole block; without one, no row could be longer than
     # the pipe's capacity.
@@ -47,6 +48,17 @@ def opened(cursor: Any, side: Side, query: bytes) -> Iterator[BinaryIO]:
         finally:
             wait([pumped])  # it ends on a closed pipe
         pumped.result()
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe that holds a whole buffer, where the system allows it."""
+    receiving, sending = os.pipe()
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(sending, fcntl.F_SETPIPE_SZ, _PIPE)
+    return receiving, sending
 
 
 def pump(cursor: Any, command: bytes, sink: BinaryIO) -> None:

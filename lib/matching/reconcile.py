@@ -17,6 +17,7 @@ from lib.domain import columns as c
 from lib.domain.reconciliation import EPOCH, Reconciliation
 from lib.domain.requests import CARD, Period, Rule
 from lib.matching import duplicates, rule_card, rule_card_time, sorting
+from lib.matching.prepared import Logs, Transactions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,15 +45,23 @@ def reconcile(
     every row inside the period. Where ``transactions`` is one partition, ``latest`` is the
     `newest_instant` of all partitions.
     """
-    transaction_instants = column_arrays.instants(transactions, c.DATA_TRANSA, c.HORA_TRANSA)
-    log_instants = column_arrays.instants(auth_logs, c.DATA, c.HORA)
-    approved = column_arrays.is_in(auth_logs, c.COD_RESPOSTA, rule.approved_codes)
-    if rule.name == CARD:
-        inside_transactions = np.ones(len(transactions), dtype=np.bool_)
-        inside_logs = np.ones(len(auth_logs), dtype=np.bool_)
-        pairing = rule_card.pair(
-            transactions, auth_logs, transaction_instants, log_instants, approved
-        )
+    return match(Transactions.of(transactions), Logs.of(auth_logs, rule), period, rule, latest)
+
+
+def match(
+    transactions: Transactions,
+    logs: Logs,
+    period: Period,
+    rule: Rule,
+    latest: int | None = None,
+) -> Reconciliation:
+    """As `reconcile`, for tables prepared beforehand (``logs`` for the same rule)."""
+    transaction_table, log_table = transactions.table, logs.table
+    transaction_instants, log_instants = transactions.instants, logs.instants
+    if logs.index is not None:
+        inside_transactions = np.ones(len(transaction_table), dtype=np.bool_)
+        inside_logs = np.ones(len(log_table), dtype=np.bool_)
+        pairing = rule_card.pair(transactions, logs, logs.index)
     else:
         inside_transactions = in_period(transaction_instants, period, 0)
         inside_logs = in_period(log_instants, period, 0)
@@ -61,20 +70,18 @@ def reconcile(
             in_period(transaction_instants, period, tolerance),
             in_period(log_instants, period, tolerance),
         )
-        pairing = rule_card_time.pair(
-            transactions, auth_logs, transaction_instants, log_instants, approved, within, tolerance
-        )
+        pairing = rule_card_time.pair(transactions, logs, within, tolerance)
 
-    survives = pairing.survivor == np.arange(len(transactions))
+    survives = pairing.survivor == np.arange(len(transaction_table))
     paired = pairing.log >= 0
-    visible = duplicates.visible(transactions)
+    visible = duplicates.visible(transaction_table)
     log_seconds = np.where(log_instants.known, log_instants.seconds, column_arrays.MISSING)
     consolidated = _arranged(
         transaction_instants,
         np.flatnonzero(inside_transactions & survives & paired),
         [
             *visible,
-            *duplicates.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG, through=pairing.log),
+            *duplicates.texts(log_table, c.COD_RESPOSTA, c.DES_LOG, through=pairing.log),
             lambda rows: pairing.virtual[rows],
             lambda rows: log_seconds[pairing.log[rows]],
         ],
@@ -90,17 +97,17 @@ def reconcile(
 
     newest = newest_instant(transaction_instants, period, rule) if latest is None else latest
     unmatched = np.flatnonzero(inside_logs & ~pairing.matched)
-    motivo = np.zeros(len(auth_logs), dtype=np.int8)
-    motivo[unmatched] = _motivo(unmatched, log_instants, approved, pairing, newest, period)
+    motivo = np.zeros(len(log_table), dtype=np.int8)
+    motivo[unmatched] = _motivo(unmatched, logs, pairing, newest, period)
     names = [
         n
         for n in c.AUTH_LOGS_CLEAR[:-1]
-        if n in auth_logs.column_names and n not in (c.DATA, c.HORA)
+        if n in log_table.column_names and n not in (c.DATA, c.HORA)
     ]
     divergent = _arranged(
         log_instants,
         unmatched,
-        [*duplicates.texts(auth_logs, *names), lambda rows: _MOTIVO_RANK[motivo[rows]]],
+        [*duplicates.texts(log_table, *names), lambda rows: _MOTIVO_RANK[motivo[rows]]],
     )
 
     pair_rows = pairing.log[consolidated]
@@ -108,8 +115,8 @@ def reconcile(
     return Reconciliation(
         period=period,
         rule=rule,
-        transactions=transactions,
-        auth_logs=auth_logs,
+        transactions=transaction_table,
+        auth_logs=log_table,
         transaction_rows=np.flatnonzero(inside_transactions),
         log_rows=np.flatnonzero(inside_logs),
         consolidated_rows=consolidated,
@@ -155,12 +162,7 @@ def in_period(instants: Instants, period: Period, tolerance: int) -> Bools:
 
 
 def _motivo(
-    rows: Ints,
-    log_instants: Instants,
-    approved: Bools,
-    pairing: Pairing,
-    latest: int,
-    period: Period,
+    rows: Ints, logs: Logs, pairing: Pairing, latest: int, period: Period
 ) -> NDArray[np.int8]:
     """Return the first motivo of `columns.MOTIVOS` that applies to each divergent log.
 
@@ -170,9 +172,9 @@ def _motivo(
     motivo = np.full(len(rows), c.MOTIVOS.index(c.APROVADA_SEM_TRANSACAO), dtype=np.int8)
     motivo[pairing.known[rows]] = c.MOTIVOS.index(c.FORA_DA_TOLERANCIA)
     if period.end >= period.today - timedelta(days=1) and latest != column_arrays.EARLIEST:
-        recent = log_instants.known[rows] & (log_instants.seconds[rows] > latest)
+        recent = logs.instants.known[rows] & (logs.instants.seconds[rows] > latest)
         motivo[recent] = c.MOTIVOS.index(c.RECENTE)
-    motivo[~approved[rows]] = c.MOTIVOS.index(c.NEGADA)
+    motivo[~logs.approved[rows]] = c.MOTIVOS.index(c.NEGADA)
     return motivo
 
 

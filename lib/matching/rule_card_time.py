@@ -22,7 +22,8 @@ from lib.matching.pairing import MAX_DISTANCE, Pairing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lib.domain.column_arrays import Bools, Instants, Ints
+    from lib.domain.column_arrays import Bools, Ints
+    from lib.matching.prepared import Logs, Transactions
 
 DATES_TOO_WIDE: Final = (
     "As datas lidas vão muito além de qualquer período; confira o filtro de datas das consultas."
@@ -74,73 +75,59 @@ class _Cards:
         return card * self.span + (seconds - self.origin)
 
 
-def pair(
-    transactions: pa.Table,
-    auth_logs: pa.Table,
-    transaction_instants: Instants,
-    log_instants: Instants,
-    approved: Bools,
-    within: Within,
-    tolerance: int,
-) -> Pairing:
+def pair(transactions: Transactions, logs: Logs, within: Within, tolerance: int) -> Pairing:
     """Match the records ``within`` the widened period one to one; ``tolerance`` in seconds."""
-    cards = _cards(auth_logs, transaction_instants, log_instants, within, tolerance)
+    cards = _cards(transactions, logs, within, tolerance)
     numbers = _CardNumbers(
-        physical=cards.number(transactions, c.TOKEN_CARTAO),
-        virtual=cards.number(transactions, c.TOKEN_VIRTUAL),
-        log=cards.number(auth_logs, c.TOKEN_CARTAO),
+        physical=cards.number(transactions.table, c.TOKEN_CARTAO),
+        virtual=cards.number(transactions.table, c.TOKEN_VIRTUAL),
+        log=cards.number(logs.table, c.TOKEN_CARTAO),
     )
-    entries = _entries(transactions, transaction_instants, within, cards, numbers)
-    logs = _logs(auth_logs, log_instants, within, cards, numbers.log)
+    entries = _entries(transactions, within, cards, numbers)
+    points = _log_points(logs, within, cards, numbers.log)
 
     paired_entries, paired_logs = [], []
     free = np.ones(len(entries.row), dtype=np.bool_)
-    for eligible in (approved[logs.row], ~approved[logs.row]):
+    for eligible in (logs.approved[points.row], ~logs.approved[points.row]):
         entry_at, log_at = np.flatnonzero(free), np.flatnonzero(eligible)
         entry, log = nearest_pairs.pair(
-            entries.points.filter(free), logs.point[eligible], tolerance
+            entries.points.filter(free), points.point[eligible], tolerance
         )
         paired_entries.append(entry_at[entry])
-        paired_logs.append(logs.row[log_at[log]])
+        paired_logs.append(points.row[log_at[log]])
         purchase = entries.points.purchase
         free &= ~np.isin(purchase, purchase[paired_entries[-1]])
     entry, log = np.concatenate(paired_entries), np.concatenate(paired_logs)
     row = entries.row[entry]
 
-    log_of = np.full(len(transactions), -1, dtype=np.int64)
+    log_of = np.full(len(transactions.table), -1, dtype=np.int64)
     log_of[row] = log
-    virtual = np.zeros(len(transactions), dtype=np.bool_)
+    virtual = np.zeros(len(transactions.table), dtype=np.bool_)
     virtual[row] = entries.virtual[entry]
-    matched = np.zeros(len(auth_logs), dtype=np.bool_)
+    matched = np.zeros(len(logs.table), dtype=np.bool_)
     matched[log] = True
-    nearest = np.full(len(auth_logs), -1, dtype=np.int64)
-    neighbour = nearest_pairs.nearest(logs.point, entries.points.point)
+    nearest = np.full(len(logs.table), -1, dtype=np.int64)
+    neighbour = nearest_pairs.nearest(points.point, entries.points.point)
     same_card = neighbour.distance <= cards.reach
-    nearest[logs.row[same_card]] = entries.row[neighbour.position[same_card]]
+    nearest[points.row[same_card]] = entries.row[neighbour.position[same_card]]
     return Pairing(
         log=log_of,
         virtual=virtual,
-        survivor=_survivors(transactions, entries.copies, log_of >= 0),
-        reason=_reasons(numbers, entries, logs, tolerance),
+        survivor=_survivors(transactions, log_of >= 0),
+        reason=_reasons(numbers, entries, points, tolerance),
         matched=matched,
         known=_known(numbers, within, cards),
         nearest=nearest,
     )
 
 
-def _cards(
-    auth_logs: pa.Table,
-    transaction_instants: Instants,
-    log_instants: Instants,
-    within: Within,
-    tolerance: int,
-) -> _Cards:
-    tokens = column_arrays.column(auth_logs, c.TOKEN_CARTAO).filter(pa.array(within.logs))
+def _cards(transactions: Transactions, logs: Logs, within: Within, tolerance: int) -> _Cards:
+    tokens = column_arrays.column(logs.table, c.TOKEN_CARTAO).filter(pa.array(within.logs))
     tokens = tokens.dictionary_encode().dictionary
     seconds = np.concatenate(
         [
-            transaction_instants.seconds[transaction_instants.known & within.transactions],
-            log_instants.seconds[log_instants.known & within.logs],
+            instants.seconds[instants.known & inside]
+            for instants, inside in zip((transactions.instants, logs.instants), within, strict=True)
         ]
     )
     origin = int(seconds.min()) if len(seconds) else 0
@@ -160,19 +147,14 @@ class _Entries:
     row: Ints
     virtual: Bools
     points: nearest_pairs.Entries
-    copies: duplicates.Copies
     purchase_of_row: Ints
 
 
 def _entries(
-    transactions: pa.Table,
-    instants: Instants,
-    within: Within,
-    cards: _Cards,
-    numbers: _CardNumbers,
+    transactions: Transactions, within: Within, cards: _Cards, numbers: _CardNumbers
 ) -> _Entries:
-    copies = duplicates.copies(transactions, instants)
-    purchase = duplicates.first_of_each(copies, np.arange(len(copies.rows)), len(transactions))
+    table, instants, copies = transactions.table, transactions.instants, transactions.copies
+    purchase = duplicates.first_of_each(copies, np.arange(len(copies.rows)), len(table))
     rows, points = [], []
     for card in (numbers.physical, numbers.virtual):
         row = np.flatnonzero((card >= 0) & instants.known & within.transactions)
@@ -183,7 +165,7 @@ def _entries(
 
     preference = [
         *sorting.by(virtual),
-        *sorting.among(row, duplicates.preference(transactions)),
+        *sorting.among(row, duplicates.preference(table)),
         *sorting.by(row),
     ]
     by_purchase = sorting.arrange(purchase[row], preference)
@@ -201,38 +183,32 @@ def _entries(
         choice=choice[order],
         choices=int(sizes.max(initial=1)),
     )
-    return _Entries(row, virtual, entries, copies, purchase)
+    return _Entries(row, virtual, entries, purchase)
 
 
-class _Logs(NamedTuple):
+class _LogPoints(NamedTuple):
     row: Ints
     point: Ints
 
 
-def _logs(
-    auth_logs: pa.Table,
-    instants: Instants,
-    within: Within,
-    cards: _Cards,
-    card: Ints,
-) -> _Logs:
-    row = np.flatnonzero((card >= 0) & instants.known & within.logs)
-    point = cards.point(card[row], instants.seconds[row])
-    texts = duplicates.texts(auth_logs, c.COD_RESPOSTA, c.DES_LOG)
+def _log_points(logs: Logs, within: Within, cards: _Cards, card: Ints) -> _LogPoints:
+    row = np.flatnonzero((card >= 0) & logs.instants.known & within.logs)
+    point = cards.point(card[row], logs.instants.seconds[row])
+    texts = duplicates.texts(logs.table, c.COD_RESPOSTA, c.DES_LOG)
     order = sorting.arrange(point, sorting.among(row, texts))
-    return _Logs(row[order], point[order])
+    return _LogPoints(row[order], point[order])
 
 
-def _survivors(transactions: pa.Table, copies: duplicates.Copies, paired: Bools) -> Ints:
+def _survivors(transactions: Transactions, paired: Bools) -> Ints:
     """Return each transaction's survivor: the paired copy, else the preferred one."""
-    rows = copies.rows
-    keys = [lambda positions: ~paired[positions], *duplicates.preference(transactions)]
+    copies, rows = transactions.copies, transactions.copies.rows
+    keys = [lambda positions: ~paired[positions], *duplicates.preference(transactions.table)]
     order = sorting.arrange(copies.purchase, sorting.among(rows, keys))
-    return duplicates.first_of_each(copies, order, len(transactions))
+    return duplicates.first_of_each(copies, order, len(transactions.table))
 
 
 def _reasons(
-    numbers: _CardNumbers, entries: _Entries, logs: _Logs, tolerance: int
+    numbers: _CardNumbers, entries: _Entries, logs: _LogPoints, tolerance: int
 ) -> NDArray[np.int8]:
     """Return the reason for each transaction, should it have no log.
 

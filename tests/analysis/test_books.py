@@ -128,14 +128,14 @@ def test_a_run_whose_books_do_not_balance_publishes_nothing(
         [(A, DAY, "12:00", "12345678000190", None, 1)],
         auth_logs=[("9", DAY, "12:00", "00", "", "012345678000190")],
     )
-    original = reconcile.reconcile
+    original = reconcile.match
     lost = "divergent_rows" if side == "auth_logs" else "without_log_rows"
 
     def with_a_lost_record(*arguments: Any) -> Reconciliation:
         result = original(*arguments)
         return replace(result, **{lost: getattr(result, lost)[1:]})
 
-    monkeypatch.setattr(reconcile, "reconcile", with_a_lost_record)
+    monkeypatch.setattr(reconcile, "match", with_a_lost_record)
     command = Command(databases, tmp_path, capsys)
     refusal = command.refused("--start", f"{DAY}", "--end", f"{DAY}")
     assert refusal == books.RECORDS_MISPLACED.format(side=side, total=1, lost=1, doubled=0)

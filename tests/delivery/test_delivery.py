@@ -175,7 +175,7 @@ def test_a_bug_in_one_merchants_run_does_not_stop_the_others(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    original = reconcile.reconcile
+    original = reconcile.match
 
     def broken(*words: Any, **keys: Any) -> Any:
         calls.append(words)
@@ -183,7 +183,7 @@ def test_a_bug_in_one_merchants_run_does_not_stop_the_others(
             raise RuntimeError("password=segredo")
         return original(*words, **keys)
 
-    monkeypatch.setattr(reconcile, "reconcile", broken)
+    monkeypatch.setattr(reconcile, "match", broken)
     path, log = str(command.folder / "r_{merchant}.xlsx"), command.folder / "execucoes.log"
     file = configured(command.folder, command.databases.values, output_path=path)
     result = command.say("--config", str(file), "--all-merchants", "--log-file", str(log), *PERIOD)
@@ -293,7 +293,7 @@ def test_an_unexpected_failure_is_a_scrubbed_traceback_in_the_log_and_after_it(
     def broken(*_: Any) -> None:
         raise RuntimeError("password=segredo")
 
-    monkeypatch.setattr(reconcile, "reconcile", broken)
+    monkeypatch.setattr(reconcile, "match", broken)
     log = command.folder / "execucoes.jsonl"
     with pytest.raises(RuntimeError):
         command.run("--log-file", str(log), "--json-log", *PERIOD)

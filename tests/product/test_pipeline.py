@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from lib.config import defaults, loader
 from lib.domain import outcomes, requests
 from lib.domain.errors import ConfigError
 from lib.domain.requests import CARD, CARD_TIME, Period, Rule
+from lib.matching.log_index import LogIndex
 from lib.reports import verification
 from tests.support.command import sheets
 from tests.support.sentences import pattern
@@ -163,6 +165,27 @@ def test_an_outcome_has_its_merchant_the_moment_of_extraction_and_the_durations(
     assert outcome.extracted_at.utcoffset() == now.utcoffset()
     assert STARTED <= outcome.extracted_at <= now
     assert set(outcome.seconds) >= {"extract", "match"}
+
+
+def test_the_side_that_arrives_first_is_prepared_while_the_other_is_read(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared, build = threading.Event(), LogIndex.build
+
+    def observed(*arguments: Any) -> LogIndex:
+        index = build(*arguments)
+        prepared.set()
+        return index
+
+    def progress(stage: str, _: int) -> None:
+        if stage == "transactions":
+            assert prepared.wait(60)
+
+    monkeypatch.setattr(LogIndex, "build", observed)
+    databases.fill([], auth_logs=[("9", day(1), "12:00", "00", "", "012345678000190")])
+    settings = loader.from_values(databases.values, "teste", {})
+    asked = defaults.request(settings, TODAY, rule=CARD)
+    assert pipeline.run(settings, asked, progress=progress).books.divergences == 1
 
 
 def test_a_published_workbook_verifies_and_has_the_rows_of_its_outcome(
