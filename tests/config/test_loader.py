@@ -1,15 +1,10 @@
-"""Sources of the configuration, its valid values, and the error for each mistake."""
+"""Sources of the configuration, its defaults, and files that cannot be used."""
 
-import copy
 import re
-import tomllib
-import traceback
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import ValidationError
 
 from lib.config import file_permissions, loader
 from lib.config.delivery_settings import Copies, CopyAccess, Notify, Wait
@@ -27,80 +22,9 @@ from lib.config.settings import (
     check_digits_ok,
 )
 from lib.database import sessions
-from lib.domain.errors import ConfigError
+from tests.support.settings import SECRET, TOML, A, B, refusal, settings
 
 EXAMPLE = ROOT / ".streamlit" / "secrets.example.toml"
-A, B = "12345678000195", "12ABC34501DE35"
-SECRET = "s3nh@-{de}-teste"
-TOML = f"""
-auth.client_secret = "ignored"
-[aggregator]
-merchants.{A} = "Loja"
-transactions = {{host = "/run/a", database = "a", user = "u"}}
-auth_logs = {{host = "db.example.com", database = "b", user = "u"}}
-"""
-MINIMAL: dict[str, Any] = tomllib.loads(TOML)["aggregator"]
-OVERRIDES = [
-    ("WINDOW_DAYS", "30", "window_days", 30),
-    ("VIRTUAL_PREFIX_LENGTH", "6", "virtual_prefix_length", 6),
-    ("APPROVED_CODES", '["00", "85"]', "approved_codes", ("00", "85")),
-    ("PRIVACY", '{"report": "clear"}', "privacy", Privacy(report="clear")),
-    (f"MERCHANTS__{A}", "Outra", "merchants", {A: "Outra"}),
-    (f"MERCHANTS__{B}", "1", "merchants", {A: "Loja", B: "1"}),
-    ("MERCHANTS", f'{{"{B}": "Outra"}}', "merchants", {A: "Loja", B: "Outra"}),
-]
-FILES = {"abc\n": "abc", "abc\r\n": "abc", " a b ": " a b ", "\ufeffçã\n": "çã", "": None}
-UNKNOWN = {
-    "timezon": "timezone",
-    "MERCHANT": "merchants",
-    "transactions.pasword": "password",
-    "auth_logs.HOST": "host",
-    "vault": None,
-    "_env_file": None,
-}
-BLAMED = {
-    "AGGREGATOR__TRANSACTIONS__PASWORD": (loader.UNKNOWN_KEY, "aggregator.transactions.pasword"),
-    "aggregator__access__x": (loader.UNKNOWN_KEY, "aggregator.access.x"),
-    "AGGREGATOR__ACCESS__PEOPLE__A@B__ROLE": (
-        loader.UNKNOWN_KEY,
-        "aggregator.access.people.a@b.role",
-    ),
-    "AGGREGATOR__": (loader.UNKNOWN_KEY, "aggregator."),
-    "AGGREGATOR__WINDOW_DAYS__X": (loader.WRONG_VALUE, "aggregator.window_days"),
-    "AGGREGATOR__TRANSACTIONS": (loader.WRONG_VALUE, "aggregator.transactions"),
-    "AGGREGATOR__APPROVED_CODES": (loader.WRONG_VALUE, "aggregator.approved_codes"),
-    "AGGREGATOR__MERCHANTS__123": (loader.WRONG_VALUE, "aggregator.merchants.123"),
-    "AGGREGATOR__AUTH_LOGS__PORT": (loader.WRONG_VALUE, "aggregator.auth_logs.port"),
-}
-NO_CNPJ = [B.lower(), "12345678/00195", *(A[:13] + end for end in ("", "55", "A", "٥", "5\n"))]
-# Wrong values of a key, and a part of the expectation that the message states.
-WRONG: list[tuple[str, Any, str]] = [
-    ("window_days", (-1, "dez", True, 1.5, 10**9), "36500"),
-    ("timezone", ("", "Brasil", "America", "../etc", "a\0b", "x" * 5000, 3), "America/Sao_Paulo"),
-    ("output_path", ("", 5), ""),
-    ("match_rule", ("cards", "", 1), "card_time"),
-    ("wait.until", ("7h30", "24:00", "07:30:00", 730, True), "07:30"),
-    ("wait.complete_to", ("today", ""), "yesterday"),
-    ("wait.lag_minutes", (-1, 1_441), "1440"),
-    ("wait.every_seconds", (0, "60s"), "3600"),
-    ("approved_codes", ([], "00", [0], [""], {}), '["00"]'),
-    ("virtual_prefix_length", (-1, "six", False), "auto"),
-    ("merchants", ({}, "Loja", [A]), "CNPJ ="),
-    (f"merchants.{A}", ("", 1), "CNPJ ="),
-    *((f"merchants.{cnpj}", ("x",), "CNPJ =") for cnpj in NO_CNPJ),
-    ("transactions", (SECRET, []), ""),
-    ("transactions.host", ("", 1), ""),
-    ("transactions.password", (123456, [SECRET]), ""),
-    ("auth_logs.port", (0, 65536, "x"), "65535"),
-    ("auth_logs.statement_timeout", (0,), "86400"),
-    ("auth_logs.sslmode", ("full",), "verify-full"),
-    ("auth_logs.sslcert", ([],), ""),
-    ("privacy.report", ("open",), "masked"),
-    ("notify.urls", (SECRET, [SECRET], [""], [3]), "mailtos://"),
-    ("notify.on", ("failed", ["fail"], ["over"]), '"ready"'),
-    ("notify.dashboard_url", ("painel", "ftp://h", "https://h?x=1", "https://u@h"), "https://"),
-    ("metrics.token", (5,), ""),
-]
 UNUSABLE: list[tuple[str, str, dict[str, object]]] = [
     (f'[aggregator]\npassword = "{SECRET}\n', loader.BAD_TOML, {"line": "2"}),
     ("[aggregator]\n\nx = 1\nx = 2\n", loader.BAD_TOML, {"line": "4"}),
@@ -122,45 +46,6 @@ UNUSABLE: list[tuple[str, str, dict[str, object]]] = [
     ),
     ('[aggregator]\napproved_codes = ["\\u0000"]', loader.WRONG_VALUE, {}),
 ]
-
-
-@pytest.fixture(autouse=True)
-def default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A default file in the test's folder, because the developer may have a configuration."""
-    monkeypatch.setattr(loader, "DEFAULT_FILE", tmp_path / "secrets.toml")
-    return tmp_path / "secrets.toml"
-
-
-def settings(environ: dict[str, str] | None = None, **changes: Any) -> Settings:
-    """Settings from the minimal table with these dotted keys changed."""
-    table = copy.deepcopy(MINIMAL)
-    for path, value in changes.items():
-        parent, _, key = path.rpartition(".")
-        (table.setdefault(parent, {}) if parent else table)[key] = value
-    return loader.from_values(table, "aqui.toml", environ or {})
-
-
-def refusal(call: Any, *args: Any, **changes: Any) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        call(*args, **changes)
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
-    return caught.value
-
-
-def summary(error: ConfigError) -> tuple[str, object, object]:
-    """Template, origin and key of the error."""
-    return error.template, error.values.get("origin"), error.values.get("key")
-
-
-def description(key: str) -> str | None:
-    """The expectation that the field of this dotted key states."""
-    table: Any = Settings
-    for part in key.split("."):
-        field = table.model_fields[part]
-        table = field.annotation
-        if part == "merchants":
-            break
-    return field.description
 
 
 def test_the_defaults_are_the_contract() -> None:
@@ -194,192 +79,6 @@ def test_relative_paths_start_at_the_project_root_in_every_source(tmp_path: Path
     assert changed.transactions.sslrootcert == Path("system")
 
 
-@pytest.mark.parametrize("prefix", ["AGGREGATOR__", "aggregator__"])
-@pytest.mark.parametrize("override", OVERRIDES)
-def test_the_environment_overrides_the_file(prefix: str, override: tuple[Any, ...]) -> None:
-    name, text, key, expected = override
-    environ = {"AGGREGATOR": "x", "AGGREGATOR_CONFIG": "x", prefix + name: text}
-    assert getattr(settings(environ), key) == expected
-
-
-def test_a_variable_of_one_key_overrides_a_variable_of_its_table() -> None:
-    name = "AGGREGATOR__TRANSACTIONS"
-    environ = {f"{name}__PORT": "3", name: '{"port": 2, "user": "b"}'}
-    source = settings(environ, **{"transactions.port": 1}).transactions
-    assert (source.port, source.user, source.database) == (3, "b", "a")
-
-
-def test_variables_of_one_entry_add_up_and_leave_the_files_other_keys() -> None:
-    name = "AGGREGATOR__COPIES__ACCESS__SFTP.EXAMPLE.COM__"
-    environ = {f"{name}USER": "u", f"{name}PASSWORD": "0"}
-    of_the_file = {"key_file": "/k", "password_file": "/gone"}
-    changed = settings(environ, **{"copies.access": {"sftp.example.com": of_the_file}})
-    access = changed.copies.access["sftp.example.com"]
-    assert (access.user, access.secret(), access.key_file) == ("u", "0", Path("/k"))
-
-
-def test_a_variable_of_one_person_leaves_the_others() -> None:
-    people = {"a@b": {"roles": ["auditor"]}, "c@d": {"roles": ["auditor"]}}
-    environ = {"AGGREGATOR__ACCESS__PEOPLE__C@D__ROLES": '["analyst"]'}
-    changed = settings(environ, **{"access.people": people}).access.people
-    assert {name: grant.roles for name, grant in changed.items()} == {
-        "a@b": ("auditor",),
-        "c@d": ("analyst",),
-    }
-
-
-@pytest.mark.parametrize("text", ["{", "x", "[" * 100_000])
-def test_a_table_in_a_variable_that_is_no_json_is_refused(text: str) -> None:
-    name = "AGGREGATOR__ACCESS__PEOPLE"
-    wrong = refusal(settings, {name: text})
-    assert summary(wrong) == (loader.WRONG_VALUE, name, "aggregator.access.people")
-
-
-@pytest.mark.parametrize("password", ['{"a": 1}', "[1]", "null", "0123", 'a"b\\', "p@s/%20", ""])
-def test_a_password_in_the_environment_is_taken_as_it_is(password: str) -> None:
-    changed = settings({"AGGREGATOR__TRANSACTIONS__PASSWORD": password})
-    assert changed.transactions.secret() == (password or None)
-
-
-def test_an_empty_variable_clears_an_optional_file() -> None:
-    changed = settings({"AGGREGATOR__AUTH_LOGS__SSLCERT": ""}, **{"auth_logs.sslcert": "x"})
-    assert changed.auth_logs.sslcert is None
-
-
-@pytest.mark.parametrize(("text", "secret"), FILES.items())
-def test_a_password_file_loses_its_line_end(tmp_path: Path, text: str, secret: str | None) -> None:
-    (tmp_path / "password").write_bytes(text.encode())
-    (tmp_path / "password").chmod(0o600)
-    changed = settings(**{"transactions.password_file": str(tmp_path / "password")})
-    assert changed.transactions.secret() == secret
-
-
-def test_a_password_of_the_environment_hides_either_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("of the file\n", encoding="utf-8")
-    (tmp_path / "password").chmod(0o600)
-    name = "AGGREGATOR__TRANSACTIONS__PASSWORD"
-    changed = settings({name: "direct"}, **{"transactions.password_file": "/gone"})
-    assert changed.transactions.secret() == "direct"
-    environ = {f"{name}_FILE": str(tmp_path / "password")}
-    changed = settings(environ, **{"transactions.password": "x"})
-    assert changed.transactions.secret() == "of the file"
-
-
-def test_password_and_password_file_together_are_refused() -> None:
-    name, key = "AGGREGATOR__AUTH_LOGS__PASSWORD", "aggregator.auth_logs"
-    table = {**MINIMAL["auth_logs"], "password": SECRET, "password_file": "/run/x"}
-    both = refusal(settings, auth_logs=table)
-    assert summary(both) == (loader.BOTH_KEYS, "aqui.toml", key)
-    environ = {name: SECRET, f"{name}_FILE": "/run/x"}
-    assert summary(refusal(settings, environ)) == (loader.BOTH_KEYS, name, key)
-
-
-HOOK = f"json://user:{SECRET}@hooks.example.com/path"
-
-
-def test_targets_of_notices_are_a_list_or_the_lines_of_a_private_file(tmp_path: Path) -> None:
-    assert not settings().notify.configured
-    assert settings(**{"notify.urls": [HOOK, "vault:a/b#c"]}).notify.targets() == (
-        HOOK,
-        "vault:a/b#c",
-    )
-    file = tmp_path / "urls"
-    file.write_text(f"# equipe\n{HOOK}\n\n", encoding="utf-8")
-    file.chmod(0o600)
-    notify = settings(**{"notify.urls_file": str(file)}).notify
-    assert (notify.configured, notify.targets()) == (True, (HOOK,))
-    file.chmod(0o644)
-    refused = refusal(settings, **{"notify.urls_file": str(file)})
-    assert refused.template == file_permissions.EXPOSED
-
-
-def test_the_environment_hides_the_file_of_a_notice_or_token_and_both_at_once_are_refused() -> None:
-    environ = {"AGGREGATOR__NOTIFY__URLS": f'["{HOOK}"]', "AGGREGATOR__METRICS__TOKEN": SECRET}
-    files = {"notify.urls_file": "/gone", "metrics.token_file": "/gone"}
-    changed = settings(environ, **files)
-    assert (changed.notify.targets(), changed.metrics.secret()) == ((HOOK,), SECRET)
-    both = refusal(settings, notify={"urls": [HOOK], "urls_file": "/gone"})
-    assert summary(both) == (loader.BOTH_KEYS, "aqui.toml", "aggregator.notify")
-    both = refusal(settings, metrics={"token": SECRET, "token_file": "/gone"})
-    assert summary(both) == (loader.BOTH_KEYS, "aqui.toml", "aggregator.metrics")
-
-
-@pytest.mark.parametrize(
-    ("table", "instead"),
-    [(f'notify.urls = ["{HOOK}"]', "urls_file"), (f'metrics.token = "{SECRET}"', "token_file")],
-)
-def test_a_configuration_with_addresses_or_a_token_must_be_private(
-    within_reach: Path, table: str, instead: str
-) -> None:
-    file = within_reach / "aggregator.toml"
-    file.write_text(TOML + table, encoding="utf-8")
-    error = refusal(loader.load, file, {})
-    assert (error.template, error.values["instead"]) == (loader.EXPOSED, instead)
-    file.chmod(0o600)
-    assert loader.load(file, {}).merchants
-
-
-@pytest.mark.parametrize("name", ["gone", ""])
-def test_an_unreadable_password_file_is_named(tmp_path: Path, name: str) -> None:
-    error = refusal(settings, **{"auth_logs.password_file": str(tmp_path / name)})
-    assert error.template == file_permissions.UNREADABLE
-    assert error.values["file"] == tmp_path / name
-    assert "password_file" in str(error)
-
-
-@pytest.mark.parametrize("value", [SECRET, {"path": SECRET}])
-@pytest.mark.parametrize(("key", "nearest"), UNKNOWN.items())
-def test_an_unknown_key_is_refused_with_the_nearest_known_one(
-    key: str, nearest: str | None, value: object
-) -> None:
-    error = refusal(settings, **{key: value})
-    assert summary(error) == (loader.UNKNOWN_KEY, "aqui.toml", f"aggregator.{key}")
-    assert nearest in (None, error.values["nearest"])
-
-
-@pytest.mark.parametrize(("variable", "mistake"), BLAMED.items())
-def test_a_mistake_in_the_environment_names_the_variable(
-    variable: str, mistake: tuple[str, str]
-) -> None:
-    template, key = mistake
-    assert summary(refusal(settings, {variable: SECRET})) == (template, variable, key)
-
-
-def test_a_mistake_of_the_file_is_not_blamed_on_a_variable_of_the_same_table() -> None:
-    environ = {"AGGREGATOR__TRANSACTIONS": '{"port": 1}', "AGGREGATOR__AUTH_LOGS__PORT": "1"}
-    for key in ("transactions.hots", "transactions.sslmode", "auth_logs.sslmode"):
-        assert refusal(settings, environ, **{key: "x"}).values["origin"] == "aqui.toml"
-
-
-@pytest.mark.parametrize(("key", "wrong", "part"), WRONG)
-def test_the_error_of_a_wrong_value_states_the_expectation(key: str, wrong: Any, part: str) -> None:
-    for value in wrong:
-        error = refusal(settings, **{key: value})
-        assert summary(error) == (loader.WRONG_VALUE, "aqui.toml", f"aggregator.{key}")
-        assert error.values["expected"] == description(key)
-        assert part in str(error)
-
-
-def test_a_missing_key_is_named_after_any_unknown_one() -> None:
-    source = {"database": "a", "user": "u"}
-    missing = refusal(settings, auth_logs=source)
-    assert summary(missing) == (loader.MISSING_KEY, "aqui.toml", "aggregator.auth_logs.host")
-    unknown = refusal(settings, window_days="x", auth_logs={"hots": "x", **source})
-    assert summary(unknown) == (loader.UNKNOWN_KEY, "aqui.toml", "aggregator.auth_logs.hots")
-    assert unknown.values["nearest"] == "host"
-    empty = refusal(loader.from_values, {}, "aqui.toml", {})
-    assert summary(empty) == (loader.MISSING_KEY, "aqui.toml", "aggregator.merchants")
-
-
-def test_secrets_are_never_shown() -> None:
-    notices = {"notify.urls": [HOOK], "metrics.token": SECRET}
-    changed = settings(**{"transactions.password": SECRET}, **notices)
-    assert SECRET not in f"{changed!r} {changed} {changed.model_dump()} {changed.model_dump_json()}"
-    with pytest.raises(ValidationError) as direct:
-        Source.model_validate({"host": "h", "database": "d", "user": "u", "password": [SECRET]})
-    assert SECRET not in str(direct.value)
-
-
 def test_the_file_is_the_argument_then_the_variable_then_the_projects(
     tmp_path: Path, default_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,45 +92,11 @@ def test_the_file_is_the_argument_then_the_variable_then_the_projects(
     assert loader.load(None, {loader.FILE_VARIABLE: ""}).merchants == {A: "Loja"}
 
 
-def test_the_environment_alone_can_be_the_configuration() -> None:
-    side = '{"host": "h", "database": "d", "user": "u"}'
-    environ = {"AGGREGATOR__TRANSACTIONS": side, f"AGGREGATOR__MERCHANTS__{A}": "Loja"}
-    assert loader.exists(environ=environ)
-    missing = refusal(loader.load, None, environ)
-    assert summary(missing) == (loader.MISSING_KEY, "ambiente", "aggregator.auth_logs")
-    assert loader.load(None, {**environ, "AGGREGATOR__AUTH_LOGS": side}).auth_logs.host == "h"
-
-
 def test_without_a_configuration_the_error_names_the_searched_places(default_file: Path) -> None:
     environ = {"PATH": "/bin", "AGGREGATOR": "x"}
     assert not loader.exists(environ=environ)
     text = str(refusal(loader.load, None, environ))
     assert all(part in text for part in (str(default_file), loader.FILE_VARIABLE, "--demo"))
-
-
-@pytest.mark.parametrize("name", ["TRANSACTIONS__PASSWORD", "audit__path", "WINDOW_DAYS"])
-def test_any_variable_of_ours_is_a_configuration_that_may_be_incomplete(
-    default_file: Path, name: str
-) -> None:
-    environ = {f"AGGREGATOR__{name}": "3"}
-    assert loader.exists(environ=environ)
-    assert refusal(loader.load, None, environ).template == loader.MISSING_KEY
-
-
-def test_the_audit_is_found_by_the_environment_with_or_without_a_file(
-    tmp_path: Path, default_file: Path
-) -> None:
-    environ = {"AGGREGATOR__AUDIT__PATH": str(tmp_path / "other.jsonl")}
-    assert loader.load_audit(None, {}).path == settings().audit.path
-    assert loader.load_audit(None, environ).path == tmp_path / "other.jsonl"
-    file = tmp_path / "incomplete.toml"
-    file.write_text('[aggregator.audit]\npath = "/of/the/file"\nkey_file = "/of/the/key"')
-    file.chmod(0o600)
-    assert loader.load_audit(file, {}).path == Path("/of/the/file")
-    both = loader.load_audit(file, environ)
-    assert (both.path, both.key) == (tmp_path / "other.jsonl", Path("/of/the/key"))
-    wrong = refusal(loader.load_audit, None, {"AGGREGATOR__AUDIT__PTH": "x"})
-    assert summary(wrong)[:2] == (loader.UNKNOWN_KEY, "AGGREGATOR__AUDIT__PTH")
 
 
 def test_a_named_or_dangling_file_is_no_demo(tmp_path: Path, default_file: Path) -> None:
