@@ -8,8 +8,10 @@ Clear card numbers arrive only for a clear report.
 from __future__ import annotations
 
 import atexit
+import math
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -54,6 +56,8 @@ SILENT: Final = (
 )
 _EXIT_SECONDS: Final = 5.0
 """Time that the end of the process gives its cancelled reads."""
+_INTERRUPTED_SECONDS: Final = 5.0
+"""Time that an interruption gives them: one that still connects may take `connect_timeout`."""
 CANCELLED: Final = "{side}: a leitura foi cancelada."
 
 
@@ -90,16 +94,19 @@ def extract(
         side: _Read(settings, side, window, clear, progress, arrived) for side in requests.SIDES
     }
     futures: dict[Future[pa.Table], _Read] = {}
+    patience = _INTERRUPTED_SECONDS
     try:
         for read in reads.values():
             futures[daemon_threads.start(f"extract-{read.side}", read.run)] = read
         _RUNNING.update(futures)
         daemon_threads.wait_for(futures)
+        patience = math.inf
     finally:
         for read in reads.values():
             read.cancel()
+        deadline = time.monotonic() + patience
         # A cancellation that arrives between two statements has no effect: repeat it.
-        while wait(futures, _CANCEL_AGAIN_SECONDS).not_done:
+        while wait(futures, _CANCEL_AGAIN_SECONDS).not_done and time.monotonic() < deadline:
             for read in reads.values():
                 read.cancel()
         for future in futures:

@@ -1,7 +1,7 @@
 """Facts about a database that a new configuration needs: its session, tables and merchants.
 
-Opens the same sessions as a run, and examines the side's query as a run does. Serves `lib.cli.init`
-only.
+Opens the same sessions as a run, and examines the side's query as a run does. Ctrl-C ends each
+question. Serves `lib.cli.init` only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from lib.database import column_types, sessions
 from lib.database.error_translation import BY_STATE
+from lib.database.running_sessions import interruptible
 from lib.domain.errors import ExtractionError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Connection:
     superuser: bool
 
 
+@interruptible
 def connect(settings: Settings, side: Side) -> Connection:
     """Open a session as a run does, with all its settings verified. Raises AggregatorError."""
     limit = sessions.silence_limit(settings, side)
@@ -63,6 +65,7 @@ def connect(settings: Settings, side: Side) -> Connection:
     return Connection(version.split(" ")[0], tls, superuser == "on")
 
 
+@interruptible
 def require_query(settings: Settings, side: Side, window: Window) -> None:
     """Examine the side's query: tables, permissions, columns and types. Raises AggregatorError."""
     limit = sessions.silence_limit(settings, side)
@@ -70,6 +73,7 @@ def require_query(settings: Settings, side: Side, window: Window) -> None:
         column_types.examine(cursor, settings, side, window)
 
 
+@interruptible
 def tables(settings: Settings, side: Side) -> dict[str, list[str]]:
     """The columns, each with its type, of the tables and views that the login may read."""
     limit = sessions.silence_limit(settings, side)
@@ -78,6 +82,7 @@ def tables(settings: Settings, side: Side) -> dict[str, list[str]]:
         return {name: columns[:_MAX_COLUMNS] for name, columns in cursor.fetchall()}
 
 
+@interruptible
 def merchants(settings: Settings, since: date) -> dict[str, int] | None:
     """Count the transactions of each merchant since a date, the largest merchants first.
 

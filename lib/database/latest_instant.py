@@ -7,16 +7,13 @@ every minute where an index leads with the date.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lib.database import column_types, date_validation, sessions
-from lib.database.sessions import Backend
 from lib.domain import columns as c
-from lib.domain.errors import ExtractionError
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -51,37 +48,18 @@ class Latest:
     scans: bool
 
 
-class Look:
-    """One question to one side; another thread may `cancel` it while it runs."""
+def latest(settings: Settings, side: Side, windows: Sequence[Window], limit: float) -> Latest:
+    """The latest instant of this side up to the end of these windows, within so many seconds.
 
-    def __init__(self, settings: Settings, side: Side) -> None:
-        self._settings = settings
-        self._side = side
-        self._backend: Backend | None = None
-
-    def latest(self, windows: Sequence[Window], limit: float) -> Latest:
-        """The latest instant up to the end of these windows, within so many seconds.
-
-        Of a query file, the latest that it returns for any of the windows. Raises ExtractionError.
-        """
-        settings, side = self._settings, self._side
-        own = sessions.source_of(settings, side).query_file is not None
-        with sessions.session(settings, side, windows[0].user, limit=limit) as cursor:
-            self._backend = sessions.backend(cursor)
-            try:
-                # For this transaction: the planner takes whatever index there is.
-                cursor.execute("SET LOCAL enable_seqscan = off")
-                if own:
-                    return _of_query(cursor, settings, side, windows)
-                return _of_table(cursor, side, windows[0])
-            finally:
-                self._backend = None
-
-    def cancel(self) -> None:
-        """Cancel the question on its server, if it is still under way there."""
-        if self._backend is not None:
-            with suppress(ExtractionError):
-                sessions.cancel(self._settings, self._side, self._backend)
+    Of a query file, the latest that it returns for any of the windows. Raises ExtractionError.
+    """
+    own = sessions.source_of(settings, side).query_file is not None
+    with sessions.session(settings, side, windows[0].user, limit=limit) as cursor:
+        # For this transaction: the planner takes whatever index there is.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        if own:
+            return _of_query(cursor, settings, side, windows)
+        return _of_table(cursor, side, windows[0])
 
 
 def _of_table(cursor: Any, side: Side, window: Window) -> Latest:

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from lib.database import column_types, sessions
+from lib.database import column_types, sessions, sides
 from lib.database.socket_timeout import Watchdog
-from lib.domain import requests
 from lib.domain.errors import SnapshotError
 
 if TYPE_CHECKING:
@@ -72,17 +71,22 @@ def require_unchanged(cursor: Cursor, side: Side) -> None:
 
 @contextmanager
 def export(settings: Settings, window: Window) -> Iterator[dict[Side, str]]:
-    """Take both snapshots and yield the names by which other sessions adopt them.
+    """Take both snapshots at once and yield the names by which other sessions adopt them.
 
     Holds one connection per database until the block ends. Raises ExtractionError.
     """
-    with ExitStack() as open_sessions:
-        names: dict[Side, str] = {}
-        for side in requests.SIDES:
+    with ExitStack() as held:
+
+        def exported(side: Side) -> str:
             limit = sessions.silence_limit(settings, side)
-            cursor = open_sessions.enter_context(sessions.session(settings, side, window.user))
-            with Watchdog(cursor.connection.fileno(), limit):
-                begin(cursor, settings, side, window)
-                cursor.execute("SELECT pg_export_snapshot()")
-            (names[side],) = cursor.fetchone()
-        yield names
+            with ExitStack() as stack:
+                cursor = stack.enter_context(sessions.session(settings, side, window.user))
+                with Watchdog(cursor.connection.fileno(), limit):
+                    begin(cursor, settings, side, window)
+                    cursor.execute("SELECT pg_export_snapshot()")
+                (name,) = cursor.fetchone()
+                # Only now: who is interrupted must not close a session that still waits.
+                held.push(stack.pop_all())
+            return str(name)
+
+        yield sides.each(exported)

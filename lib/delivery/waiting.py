@@ -16,18 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lib.database import retry, sessions
-from lib.database.latest_instant import Latest, Look
-from lib.domain import daemon_threads
+from lib.database import latest_instant, retry, running_sessions, sessions
 from lib.domain import requests as r
 from lib.domain.errors import AggregatorError, ReportError
 from lib.domain.messages import Notice
 from lib.reports.file_lock import exclusive_lock
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from lib.config.settings import Settings
+    from lib.database.latest_instant import Latest
     from lib.domain.requests import Request, Side
 
 WAITS: Final = (
@@ -145,22 +142,16 @@ class Waiting:
             replace(r.window_of(request), start=yesterday, end=request.period.today)
             for request in self._requests
         ]
-        looks = {side: Look(self._settings, side) for side in r.SIDES}
-        answers: dict[Side, Future[Latest]] = {}
-        for side, look in looks.items():
+        questions: list[Callable[[], Latest]] = []
+        for side in r.SIDES:
             timeout = sessions.source_of(self._settings, side).statement_timeout
             limit = min(float(timeout), max(end.remaining, _LAST_SECONDS))
-            question = partial(look.latest, windows, limit)
+            question = partial(latest_instant.latest, self._settings, side, windows, limit)
             if end.reached:  # there is no next time
                 question = partial(retry.call, question)
-            answers[side] = daemon_threads.start(f"wait-{side}", question)
-        try:
-            daemon_threads.wait_for(answers.values(), all_of_them=True)
-        except BaseException:
-            for look in looks.values():
-                look.cancel()
-            raise
-        for side, answer in answers.items():
+            questions.append(question)
+        answers = running_sessions.together(questions)
+        for side, answer in zip(r.SIDES, answers, strict=True):
             try:
                 self._latest[side] = answer.result()
                 self._told.pop(side, None)

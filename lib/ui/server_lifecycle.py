@@ -1,8 +1,9 @@
 """Start and end of the server.
 
 From the start, logs are redacted and a worker process stands ready for exports. At the end, cancels
-the reads under way, stops the clear exports, each of which records its failure, removes the
-exported workbooks and stops the demonstration's databases: `atexit` does not run after SIGTERM.
+the reads and the questions under way, stops the clear exports, each of which records its failure,
+removes the exported workbooks and stops the demonstration's databases: `atexit` does not run after
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import asynccontextmanager
 from streamlit.runtime.pages_manager import PagesManager
 
 from lib.dashboard import clear_export
-from lib.database import copy_reader
+from lib.database import copy_reader, running_sessions
 from lib.demo import servers
 from lib.security import redaction
 from lib.ui import app_state
@@ -30,6 +31,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
     EXPORTS.stand_by()
     yield
     copy_reader.cancel_running()
+    running_sessions.cancel_running()
     clear_export.stop_all()
     EXPORTS.close()
     site = app_state.find()

@@ -313,9 +313,8 @@ def test_asking_scans_no_table_with_an_index_that_leads_with_the_date(
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Seq Scan" not in plan
     assert "Index" in plan
-    assert latest_instant.Look(settings, side).latest([window], 30) == latest_instant.Latest(
-        WHOLE, scans=False
-    )
+    expected = latest_instant.Latest(WHOLE, scans=False)
+    assert latest_instant.latest(settings, side, [window], 30) == expected
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -328,13 +327,16 @@ def test_of_a_query_file_it_asks_what_it_returns_for_yesterday_and_today(
     values = {**databases.values}
     values[side] = {**values[side], "query_file": str(tmp_path / "own.sql")}
     settings = loader.from_values(values, "teste", {})
-    look = latest_instant.Look(settings, side)
+
+    def latest(*windows: Window) -> datetime | None:
+        return latest_instant.latest(settings, side, windows, 30).instant
+
     window = Window(MERCHANT, YESTERDAY, TODAY)
     other = Window(next(cnpj for cnpj in MERCHANTS if cnpj != MERCHANT), YESTERDAY, TODAY)
-    assert look.latest([other, window], 30).instant == WHOLE
-    assert look.latest([other], 30).instant is None
+    assert latest(other, window) == WHOLE
+    assert latest(other) is None
     before = Window(MERCHANT, YESTERDAY - timedelta(days=2), YESTERDAY - timedelta(days=1))
-    assert look.latest([before], 30).instant is None
+    assert latest(before) is None
 
 
 def test_what_cannot_be_known_is_incomplete_and_warned_of_once(
