@@ -9,7 +9,7 @@ import pytest
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import retry
-from tests.delivery.test_case_states import MERCHANT
+from tests.support.stored_cases import MERCHANT
 
 
 @pytest.fixture

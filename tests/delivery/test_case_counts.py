@@ -10,7 +10,7 @@ from lib.config.settings import Settings
 from lib.delivery import case_queries
 from lib.delivery.case_marks import Mark
 from lib.domain import cases
-from tests.delivery.test_case_store import ANA, AT, MERCHANT, everything, judge, mark
+from tests.support.stored_cases import ANA, AT, MERCHANT, everything, judge, mark
 
 ACCEPT = Mark(status=cases.ACCEPTED, reason="ok")
 RESOLVE = Mark(status=cases.RESOLVED, reason="feito")

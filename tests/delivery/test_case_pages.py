@@ -15,7 +15,7 @@ from lib.delivery.case_filters import Filter, Latest
 from lib.delivery.case_pages import Order, Sort
 from lib.delivery.case_store import Judging
 from lib.domain import cases
-from tests.delivery.test_case_states import MERCHANT, rows
+from tests.support.stored_cases import MERCHANT, rows
 
 FIRST = date(2026, 11, 1)
 AT = datetime(2026, 11, 20, 9, tzinfo=UTC)

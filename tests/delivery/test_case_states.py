@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,13 +15,10 @@ from lib.delivery import case_queries, case_store
 from lib.delivery.case_filters import Filter
 from lib.delivery.case_store import Judging
 from lib.domain import cases
+from tests.support.stored_cases import DAY, MERCHANT, Record, rows
 
-MERCHANT = "12345678000190"
-FIRST = date(2026, 11, 1)
 EVERYTHING = Filter(states=cases.STATES)
 RECORDS = [(kind, card, day) for kind in cases.NAMES for card in range(2) for day in range(4)]
-
-Record = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -82,22 +77,6 @@ def runs() -> st.SearchStrategy[Run]:
     )
 
 
-def rows(records: Iterable[Record]) -> pa.Table:
-    return pa.Table.from_pylist(
-        [
-            {
-                cases.KIND: kind,
-                cases.CARD: f"400000******{card:04}",
-                cases.DAY: FIRST + timedelta(days=day),
-                cases.CODE: "00" if kind == cases.LOG else None,
-                cases.AMOUNT: None if kind == cases.LOG else 1,
-            }
-            for kind, card, day in records
-        ],
-        cases.SCHEMA,
-    )
-
-
 def judge(path: Path, number: int, run: Run) -> case_store.Change:
     """Apply the run as a delivery does."""
     inside = {r: n for r, n in run.world.items() if run.start <= r[2] <= run.end}
@@ -110,7 +89,7 @@ def judge(path: Path, number: int, run: Run) -> case_store.Change:
         return Evidence(paired, idle, [(b, 0, '{"num_cartao": "x"}') for b in paired])
 
     days = {day for day in range(run.start, run.end + 1) if day < run.today} - run.incomplete
-    moments = {day: FIRST + timedelta(days=day) for day in range(10)}
+    moments = {day: DAY + timedelta(days=day) for day in range(10)}
     judging = Judging(
         run=number,
         merchant=MERCHANT,
@@ -129,7 +108,7 @@ def stored(path: Path) -> dict[tuple[Record, int], str]:
             (
                 case.kind,
                 int((case.values["num_cartao"] or "")[-4:]),
-                (date.fromisoformat(str(list(case.values.values())[at])) - FIRST).days,
+                (date.fromisoformat(str(list(case.values.values())[at])) - DAY).days,
             ),
             case.alike,
         ): case.state
