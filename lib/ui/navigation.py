@@ -7,7 +7,7 @@ entry script instead.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import streamlit as st
 
@@ -31,6 +31,7 @@ LOGO: Final = (
 _LANDING: Final = "overview"
 _ENTERED: Final = "_entered"
 _SENT_BACK: Final = "_sent_back"
+_GUESSED: Final = "_guessed"
 
 
 def run() -> None:
@@ -42,7 +43,13 @@ def run() -> None:
         # The hidden page of that name has no entry in the menu to mark.
         parameters = {name: st.query_params.get_all(name) for name in st.query_params}
         st.switch_page(path(_LANDING), query_params=parameters)
-    page.run()
+    try:
+        page.run()
+    finally:
+        # The first page of a server reads the configuration, which decides what the menu offers.
+        # Not within the page: its widgets would take other identities than in its next run.
+        if st.session_state.pop(_GUESSED, None) not in (None, _offered()):
+            _declare()
 
 
 def ensure_entered() -> None:
@@ -76,28 +83,35 @@ def path(name: str) -> str:
     return str(ROOT / "pages" / f"{name}.py")
 
 
-def _visibility(name: str) -> Literal["visible", "hidden"]:
+def _offered() -> list[str]:
     """Offer the audit to auditors only (the page itself refuses others), results where there are
     any, the merchants to readers of more than one, or before the server knows its readers, and the
     way to one's own databases in the demonstration."""
     site = app_state.find()
-    if name == "setup" and not (site and site.demo):
-        return "hidden"
-    if name == "results" and not (site and result_index.folders(site.settings)):
-        return "hidden"
-    if name == "merchants" and site and guard.merchants() < 2:
-        return "hidden"
-    return "hidden" if name == "audit" and not guard.is_auditor() else "visible"
+    hidden = {
+        "setup": not (site and site.demo),
+        "results": not (site and result_index.folders(site.settings)),
+        "merchants": site is not None and guard.merchants() < 2,
+        "audit": not guard.is_auditor(),
+    }
+    return [name for name in titles() if not hidden.get(name)]
 
 
 def _declare() -> st.Page:
+    guessed, offered = app_state.find() is None, _offered()
+    st.session_state[_GUESSED] = offered if guessed else None
     landing, *others = titles().items()
     return st.navigation(
         [
             # The landing page, at the root address; the hidden page below has its named address.
             st.Page(path(landing[0]), title=landing[1], url_path="inicio", default=True),
             *(
-                st.Page(path(name), title=title, url_path=name, visibility=_visibility(name))
+                st.Page(
+                    path(name),
+                    title=title,
+                    url_path=name,
+                    visibility="visible" if name in offered else "hidden",
+                )
                 for name, title in others
             ),
             st.Page(path(landing[0]), title=landing[1], url_path=landing[0], visibility="hidden"),

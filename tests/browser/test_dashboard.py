@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.config import loader
 from lib.database.error_translation import NOT_CONNECTED
 from lib.ui import chart_view, extraction_status, period, record_details, refresh, tables
 from lib.ui.navigation import titles
@@ -55,11 +56,11 @@ def read(count: int) -> str:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Callable[[Path], Server]]:
+def fresh(tmp_path: Path) -> Iterator[Callable[[Path | None], Server]]:
     """Start a server without any session yet."""
     running: list[Server] = []
 
-    def start(configuration: Path) -> Server:
+    def start(configuration: Path | None) -> Server:
         running.append(Server(tmp_path, configuration))
         return running[-1]
 
@@ -92,6 +93,18 @@ def test_a_fresh_server_never_lists_page_files_in_its_menu(
         title for name, title in titles().items() if name not in ("results", "audit", "setup")
     ]
     assert seen.page.evaluate("[...window.menus]") == [", ".join(offered)]
+
+
+@pytest.mark.skipif(loader.DEFAULT_FILE.exists(), reason="there is a configuration")
+@pytest.mark.parametrize("address", ["/", "/runs"])
+def test_the_first_page_of_the_demonstration_offers_the_way_to_ones_own_databases(
+    fresh: Callable[[None], Server], visit: Opened, address: str
+) -> None:
+    seen = visit(address, at=fresh(None))
+    links = seen.page.locator("[data-testid=stSidebarNavLink]")
+    assert titles()["setup"] in [link.inner_text() for link in links.all()]
+    marked = seen.page.locator("[data-testid=stSidebarNavLink][aria-current=page]")
+    assert marked.all_inner_texts() == [seen.heading()]
 
 
 @pytest.mark.parametrize("address", PAGES)
