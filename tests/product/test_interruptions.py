@@ -19,9 +19,11 @@ from tests.support.command import (
     Completed,
     configured,
     finish,
+    slow_query,
     soon,
     start,
     statements,
+    with_query,
     with_source,
 )
 from tests.support.faults import MERCHANT, PERIOD, Line
@@ -34,6 +36,11 @@ TABLES = {"transactions": "transactions", "auth_logs": "authentication.transacti
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 _SECONDS = 20
 """Far less than the servers' time limits, far more than an interruption takes."""
+
+SLEEPING = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'"
+    " AND wait_event = 'PgSleep'"
+)
 
 # The estimate before would wait for the same lock.
 ENGINE = """
@@ -215,6 +222,20 @@ def test_a_session_that_opens_after_the_interruption_asks_nothing(
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in TABLES] == ["before\n"] * 2
     assert "KeyboardInterrupt" in interrupted(databases, process).err
+    assert nothing_is_left(databases)
+
+
+@pytest.mark.parametrize("engine", ["memory", "chunked"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_statement_of_a_process_that_is_gone_ends_on_the_database(
+    databases: Databases, tmp_path: Path, engine: str, number: int
+) -> None:
+    values = with_query(databases.values, "auth_logs", tmp_path, slow_query("auth_logs"))
+    keys = {"kind": engine, "workers": 2, "staging_dir": str(tmp_path / "staging")}
+    file = configured(tmp_path, values, engine=keys)
+    process = start("--config", str(file), "--output", str(tmp_path / "a.xlsx"), *PERIOD)
+    assert soon(lambda: bool(databases.execute("auth_logs", SLEEPING)))
+    interrupted(databases, process, number=number)
     assert nothing_is_left(databases)
 
 
