@@ -98,10 +98,17 @@ NOT_POSTGRESQL: Final = (
     "{side}: o que responde em {host}, porta {port}, não é um servidor PostgreSQL; confira host e "
     "port."
 )
+ALL_IN_USE: Final = (
+    "{side}: todas as conexões deste programa com o banco estão em uso; tente de novo em instantes."
+)
 CLOSED_AT_ONCE: Final = (
     "{side}: a conexão foi encerrada logo depois de aberta; tente de novo e, se persistir, confira "
     "se há um pooler diante do banco sem conexões livres, ou em modo statement, pois a leitura "
     "precisa de transações."
+)
+UNUSABLE_SETTING: Final = (
+    "{side}: o servidor, ou um pooler diante dele, não aceita {name} como a leitura precisa; "
+    "conecte-se direto ao PostgreSQL ou peça ao administrador que libere esse parâmetro."
 )
 WRONG_HOST: Final = (
     "{side}: o certificado do servidor não é de {host}; confira host, e se não é um impostor."
@@ -167,6 +174,12 @@ _CONNECTING: Final = (
         BY_STATE["28"],
     ),
 )
+# A session starts with one that poolers refuse only where its login's default quoting is another.
+_REFUSED_PARAMETER: Final = "unsupported startup parameter"
+_CLOSED_AT_ONCE: Final = (
+    "server closed the connection|SSL connection has been closed|SSL SYSCALL error|"
+    "SSL error: unexpected eof"
+)
 _NOT_POSTGRESQL: Final = "received invalid response|expected authentication request"
 _NAMED: Final = re.compile(
     r"""["«»“„]\s?([\w.]{1,63})\s?["«»“”]|"""
@@ -204,7 +217,7 @@ _STARTING: Final = (
 def translate_connecting(error: Exception, side: Side, source: Source) -> AggregatorError:
     """Return the AggregatorError for a connection that the pool could not provide."""
     if isinstance(error, exc.TimeoutError):  # all connections of the pool are in use
-        return TransientError(BY_STATE["53"], side=side)
+        return TransientError(ALL_IN_USE, side=side)
     if isinstance(error, exc.SQLAlchemyError):  # the pool has no live connection
         return TransientError(BY_STATE["08"], side=side)
     if not getattr(error, "pgcode", None) and type(error) in _LOST:
@@ -237,8 +250,10 @@ def _not_connected(message: str, side: Side, source: Source) -> ExtractionError:
     message = _cause(message)
     if re.search(_NOT_POSTGRESQL, message):
         return ExtractionError(NOT_POSTGRESQL, side=side, **address)
-    if message.startswith("server closed the connection"):
+    if re.match(_CLOSED_AT_ONCE, message):  # after the login: libpq names no address
         return TransientError(CLOSED_AT_ONCE, side=side)
+    if _REFUSED_PARAMETER in message:
+        return ExtractionError(UNUSABLE_SETTING, side=side, name="standard_conforming_strings")
     for pattern, template in _CONNECTING:
         if re.search(pattern, message, re.IGNORECASE):
             if pattern == _NO_ENTRY and source.sslmode == "disable":

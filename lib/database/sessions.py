@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 import psycopg2.errors
+from psycopg2.extensions import TRANSACTION_STATUS_INTRANS
 from sqlalchemy import event, exc, text
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.pool import QueuePool
 
 from lib.config import libpq_environment
 from lib.database import running_sessions
-from lib.database.error_translation import translate, translate_connecting
+from lib.database.error_translation import UNUSABLE_SETTING, translate, translate_connecting
 from lib.database.socket_timeout import Watchdog
 from lib.domain import file_system
 from lib.domain.errors import ContractError, ExtractionError, SnapshotError
@@ -47,10 +48,6 @@ UNKNOWN_PARAMETER: Final = (
 )
 UNREADABLE_QUERY: Final = (
     "{side}: não foi possível ler o arquivo de consulta {path}; confira query_file."
-)
-UNUSABLE_SETTING: Final = (
-    "{side}: o servidor, ou um pooler diante dele, não aceita {name} como a leitura precisa; "
-    "conecte-se direto ao PostgreSQL ou peça ao administrador que libere esse parâmetro."
 )
 RELOADED: Final = (
     "{side}: uma tabela da consulta foi recarregada durante a leitura; tente de novo em instantes."
@@ -356,6 +353,8 @@ def _pool(source: Source, password: str | None) -> QueuePool:
 
     @event.listens_for(connections, "checkout")
     def require_live(driver: Any, *_: object) -> None:
+        if driver.info.transaction_status == TRANSACTION_STATUS_INTRANS:
+            return  # a new connection, which has just answered
         try:
             _ping(driver, source.connect_timeout)
         except psycopg2.Error as error:

@@ -13,6 +13,7 @@ from lib.config import loader
 from lib.database import error_translation as texts
 from lib.database import sessions
 from lib.database.error_translation import (
+    ALL_IN_USE,
     BY_STATE,
     NO_CONNECT,
     NOT_CONNECTED,
@@ -157,9 +158,12 @@ def test_a_code_says_what_its_class_does_not(code: str) -> None:
 
 def test_a_pool_without_a_free_or_living_connection_says_so() -> None:
     source = settings_of("h").transactions
-    for error, code in ((exc.TimeoutError(), "53"), (exc.InvalidRequestError(), "08")):
+    for error, template in (
+        (exc.TimeoutError(), ALL_IN_USE),
+        (exc.InvalidRequestError(), BY_STATE["08"]),
+    ):
         translated = translate_connecting(error, "transactions", source)
-        assert translated.template == BY_STATE[code]
+        assert translated.template == template
         assert isinstance(translated, TransientError)
 
 

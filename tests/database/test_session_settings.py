@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ from lib.database import copy_reader, error_translation, sessions
 from lib.database.sessions import Backend
 from lib.domain import columns as c
 from lib.domain import requests
-from lib.domain.errors import AggregatorError
+from lib.domain.errors import AggregatorError, TransientError
 from lib.domain.requests import Window
+from tests.support.certificates import Authority
 from tests.support.command import (
     Command,
     configured,
@@ -38,6 +41,7 @@ from tests.support.command import (
 )
 from tests.support.pgbouncer import pooler
 from tests.support.servers import MERCHANTS, Databases
+from tests.support.tls_server import HERE
 
 MERCHANT = next(iter(MERCHANTS))
 DAY = date(2026, 11, 10)
@@ -152,7 +156,7 @@ def test_a_parameter_that_a_server_does_not_accept_is_named(
     monkeypatch.setitem(sessions._FORMATS, "datestyle", "of another server")
     with pytest.raises(AggregatorError) as caught, sessions.session(settings, "auth_logs"):
         pass
-    expected = sessions.UNUSABLE_SETTING.format(side="auth_logs", name="datestyle")
+    expected = error_translation.UNUSABLE_SETTING.format(side="auth_logs", name="datestyle")
     assert str(caught.value) == expected
 
 
@@ -164,7 +168,9 @@ def test_a_parameter_that_a_server_ignores_is_named(
     with pytest.raises(AggregatorError) as caught, sessions.session(settings, "auth_logs"):
         pass
     name = "transaction_isolation"
-    assert str(caught.value) == sessions.UNUSABLE_SETTING.format(side="auth_logs", name=name)
+    assert str(caught.value) == error_translation.UNUSABLE_SETTING.format(
+        side="auth_logs", name=name
+    )
 
 
 POOLERS = {
@@ -256,16 +262,51 @@ def test_a_query_that_writes_is_refused_behind_a_pooler_too(
     assert databases.execute("transactions", "SELECT is_called FROM counted") == [(False,)]
 
 
+@contextmanager
+def pooler_over_tls(source: dict[str, Any], folder: Path, mode: str) -> Iterator[dict[str, Any]]:
+    """A pooler that demands TLS; the source's address behind it, and what trusts it."""
+    own = folder / "own"  # becomes another account's
+    own.mkdir()
+    authority = Authority(folder, "authority")
+    pair = authority.issue("pooler", HERE)
+    pair.key.chmod(0o644)  # for that account
+    with socket.create_server((HERE, 0)) as free:
+        port = free.getsockname()[1]
+    tls = {"client_tls_key_file": str(pair.key), "client_tls_cert_file": str(pair.certificate)}
+    listen = {"listen_addr": HERE, "listen_port": str(port), "client_tls_sslmode": "require"}
+    with pooler(source, own, mode, **listen, **tls):
+        root = str(authority.root)
+        yield {"host": HERE, "port": port, "sslmode": "verify-full", "sslrootcert": root}
+
+
 @pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
 @pytest.mark.system
+@pytest.mark.parametrize("opened", [pooler, pooler_over_tls])
 def test_a_pooler_that_pools_single_statements_is_named(
+    databases: Databases, own: dict[str, Any], within_reach: Path, opened: Any
+) -> None:
+    with opened(databases.values["transactions"], within_reach, "statement") as address:
+        settings = settings_of(with_source(own, "transactions", **address))
+        with pytest.raises(TransientError) as caught:
+            copy_reader.extract(settings, WINDOW)
+    assert str(caught.value) == error_translation.CLOSED_AT_ONCE.format(side="transactions")
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+def test_a_pooler_in_the_way_of_a_roles_wrong_quoting_is_named(
     databases: Databases, own: dict[str, Any], within_reach: Path
 ) -> None:
-    with pooler(databases.values["transactions"], within_reach, "statement") as address:
+    name = "standard_conforming_strings"
+    source = databases.values["transactions"]
+    database = source["database"]
+    databases.execute("transactions", f"ALTER DATABASE {database} SET {name} = off")
+    with pooler(source, within_reach, "session") as address:
         settings = settings_of(with_source(own, "transactions", **address))
         with pytest.raises(AggregatorError) as caught:
             copy_reader.extract(settings, WINDOW)
-    assert str(caught.value) == error_translation.CLOSED_AT_ONCE.format(side="transactions")
+    expected = error_translation.UNUSABLE_SETTING.format(side="transactions", name=name)
+    assert str(caught.value) == expected
 
 
 @pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")

@@ -100,16 +100,6 @@ def test_a_statement_longer_than_the_limit_is_ended_by_its_server(databases: Dat
     assert str(late) == BY_STATE["57014"].format(side="transactions")
 
 
-def test_one_pool_serves_a_configuration_and_another_its_change(databases: Databases) -> None:
-    settings = settings_of(databases.values)
-    again = settings_of(databases.values)
-    other = settings_of(with_source(databases.values, "transactions", statement_timeout=9))
-    pool = sessions.pool(settings, "transactions")
-    assert sessions.pool(again, "transactions") is pool
-    assert sessions.pool(other, "transactions") is not pool
-    assert result(other, "SHOW statement_timeout") == "9s"
-
-
 def test_the_right_password_opens_and_is_shown_nowhere(databases: Databases) -> None:
     settings = settings_of(databases.values_for(NEEDS_PASSWORD, PASSWORD))
     assert result(settings, "SELECT current_user") == NEEDS_PASSWORD
@@ -225,46 +215,6 @@ def test_a_refusal_is_recognised_in_the_encoding_of_the_servers_locale(
         answering.join()
     expected = REFUSED_IN_LATIN[message]
     assert says(str(error), expected.replace("{side}", "transactions"))
-
-
-def test_a_connection_that_died_in_the_pool_is_replaced_unnoticed(
-    servers: Servers, databases: Databases
-) -> None:
-    settings = settings_of(databases.values)
-    before = result(settings, "SELECT pg_backend_pid()")
-    servers.stop("transactions")
-    assert failure(databases.values).template == NOT_CONNECTED
-    servers.start("transactions")
-    assert result(settings, "SELECT pg_backend_pid()") != before
-
-
-def terminate_and_continue(databases: Databases, cursor: sessions.Cursor) -> None:
-    pid = cursor.connection.info.backend_pid
-    databases.execute("transactions", f"SELECT pg_terminate_backend({pid}, 5000)")
-    cursor.execute("SELECT 1")
-
-
-def test_a_connection_that_an_administrator_ends_is_one_sentence_and_no_log(
-    databases: Databases, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = settings_of(databases.values)
-    with (
-        pytest.raises(ExtractionError) as caught,
-        sessions.session(settings, "transactions") as cursor,
-    ):
-        terminate_and_continue(databases, cursor)
-    assert str(caught.value) == BY_STATE["08"].format(side="transactions")
-    assert caplog.records == []
-    assert result(settings, "SELECT 1") == 1
-
-
-def test_an_error_within_a_session_gives_its_connection_back(databases: Databases) -> None:
-    settings = settings_of(databases.values)
-    for _ in range(20):
-        with pytest.raises(AggregatorError):
-            result(settings, "SELECT * FROM nowhere")
-    pool = sessions.pool(settings, "transactions")
-    assert "Current Checked out connections: 0" in pool.status()
 
 
 def test_the_drivers_message_and_values_never_reach_the_sentence(databases: Databases) -> None:

@@ -51,8 +51,9 @@ def pooler(source: dict[str, Any], folder: Path, mode: str, **options: str) -> I
         stderr=subprocess.DEVNULL,
     )
     try:
-        assert soon((folder / ".s.PGSQL.6432").exists, 60), (folder / "log").read_text()
-        yield {"host": str(folder), "port": 6432}
+        port = lines["listen_port"]
+        assert soon((folder / f".s.PGSQL.{port}").exists, 60), (folder / "log").read_text()
+        yield {"host": str(folder), "port": int(port)}
     finally:
         process.kill()  # from version 1.23 on, it waits for its clients after SIGTERM
         process.wait(30)
