@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,3 +99,16 @@ def five_purchases(databases: Databases) -> None:
     from tests.support.faults import fill
 
     fill(databases, 5)
+
+
+@pytest.fixture
+def scrubbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process with redaction installed, as in the command's own process."""
+    from lib.security import redaction
+
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    before = logging.getLogRecordFactory()
+    redaction.install()
+    yield
+    logging.setLogRecordFactory(before)

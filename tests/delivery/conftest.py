@@ -1,4 +1,4 @@
-"""The state file of a test, settings that name it, and a folder for copies."""
+"""The state file of a test, its history of runs, and what copies and notices go through."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import pytest
 from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import retry
+from lib.delivery import notice_sending
+from lib.delivery.history import History
 from tests.support.stored_cases import MERCHANT
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "history.sqlite"
+
+
+@pytest.fixture
+def record(path: Path) -> History:
+    return History(path)
 
 
 @pytest.fixture
@@ -41,3 +48,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
+
+
+@pytest.fixture(scope="session")
+def library() -> None:
+    """Load Apprise, which takes most of the time limit on a busy machine, before the tests."""
+    notice_sending._Library.load()

@@ -9,9 +9,7 @@ import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,29 +19,14 @@ from lib.delivery.history import History
 from lib.domain.errors import HistoryError
 from tests.support.command import Command, configured
 from tests.support.faults import PERIOD, fill
+from tests.support.runs import FIELDS
 from tests.support.sentences import pattern, says
-
-RUN: dict[str, Any] = {
-    "origin": history.SCHEDULED,
-    "merchant": "12345678000190",
-    "merchant_name": "Loja Exemplo",
-    "period_start": date(2026, 11, 20),
-    "period_end": date(2026, 11, 20),
-    "rule": "card",
-    "tolerance_seconds": 300,
-    "clear": False,
-}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "history.sqlite"
 
 
 def written(path: Path, runs: int = 3) -> None:
     """A healthy file with some runs, all of them in the main file."""
     for _ in range(runs):
-        History(path).end(History(path).begin(**RUN), history.DONE)
+        History(path).end(History(path).begin(**FIELDS), history.DONE)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -215,7 +198,7 @@ def test_many_writers_at_once_set_a_damaged_history_aside_once(path: Path) -> No
     written(path)
     versioned(-1)(path)
     with ThreadPoolExecutor(8) as pool:
-        numbers = list(pool.map(lambda _: History(path).begin(**RUN), range(8)))
+        numbers = list(pool.map(lambda _: History(path).begin(**FIELDS), range(8)))
     assert sorted(numbers) == list(range(1, 9))
     aside = {file.name.split("-wal")[0].split("-shm")[0] for file in path.parent.glob("*.2*")}
     assert len(aside) == 1
@@ -234,13 +217,13 @@ def test_a_history_that_was_created_and_not_filled_is_an_empty_one(path: Path) -
     path.parent.mkdir()
     path.touch()
     assert History(path).runs() == []
-    assert History(path).begin(**RUN) == 1
+    assert History(path).begin(**FIELDS) == 1
 
 
 def test_a_dangling_link_becomes_a_private_history_where_it_leads(path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to("elsewhere.sqlite")
-    assert History(path).begin(**RUN) == 1
+    assert History(path).begin(**FIELDS) == 1
     assert stat.S_IMODE((path.parent / "elsewhere.sqlite").stat().st_mode) == 0o600
 
 
@@ -252,4 +235,4 @@ def test_a_history_that_another_program_holds_is_named_so(
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(HistoryError, match=pattern(state_file.BUSY)):
-            History(path).begin(**RUN)
+            History(path).begin(**FIELDS)

@@ -222,7 +222,7 @@ def no_locks(command: Command, _: pytest.MonkeyPatch) -> str:
 
 
 def not_kept(command: Command, _: pytest.MonkeyPatch) -> str:
-    # tests/delivery/test_delivery.py refuses the copy, and the removal.
+    # tests/delivery/test_retention.py refuses the copy, and the removal.
     return f"Atenção: {retention.NOT_KEPT.format(path='/srv/reports/resultado.xlsx')}"
 
 

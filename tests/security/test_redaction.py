@@ -6,9 +6,7 @@ import logging
 import re
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -83,16 +81,6 @@ KEPT = [
 ]
 
 
-@pytest.fixture
-def installed() -> Iterator[None]:
-    hooks = (sys.excepthook, threading.excepthook)
-    factory = logging.getLogRecordFactory()
-    redaction.install()
-    yield
-    logging.setLogRecordFactory(factory)
-    sys.excepthook, threading.excepthook = hooks
-
-
 @pytest.mark.parametrize(("text", "clean"), MASKED.items())
 def test_sensitive_values_are_masked(text: str, clean: str) -> None:
     assert redaction.scrub(text) == clean
@@ -139,7 +127,7 @@ def test_the_cost_of_a_long_text_grows_with_its_length_and_not_with_its_square(p
 
 
 def test_a_log_line_is_clean_in_its_message_arguments_and_traceback(
-    installed: None, caplog: pytest.LogCaptureFixture
+    scrubbed: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = logging.getLogger("lib.anything")
     try:
@@ -152,7 +140,7 @@ def test_a_log_line_is_clean_in_its_message_arguments_and_traceback(
 
 
 def test_a_log_line_with_the_wrong_arguments_is_still_logged(
-    installed: None, caplog: pytest.LogCaptureFixture
+    scrubbed: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(TypeError):
         logging.getLogger("lib.anything").warning("%s %s", "one")
