@@ -9,12 +9,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from lib.ui import tables
 from tests.support import driving, scenario
 from tests.support.driving import Server, Visit, new_page
 from tests.support.provider import Provider
 from tests.support.servers import Databases, Servers
 
 Opened = Callable[..., Visit]
+
+
+def rows(count: int) -> str:
+    """The number of rows, as a table says it."""
+    return tables.ROWS[1].format(count=count)
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +63,20 @@ def server(configuration: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     running = Server(tmp_path_factory.mktemp("server"), configuration)
     yield running
     running.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Callable[[Path | None], Server]]:
+    """Start a server without any session yet."""
+    running: list[Server] = []
+
+    def start(configuration: Path | None) -> Server:
+        running.append(Server(tmp_path, configuration))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
 
 
 @pytest.fixture

@@ -2,105 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from lib import pipeline
-from lib.cli import main, progress
-from lib.cli import run as scheduled
-from lib.config import loader
-from lib.config.settings import ROOT
 from lib.database import copy_reader, error_translation
 from lib.demo import servers
-from lib.domain.errors import ConfigError, ContractError, ExtractionError
-from lib.engines import parquet_result, result_index, spark, spark_session, spark_tasks
+from lib.domain.errors import ConfigError, ContractError
+from lib.engines import parquet_result, result_index, spark_tasks
 from lib.engines.spark_tasks import KEY_VARIABLE
-from tests.support import cluster as clusters
 from tests.support import engine_data
 from tests.support.cluster import Cluster
-from tests.support.command import soon
 from tests.support.engine_driver import Driver, leftovers
 from tests.support.sentences import pattern
+from tests.support.spark import DEFAULTS, SECRET, run
 
 if TYPE_CHECKING:
-    from lib.config.settings import Settings
-    from lib.domain.requests import Progress, Side
+    from lib.domain.requests import Side
     from tests.support.servers import Databases
 
 pytestmark = [
+    pytest.mark.usefixtures("config_file"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.spark,
     pytest.mark.xdist_group("spark"),
 ]
 WORKERS = 2
-SECRET = "segredo-do-cluster"
-DEFAULTS = f"""
-spark.authenticate true
-spark.authenticate.secret {SECRET}
-spark.network.crypto.enabled true
-spark.master.rest.enabled false
-"""
 TABLES = {"transactions": "transactions", "auth_logs": "authentication.transaction_logs"}
-
-
-@pytest.fixture(scope="module")
-def config_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The path of the configuration that workers load, which each test writes anew.
-
-    Beside it is the configuration of Spark, with the secret that its machines share.
-    """
-    folder = tmp_path_factory.mktemp("spark")
-    (folder / "spark-defaults.conf").write_text(DEFAULTS)
-    return folder / "aggregator.toml"
-
-
-@pytest.fixture(autouse=True)
-def config_file(config_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Path:
-    engine_data.write_config(databases, config_path)
-    for name, value in environment(config_path).items():
-        monkeypatch.setenv(name, value)
-    return config_path
-
-
-@pytest.fixture(scope="module")
-def cluster(config_path: Path) -> Iterator[Cluster]:
-    with clusters.running(config_path.parent / "cluster", environment(config_path)) as running:
-        yield running
-
-
-def environment(config_path: Path) -> dict[str, str]:
-    """The environment of the driver and of every machine of a cluster."""
-    return {
-        "AGGREGATOR_CONFIG": str(config_path),
-        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # halves the start
-        "SPARK_CONF_DIR": str(config_path.parent),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-        KEY_VARIABLE: copy_reader.KEY.hex(),
-    }
-
-
-def run(
-    settings: Settings,
-    folder: Path,
-    rule: str = "card",
-    progress: Progress = lambda stage, rows: None,
-) -> parquet_result.Result:
-    """Publish a result of the whole period by Spark."""
-    request = engine_data.request(settings, rule)
-    return engine_data.run(settings, request, folder / "resultado", "spark", progress=progress)
 
 
 @pytest.mark.parametrize("rule", ["card", "card_time"])
@@ -268,141 +201,6 @@ def test_a_reload_that_waits_behind_the_snapshot_is_let_through_and_read_whole(
 
     after = pipeline.run(settings, engine_data.request(settings, "card"))
     assert engine_data.digest(result) == engine_data.digest(after.reconciliation)
-
-
-def test_machines_with_another_configuration_are_refused(
-    databases: Databases, tmp_path: Path, config_file: Path
-) -> None:
-    engine_data.fill(databases, 300)
-    settings = engine_data.settings(databases, tmp_path / "staging", master="local[1]")
-    config_file.write_text("[aggregator]\nvirtual_prefix_length = 0\n" + config_file.read_text())
-
-    with pytest.raises(
-        ConfigError, match=spark_tasks.OTHER_SETTINGS.format(name=loader.FILE_VARIABLE)
-    ):
-        run(settings, tmp_path)
-
-
-def test_the_command_line_gives_its_configuration_to_the_workers(
-    databases: Databases, tmp_path: Path, config_file: Path
-) -> None:
-    engine_data.fill(databases, 300)
-    process = commanded(config_file, tmp_path)
-
-    out, err = process.communicate(timeout=280)
-
-    assert process.returncode == main.DONE, err
-    assert out.splitlines()[-1] == scheduled.WRITTEN.format(name="r.xlsx")
-    assert "WARN" not in err
-
-
-@pytest.mark.parametrize("moment", ["starting", "reading"])
-def test_an_interruption_is_one_sentence_and_leaves_no_process(
-    databases: Databases, tmp_path: Path, config_file: Path, moment: str
-) -> None:
-    engine_data.fill(databases, 20_000)
-    process = commanded(config_file, tmp_path)
-    itself = psutil.Process(process.pid)
-    assert soon(lambda: any("java" in child.name() for child in itself.children(recursive=True)))
-    if moment == "reading":
-        assert process.stderr is not None
-        while progress.STAGES["transactions"] not in process.stderr.readline():
-            pass
-    family = itself.children(recursive=True)
-
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-
-    assert process.returncode == main.INTERRUPTED
-    stages = (*progress.STAGES.values(), "Atenção")
-    assert [line for line in err.splitlines() if not line.startswith(stages)] == [
-        main.INTERRUPTED_SENTENCE
-    ]
-    _, alive = psutil.wait_procs(family, timeout=20)
-    assert alive == []
-    assert list((tmp_path / "staging").iterdir()) == []
-
-
-def commanded(config_file: Path, folder: Path) -> subprocess.Popen[str]:
-    """The command line on this configuration, by Spark on this machine."""
-    engine = {"kind": "spark", "master": "local[1]", "staging_dir": str(folder / "staging")}
-    lines = [
-        "[aggregator.engine]",
-        *(f"{key} = {json.dumps(value)}" for key, value in engine.items()),
-    ]
-    copy = folder / "outra.toml"
-    copy.write_text("\n".join([config_file.read_text(), *lines]))
-    environment = {k: v for k, v in os.environ.items() if k != "AGGREGATOR_CONFIG"}
-    period = ["--start", engine_data.START.isoformat(), "--end", engine_data.END.isoformat()]
-    return subprocess.Popen(
-        [sys.executable, "aggregator.py", "--config", str(copy), *period]
-        + ["--output", str(folder / "r.xlsx")],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_cluster_without_machines_is_one_sentence(
-    databases: Databases, tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spark_session, "_WORKERS_SECONDS", 1.0)
-    with clusters.running(tmp_path / "cluster", environment(config_file), workers=0) as lonely:
-        settings = engine_data.settings(databases, tmp_path / "staging", master=lonely.address)
-        with pytest.raises(ConfigError, match=pattern(spark_session.NO_WORKERS)):
-            run(settings, tmp_path)
-
-
-def test_a_cluster_without_the_key_is_refused_before_anything_is_read(
-    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    settings = engine_data.settings(databases, tmp_path, master="spark://127.0.0.1:1")
-
-    with pytest.raises(ConfigError, match=pattern(spark.NO_KEY)):
-        run(settings, tmp_path)
-
-
-def test_a_machine_without_java_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-
-    with (
-        pytest.raises(ConfigError, match=pattern(spark_session.NOT_INSTALLED)),
-        spark_session.opened("local[1]", tmp_path),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "127.0.0.1:{port},[::1]:{port}", "nada"])
-def test_a_master_that_does_not_answer_is_one_sentence(tmp_path: Path, address: str) -> None:
-    master = f"spark://{address.format(port=clusters.free_port())}"
-
-    with (
-        pytest.raises(ConfigError, match=re.escape(spark_session.NO_MASTER.format(master=master))),
-        spark_session.opened(master, tmp_path),
-    ):
-        pass
-
-
-def test_a_java_machine_that_dies_is_one_sentence(
-    databases: Databases, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    from pyspark import SparkContext
-
-    settings = engine_data.settings(databases, tmp_path / "staging", master="local[1]")
-
-    def kill(stage: str, rows: int) -> None:
-        SparkContext._gateway.proc.kill()
-
-    with pytest.raises(ExtractionError, match=pattern(spark_session.LOST)):
-        run(settings, tmp_path, progress=kill)
-
-    assert capfd.readouterr() == ("", "")
-    assert list((tmp_path / "staging").iterdir()) == []
 
 
 @contextmanager
