@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, time
+from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -85,7 +86,13 @@ class CopyAccess(BaseModel):
         if self.key_file:
             require_private(self.key_file, "a chave (key_file)")
         if self.known_hosts:
-            require_unchangeable(self.known_hosts, "as chaves de servidores (known_hosts)")
+            self.host_keys()
+
+    def host_keys(self) -> Path:
+        """The file of the known hosts. Raises ConfigError if another account can change it."""
+        file = self.known_hosts or Path("~/.ssh/known_hosts").expanduser()
+        require_unchangeable(file, "as chaves de servidores (known_hosts)")
+        return file
 
 
 class Copies(BaseModel):

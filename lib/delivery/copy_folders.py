@@ -132,7 +132,7 @@ class _Sftp:
         self._asyn = _quiet_loop(target)
         self._errors = _imported(target, "asyncssh")
         self._target = target
-        known_hosts = access.known_hosts or Path("~/.ssh/known_hosts").expanduser()
+        known_hosts = access.host_keys()
         # Without this file the library would accept any server.
         if not known_hosts.is_file():
             raise CopyError(NO_KNOWN_HOSTS, target=target.label, file=known_hosts)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lib.cli import main, run
-from lib.config import copy_target
+from lib.config import copy_target, file_permissions
 from lib.config.settings import ROOT
 from lib.database import retry
 from lib.delivery import copies, copy_folders, history
@@ -178,6 +178,20 @@ def test_a_missing_package_is_named(
     result = copied(command, {"to": [f"{scheme}://servidor/pasta"]})
     failed(command, result, copy_folders.MISSING_PACKAGE)
     assert package.replace("smbclient", "smbprotocol") in result.sentence
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no permission bits")
+def test_known_hosts_that_others_can_change_end_a_copy_in_the_accounts_own_place_too(
+    command: Command, within_reach: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = within_reach / ".ssh" / "known_hosts"
+    known.parent.mkdir()
+    known.write_text("")
+    known.chmod(0o666)
+    monkeypatch.setenv("HOME", str(within_reach))
+    result = copied(command, {"to": ["sftp://u@127.0.0.1:1/x"]})
+    failed(command, result, file_permissions.CHANGEABLE)
+    assert str(known) in result.sentence
 
 
 @pytest.mark.parametrize("scheme", ["sftp", pytest.param("smb", marks=pytest.mark.slow)])
