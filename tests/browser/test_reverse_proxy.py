@@ -25,7 +25,8 @@ from lib.ui import export, guard
 from tests.support import driving
 from tests.support.certificates import Authority
 from tests.support.command import configured, soon
-from tests.support.driving import Server, Visit, free_port, new_page
+from tests.support.driving import Server, Visit, new_page
+from tests.support.ports import free_port
 from tests.support.provider import Claims, Provider
 from tests.support.scenario import MERCHANT
 from tests.support.servers import Databases

@@ -15,7 +15,7 @@ import pytest
 from lib.cli import dashboard, main
 from tests.support import command
 from tests.support.command import configured
-from tests.support.driving import free_port
+from tests.support.ports import free_port
 from tests.support.sentences import pattern, says
 
 SOURCE = {"host": "/nowhere", "database": "d", "user": "u"}

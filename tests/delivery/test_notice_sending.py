@@ -18,7 +18,8 @@ from tests.support.certificates import Authority
 from tests.support.command import Command, configured
 from tests.support.faults import PERIOD
 from tests.support.notices import PANEL, SLACK, asked, broken, dispatches
-from tests.support.receivers import SECRET, closed, hook, mail_server, silent
+from tests.support.ports import free_port
+from tests.support.receivers import SECRET, hook, mail_server, silent
 
 pytestmark = pytest.mark.usefixtures("five_purchases", "library")
 
@@ -56,7 +57,7 @@ def test_servers_that_hang_refuse_or_redirect_never_delay_a_report(command: Comm
             urls = [
                 f"json://127.0.0.1:{hanging}/{SECRET}?rto=60",
                 f"mailto://127.0.0.1:{hanging}?from=a@example.com&to=b@example.com",
-                f"json://127.0.0.1:{closed()}/{SECRET}",
+                f"json://127.0.0.1:{free_port()}/{SECRET}",
                 redirecting.url,
                 failing.url,
                 f"bogus://{SECRET}@host",
@@ -107,7 +108,7 @@ def test_no_address_is_ever_in_a_log_the_history_the_audit_or_an_error(
                 failing.url,
                 f"xml://user:{SECRET}@127.0.0.1/{SECRET}",
                 f"slack://{SECRET}/{SECRET}/{SECRET}",
-                f"json://user:{SECRET}@127.0.0.1:{closed()}/{SECRET}?+X-Token={SECRET}",
+                f"json://user:{SECRET}@127.0.0.1:{free_port()}/{SECRET}?+X-Token={SECRET}",
                 f"vault:{SECRET}",
             )
             values = {**asked(command, *urls), "audit": {"path": str(trail)}}

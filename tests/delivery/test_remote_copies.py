@@ -49,16 +49,20 @@ def smb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Smb]:
         yield server
 
 
+def check_replaced_and_kept(command: Command, server: Sftp | Smb) -> None:
+    there = server.folder / command.target.name
+    content = right(command, copied(command, server.copies()))
+    assert there.read_bytes() == content
+    for minute in range(3):
+        os.utime(there, (1_790_000_000 + minute * 60,) * 2)
+        content = right(command, copied(command, server.copies(), keep=1))
+    assert len(os.listdir(server.folder)) == 2
+    assert there.read_bytes() == content
+
+
 @pytest.mark.fault
 def test_sftp_takes_a_copy_replaces_it_and_keeps_older_ones(command: Command, sftp: Sftp) -> None:
-    content = right(command, copied(command, sftp.copies()))
-    assert (sftp.folder / command.target.name).read_bytes() == content
-    for minute in range(3):
-        os.utime(sftp.folder / command.target.name, (1_790_000_000 + minute * 60,) * 2)
-        content = right(command, copied(command, sftp.copies(), keep=1))
-    names = sorted(os.listdir(sftp.folder))
-    assert len(names) == 2
-    assert (sftp.folder / command.target.name).read_bytes() == content
+    check_replaced_and_kept(command, sftp)
 
 
 @pytest.mark.fault
@@ -263,13 +267,7 @@ def test_a_bucket_that_does_not_exist_is_one_sentence(command: Command, s3: S3) 
 @pytest.mark.fault
 @pytest.mark.system
 def test_smb_takes_a_copy_replaces_it_and_keeps_older_ones(command: Command, smb: Smb) -> None:
-    content = right(command, copied(command, smb.copies()))
-    assert (smb.folder / command.target.name).read_bytes() == content
-    for minute in range(3):
-        os.utime(smb.folder / command.target.name, (1_790_000_000 + minute * 60,) * 2)
-        content = right(command, copied(command, smb.copies(), keep=1))
-    assert len(os.listdir(smb.folder)) == 2
-    assert (smb.folder / command.target.name).read_bytes() == content
+    check_replaced_and_kept(command, smb)
 
 
 @pytest.mark.fault

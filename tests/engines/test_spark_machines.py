@@ -24,6 +24,7 @@ from lib.engines.spark_tasks import KEY_VARIABLE
 from tests.support import cluster as clusters
 from tests.support import engine_data
 from tests.support.command import soon
+from tests.support.ports import free_port
 from tests.support.sentences import pattern
 from tests.support.spark import environment, run
 
@@ -147,7 +148,7 @@ def test_a_machine_without_java_is_one_sentence(
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "127.0.0.1:{port},[::1]:{port}", "nada"])
 def test_a_master_that_does_not_answer_is_one_sentence(tmp_path: Path, address: str) -> None:
-    master = f"spark://{address.format(port=clusters.free_port())}"
+    master = f"spark://{address.format(port=free_port())}"
 
     with (
         pytest.raises(ConfigError, match=re.escape(spark_session.NO_MASTER.format(master=master))),

@@ -7,7 +7,6 @@ import json
 import re
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.ui import app_state, chart_view, day, tables
 from tests.support import scenario
-from tests.support.dashboard import Dashboard, frames, texts
+from tests.support.dashboard import Dashboard, charts, frames, texts
 from tests.support.scenario import BULK, today
 
 TITLES = (
@@ -31,12 +30,8 @@ TITLES = (
 )
 
 
-def figures(at: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
-
-
 def titles(at: AppTest) -> tuple[str, ...]:
-    return tuple(figure["layout"]["title"]["text"] for figure in figures(at))
+    return tuple(figure["layout"]["title"]["text"] for figure in charts(at))
 
 
 def click(at: AppTest, title: str, point: int | None) -> None:
@@ -87,7 +82,7 @@ def test_the_amounts_of_a_chart_are_the_amounts_of_the_books(morning: Dashboard)
     expected = 1234.56 + 10 + 30 + sum(n + 0.5 for n in range(BULK))
     amounts = numbers(at, "amount")["Valor consolidado"].str.replace(",", ".").astype(float)
     assert amounts.sum() == pytest.approx(expected)
-    drawn = figures(at)[1]["data"][0]["y"]
+    drawn = charts(at)[1]["data"][0]["y"]
     values = np.frombuffer(base64.b64decode(drawn["bdata"]), drawn["dtype"])
     assert values.sum() == pytest.approx(expected)
 
@@ -136,7 +131,7 @@ def test_the_charts_speak_english_to_an_english_browser(morning: Dashboard) -> N
 
     assert not at.exception
     assert not set(titles(at)) & set(TITLES)
-    assert all(figure["layout"]["separators"] == ".," for figure in figures(at))
+    assert all(figure["layout"]["separators"] == ".," for figure in charts(at))
 
 
 def test_the_charts_follow_the_chosen_rule(morning: Dashboard) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
 from lib.ui import customers, declines
-from tests.support.dashboard import Dashboard, frames, open_numbers, texts
+from tests.support.dashboard import Dashboard, charts, figures, frames, open_numbers, texts
 from tests.support.scenario import BULK, CPF, MERCHANT, PHYSICAL, TWICE, today
 from tests.support.sentences import says
 from tests.support.servers import Servers
@@ -24,20 +22,12 @@ TITLES = [
 DECLINED_TITLES = ["Recusas por código de resposta", "Recusas por hora"]
 
 
-def figures(at: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
-
-
-def metrics(at: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in at.metric}
-
-
 def changes(at: AppTest) -> dict[str, str]:
     return {metric.label: metric.delta for metric in at.metric}
 
 
 def traces(at: AppTest) -> list[list[str]]:
-    return [[trace["name"] for trace in figure["data"]] for figure in figures(at)]
+    return [[trace["name"] for trace in figure["data"]] for figure in charts(at)]
 
 
 def span(first: int, last: int) -> list[str]:
@@ -60,7 +50,7 @@ def test_the_figures_count_customers_by_cpf_and_purchases_without_one_apart(
     at = morning.open("customers")
 
     assert not at.exception
-    shown = metrics(at)
+    shown = figures(at)
     assert shown["Clientes"] == "1"
     assert shown["Compras por cliente"] == "3,00"
     assert shown["Físico por cliente"] == "2,00"
@@ -68,7 +58,7 @@ def test_the_figures_count_customers_by_cpf_and_purchases_without_one_apart(
     assert shown["Com 2 ou mais compras"] == "100,0%"
     assert shown["Sem CPF"] == str(BULK)
     assert shown["Tíquete médio"].replace("\xa0", " ") == "R$ 68,90"
-    assert [figure["layout"]["title"]["text"] for figure in figures(at)] == [
+    assert [figure["layout"]["title"]["text"] for figure in charts(at)] == [
         *TITLES,
         *DECLINED_TITLES,
     ]
@@ -82,7 +72,7 @@ def test_as_many_days_of_the_week_before_stand_beside_the_figures(morning: Dashb
     assert not at.exception
     now, earlier = (f"{today() - timedelta(days=ago):%d/%m/%Y}" for ago in (1, 8))
     assert customers.COMPARED.format(now=now, earlier=earlier) in texts(at)
-    assert metrics(at)["Compras por cliente"] == "3,00"
+    assert figures(at)["Compras por cliente"] == "3,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
     assert changes(at)["Com 2 ou mais compras"] == "+100,0 p.p."
     assert all(names == ["Este período", "Período anterior"] for names in traces(at)[:4])
@@ -97,7 +87,7 @@ def test_today_is_in_the_figures_and_in_no_comparison(morning: Dashboard) -> Non
 
     at = morning.open("customers", periodo=span(1, 0))
 
-    assert metrics(at)["Compras por cliente"] == "4,00"
+    assert figures(at)["Compras por cliente"] == "4,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
     explained = {metric.label: metric.help for metric in at.metric}
     compared = customers.FROM_TO.format(old="1,00", new="3,00")
@@ -119,7 +109,7 @@ def test_a_chosen_day_is_compared_with_the_same_weekday_of_an_equal_period(
     assert not at.exception
     now, earlier = (f"{today() - timedelta(days=ago):%d/%m/%Y}" for ago in (1, 8))
     assert customers.COMPARED.format(now=now, earlier=earlier) in texts(at)
-    assert metrics(at)["Compras por cliente"] == "3,00"
+    assert figures(at)["Compras por cliente"] == "3,00"
     assert changes(at)["Compras por cliente"] == "+200,0%"
 
 
@@ -142,14 +132,14 @@ def test_an_unreadable_preceding_period_is_not_called_empty(
 
     assert not at.exception
     assert says(texts(at), customers.NOT_READ)
-    assert metrics(at)["Clientes"] == "1"
-    assert len(figures(at)) >= len(TITLES)
+    assert figures(at)["Clientes"] == "1"
+    assert len(charts(at)) >= len(TITLES)
 
 
 def test_no_card_and_no_customer_can_be_identified_on_the_page(morning: Dashboard) -> None:
     at = morning.open("customers")
     open_numbers(at)
-    assert len(frames(at)) == len(figures(at))
+    assert len(frames(at)) == len(charts(at))
 
     everything = texts(at) + "".join(
         [
@@ -170,16 +160,16 @@ def test_a_day_of_a_single_purchase_has_its_figures(dashboard: Dashboard) -> Non
     at = dashboard.open("customers")
 
     assert not at.exception
-    assert metrics(at)["Sem CPF"] == "1"
-    assert metrics(at)["Compras por cliente"] == "–"
+    assert figures(at)["Sem CPF"] == "1"
+    assert figures(at)["Compras por cliente"] == "–"
 
 
 def test_the_view_speaks_english_to_an_english_browser(morning: Dashboard) -> None:
     at = morning.open("customers", locale="en-US")
 
     assert not at.exception
-    assert "Clientes" not in metrics(at)
-    assert "3.00" in metrics(at).values()
+    assert "Clientes" not in figures(at)
+    assert "3.00" in figures(at).values()
 
 
 def test_declined_attempts_are_followed_up_by_card(morning: Dashboard) -> None:
@@ -187,7 +177,7 @@ def test_declined_attempts_are_followed_up_by_card(morning: Dashboard) -> None:
     at = morning.open("customers", periodo=span(10, 1))
 
     assert not at.exception
-    shown = metrics(at)
+    shown = figures(at)
     assert shown["Tentativas recusadas"] == "2"
     assert shown["Aprovadas em 24 h"] == "1"
     assert shown["Tempo até a aprovação"] == "30 min 5 s"
@@ -205,4 +195,4 @@ def test_a_period_without_declined_attempts_says_so(morning: Dashboard) -> None:
     at = morning.open("customers", periodo=span(2, 2))
 
     assert declines.NO_DECLINES in texts(at)
-    assert len(figures(at)) == len(TITLES)
+    assert len(charts(at)) == len(TITLES)

@@ -84,17 +84,24 @@ def test_a_hundred_thousand_records_fit_their_budget(configuration: Path, tmp_pa
     assert verification.properties(target)[description.CONSOLIDADAS] == f"{ROWS}"
 
 
+def refusal(configuration: Path, folder: Path, share: float) -> str:
+    """The sentence of a run that this share of its budget ends, its previous report kept."""
+    target = folder / "report.xlsx"
+    target.write_bytes(b"the previous report")
+    run = limited(configuration, target, share)
+    assert (run.returncode, run.stdout) == (2, ""), run.stderr
+    assert "Traceback" not in run.stderr
+    assert "panicked" not in run.stderr
+    assert target.read_bytes() == b"the previous report"
+    # The lines before are a warning about the merchant's CNPJ and the stages.
+    return run.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("share", [0.25, 0.9])
 def test_a_run_that_does_not_fit_ends_with_one_sentence(
     configuration: Path, tmp_path: Path, share: float
 ) -> None:
-    target = tmp_path / "report.xlsx"
-    target.write_bytes(b"the previous report")
-    run = limited(configuration, target, share)
-    assert (run.returncode, run.stdout) == (2, ""), run.stderr
-    assert run.stderr.splitlines()[-1] == pipeline.NO_MEMORY
-    assert "Traceback" not in run.stderr
-    assert target.read_bytes() == b"the previous report"
+    assert refusal(configuration, tmp_path, share) == pipeline.NO_MEMORY
 
 
 @pytest.fixture
@@ -109,15 +116,7 @@ def chunked(configuration: Path, databases: Databases, tmp_path: Path) -> Path:
 def test_workers_that_do_not_fit_end_the_run_with_one_sentence(
     chunked: Path, tmp_path: Path, share: float
 ) -> None:
-    target = tmp_path / "report.xlsx"
-    target.write_bytes(b"the previous report")
-    run = limited(chunked, target, share)
-    assert (run.returncode, run.stdout) == (2, ""), run.stderr
-    # The lines before are a warning about the merchant's CNPJ and the stages.
-    assert run.stderr.splitlines()[-1] == runner.NO_MEMORY
-    assert "Traceback" not in run.stderr
-    assert "panicked" not in run.stderr
-    assert target.read_bytes() == b"the previous report"
+    assert refusal(chunked, tmp_path, share) == runner.NO_MEMORY
 
 
 def test_workers_fit_although_their_allocator_reserves_memory_at_once(

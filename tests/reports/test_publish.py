@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -223,51 +222,45 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that other accounts can enter; pytest's own they cannot."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 def refused(target: Path) -> str:
     with pytest.raises(ReportError) as caught:
         publish.write(built([{}], [{}]), COVER, target)
     return str(caught.value)
 
 
-def test_a_name_that_is_no_text_is_a_name_like_any_other(folder: Path) -> None:
-    target = Path(os.fsdecode(os.fsencode(folder) + b"/Pre\xe7os.xlsx"))
+def test_a_name_that_is_no_text_is_a_name_like_any_other(within_reach: Path) -> None:
+    target = Path(os.fsdecode(os.fsencode(within_reach) + b"/Pre\xe7os.xlsx"))
     with file_lock.exclusive_lock(target):
         publish.write(built([{}], [{}]), COVER, target)
     assert target.stat().st_size > 0
 
 
-def test_each_thing_in_the_way_is_named_in_one_sentence(folder: Path) -> None:
-    (folder / "arquivo").touch()
-    (folder / "pasta.xlsx").mkdir()
-    new, file = folder / "nova", folder / "arquivo"
+def test_each_thing_in_the_way_is_named_in_one_sentence(within_reach: Path) -> None:
+    (within_reach / "arquivo").touch()
+    (within_reach / "pasta.xlsx").mkdir()
+    new, file = within_reach / "nova", within_reach / "arquivo"
     assert refused(new / "a.xlsx") == report_file.NO_FOLDER.format(folder=new)
     assert refused(file / "a.xlsx") == report_file.NOT_A_FOLDER.format(folder=file)
-    target = folder / "pasta.xlsx"
+    target = within_reach / "pasta.xlsx"
     assert refused(target) == report_file.NOT_A_FILE.format(target=target)
-    (folder / "link.xlsx").symlink_to(new / "a.xlsx")
-    assert refused(folder / "link.xlsx") == report_file.NO_FOLDER.format(folder=new)
-    folder.chmod(0o555)
+    (within_reach / "link.xlsx").symlink_to(new / "a.xlsx")
+    assert refused(within_reach / "link.xlsx") == report_file.NO_FOLDER.format(folder=new)
+    within_reach.chmod(0o555)
     with unprivileged():
-        assert refused(folder / "a.xlsx") == report_file.NOT_WRITABLE.format(folder=folder)
+        assert refused(within_reach / "a.xlsx") == report_file.NOT_WRITABLE.format(
+            folder=within_reach
+        )
 
 
 @pytest.mark.system
-def test_a_target_that_may_not_be_replaced_is_left_as_it_was(folder: Path) -> None:
-    target = folder / "a.xlsx"
+def test_a_target_that_may_not_be_replaced_is_left_as_it_was(within_reach: Path) -> None:
+    target = within_reach / "a.xlsx"
     target.write_text("anterior")
-    folder.chmod(0o1777)
+    within_reach.chmod(0o1777)
     with unprivileged():
         assert refused(target) == report_file.NOT_REPLACEABLE.format(target=target)
     assert target.read_text() == "anterior"
-    assert list(folder.iterdir()) == [target]
+    assert list(within_reach.iterdir()) == [target]
 
 
 def test_a_link_stays_one_and_the_file_behind_it_keeps_its_mode(tmp_path: Path) -> None:
@@ -282,16 +275,16 @@ def test_a_link_stays_one_and_the_file_behind_it_keeps_its_mode(tmp_path: Path) 
     assert set(tmp_path.iterdir()) == {shared, link}
 
 
-def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(folder: Path) -> None:
-    with faults.small_disk(folder, 64):
-        target = folder / "a.xlsx"
+def test_a_full_disk_is_one_sentence_and_keeps_the_previous_report(within_reach: Path) -> None:
+    with faults.small_disk(within_reach, 64):
+        target = within_reach / "a.xlsx"
         target.write_text("anterior")
         with pytest.raises(ReportError, match=pattern(report_file.NO_SPACE)):
             publish.write(
                 built([{c.NUM_CARTAO: os.urandom(99).hex()} for _ in range(999)]), COVER, target
             )
         assert target.read_text() == "anterior"
-        assert list(folder.iterdir()) == [target]
+        assert list(within_reach.iterdir()) == [target]
 
 
 @contextlib.contextmanager

@@ -11,12 +11,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.support.ports import free_port
 
 pyspark = pytest.importorskip("pyspark", reason="requirements-spark.txt is not installed")
 if shutil.which("java") is None:
@@ -85,14 +87,6 @@ def running(folder: Path, environment: Mapping[str, str], *, workers: int = 2) -
             stack.callback(process.terminate)
             _wait_for(int(port))
         yield cluster
-
-
-def free_port() -> int:
-    """A port without a listener."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(port: int) -> None:

@@ -18,15 +18,11 @@ import asyncssh
 import pytest
 
 from tests.support.command import soon
+from tests.support.ports import free_port
 
 BUCKET = "relatorios"
 PASSWORD = "senha@certa"
 S3_KEY = {"user": "chave", "password": "segredo"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

@@ -82,6 +82,11 @@ def figures(at: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in at.metric}
 
 
+def charts(at: AppTest) -> list[dict[str, Any]]:
+    """The page's charts, as Plotly's figures."""
+    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+
+
 def period(at: AppTest) -> tuple[date, ...]:
     return tuple(at.date_input(key="periodo").value)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwrig
 
 from lib.config import loader
 from lib.config.settings import ROOT
+from tests.support.ports import free_port
 
 NOT_FOUND: Final = "Chromium was not found: no browser test ran"
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -58,13 +58,6 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(
         executable_path=chromium(), headless=True, args=list(ARGUMENTS)
     )
-
-
-def free_port() -> int:
-    """A free TCP port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

@@ -7,7 +7,6 @@ the limits of `compose.yaml`; buildah starts it in a chroot, without them.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from tests.support.ports import free_port
 
 LIMITS: Final = (
     *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--tmpfs=/tmp"),
@@ -71,12 +72,6 @@ def main(builder: str, image: str) -> None:
     finally:
         server.kill()
         run(*remove)
-
-
-def free_port() -> int:
-    """A port of the loopback address that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:

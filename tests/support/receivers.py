@@ -16,6 +16,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from tests.support.ports import free_port
+
 SECRET = "s3gr3d0-do-aviso"
 
 
@@ -96,12 +98,6 @@ def silent() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def closed() -> int:
-    """A port where no server listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @dataclass
 class Mail:
     """A mail server: what it received, and the answer to each message."""
@@ -128,7 +124,7 @@ class Mail:
 @contextmanager
 def mail_server(answer: str = "250 OK") -> Iterator[Mail]:
     """Run a mail server while the block runs."""
-    state = Mail(closed(), answer)
+    state = Mail(free_port(), answer)
     controller = Controller(state, hostname="127.0.0.1", port=state.port)
     controller.start()
     try:

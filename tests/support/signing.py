@@ -10,7 +10,8 @@ from typing import Any
 
 from lib.ui import guard
 from tests.support.command import configured
-from tests.support.driving import Server, Visit, free_port
+from tests.support.driving import Server, Visit
+from tests.support.ports import free_port
 from tests.support.provider import CLIENT, SECRET, Claims, Provider
 
 

@@ -18,7 +18,7 @@ from lib.cli import main as cli
 from lib.delivery import history
 from lib.demo import servers as demo
 from lib.reports import file_lock
-from tests.support import command, copy_servers, faults, soak_notices
+from tests.support import command, faults, soak_notices
 from tests.support.command import (
     Completed,
     configured,
@@ -30,6 +30,7 @@ from tests.support.command import (
 )
 from tests.support.copy_servers import Sftp
 from tests.support.faults import PERIOD, Line
+from tests.support.ports import free_port
 from tests.support.receivers import Hook
 from tests.support.sentences import says
 from tests.support.servers import NEEDS_PASSWORD, Databases, Servers
@@ -232,7 +233,7 @@ def copy_cut(bench: Bench) -> Completed:
 
 
 def copy_refused(bench: Bench) -> Completed:
-    return finish(bench.start(bench.values(copies=bench.sftp.copies(copy_servers.free_port()))))
+    return finish(bench.start(bench.values(copies=bench.sftp.copies(free_port()))))
 
 
 def copy_killed(bench: Bench) -> Completed:
