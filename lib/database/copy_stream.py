@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from lib.domain.requests import Side
 
 _PIPE: Final = 1 << 20
-# The server ends the query of a process that was killed, also of a worker after Ctrl-C. Servers
-# before PostgreSQL 14 cannot, and some on other systems than Linux refuse the setting.
-_CHECK_CLIENT: Final = """
-    SELECT set_config(name, '2s', true) FROM pg_catalog.pg_settings
-    WHERE name = 'client_connection_check_interval' AND version() LIKE '%linux%'
-"""
 
 
 @contextmanager
@@ -35,7 +29,6 @@ def opened(cursor: Any, side: Side, query: bytes) -> Iterator[BinaryIO]:
     The server works from the beginning of the block. Raises the driver's errors, also in place of
     a ContractError about text that they cut short.
     """
-    cursor.execute(_CHECK_CLIENT)
     command = b"COPY (" + query + b") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
     receiving, sending = _pipe()
     # Open both ends before a thread blocks on one: opening fails when there is no memory for a

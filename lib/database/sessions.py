@@ -76,6 +76,13 @@ _FORMATS: Final = {
 }
 _STANDARD_STRINGS: Final = "-c standard_conforming_strings=on"
 _ADOPTED_LOCK_MS: Final = 5_000
+# The server ends the statement of a process that was killed; other systems than Linux refuse it.
+_CHECK_CLIENT: Final = (
+    "CASE WHEN version() LIKE '%linux%'"
+    " THEN set_config('client_connection_check_interval', '2s', true) END"
+)
+_CHECKS_CLIENT: Final = 140_000
+"""The first version of PostgreSQL that checks its client."""
 _CANCEL_POOLED: Final = (
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
     " WHERE pid = %s AND xact_start = %s::timestamptz"
@@ -258,6 +265,8 @@ def _verified(
         # Transaction-local: the connection's next transaction has no user.
         login = source_of(settings, side).user
         columns.append(cursor.mogrify(_AS_USER, (user or login,)).decode())
+    if cursor.connection.info.server_version >= _CHECKS_CLIENT:
+        columns.append(_CHECK_CLIENT)
     cursor.execute(f"SELECT {', '.join(columns)}")
     process, since, *values = cursor.fetchone()
     expected = [*_ISOLATION.values(), *formats.values(), *["true"] * len(limits)]
