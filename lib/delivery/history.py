@@ -11,7 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -65,6 +65,9 @@ _READ_DISPATCHES: Final = sa.text(
 )
 
 _FIRST_SEARCH: Final = 50
+_NAMES: Final = tuple(RUNS.c.keys())
+_REQUIRED: Final = tuple(column.name for column in RUNS.c if not column.nullable)
+_NO_COUNTS: Final = {field.name: 0 for field in fields(Books) if field.type == "int"}
 
 _log: Final = logging.getLogger(__name__)
 
@@ -202,9 +205,8 @@ class History:
         runs = []
         for row in rows:
             try:
-                run = _run(dict(zip(RUNS.c.keys(), row, strict=True)))
-                sent = tuple(_dispatch(*fields) for fields in dispatches[run.id])
-                runs.append(replace(run, dispatches=sent))
+                sent = tuple(_dispatch(*fields) for fields in dispatches[row[0]])
+                runs.append(_run(dict(zip(_NAMES, row, strict=True)), sent))
             except _UNREADABLE:
                 _warn_of_run(self.path, row[0])
         return runs
@@ -279,17 +281,16 @@ def _warn_of_run(path: Path, number: object) -> None:
     _log.warning("%s", Notice(UNREADABLE_RUN, {"number": number, "path": path}))
 
 
-def _run(row: dict[str, Any]) -> Run:
+def _run(row: dict[str, Any], dispatches: tuple[Dispatch, ...]) -> Run:
     """The run of a row of the table. Raises one of `_UNREADABLE` if any field is damaged."""
     values = {name: _PARSERS.get(name, _optional(_text))(value) for name, value in row.items()}
-    for column in RUNS.c:
-        if values[column.name] is None and not column.nullable:
-            raise ValueError(column.name)
+    if any(values[name] is None for name in _REQUIRED):
+        raise ValueError
     process, born = values.pop("process"), values.pop("process_born")
     if values["outcome"] in UNFINISHED and not _is_alive(process, born):
         values["outcome"] = VANISHED
     values["period"] = (values.pop("period_start"), values.pop("period_end"))
-    return Run(**values)
+    return Run(**values, dispatches=dispatches)
 
 
 def _optional(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -328,7 +329,7 @@ def _books(value: Any) -> dict[str, Any] | None:
     if books is None:
         return None
     # A count that another version did not record is 0, so that every figure can be shown.
-    counts = {field.name: 0 for field in fields(Books) if field.type == "int"}
+    counts = dict(_NO_COUNTS)
     for name in counts.keys() & books.keys():
         counts[name] = _whole(books[name])
     return {**books, **counts}

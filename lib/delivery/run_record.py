@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,7 +74,7 @@ class RunRecord:
         self._books = outcome.books
         books = {name: _plain(value) for name, value in vars(outcome.books).items()}
         self._fields |= {"books": books, "seconds": dict(outcome.seconds)}
-        for notice in anomaly_notes.notices(outcome, self._earlier(), self._settings.zone):
+        for notice in anomaly_notes.notices(outcome, self._earlier, self._settings.zone):
             self.add_event(events.UNUSUAL, str(notice))
 
     def add_event(self, event: str, sentence: str) -> None:
@@ -143,9 +144,10 @@ class RunRecord:
         number = self._number
         if number is None:
             return False
-        last = next((run for run in self._earlier() if run.id < number and run.has_ended), None)
+        last = next((run for run in self._earlier if run.id < number and run.has_ended), None)
         return last is not None and not last.is_good
 
+    @cached_property
     def _earlier(self) -> list[history.Run]:
         """The merchant's latest scheduled runs; none where the history cannot be read."""
         runs: list[history.Run] = []
