@@ -70,6 +70,7 @@ def run(
         if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
             days = column_arrays.column(table, date_validation.DATES[side])
             date_validation.require_dates(side, days, window)
+        memory.require(len(table) * memory.PREPARING_BYTES)
         prepared[side] = (
             Transactions.of(table) if side == "transactions" else Logs.of(table, request.rule)
         )
@@ -87,11 +88,11 @@ def run(
     clock.lap("extract")
 
     records = len(extracted.transactions) + len(extracted.auth_logs)
-    memory.require(records * memory.MATCHING_BYTES)
     progress("matching", records)
     for side in requests.SIDES:
         if side not in prepared:
             prepare(side, getattr(extracted, side))
+    memory.require(records * memory.MATCHING_BYTES)
     result = reconcile.match(
         prepared["transactions"], prepared["auth_logs"], request.period, request.rule
     )

@@ -21,8 +21,10 @@ LEAST_BYTES: Final = 48 << 20
 """Room for the next block of records of both sides."""
 FIRST_BYTES: Final = 112 << 20
 """Room for the first blocks of both sides, which are read without a check between them."""
-MATCHING_BYTES: Final = 250
-"""Memory that matching and its figures take for a record already read: 190 measured, and spare."""
+PREPARING_BYTES: Final = 140
+"""Memory that a record takes as its side is prepared for the matching: 105 measured, and spare."""
+MATCHING_BYTES: Final = 190
+"""Memory that matching and its figures take for a prepared record: 160 measured, and spare."""
 
 
 def check(size_bytes: int) -> None:

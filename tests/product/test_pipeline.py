@@ -13,12 +13,14 @@ import pytest
 
 from lib import pipeline
 from lib.config import defaults, loader
-from lib.domain import outcomes, requests
-from lib.domain.errors import ConfigError
+from lib.database import date_validation
+from lib.domain import container, memory, outcomes, requests
+from lib.domain.errors import ConfigError, ExtractionError
 from lib.domain.requests import CARD, CARD_TIME, Period, Rule
 from lib.matching.log_index import LogIndex
+from lib.matching.prepared import Transactions
 from lib.reports import verification
-from tests.support.command import sheets
+from tests.support.command import nothing_runs, sheets, slow_query, with_query
 from tests.support.sentences import pattern
 from tests.support.servers import MERCHANTS, Databases
 
@@ -186,6 +188,43 @@ def test_the_side_that_arrives_first_is_prepared_while_the_other_is_read(
     settings = loader.from_values(databases.values, "teste", {})
     asked = defaults.request(settings, TODAY, rule=CARD)
     assert pipeline.run(settings, asked, progress=progress).books.divergences == 1
+
+
+def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "free_bytes", lambda: 1 << 40)
+    monkeypatch.setattr(memory, "PREPARING_BYTES", 1 << 50)
+
+
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transactions, "of", lambda table: table.missing)
+
+
+WITHOUT_DATES = (
+    "SELECT NULL AS num_cpf, card_number AS num_cartao, NULL AS num_cartao_virtual,"
+    " transaction_date AS data_transa, transaction_time AS hora_transa, amount AS vlr_total,"
+    " merchant_id AS des_cnpj_reduzido FROM transactions"
+)
+FAILURES = {
+    "a lack of memory": (short_of_memory, pattern(pipeline.NO_MEMORY)),
+    "dates of another period": (lambda _: None, pattern(date_validation.OUTSIDE_WINDOW)),
+    "a bug": (broken, "has no attribute 'missing'"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_while_a_side_is_prepared_ends_the_read_of_the_other(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: str
+) -> None:
+    strike, message = FAILURES[failure]
+    strike(monkeypatch)
+    back = 40 if failure == "dates of another period" else 1
+    databases.fill([("9", day(back), "12:00", FIRST, None, 1)])
+    values = with_query(databases.values, "transactions", tmp_path, WITHOUT_DATES)
+    values = with_query(values, "auth_logs", tmp_path, slow_query("auth_logs"))
+    settings = loader.from_values(values, "teste", {})
+    with pytest.raises((ExtractionError, AttributeError), match=message):
+        pipeline.run(settings, defaults.request(settings, TODAY))
+    assert nothing_runs(databases)
 
 
 def test_a_published_workbook_verifies_and_has_the_rows_of_its_outcome(
