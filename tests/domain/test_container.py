@@ -21,7 +21,7 @@ from lib.domain import container, memory
 from lib.domain.errors import ExtractionError
 from lib.engines import process_pool, runner
 from tests.support import faults
-from tests.support.command import configured, finish, start
+from tests.support.command import configured, finish, soon, start
 from tests.support.sentences import pattern, says
 from tests.support.servers import Databases
 
@@ -209,6 +209,9 @@ def group() -> Iterator[Path]:
             folder.mkdir()
         if (folder / limit).exists():
             yield folder / limit
+            # The system clears away the workers of a killed run a moment later.
+            processes = folder / "cgroup.procs"
+            assert soon(lambda read=processes.read_text: not read())
             folder.rmdir()
             return
         with suppress(OSError):
