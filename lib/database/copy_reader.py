@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from lib.database.sessions import Backend
     from lib.domain.requests import Side
 
+Arrived = Callable[["Side", "pa.Table"], object]
+"""Receives a side and its complete table."""
+
 KEY: Final = secrets.token_bytes(32)
 """The token key, drawn at process start; never stored, shown, logged or exported."""
 
@@ -60,12 +63,7 @@ _INTERRUPTED_SECONDS: Final = 5.0
 """Time that an interruption gives them: one that still connects may take `connect_timeout`."""
 CANCELLED: Final = "{side}: a leitura foi cancelada."
 
-
 _RUNNING: Final[dict[Future[pa.Table], _Read]] = {}
-
-
-Arrived = Callable[["Side", "pa.Table"], object]
-"""Receives a side and its complete table."""
 
 
 @dataclass(frozen=True)
