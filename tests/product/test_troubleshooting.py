@@ -137,7 +137,7 @@ def no_memory(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
         raise MemoryError
 
     # A real shortage would take the machine's memory with it.
-    monkeypatch.setattr(reconcile, "reconcile", exhausted)
+    monkeypatch.setattr(reconcile, "match", exhausted)
     return command.refused(*PERIOD)
 
 
