@@ -84,9 +84,12 @@ def path(name: str) -> str:
 
 
 def _offered() -> list[str]:
-    """Offer the audit to auditors only (the page itself refuses others), results where there are
-    any, the merchants to readers of more than one, or before the server knows its readers, and the
-    way to one's own databases in the demonstration."""
+    """The names of the pages in the menu.
+
+    The audit for auditors only (the page itself refuses others), results where there are any, the
+    merchants for readers of more than one, or before the server knows its readers, and the way to
+    one's own databases in the demonstration.
+    """
     site = app_state.find()
     hidden = {
         "setup": not (site and site.demo),

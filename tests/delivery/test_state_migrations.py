@@ -32,13 +32,18 @@ INSERT INTO runs VALUES (7, '2026-11-19 09:00:00.000000', '2026-11-19 09:00:09.0
  'scheduled', 'root', 1, 1.0, '12345678000190', 'Loja Exemplo', '2026-11-09', '2026-11-19', 'card',
  300, 0, 'concluída', NULL, NULL, '{"logs": 10, "divergences": 1}', NULL, NULL, NULL, NULL);
 """
-VERSION_3 = ROOT / "tests" / "support" / "data" / "state_file_3.sql"
+VERSION_3 = (ROOT / "tests/support/data/state_file_3.sql").read_text(encoding="utf-8")
+
+
+def write(path: Path, script: str, change: str = "") -> None:
+    """Write the state file of an older version, with a change."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(f"{script}{change};")
 
 
 def test_a_history_of_before_is_taken_over_with_its_runs(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as file:
-        file.executescript(OLD)
+    write(path, OLD)
     assert [run.id for run in History(path).runs()] == [7]
     assert case_queries.find(path, MERCHANT).total == 0
     assert case_queries.counts(path, MERCHANT, DAY, ZoneInfo("UTC")).at is None
@@ -50,9 +55,7 @@ def test_a_history_of_before_is_taken_over_with_its_runs(path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["reader", "run"])
 def test_the_cases_of_an_older_version_are_taken_over(path: Path, first: str) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as file:
-        file.executescript(VERSION_3.read_text(encoding="utf-8"))
+    write(path, VERSION_3)
     second = AT + timedelta(days=1)
     if first == "run":
         # The day of card 1 is judged again, and the case without a date is gone.
@@ -73,21 +76,13 @@ def test_the_cases_of_an_older_version_are_taken_over(path: Path, first: str) ->
 
 
 def test_a_search_finds_accents_in_the_cases_of_an_older_version(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as file:
-        file.executescript(VERSION_3.read_text(encoding="utf-8"))
-        file.execute("UPDATE cases SET text = 'TRANSAÇÃO NEGADA' WHERE card LIKE '%2'")
-        file.commit()
+    write(path, VERSION_3, "UPDATE cases SET text = 'TRANSAÇÃO NEGADA' WHERE card LIKE '%2'")
     for words in ("TRANSAÇÃO", "transação neg", "transacao"):
         assert case_queries.find(path, MERCHANT, Filter(search=words)).total == 1
 
 
 def test_texts_of_an_older_version_with_the_separator_of_packed_ones_stay_apart(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as file:
-        file.executescript(VERSION_3.read_text(encoding="utf-8"))
-        file.execute("UPDATE cases SET code = '0' || char(31) || '5', text = 'negada'")
-        file.commit()
+    write(path, VERSION_3, "UPDATE cases SET code = '0' || char(31) || '5', text = 'negada'")
     values = [case.values for case in everything(path).values() if case.kind == cases.LOG]
     assert {(row["cod_resposta"], row["des_log"]) for row in values} == {("0 5", "negada")}
 
@@ -97,9 +92,8 @@ def test_identical_cases_of_an_older_version_keep_their_keys_and_are_told_apart(
 ) -> None:
     twins = cases.of_run(MERCHANT, rows([(cases.LOG, 1, 0)] * 2))
     second = int(twins.keys[twins.ordinals == 2][0])
-    path.parent.mkdir()
+    write(path, VERSION_3)
     with closing(sqlite3.connect(path)) as file:
-        file.executescript(VERSION_3.read_text(encoding="utf-8"))
         names = [row[1] for row in file.execute("PRAGMA table_info(cases)")]
         values = ", ".join({"key": f"{second}", "ordinal": "2"}.get(name, name) for name in names)
         file.execute(f"INSERT INTO cases SELECT {values} FROM cases WHERE card LIKE '%1'")

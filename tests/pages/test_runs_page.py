@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from lib.ui.i18n import ENGLISH
 from lib.ui.session_user import Visitor
 from tests.support.dashboard import Dashboard, frames, texts, unescaped
 from tests.support.faults import MERCHANT
+from tests.support.runs import FIELDS
 from tests.support.sentences import says
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
@@ -41,17 +42,7 @@ def record(dashboard: Dashboard) -> History:
 
 
 def ran(record: History, outcome: str = history.DONE, hours: float = 1, **fields: Any) -> None:
-    begun = {
-        "origin": history.SCHEDULED,
-        "merchant": MERCHANT,
-        "merchant_name": "Loja Exemplo",
-        "period_start": date(2026, 11, 13),
-        "period_end": date(2026, 11, 23),
-        "rule": "card",
-        "tolerance_seconds": 300,
-        "clear": False,
-        "began_at": NOW - timedelta(hours=hours),
-    }
+    begun = FIELDS | {"merchant": MERCHANT, "began_at": NOW - timedelta(hours=hours)}
     ended = {"message", "note", "file", "sha256"}
     number = record.begin(**begun | {k: v for k, v in fields.items() if k not in ended})
     books = {"books": BOOKS, "seconds": {"extract": 2.5}} if outcome == history.DONE else {}
