@@ -15,7 +15,7 @@ from lib import __version__
 from lib.analysis import books
 from lib.database import copy_reader, date_validation, retry
 from lib.domain import column_arrays, memory, requests
-from lib.domain.errors import ExtractionError
+from lib.domain.errors import ContractError, ExtractionError
 from lib.domain.outcomes import Outcome
 from lib.domain.requests import CARD, Progress, Request, window_of
 from lib.matching import reconcile
@@ -75,13 +75,20 @@ def run(
             Transactions.of(table) if side == "transactions" else Logs.of(table, request.rule)
         )
 
+    def arrived(side: Side, table: pa.Table) -> None:
+        try:
+            prepare(side, table)
+        except ContractError:
+            if side == "transactions":  # wrong dates of the logs are refused below, after these
+                raise
+
     def extract() -> tuple[datetime, copy_reader.Extracted]:
         prepared.clear()
         if read is not None and not clear:
             return read(settings, window, progress)
         moment = datetime.now(settings.zone)
         return moment, copy_reader.extract(
-            settings, window, clear=clear, progress=progress, arrived=prepare
+            settings, window, clear=clear, progress=progress, arrived=arrived
         )
 
     extracted_at, extracted = retry.call(extract)

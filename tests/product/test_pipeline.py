@@ -15,12 +15,19 @@ from lib import pipeline
 from lib.config import defaults, loader
 from lib.database import date_validation
 from lib.domain import container, memory, outcomes, requests
-from lib.domain.errors import ConfigError, ExtractionError
-from lib.domain.requests import CARD, CARD_TIME, Period, Rule
+from lib.domain.errors import ConfigError, ContractError, ExtractionError
+from lib.domain.requests import CARD, CARD_TIME, Period, Rule, Side
 from lib.matching.log_index import LogIndex
 from lib.matching.prepared import Transactions
 from lib.reports import verification
-from tests.support.command import nothing_runs, sheets, slow_query, with_query
+from tests.support.command import (
+    behind_gate,
+    gate,
+    nothing_runs,
+    sheets,
+    slow_query,
+    with_query,
+)
 from tests.support.sentences import pattern
 from tests.support.servers import MERCHANTS, Databases
 
@@ -204,6 +211,11 @@ WITHOUT_DATES = (
     " transaction_date AS data_transa, transaction_time AS hora_transa, amount AS vlr_total,"
     " merchant_id AS des_cnpj_reduzido FROM transactions"
 )
+LOGS_WITHOUT_DATES = (
+    "SELECT card_number AS num_cartao, log_date AS data, log_time AS hora,"
+    " response_code AS cod_resposta, description AS des_log, raw_data AS des_linha_recebimento"
+    " FROM authentication.transaction_logs"
+)
 FAILURES = {
     "a lack of memory": (short_of_memory, pattern(pipeline.NO_MEMORY)),
     "dates of another period": (lambda _: None, pattern(date_validation.OUTSIDE_WINDOW)),
@@ -225,6 +237,39 @@ def test_a_failure_while_a_side_is_prepared_ends_the_read_of_the_other(
     with pytest.raises((ExtractionError, AttributeError), match=message):
         pipeline.run(settings, defaults.request(settings, TODAY))
     assert nothing_runs(databases)
+
+
+@pytest.mark.parametrize("last", requests.SIDES)
+def test_wrong_dates_on_both_sides_are_one_sentence_whichever_side_arrives_first(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, last: Side
+) -> None:
+    databases.fill(
+        [("9", day(40), "12:00", FIRST, None, 1)],
+        auth_logs=[("9", day(50), "12:00", "00", "", "0" + FIRST)],
+    )
+    queries = {"transactions": WITHOUT_DATES, "auth_logs": LOGS_WITHOUT_DATES}
+    values = databases.values
+    for side, sql in queries.items():
+        query = behind_gate(sql) if side == last else sql
+        values = with_query(values, side, tmp_path, query)
+    settings = loader.from_values(values, "teste", {})
+    sentence = str(
+        ContractError(
+            date_validation.OUTSIDE_WINDOW, side="transactions", first=day(40), last=day(40)
+        )
+    )
+    require_dates = date_validation.require_dates
+    with gate(databases, last) as open_gate:
+
+        def observed(side: Side, *arguments: Any) -> None:
+            if side != last:
+                open_gate()
+            require_dates(side, *arguments)
+
+        monkeypatch.setattr(date_validation, "require_dates", observed)
+        with pytest.raises(ContractError) as refusal:
+            pipeline.run(settings, defaults.request(settings, TODAY, rule=CARD))
+    assert str(refusal.value) == sentence
 
 
 def test_a_published_workbook_verifies_and_has_the_rows_of_its_outcome(
