@@ -20,7 +20,12 @@ from lib.config import copy_target
 from lib.config.copy_target import CopyTarget
 from lib.config.field_types import FROZEN, LOCAL, ROOT, File, Int, Text, secret_of, whole
 from lib.config.file_permissions import read_secret, require_private, require_unchangeable
+from lib.domain.errors import ConfigError
 
+NO_ADDRESS: Final = (
+    "O arquivo {file} não tem nenhum endereço: escreva um por linha, ou retire urls_file de "
+    "[aggregator.notify]."
+)
 _TARGET: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.|vault:")
 
 
@@ -153,10 +158,13 @@ class Notify(BaseModel):
     def targets(self) -> tuple[str, ...]:
         """The addresses as configured; a file has one a line, "#" begins a comment.
 
-        Raises ConfigError if the file cannot be read, or others may read it.
+        Raises ConfigError if the file cannot be read, others may read it, or it has no address.
         """
         if self.urls_file:
             text = read_secret(self.urls_file, "os endereços dos avisos (urls_file)")
             lines = (line.strip() for line in text.splitlines())
-            return tuple(line for line in lines if line and not line.startswith("#"))
+            urls = tuple(line for line in lines if line and not line.startswith("#"))
+            if not urls:
+                raise ConfigError(NO_ADDRESS, file=self.urls_file)
+            return urls
         return tuple(url.get_secret_value() for url in self.urls)

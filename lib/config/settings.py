@@ -37,6 +37,7 @@ from lib.config.field_types import (
 from lib.config.field_types import ROOT as ROOT
 from lib.config.file_permissions import read_secret, require_private, require_unchangeable
 from lib.domain import container, file_system
+from lib.domain.errors import ConfigError
 from lib.domain.messages import Notice
 
 BAD_DIGITS: Final = (
@@ -45,6 +46,10 @@ BAD_DIGITS: Final = (
 INSECURE: Final = (
     "A conexão de {side} com {host} não valida a identidade do servidor (sslmode {sslmode}); use "
     "sslmode verify-full e retire allow_insecure."
+)
+BLANK_FILE: Final = (
+    "O arquivo {file} não tem o token das métricas: escreva-o, ou retire token_file de "
+    "[aggregator.metrics]."
 )
 _CNPJ: Final = "^[0-9A-Z]{12}[0-9]{2}$"
 
@@ -127,9 +132,15 @@ class Metrics(BaseModel):
     token_file: File = None
 
     def secret(self) -> str | None:
-        """Return the token, read again on each call. Raises ConfigError if it cannot be read."""
+        """Return the token, read again on each call.
+
+        Raises ConfigError if it cannot be read, or its file is blank.
+        """
         if self.token_file:
-            return read_secret(self.token_file, "o token das métricas (token_file)").strip() or None
+            token = read_secret(self.token_file, "o token das métricas (token_file)").strip()
+            if not token:
+                raise ConfigError(BLANK_FILE, file=self.token_file)
+            return token
         if self.token:
             return secret_references.resolve(self.token.get_secret_value()) or None
         return None

@@ -58,7 +58,7 @@ class Notices:
             return
         try:
             sent = _send(self._settings, messages)
-        except AggregatorError as problem:  # the file of the addresses has become unreadable
+        except AggregatorError as problem:  # the file of the addresses has changed
             target, sentence = str(self._settings.notify.urls_file), str(problem).rstrip(".")
             sent = [Sent(target, message, sentence) for message in messages]
         for one in sent:
@@ -84,7 +84,7 @@ class Notices:
 
 def send_test(settings: Settings) -> list[Sent]:
     """Send the test notice to each target. Raises ConfigError if there is none."""
-    if not (settings.notify.configured and settings.notify.targets()):
+    if not settings.notify.configured:
         raise ConfigError(NO_TARGETS)
     notice_sending.prepare()
     return _send(settings, [notice_text.test(settings.notify.dashboard_url)])

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from lib.config import file_permissions, loader
-from lib.config.settings import Source
+from lib.config import delivery_settings, file_permissions, loader
+from lib.config.settings import BLANK_FILE, Source
 from tests.support.settings import HOOK, MINIMAL, SECRET, TOML, refusal, settings, summary
 
 FILES = {"abc\n": "abc", "abc\r\n": "abc", " a b ": " a b ", "\ufeffçã\n": "çã", "": None}
@@ -54,6 +54,25 @@ def test_targets_of_notices_are_a_list_or_the_lines_of_a_private_file(tmp_path: 
     file.chmod(0o644)
     refused = refusal(settings, **{"notify.urls_file": str(file)})
     assert refused.template == file_permissions.EXPOSED
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "template"),
+    [
+        ("notify.urls_file", "", delivery_settings.NO_ADDRESS),
+        ("notify.urls_file", " \n# equipe\n", delivery_settings.NO_ADDRESS),
+        ("metrics.token_file", "", BLANK_FILE),
+        ("metrics.token_file", " \n", BLANK_FILE),
+    ],
+)
+def test_a_file_without_its_address_or_token_is_refused(
+    tmp_path: Path, key: str, text: str, template: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+    refused = refusal(settings, **{key: str(file)})
+    assert (refused.template, refused.values["file"]) == (template, file)
 
 
 def test_the_environment_hides_the_file_of_a_notice_or_token_and_both_at_once_are_refused() -> None:

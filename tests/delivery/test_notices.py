@@ -9,6 +9,8 @@ import pytest
 
 from lib.cli import main, notify
 from lib.config import loader
+from lib.config.delivery_settings import NO_ADDRESS
+from lib.config.file_permissions import NO_FILE
 from lib.delivery import events, history, notice_sending, notice_text, notices, run_record
 from lib.delivery.history import History
 from lib.delivery.notices import Notices
@@ -148,7 +150,7 @@ def test_a_run_that_meets_another_one_tells_nothing_and_an_interrupted_one_does(
         assert text.endswith(f"não foi gerado: {history.INTERRUPTED}.")
 
 
-def test_a_bug_or_an_unreadable_file_of_addresses_fails_no_run(
+def test_a_bug_or_a_missing_or_emptied_file_of_addresses_fails_no_run(
     command: Command, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = command.folder / "urls"
@@ -156,11 +158,15 @@ def test_a_bug_or_an_unreadable_file_of_addresses_fails_no_run(
     file.chmod(0o600)
     values = {**asked(command), "notify": {"urls_file": str(file), "on": ["ready"]}}
     settings = loader.from_values(values, "teste", {})
-    file.unlink()
     told = Notices(settings, digest=False)
     told.add(report(events.READY))
-    told.send()
-    assert "não foi enviado" in caplog.text
+    emptied = NO_ADDRESS.format(file=file).rstrip(".")
+    for strike, problem in ((file.unlink, NO_FILE), (lambda: file.touch(0o600), emptied)):
+        strike()
+        told.send()
+        assert "não foi enviado" in caplog.text
+        assert problem in caplog.text
+        caplog.clear()
 
     def explode(*_: Any) -> None:
         raise RuntimeError(SECRET)
