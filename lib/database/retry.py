@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import traceback
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -66,13 +67,16 @@ def _call(
         retry=retry_if_exception(retried),
         stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(deadline),
         wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS),
-        before_sleep=_log_attempt,
+        before_sleep=_end_attempt,
         reraise=True,
     )
     return retrying(function)
 
 
-def _log_attempt(state: RetryCallState) -> None:
+def _end_attempt(state: RetryCallState) -> None:
+    """Log the failed attempt, and release what it has read before the next one begins."""
     error = state.outcome.exception() if state.outcome else None
     wait = state.next_action.sleep if state.next_action else 0.0
     _log.warning(RETRYING, error, state.attempt_number, ATTEMPTS, wait)
+    if error:  # its frames hold the table of the side that did not fail
+        traceback.clear_frames(error.__traceback__)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tenacity import Retrying
 
+from lib import pipeline
 from lib.cli import main
-from lib.config import loader
+from lib.config import defaults, loader
 from lib.database import copy_reader, retry, sessions
 from lib.database.error_translation import BY_STATE, NOT_CONNECTED
 from lib.domain import requests
@@ -102,6 +107,40 @@ def test_a_side_whose_line_is_cut_in_the_middle_is_read_again_from_the_start(
             assert line.connections == 2
         assert sheets(command.target) == expected
     assert len(attempts()) == 2
+
+
+def test_the_table_that_a_failed_attempt_has_read_is_released_before_the_next(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(command.databases, ROWS)
+    extract, transactions_read = copy_reader.extract, threading.Event()
+    tables: list[weakref.ref[pa.Table]] = []
+    still_held: list[int] = []
+
+    def observed(*arguments: Any, arrived: copy_reader.Arrived, **options: Any) -> Any:
+        def kept(side: requests.Side, table: pa.Table) -> None:
+            tables.append(weakref.ref(table))
+            arrived(side, table)
+            transactions_read.set()
+
+        still_held.append(sum(table() is not None for table in tables))
+        return extract(*arguments, arrived=kept, **options)
+
+    def progress(stage: str, _: int) -> None:
+        if stage == "auth_logs":
+            assert transactions_read.wait(60)
+
+    monkeypatch.setattr(copy_reader, "extract", observed)
+    gc.disable()  # it would release the table at some time
+    try:
+        with Line(command.databases.values["auth_logs"], limits=[MIDDLE]) as line:
+            values = with_source(command.databases.values, "auth_logs", **line.source)
+            settings = loader.from_values(values, "teste", {})
+            day = date.fromisoformat(faults.DAY)
+            pipeline.run(settings, defaults.request(settings, day), progress=progress)
+    finally:
+        gc.enable()
+    assert (still_held, len(tables)) == ([0, 0], 3)
 
 
 def test_a_line_that_is_cut_every_time_leaves_the_previous_report(command: Command) -> None:
