@@ -77,35 +77,36 @@ def balance_by_day(result: Reconciliation) -> pa.Table:
     return them); it is absent without such records. Raises BalanceError where a day does not
     balance.
     """
-    transaction_day = column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
-    log_day = column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
     cents = column_arrays.cents(result.transactions, c.VLR_TOTAL)
     cents = np.where(cents == column_arrays.MISSING, 0, cents)
     dates = days_of(result.period.start, result.period.end)
     first, outside = (dates[0] - EPOCH).days, len(dates)
     columns: dict[str, Ints] = {}
 
-    def slot(day: Ints, rows: Rows) -> Ints:
-        number = day[rows] - first
+    def slots(table: pa.Table, name: str) -> Ints:
+        number = column_arrays.days(table, name) - first
         return np.where((number >= 0) & (number < outside), number, outside)
+
+    log_slots = slots(result.auth_logs, c.DATA)
+    transaction_slots = slots(result.transactions, c.DATA_TRANSA)
 
     for name, rows in (
         ("logs", result.log_rows),
         ("logs_matched", result.matched_log_rows),
         ("divergences", result.divergent_rows),
     ):
-        columns[name] = np.bincount(slot(log_day, rows), minlength=outside + 1)
+        columns[name] = np.bincount(log_slots[rows], minlength=outside + 1)
     for name, rows in (
         ("transactions", result.transaction_rows),
         ("consolidated", result.consolidated_rows),
         ("without_log", result.without_log_rows),
         ("duplicates", result.duplicate_rows),
     ):
-        slots = slot(transaction_day, rows)
-        columns[name] = np.bincount(slots, minlength=outside + 1)
+        of_rows = transaction_slots[rows]
+        columns[name] = np.bincount(of_rows, minlength=outside + 1)
         amount = "amount" if name == "transactions" else f"amount_{name}"
         columns[amount] = np.zeros(outside + 1, dtype=np.int64)
-        np.add.at(columns[amount], slots, cents[rows])
+        np.add.at(columns[amount], of_rows, cents[rows])
     _require_balanced_days(dates, columns)
     table = pa.table(
         {"day": [*dates, None]}

@@ -207,8 +207,8 @@ class _Search:
     def _at_watched_moments(self, kind: str) -> Bools:
         """Mark the records of a side that have the date and time of a watched one."""
         table, names = getattr(self._result, _SIDES[kind]), cases.NAMES[kind]
-        moments = column_arrays.sheet_order(table, names[cases.DAY], names[cases.TIME])
-        return np.isin(moments, self._watched.moments)
+        instants = column_arrays.instants(table, names[cases.DAY], names[cases.TIME])
+        return np.isin(instants.sheet_order, self._watched.moments)
 
     def _cases(self, kind: str, rows: Rows) -> pa.Table:
         table = getattr(self._result, _SIDES[kind]).select(cases.order(kind)).take(rows)

@@ -114,5 +114,5 @@ def _between(day: Ints, first: int, last: int) -> Bools:
 def _day(result: Reconciliation, side: str) -> Ints:
     """Return the day of each record of a side."""
     if side == "transactions":
-        return column_arrays.instants(result.transactions, c.DATA_TRANSA, c.HORA_TRANSA).day
-    return column_arrays.instants(result.auth_logs, c.DATA, c.HORA).day
+        return column_arrays.days(result.transactions, c.DATA_TRANSA)
+    return column_arrays.days(result.auth_logs, c.DATA)

@@ -196,7 +196,7 @@ class _Update:
         new = found if len(rows) == len(found.keys) else found.take(rows)
         values: tuple[Iterable[Any], ...] = (
             new.keys.tolist(),
-            column_arrays.sheet_order(new.table, cases.DAY, cases.TIME).tolist(),
+            column_arrays.instants(new.table, cases.DAY, cases.TIME).sheet_order.tolist(),
             case_texts.words(new.table),
             new.bases.tolist(),
             new.ordinals.tolist(),

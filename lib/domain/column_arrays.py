@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -34,14 +35,21 @@ EARLIEST: Final = np.iinfo(np.int64).min
 class Instants:
     """One clock reading per row: seconds since 1970-01-01, valid where ``known``.
 
-    ``sheet_order`` sorts rows by date and then time, a missing time last in its day, a missing
-    date last of all. ``day`` is days since 1970-01-01, `MISSING` where there is no date.
+    ``day`` is days since 1970-01-01, ``time`` seconds since midnight; `MISSING` without one.
     """
 
     seconds: Ints
     known: Bools
     day: Ints
-    sheet_order: Ints
+    time: Ints
+
+    @cached_property
+    def sheet_order(self) -> Ints:
+        """Sorts rows by date, then time; a missing time last in its day, a missing date last."""
+        within = np.minimum(self.time, DAY_SECONDS)
+        dated = self.day != MISSING
+        day = np.where(dated, self.day, 0)
+        return np.where(dated, day * (DAY_SECONDS + 1), MISSING - DAY_SECONDS) + within
 
 
 def column(table: pa.Table, name: str) -> pa.Array:
@@ -66,20 +74,14 @@ def instants(table: pa.Table, date_name: str, time_name: str) -> Instants:
         seconds=np.where(known, day * DAY_SECONDS + time, 0),
         known=known,
         day=np.where(day_known, day, MISSING),
-        sheet_order=_order(day, day_known, time, time_known),
+        time=np.where(time_known, time, MISSING),
     )
 
 
-def sheet_order(table: pa.Table, date_name: str, time_name: str) -> Ints:
-    """Return `Instants.sheet_order` of a date32 and a time32[s] column."""
-    day, day_known = _integers(column(table, date_name), pa.int32())
-    time, time_known = _integers(column(table, time_name), pa.int32())
-    return _order(day, day_known, time, time_known)
-
-
-def _order(day: Ints, day_known: Bools, time: Ints, time_known: Bools) -> Ints:
-    within = np.where(time_known, time, DAY_SECONDS)
-    return np.where(day_known, day * (DAY_SECONDS + 1) + within, MISSING - DAY_SECONDS + within)
+def days(table: pa.Table, name: str) -> Ints:
+    """Return a date32 column as days since 1970-01-01, `MISSING` where NULL."""
+    day, known = _integers(column(table, name), pa.int32())
+    return np.where(known, day, MISSING)
 
 
 def cents(table: pa.Table, name: str) -> Ints:

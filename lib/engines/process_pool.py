@@ -188,6 +188,7 @@ def _begin() -> None:
 
     redaction.install()
     pandas_lookup.disable()
+    memory.limit_arenas()
     # Otherwise every worker starts a thread per processor of the machine.
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()
