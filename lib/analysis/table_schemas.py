@@ -42,6 +42,11 @@ class Stored:
         rows: Rows = getattr(result, self.rows)
         return rows
 
+    def cells(self, result: Reconciliation, positions: slice | Rows) -> list[Any]:
+        """Return the values of the rows at these positions of the table."""
+        values = column_arrays.column(self.source(result), self.name)
+        return [values[row].as_py() for row in self.row_numbers(result)[positions].tolist()]
+
 
 @dataclass(frozen=True)
 class Derived:
@@ -53,6 +58,11 @@ class Derived:
     def codes(self, result: Reconciliation, positions: slice | Rows = slice(None)) -> Any:
         """Return the codes at these positions of the table."""
         return self.values(result, positions)
+
+    def cells(self, result: Reconciliation, positions: slice | Rows) -> list[Any]:
+        """Return the labels or the numbers at these positions of the table."""
+        codes: list[Any] = self.codes(result, positions).tolist()
+        return [self.labels[code] for code in codes] if self.labels else codes
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,6 @@ class Table:
         """Return these columns, by default all, of the rows at these positions."""
         columns = {name: self.columns[name] for name in names or self.columns}
         data: dict[str, Any] = {}
-        # One call for all columns of the same rows: each call may release the GIL.
         stored = [column for column in columns.values() if isinstance(column, Stored)]
         for rows in dict.fromkeys(column.rows for column in stored):
             data |= _stored(columns, result, rows, positions)
@@ -94,6 +103,16 @@ class Table:
             if isinstance(column, Derived):
                 data[name] = _derived(column, result, positions)
         return pa.table({name: data[name] for name in columns})
+
+    def cells(
+        self, result: Reconciliation, positions: slice | Rows, names: Sequence[str] | None = None
+    ) -> dict[str, list[Any]]:
+        """Return these columns, by default all, of the few rows at these positions, as objects.
+
+        Value by value: whatever Arrow computes releases Python's lock, and to get it back from the
+        other sessions costs a busy server more than the values do.
+        """
+        return {name: self.columns[name].cells(result, positions) for name in names or self.columns}
 
 
 def _stored(

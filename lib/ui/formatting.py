@@ -86,7 +86,7 @@ def day(value: date, locale: str | None = None) -> str:
 
 def clock(value: time) -> str:
     """A time of day: 08:01:12."""
-    return f"{value:%H:%M:%S}"
+    return value.isoformat("seconds")
 
 
 def instant(value: datetime) -> str:

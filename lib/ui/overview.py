@@ -238,7 +238,7 @@ def attention(figures: Overview, books: Books, result: Reconciliation) -> None:
     query = Query(filters=((c.MOTIVO, _NEEDING),))
     at = table_query.positions(result, table_schemas.DIVERGENCES, query)
     if len(at):
-        table_cells.draw(table_schemas.DIVERGENCES.page(result, at[: -_NEWEST - 1 : -1]))
+        table_cells.draw(table_schemas.DIVERGENCES.cells(result, at[: -_NEWEST - 1 : -1]))
 
 
 def _show(motivo: str) -> None:

@@ -133,7 +133,7 @@ def _other_logs(result: Reconciliation, rows: Rows, shown: int | None) -> None:
     title = n(*LOGS, len(others)) if shown is None else n(*OTHER_LOGS, len(others))
     st.html(f"{_STYLE}<div class='record'><h4>{escape(title)}</h4></div>")
     logs = result.auth_logs.select(_LOG).take(others[:_MOST_LOGS])
-    table_cells.draw(logs, "outros_logs_linhas")
+    table_cells.draw(logs.to_pydict(), "outros_logs_linhas")
     if len(others) > _MOST_LOGS:
         st.caption(t("Aparecem os primeiros {count}.", count=formatting.whole(_MOST_LOGS)))
 

@@ -183,7 +183,7 @@ def _table(site: Site, result: Result, name: str) -> None:
 
     with _reading():
         page = _newest_first(read, rows - undated, (number - 1) * tables.PAGE_ROWS)
-    table_cells.draw(_as_on_screen(name, page), key["linhas"])
+    table_cells.draw(_as_on_screen(name, page).to_pydict(), key["linhas"])
 
 
 def _parts(result: Result, name: str, condition: Expression | None) -> Iterator[pa.Table]:

@@ -5,11 +5,9 @@ A tooltip ends with the column's name in the report, which the workbook keeps as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal
-
-import pyarrow as pa
 
 from lib.domain import columns as c
 from lib.domain import response_codes
@@ -60,51 +58,35 @@ _STYLES: Final[dict[str, Literal["right", "short", "long"]]] = {
 # Long columns, and those with one value, come last: a narrow screen cuts them off.
 _AT_THE_END: Final = (c.DES_LOG, c.DES_CNPJ_REDUZIDO)
 _SHORT: Final = 500
-_SECONDS: Final = pa.time32("s")
-"""Times that Arrow writes as `formatting.clock` does."""
 
 
 def draw(
-    rows: pa.Table,
+    rows: Mapping[str, Sequence[Any]],
     key: str | None = None,
     sort: str = "",
     *,
     beside: tuple[list[Column], list[list[str]]] | None = None,
     **events: Any,
 ) -> None:
-    """Draw a few rows as a table; ``events`` are those of `html_table.draw`.
+    """Draw a few rows, their values by column, as a table.
 
     ``sort`` is the column that the rows are sorted by, with a leading minus if they descend.
-    ``beside`` are other columns and their texts, drawn before the last columns.
+    ``beside`` are other columns and their texts, drawn before the last columns. ``events`` are
+    those of `html_table.draw`.
     """
-    names, spoken = on_screen(rows.column_names), language()
+    names, spoken = on_screen(list(rows)), language()
     columns = list(_columns(tuple(names), sort, spoken))
-    texts = [_texts(name, rows.column(name), spoken) for name in names]
+    texts = [_texts(name, rows[name], spoken) for name in names]
     if beside is not None:
         at = next((i for i, name in enumerate(names) if name in _AT_THE_END), len(names))
         columns[at:at], texts[at:at] = beside[0], map(list, zip(*beside[1], strict=True))
     html_table.draw(columns, list(zip(*texts, strict=True)), key, **events)
 
 
-def _texts(name: str, values: pa.ChunkedArray, spoken: str) -> list[str]:
-    """Format a column as text, NULL as a blank."""
-    if values.type == _SECONDS and _WRITTEN.get(name) is _clock:
-        clocks: list[str] = values.cast(pa.string()).fill_null("").to_pylist()
-        return clocks
+def _texts(name: str, values: Sequence[Any], spoken: str) -> list[str]:
+    """Format a column's values as text, None as a blank."""
     write = _WRITTEN.get(name, _plain)
-    return ["" if v is None else write(v, spoken)[:_SHORT] for v in _python_values(values)]
-
-
-def _python_values(values: pa.ChunkedArray) -> list[Any]:
-    """The values of a column; Arrow makes objects one by one only of the other types."""
-    texts: list[Any]
-    if pa.types.is_dictionary(values.type):
-        texts = values.cast(values.type.value_type).to_pylist()
-    elif pa.types.is_date32(values.type):
-        texts = values.to_numpy().astype(object).tolist()
-    else:
-        texts = values.to_pylist()
-    return texts
+    return ["" if v is None else write(v, spoken)[:_SHORT] for v in values]
 
 
 def _plain(value: Any, _: str) -> str:

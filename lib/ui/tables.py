@@ -193,7 +193,7 @@ def _rows(
         st.session_state[key["vista"]] = rows_on_show
         _open(key, cases, None)
     table_cells.draw(
-        table.page(dataset.outcome.reconciliation, shown, question.columns),
+        table.cells(dataset.outcome.reconciliation, shown, question.columns),
         key["linhas"],
         question.order,
         hint=t("Clique em uma linha, ou pressione Enter nela, para ver os detalhes."),

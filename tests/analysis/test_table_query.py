@@ -69,6 +69,17 @@ def column(result: Reconciliation, table: Table, name: str) -> list[Any]:
     return plainly(page[name].to_pylist())
 
 
+@pytest.mark.parametrize(("table", "rule"), TABLES)
+@given(bought=st.lists(transactions, max_size=12), logged=st.lists(logs, max_size=12))
+def test_the_cells_of_a_page_are_the_values_of_its_rows(
+    table: Table, rule: Rule, bought: list[Transaction], logged: list[Log]
+) -> None:
+    for dictionary in (True, False):
+        result = result_of(bought, logged, rule, dictionary=dictionary)
+        at = np.arange(len(table.row_numbers(result)))[::-2]
+        assert table.cells(result, at) == table.page(result, at).to_pydict()
+
+
 def plainly(values: list[Any]) -> list[Any]:
     return [None if str(value) in ("<NA>", "nan", "None", "") else value for value in values]
 
