@@ -70,10 +70,10 @@ def run(
         if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
             days = column_arrays.column(table, date_validation.DATES[side])
             date_validation.require_dates(side, days, window)
-        memory.require(len(table) * memory.PREPARING_BYTES)
-        prepared[side] = (
-            Transactions.of(table) if side == "transactions" else Logs.of(table, request.rule)
-        )
+        with memory.reserved(len(table) * memory.PREPARING_BYTES[side]):
+            prepared[side] = (
+                Transactions.of(table) if side == "transactions" else Logs.of(table, request.rule)
+            )
 
     def arrived(side: Side, table: pa.Table) -> None:
         try:
@@ -99,7 +99,7 @@ def run(
     for side in requests.SIDES:
         if side not in prepared:
             prepare(side, getattr(extracted, side))
-    memory.require(records * memory.MATCHING_BYTES)
+    memory.require(memory.LEAST_BYTES + records * memory.MATCHING_BYTES[request.rule.name])
     result = reconcile.match(
         prepared["transactions"], prepared["auth_logs"], request.period, request.rule
     )

@@ -240,7 +240,16 @@ def test_a_run_within_a_real_limit_says_what_is_missing_and_is_not_killed(
 
 
 def test_matching_is_not_begun_without_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "free_bytes", lambda: memory.MATCHING_BYTES * 10)
-    memory.require(memory.MATCHING_BYTES * 10)
+    monkeypatch.setattr(container, "free_bytes", lambda: 1000)
+    memory.require(1000)
     with pytest.raises(MemoryError):
-        memory.require(memory.MATCHING_BYTES * 11)
+        memory.require(1001)
+
+
+def test_two_steps_at_once_do_not_count_on_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "free_bytes", lambda: 1000)
+    with memory.reserved(600):
+        memory.require(400)
+        with pytest.raises(MemoryError), memory.reserved(401):
+            pass
+    memory.require(1000)

@@ -199,7 +199,7 @@ def test_the_side_that_arrives_first_is_prepared_while_the_other_is_read(
 
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "free_bytes", lambda: 1 << 40)
-    monkeypatch.setattr(memory, "PREPARING_BYTES", 1 << 50)
+    monkeypatch.setattr(memory, "PREPARING_BYTES", dict.fromkeys(requests.SIDES, 1 << 50))
 
 
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +237,25 @@ def test_a_failure_while_a_side_is_prepared_ends_the_read_of_the_other(
     with pytest.raises((ExtractionError, AttributeError), match=message):
         pipeline.run(settings, defaults.request(settings, TODAY))
     assert nothing_runs(databases)
+
+
+def test_no_other_check_counts_on_the_memory_that_the_preparation_of_a_side_takes(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, build = 1 << 40, Transactions.of
+    taken = memory.PREPARING_BYTES["transactions"]
+
+    def observed(table: Any) -> Transactions:
+        with pytest.raises(MemoryError):
+            memory.require(free - taken + 1)
+        return build(table)
+
+    monkeypatch.setattr(container, "free_bytes", lambda: free)
+    monkeypatch.setattr(Transactions, "of", observed)
+    databases.fill([("9", day(1), "12:00", FIRST, None, 1)])
+    settings = loader.from_values(databases.values, "teste", {})
+    assert pipeline.run(settings, defaults.request(settings, TODAY)).books.transactions == 1
+    memory.require(free)
 
 
 @pytest.mark.parametrize("last", requests.SIDES)
