@@ -194,6 +194,11 @@ def begin(
         "lock_timeout": 0 if snapshot is None else _ADOPTED_LOCK_MS,
     }
     values = {**formats, **limits}
+    if tables and cursor.connection.info.server_version >= _CHECKS_CLIENT:
+        # As `_verified` has set it. Behind a pooler, no cancellation can name a transaction that
+        # waits for a lock: its server ends it when the connection closes.
+        cursor.execute("SHOW client_connection_check_interval")
+        (values["client_connection_check_interval"],) = cursor.fetchone()
     _set(cursor, side, values)
     if tables:
         try:

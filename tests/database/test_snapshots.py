@@ -6,6 +6,7 @@ TRUNCATE, a swap of tables and a refresh of a materialized view are not MVCC-saf
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -22,9 +23,10 @@ from lib.database import column_types, copy_reader, retry, sessions, snapshots
 from lib.database.copy_reader import Extracted
 from lib.database.error_translation import BY_STATE
 from lib.domain import requests
-from lib.domain.errors import ExtractionError, SnapshotError
+from lib.domain.errors import CancelledError, ExtractionError, SnapshotError
 from lib.domain.requests import Window
-from tests.support.command import APPLICATION, soon, with_query, with_source
+from tests.support.command import APPLICATION, nothing_runs, soon, with_query, with_source
+from tests.support.pgbouncer import pooler
 from tests.support.sentences import pattern
 from tests.support.servers import MERCHANTS, Databases
 
@@ -264,6 +266,37 @@ def test_a_table_that_stays_locked_is_named_as_the_cause_and_not_the_period(
             sessions.session(settings, "transactions") as cursor,
         ):
             snapshots.begin(cursor, settings, "transactions", WINDOW)
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="needs PgBouncer")
+@pytest.mark.system
+def test_a_cancelled_read_behind_a_pooler_waits_no_longer_for_its_lock(
+    filled: Databases, within_reach: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = snapshots.used
+    with (
+        pooler(filled.values["transactions"], within_reach, "transaction") as address,
+        closing(filled.connect("transactions")) as loading,
+        ThreadPoolExecutor(2) as pool,
+    ):
+
+        def reload_begins(cursor: Any) -> Any:
+            tables = used(cursor)
+            if any(name == "public.transactions" for name, _, _ in tables):
+                # It gets the lock as soon as the transaction of the examination has ended.
+                pool.submit(loading.cursor().execute, "LOCK TABLE transactions")
+                assert soon(lambda: waits_for_a_lock(filled, ""))
+            return tables
+
+        monkeypatch.setattr(snapshots, "used", reload_begins)
+        values = with_source(filled.values, "transactions", **address)
+        settings = loader.from_values(values, "teste", {})
+        read = pool.submit(copy_reader.extract, settings, WINDOW)
+        assert soon(lambda: waits_for_a_lock(filled))
+        copy_reader.cancel_running()
+        with pytest.raises(CancelledError):
+            read.result(60)
+        assert nothing_runs(filled)
 
 
 def test_a_reload_that_waits_for_an_exported_snapshot_ends_it_and_is_no_deadlock(
