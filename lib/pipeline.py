@@ -70,7 +70,7 @@ def run(
         if request.rule.name == CARD:  # rule card_time drops records outside its window by itself
             days = column_arrays.column(table, date_validation.DATES[side])
             date_validation.require_dates(side, days, window)
-        with memory.reserved(len(table) * memory.PREPARING_BYTES[side]):
+        with memory.reserved(len(table) * memory.PREPARING_BYTES[request.rule.name][side]):
             prepared[side] = (
                 Transactions.of(table) if side == "transactions" else Logs.of(table, request.rule)
             )
@@ -99,7 +99,8 @@ def run(
     for side in requests.SIDES:
         if side not in prepared:
             prepare(side, getattr(extracted, side))
-    memory.require(memory.LEAST_BYTES + records * memory.MATCHING_BYTES[request.rule.name])
+    spare = memory.LEAST_BYTES if read else 0
+    memory.require(spare + records * memory.MATCHING_BYTES[request.rule.name])
     result = reconcile.match(
         prepared["transactions"], prepared["auth_logs"], request.period, request.rule
     )

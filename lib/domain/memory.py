@@ -24,15 +24,19 @@ LEAST_BYTES: Final = 48 << 20
 """Room for the next block of records of both sides."""
 FIRST_BYTES: Final = 112 << 20
 """Room for the first blocks of both sides, which are read without a check between them."""
-PREPARING_BYTES: Final[dict[Side, int]] = {"transactions": 140, "auth_logs": 240}
-"""Memory that a record takes as its side is prepared for the matching.
+PREPARING_BYTES: Final[dict[str, dict[Side, int]]] = {
+    CARD: {"transactions": 140, "auth_logs": 240},
+    CARD_TIME: {"transactions": 140, "auth_logs": 60},
+}
+"""Memory that a record takes as its side is prepared for the matching by a rule.
 
-Measured: 106 for a transaction; for a log 122 to 240, as its index fits a power of two.
+Measured: 106 for a transaction; for a log 44, or with an index, which fits a power of two, 122 to
+240.
 """
-MATCHING_BYTES: Final = {CARD: 60, CARD_TIME: 150}
-"""Memory that matching by a rule and its figures take for a prepared record, beyond `LEAST_BYTES`.
+MATCHING_BYTES: Final = {CARD: 80, CARD_TIME: 150}
+"""Memory that matching by a rule and its figures take for a prepared record.
 
-Measured without it: 18 to 55 and 49 to 125 on the command line, up to 81 and 240 in a dashboard.
+Measured: 18 to 55 and 49 to 125. The allocators of a dashboard take up to `LEAST_BYTES` more.
 """
 _M_ARENA_MAX: Final = -8
 _RESERVED: Final[list[int]] = []

@@ -199,7 +199,7 @@ def test_the_side_that_arrives_first_is_prepared_while_the_other_is_read(
 
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "free_bytes", lambda: 1 << 40)
-    monkeypatch.setattr(memory, "PREPARING_BYTES", dict.fromkeys(requests.SIDES, 1 << 50))
+    monkeypatch.setitem(memory.PREPARING_BYTES, CARD, dict.fromkeys(requests.SIDES, 1 << 50))
 
 
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +243,7 @@ def test_no_other_check_counts_on_the_memory_that_the_preparation_of_a_side_take
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free, build = 1 << 40, Transactions.of
-    taken = memory.PREPARING_BYTES["transactions"]
+    taken = memory.PREPARING_BYTES[CARD]["transactions"]
 
     def observed(table: Any) -> Transactions:
         with pytest.raises(MemoryError):
