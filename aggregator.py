@@ -10,8 +10,7 @@ gc.set_threshold(200_000, 20, 100)
 # numpy's linear algebra, which nothing here calls, starts a thread a processor while it loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for some everywhere
-is_run = sys.argv[1:2] != ["dashboard"]  # whose arrays stay
-if is_run:
+if sys.argv[1:2] != ["dashboard"]:  # whose arrays stay
     # A run's arrays live for a moment: to clear huge pages for them costs an eighth of its time.
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -24,6 +23,5 @@ from lib.security import redaction
 if __name__ == "__main__":
     redaction.install()
     pandas_lookup.disable()
-    if is_run:
-        memory.limit_arenas()
+    memory.limit_arenas()
     console.end_process(main(sys.argv[1:]))
