@@ -20,7 +20,7 @@ import sqlalchemy
 
 from benchmarks import data
 from lib.config import loader
-from lib.database import column_types, copy_reader, sessions
+from lib.database import column_types, copy_reader, sessions, source_query
 from lib.domain import requests
 
 
@@ -46,7 +46,7 @@ def _read_sql(settings: loader.Settings, window: requests.Window, _: Path) -> fl
     began = time.perf_counter()
     frames = []
     for side in requests.SIDES:
-        query = sqlalchemy.text(sessions.query(settings, side))
+        query = sqlalchemy.text(source_query.load(settings, side))
         pool = sessions.pool(settings, side)
         engine = sqlalchemy.create_engine("postgresql+psycopg2://", pool=pool)
         frames.append(pd.read_sql(query, engine, params=window.parameters))
@@ -63,7 +63,9 @@ def _masked(settings: loader.Settings, window: requests.Window, psql: Path) -> f
 
 def _plain(settings: loader.Settings, window: requests.Window, psql: Path) -> float:
     def select(cursor: Any, side: requests.Side) -> bytes:
-        return sessions.render(cursor, side, sessions.query(settings, side), window.parameters)
+        return source_query.render(
+            cursor, side, source_query.load(settings, side), window.parameters
+        )
 
     return _copied(settings, psql, select)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 
-from lib.database import sessions
+from lib.database import sessions, source_query
 from lib.domain import columns as c
 from lib.domain.errors import ContractError, ExtractionError
 
@@ -106,13 +106,13 @@ def examine(cursor: Any, settings: Settings, side: Side, window: Window) -> Layo
         if sessions.source_of(settings, side).query_file is None:
             cursor.connection.rollback()
             with suppress(psycopg2.Error):
-                _require_tables(cursor, side, sessions.query(settings, side))
+                _require_tables(cursor, side, source_query.load(settings, side))
         raise
 
 
 def _examined(cursor: Any, settings: Settings, side: Side, window: Window) -> Layout:
-    sql = f"SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q LIMIT 0"
-    cursor.execute(sessions.render(cursor, side, sql, window.parameters))
+    sql = f"SELECT * FROM (\n{source_query.load(settings, side)}\n) AS q LIMIT 0"
+    cursor.execute(source_query.render(cursor, side, sql, window.parameters))
     columns = {column.name: column for column in cursor.description}
     encoding = cursor.connection.info.parameter_status("server_encoding")
     layout = Layout(utf8=encoding == "UTF8")

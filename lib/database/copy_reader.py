@@ -29,6 +29,7 @@ from lib.database import (
     sessions,
     sides,
     snapshots,
+    source_query,
 )
 from lib.database.socket_timeout import Watchdog
 from lib.domain import daemon_threads, requests
@@ -129,7 +130,7 @@ def masked_select(
     key: bytes = KEY,
 ) -> bytes:
     """This side's SELECT with masks, tokens (derived with ``key``) and parameters rendered in."""
-    query = sessions.query(settings, side)
+    query = source_query.load(settings, side)
     if side == "transactions":
         prefix = settings.virtual_prefix_length
         sql = masking.transactions(query, layout, clear=clear, prefix_length=prefix)
@@ -137,7 +138,7 @@ def masked_select(
         sql = masking.auth_logs(query, layout, clear=clear)
     parameters = column_types.widened(settings, side, window, layout).parameters
     own = {"key": psycopg2.Binary(key), "beyond": column_types.following(window)}
-    return sessions.render(cursor, side, sql, parameters | own)
+    return source_query.render(cursor, side, sql, parameters | own)
 
 
 @atexit.register

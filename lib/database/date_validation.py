@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib.database import column_types, sessions
+from lib.database import column_types, sessions, source_query
 from lib.domain import columns as c
 from lib.domain.errors import ContractError
 
@@ -84,8 +84,8 @@ def _has_later(
 ) -> bool:
     later = f"q.{DATES[side]}::date = :last"
     later += f" AND date_part('epoch', q.{_TIMES[side]}::time) >= :after + 1"
-    query = sessions.query(settings, side)
+    query = source_query.load(settings, side)
     sql = f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q WHERE {later})"
-    cursor.execute(sessions.render(cursor, side, sql, window.parameters | own))
+    cursor.execute(source_query.render(cursor, side, sql, window.parameters | own))
     (has,) = cursor.fetchone()
     return bool(has)

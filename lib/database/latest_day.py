@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lib.database import column_types, date_validation, sessions
+from lib.database import column_types, date_validation, sessions, source_query
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -19,7 +19,7 @@ _DAYS_BACK: Final = (31, 366)
 def latest_day(settings: Settings, side: Side, window: Window) -> date | None:
     """Return the last day of the window with a record, None without one."""
     limit = float(sessions.source_of(settings, side).statement_timeout)
-    query = sessions.query(settings, side)
+    query = source_query.load(settings, side)
     day = f"q.{date_validation.DATES[side]}::date"
     select = f"SELECT max({day}) FROM (\n{query}\n) AS q WHERE {day} <= :last"
     starts = [max(window.start, window.end - timedelta(days=days)) for days in _DAYS_BACK]
@@ -29,7 +29,7 @@ def latest_day(settings: Settings, side: Side, window: Window) -> date | None:
             layout = column_types.examine(cursor, settings, side, part)
             wide = column_types.widened(settings, side, part, layout).parameters
             own = {"last": window.end}
-            cursor.execute(sessions.render(cursor, side, select, wide | own))
+            cursor.execute(source_query.render(cursor, side, select, wide | own))
             (found,) = cursor.fetchone()
             if found is not None:
                 latest: date = found

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lib.database import column_types, date_validation, sessions
+from lib.database import column_types, date_validation, sessions, source_query
 from lib.domain import columns as c
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ def _of_table(cursor: Any, side: Side, window: Window) -> Latest:
     cursor.execute(_INDEXED, _TABLES[side])
     (indexed,) = cursor.fetchone()
     sql = (_SQL / f"latest_{side}.sql").read_text(encoding="utf-8")
-    cursor.execute(sessions.render(cursor, side, sql, window.parameters))
+    cursor.execute(source_query.render(cursor, side, sql, window.parameters))
     (instant,) = cursor.fetchone()
     return Latest(instant, not indexed)
 
 
 def _of_query(cursor: Any, settings: Settings, side: Side, windows: Sequence[Window]) -> Latest:
-    query = sessions.query(settings, side)
+    query = source_query.load(settings, side)
     day = f"q.{date_validation.DATES[side]}::date"
     instant = f"{day} + coalesce(q.{_TIMES[side]}::time, time '00:00')"
     select = f"SELECT max({instant}) FROM (\n{query}\n) AS q WHERE {day} <= :last"
@@ -80,7 +80,7 @@ def _of_query(cursor: Any, settings: Settings, side: Side, windows: Sequence[Win
     for window in windows:
         layout = column_types.examine(cursor, settings, side, window)
         wide = column_types.widened(settings, side, window, layout).parameters
-        rendered = sessions.render(cursor, side, select, wide | {"last": window.end})
+        rendered = source_query.render(cursor, side, select, wide | {"last": window.end})
         if not scans:
             cursor.execute(b"EXPLAIN " + rendered)
             scans = any(kind in line for (line,) in cursor.fetchall() for kind in _SCANS)

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from lib.database import column_types, sessions, sides
+from lib.database import column_types, sessions, sides, source_query
 from lib.domain.errors import ContractError, ExtractionError, TransientError
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def prove(settings: Settings, window: Window) -> None:
 
 
 def _prove(settings: Settings, side: Side, window: Window) -> None:
-    query = f"SELECT FROM (\n{sessions.query(settings, side)}\n) AS q"
+    query = f"SELECT FROM (\n{source_query.load(settings, side)}\n) AS q"
     unknown_user = secrets.token_hex(16)
     with sessions.session(settings, side, unknown_user, limit=_limit(settings, side)) as cursor:
         column_types.examine(cursor, settings, side, window)
-        statement = sessions.render(cursor, side, query, window.parameters)
+        statement = source_query.render(cursor, side, query, window.parameters)
         cursor.execute(b"EXPLAIN (VERBOSE, FORMAT JSON) " + statement)
         for table in sorted(set(_tables(_plan(cursor)))):
             cursor.execute(

@@ -2,7 +2,7 @@
 
 Owns the required properties of a session (read only, repeatable read, time limits, formats). They
 are set and verified in each transaction, never in the startup packet, which poolers refuse or
-ignore. Translates errors. Also loads and renders the side's query.
+ignore. Translates errors.
 """
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 import psycopg2.errors
 from psycopg2.extensions import TRANSACTION_STATUS_INTRANS
-from sqlalchemy import event, exc, text
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy import event, exc
 from sqlalchemy.pool import QueuePool
 
 from lib.config import libpq_environment
 from lib.database import running_sessions
 from lib.database.error_translation import UNUSABLE_SETTING, translate, translate_connecting
 from lib.database.socket_timeout import Watchdog
-from lib.domain import file_system
-from lib.domain.errors import ContractError, ExtractionError, SnapshotError
+from lib.domain.errors import ExtractionError, SnapshotError
 from lib.domain.requests import Side
 
 if TYPE_CHECKING:
@@ -42,18 +39,9 @@ LOST_SNAPSHOT: Final = (
     "{side}: o instante guardado da leitura se perdeu com a conexão que o guardava; "
     "tente de novo em instantes."
 )
-UNKNOWN_PARAMETER: Final = (
-    "{side}: a consulta usa o parâmetro desconhecido :{name}; há {known} "
-    "(escreva \\: para um dois-pontos comum)."
-)
-UNREADABLE_QUERY: Final = (
-    "{side}: não foi possível ler o arquivo de consulta {path}; confira query_file."
-)
 RELOADED: Final = (
     "{side}: uma tabela da consulta foi recarregada durante a leitura; tente de novo em instantes."
 )
-# The dialects of PostgreSQL take a tenth of a run's start to load, and query each new connection.
-_DIALECT: Final = DefaultDialect(paramstyle="pyformat")
 _AS_USER: Final = "set_config('app.user', %s, true)"
 # A pooled connection keeps what its last client set. None of these takes the snapshot.
 _MODE: Final = (
@@ -88,12 +76,6 @@ _CANCEL_POOLED: Final = (
     " WHERE pid = %s AND xact_start = %s::timestamptz"
 )
 _SCHEMA: Final = re.compile(r'"(?:[^"]|"")*"|[^\s,"]+')
-_TOKENS: Final = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|\s+|;"""
-    r"""|(?P<code>\b[Ee]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|(?P<tag>\$\w*\$).*?(?P=tag)|.)""",
-    re.DOTALL,
-)
-_DEFAULT_QUERIES: Final = Path(__file__).with_name("sql")
 
 
 def source_of(settings: Settings, side: Side) -> Source:
@@ -310,37 +292,6 @@ def cancel(settings: Settings, side: Side, backend: Backend) -> None:
             cursor.execute("SELECT pg_cancel_backend(%s)", (backend.process,))
         else:
             cursor.execute(_CANCEL_POOLED, (backend.process, backend.since))
-
-
-def render(cursor: Cursor, side: Side, sql: str, parameters: dict[str, object]) -> bytes:
-    """Render the parameters into the statement with the driver, because COPY takes none."""
-    spaced = re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", sql)
-    compiled = text(spaced).compile(dialect=_DIALECT)
-    unknown = sorted(set(compiled.params) - set(parameters))
-    if unknown:
-        known = ", ".join(f":{name}" for name in sorted(parameters))
-        raise ContractError(UNKNOWN_PARAMETER, side=side, name=unknown[0], known=known)
-    rendered: bytes = cursor.mogrify(str(compiled), parameters)
-    return rendered
-
-
-def query(settings: Settings, side: Side) -> str:
-    """The side's SQL: its query file, or by default the query on the contract's tables."""
-    path = source_of(settings, side).query_file or _DEFAULT_QUERIES / f"{side}.sql"
-    try:
-        return _without_end(file_system.read_text(path))
-    except (OSError, ValueError) as error:
-        raise ExtractionError(UNREADABLE_QUERY, side=side, path=path) from error
-
-
-def _without_end(sql: str) -> str:
-    """The statement without its closing semicolon and the comments behind it."""
-    end, closed = 0, False
-    for token in _TOKENS.finditer(sql):
-        if token["code"]:
-            end, closed = token.end(), False
-        closed = closed or token[0] == ";"
-    return (sql[:end] if closed else sql).strip()
 
 
 @lru_cache(maxsize=16)

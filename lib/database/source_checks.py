@@ -18,6 +18,7 @@ from lib.database import (
     record_batches,
     sessions,
     snapshots,
+    source_query,
 )
 from lib.domain import columns as c
 from lib.domain import requests
@@ -68,12 +69,12 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
         foreign = [name for name, kind, _ in snapshots.used(cursor) if kind == snapshots.FOREIGN]
         select = copy_reader.masked_select(cursor, settings, side, window, layout, clear=False)
         cursor.execute(b"SELECT FROM (" + select + b") AS s LIMIT 1")
-        query = sessions.query(settings, side)
+        query = source_query.load(settings, side)
         counts = f"SELECT count(*), {_counts(settings, side, layout)} FROM (\n{query}\n) AS q"
         counts += masking.within(f"q.{date_validation.DATES[side]}", layout)
         wide = column_types.widened(settings, side, window, layout).parameters
         beyond = {"beyond": column_types.following(window)}
-        cursor.execute(sessions.render(cursor, side, counts, wide | beyond))
+        cursor.execute(source_query.render(cursor, side, counts, wide | beyond))
         rows, odd_cards, odd_virtual, other_length, spaced_codes, end_of_day, decimals = (
             cursor.fetchone()
         )
@@ -85,7 +86,7 @@ def survey(settings: Settings, side: Side, window: requests.Window) -> Survey:
                 date_validation.require_whole(cursor, settings, side, one)
         anyone = {**window.parameters, "merchant_field": ""}
         exists = f"SELECT EXISTS (SELECT FROM (\n{query}\n) AS q)"
-        cursor.execute(sessions.render(cursor, side, exists, anyone))
+        cursor.execute(source_query.render(cursor, side, exists, anyone))
         (any_merchant,) = cursor.fetchone()
         cursor.execute(
             "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())"

@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from lib.database import column_types, retry, sessions, sides
+from lib.database import column_types, retry, sessions, sides, source_query
 
 if TYPE_CHECKING:
     from lib.config.settings import Settings
@@ -70,10 +70,10 @@ def bucket_count(settings: Settings, record_count: int) -> int:
 
 
 def _rows(settings: Settings, side: Side, window: Window) -> int:
-    sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sessions.query(settings, side)}\n) AS q"
+    sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM (\n{source_query.load(settings, side)}\n) AS q"
     limit = sessions.silence_limit(settings, side)
     with sessions.session(settings, side, window.user, limit=limit) as cursor:
         column_types.examine(cursor, settings, side, window)
-        cursor.execute(sessions.render(cursor, side, sql, window.parameters))
+        cursor.execute(source_query.render(cursor, side, sql, window.parameters))
         (plan,) = cursor.fetchone()
         return int(plan[0]["Plan"]["Plan Rows"])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lib import __version__
-from lib.database import sessions
+from lib.database import sessions, source_query
 from lib.domain import file_system, requests
 from lib.domain.errors import ReportError
 
@@ -90,7 +90,7 @@ def sweep(parent: Path) -> None:
 def reading(settings: Settings) -> str:
     """Digest of all settings that decide which records are read and how they are masked."""
     sources = [
-        [s.host, s.port, s.database, s.user, sessions.query(settings, side)]
+        [s.host, s.port, s.database, s.user, source_query.load(settings, side)]
         for side in requests.SIDES
         for s in [sessions.source_of(settings, side)]
     ]

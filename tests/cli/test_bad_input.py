@@ -13,7 +13,7 @@ import pytest
 
 from lib.cli import main, run_log
 from lib.config import defaults, loader
-from lib.database import column_types, error_translation, record_batches, sessions
+from lib.database import column_types, error_translation, record_batches, source_query
 from lib.database.column_types import UNREADABLE
 from lib.database.error_translation import BY_STATE
 from lib.database.sides import BOTH_FAILED
@@ -202,7 +202,7 @@ QUERIES = [
     ),
     (
         f"SELECT {COLUMNS} WHERE :fim > :start",
-        sessions.UNKNOWN_PARAMETER.format(
+        source_query.UNKNOWN_PARAMETER.format(
             side="auth_logs", name="fim", known=":end, :merchant, :merchant_field, :start"
         ),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from datetime import time as clock
 from decimal import Decimal
@@ -12,8 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lib.config import loader
-from lib.config.loader import Settings
 from lib.database import column_types, copy_reader, sessions
 from lib.database.copy_reader import Extracted
 from lib.database.error_translation import BY_STATE, NOT_CONNECTED
@@ -25,6 +23,7 @@ from lib.domain.requests import Window
 from tests.support.command import gate, gated_query, nothing_runs, with_query
 from tests.support.sentences import pattern
 from tests.support.servers import Databases, Servers
+from tests.support.settings import settings_of
 
 MERCHANT, OTHER = "12345678000190", "7KM2Q9B4000149"
 FIELD = "0" + MERCHANT
@@ -33,10 +32,6 @@ NOON = clock(12, 0)
 WINDOW = Window(MERCHANT, DAY, DAY)
 CARD, VIRTUAL, CPF = "4000001234561234", "4099991111222233", "12345678909"
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-
-
-def settings_of(values: Mapping[str, Any], **keys: Any) -> Settings:
-    return loader.from_values({**values, **keys}, "teste", {})
 
 
 def extracted(databases: Databases, window: Window = WINDOW, *, clear: bool = False) -> Extracted:

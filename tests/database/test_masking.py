@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lib.database import masking, sessions
+from lib.database import masking, source_query
 from lib.database.column_types import Layout
 from lib.domain import masks
 from tests.support.servers import Databases, Servers
@@ -35,7 +35,7 @@ def evaluated(databases: Databases, expression: str, values: Sequence[str | None
     with closing(databases.connect("transactions")) as connection:
         cursor = connection.cursor()
         given = {"values": list(values), "key": KEY, "merchant": "12345678000190"}
-        cursor.execute(sessions.render(cursor, "transactions", f"{sql} ORDER BY at", given))
+        cursor.execute(source_query.render(cursor, "transactions", f"{sql} ORDER BY at", given))
         return [value for (value,) in cursor]
 
 
@@ -203,7 +203,7 @@ def test_a_long_text_is_masked_before_it_is_cut(empty: Databases) -> None:
     )
     with closing(empty.connect("auth_logs")) as connection:
         cursor = connection.cursor()
-        cursor.execute(sessions.render(cursor, "auth_logs", shown, {"key": KEY}))
+        cursor.execute(source_query.render(cursor, "auth_logs", shown, {"key": KEY}))
         (*_, cut, _token) = cursor.fetchone()
     assert len(cut) == masking.EXCEL_CELL + 1
     assert cut.endswith("a******bbb")
@@ -249,7 +249,7 @@ def test_values_are_computed_once_in_parallel_and_for_the_chosen_days_only(
         cursor = connection.cursor()
         for cost in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
             cursor.execute(f"SET {cost} = 0")
-        cursor.execute(sessions.render(cursor, "auth_logs", chosen, {"key": KEY}))
+        cursor.execute(source_query.render(cursor, "auth_logs", chosen, {"key": KEY}))
         plan = [line.strip() for (line,) in cursor if "Workers Planned" not in line]
     nodes = ["Gather", "->  Subquery Scan on m", "->  Parallel Seq Scan on pg_class", "Filter: "]
     assert len(plan) == len(nodes)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from lib.config import loader
 from lib.config.settings import Settings
 from lib.database import sessions
 from lib.database.error_translation import ALL_IN_USE, BY_STATE, NOT_CONNECTED
 from lib.domain.errors import AggregatorError, ExtractionError, TransientError
 from tests.support.command import with_source
 from tests.support.servers import Databases, Servers
-
-
-def settings_of(values: Mapping[str, Any]) -> Settings:
-    return loader.from_values(values, "teste", {})
+from tests.support.settings import settings_of
 
 
 def result(settings: Settings, statement: str) -> Any:

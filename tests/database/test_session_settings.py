@@ -18,8 +18,6 @@ import psycopg2.errors
 import pytest
 
 from lib.cli import main
-from lib.config import loader
-from lib.config.settings import Settings
 from lib.database import copy_reader, error_translation, sessions
 from lib.database.sessions import Backend
 from lib.domain import columns as c
@@ -41,6 +39,7 @@ from tests.support.command import (
 )
 from tests.support.pgbouncer import pooler
 from tests.support.servers import MERCHANTS, Databases
+from tests.support.settings import settings_of
 from tests.support.tls_server import HERE
 
 MERCHANT = next(iter(MERCHANTS))
@@ -104,10 +103,6 @@ def own(databases: Databases, tmp_path: Path) -> dict[str, Any]:
     """Values whose query writes dates with the day first, over one transaction."""
     databases.fill([("4000001234561234", DAY, "12:00", MERCHANT, None, "1.00")])
     return with_query(databases.values, "transactions", tmp_path, QUERY)
-
-
-def settings_of(values: dict[str, Any]) -> Settings:
-    return loader.from_values(values, "teste", {})
 
 
 def days_read(values: dict[str, Any]) -> list[date]:

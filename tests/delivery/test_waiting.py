@@ -19,7 +19,7 @@ import pytest
 from lib.cli import main
 from lib.config import defaults, loader
 from lib.config.settings import Settings
-from lib.database import latest_instant, sessions
+from lib.database import latest_instant, sessions, source_query
 from lib.delivery import history, state_file, waiting
 from lib.domain.errors import HistoryError
 from lib.domain.requests import SIDES, Side, Window
@@ -309,7 +309,7 @@ def test_asking_scans_no_table_with_an_index_that_leads_with_the_date(
     sql = (latest_instant._SQL / f"latest_{side}.sql").read_text(encoding="utf-8")
     with sessions.session(settings, side) as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(b"EXPLAIN " + sessions.render(cursor, side, sql, window.parameters))
+        cursor.execute(b"EXPLAIN " + source_query.render(cursor, side, sql, window.parameters))
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Seq Scan" not in plan
     assert "Index" in plan

@@ -3,6 +3,7 @@
 import copy
 import tomllib
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -31,6 +32,11 @@ def settings(environ: dict[str, str] | None = None, **changes: Any) -> Settings:
         parent, _, key = path.rpartition(".")
         (table.setdefault(parent, {}) if parent else table)[key] = value
     return loader.from_values(table, "aqui.toml", environ or {})
+
+
+def settings_of(values: Mapping[str, Any], **keys: Any) -> Settings:
+    """Settings from these values, as a configuration's table holds them, and other keys."""
+    return loader.from_values({**values, **keys}, "teste", {})
 
 
 def refusal(call: Any, *args: Any, **changes: Any) -> ConfigError:
