@@ -12,6 +12,7 @@ import argparse
 import os
 import statistics
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,12 +83,15 @@ def _commands(dataset: data.DataSet, python: str) -> dict[str, list[str]]:
 
 
 def _server_seconds() -> float:
-    """Processor seconds of the servers' finished sessions."""
+    """Processor seconds of the servers' sessions, those that still end as well."""
     total = 0.0
     for side in ("transactions", "auth_logs"):
-        process = int((data.FOLDER / side / "postmaster.pid").read_text().split()[0])
-        times = psutil.Process(process).cpu_times()
-        total += times.children_user + times.children_system
+        server = psutil.Process(int((data.FOLDER / side / "postmaster.pid").read_text().split()[0]))
+        for process in (server, *server.children()):
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                own = (times.user, times.system) if process != server else ()
+                total += sum((times.children_user, times.children_system, *own))
     return total
 
 
