@@ -100,11 +100,11 @@ def run(
         if side not in prepared:
             prepare(side, getattr(extracted, side))
     spare = memory.LEAST_BYTES if read else 0
-    memory.require(spare + records * memory.MATCHING_BYTES[request.rule.name])
-    result = reconcile.match(
-        prepared["transactions"], prepared["auth_logs"], request.period, request.rule
-    )
-    balance, by_day = books.books(result), books.balance_by_day(result)
+    with memory.reserved(spare + records * memory.MATCHING_BYTES[request.rule.name]):
+        result = reconcile.match(
+            prepared["transactions"], prepared["auth_logs"], request.period, request.rule
+        )
+        balance, by_day = books.books(result), books.balance_by_day(result)
     clock.lap("match")
     return Outcome(
         request=request,

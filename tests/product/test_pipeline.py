@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lib import pipeline
+from lib.analysis import books
 from lib.config import defaults, loader
 from lib.database import date_validation
 from lib.domain import container, memory, outcomes, requests
 from lib.domain.errors import ConfigError, ContractError, ExtractionError
 from lib.domain.requests import CARD, CARD_TIME, Period, Rule, Side
+from lib.matching import reconcile
 from lib.matching.log_index import LogIndex
 from lib.matching.prepared import Transactions
 from lib.reports import verification
@@ -239,22 +241,29 @@ def test_a_failure_while_a_side_is_prepared_ends_the_read_of_the_other(
     assert nothing_runs(databases)
 
 
-def test_no_other_check_counts_on_the_memory_that_the_preparation_of_a_side_takes(
+def test_no_other_check_counts_on_the_memory_that_preparation_and_matching_take(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free, build = 1 << 40, Transactions.of
-    taken = memory.PREPARING_BYTES[CARD]["transactions"]
+    free, steps = 1 << 40, []
 
-    def observed(table: Any) -> Transactions:
-        with pytest.raises(MemoryError):
-            memory.require(free - taken + 1)
-        return build(table)
+    def observed(step: Callable[..., Any], taken: int) -> Callable[..., Any]:
+        def observing(*arguments: Any) -> Any:
+            with pytest.raises(MemoryError):
+                memory.require(free - taken + 1)
+            steps.append(taken)
+            return step(*arguments)
 
+        return observing
+
+    preparing, matching = memory.PREPARING_BYTES[CARD]["transactions"], memory.MATCHING_BYTES[CARD]
     monkeypatch.setattr(container, "free_bytes", lambda: free)
-    monkeypatch.setattr(Transactions, "of", observed)
+    monkeypatch.setattr(Transactions, "of", observed(Transactions.of, preparing))
+    monkeypatch.setattr(reconcile, "match", observed(reconcile.match, matching))
+    monkeypatch.setattr(books, "balance_by_day", observed(books.balance_by_day, matching))
     databases.fill([("9", day(1), "12:00", FIRST, None, 1)])
     settings = loader.from_values(databases.values, "teste", {})
     assert pipeline.run(settings, defaults.request(settings, TODAY)).books.transactions == 1
+    assert steps == [preparing, matching, matching]
     memory.require(free)
 
 
