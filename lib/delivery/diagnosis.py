@@ -107,7 +107,8 @@ def notices_of_run(run: Finished) -> list[Notice]:
     days = run.by_day.drop_null().to_pylist()
     names = {"transactions": "transactions", "auth_logs": "logs"}
     empty = _empty({"transactions": run.books.transactions, "auth_logs": run.books.logs})
-    return empty or _missing({s: [d["day"] for d in days if not d[n]] for s, n in names.items()})
+    missing = {s: [d["day"] for d in days if not d[n]] for s, n in names.items()}
+    return empty or _missing(run.request.period, missing)
 
 
 def notices(result: Reconciliation) -> list[Notice]:
@@ -202,18 +203,17 @@ def _missing_days(period: requests.Period, coverage: books.Coverage) -> list[Not
         "transactions": coverage.days_without_transactions,
         "auth_logs": coverage.days_without_logs,
     }
+    return _missing(period, days)
+
+
+def _missing(period: requests.Period, days: Mapping[str, Sequence[date]]) -> list[Notice]:
     # Today is not complete yet.
-    return _missing(
-        {side: [d for d in missing if d < period.today] for side, missing in days.items()}
-    )
-
-
-def _missing(days: Mapping[str, Sequence[date]]) -> list[Notice]:
+    whole = {side: [day for day in of_side if day < period.today] for side, of_side in days.items()}
     return [
         Notice(NO_DAY[side], {"first": missing[0]})
         if len(missing) == 1
         else Notice(NO_DAYS[side], {"days": len(missing), "first": missing[0]})
-        for side, missing in days.items()
+        for side, missing in whole.items()
         if missing
     ]
 

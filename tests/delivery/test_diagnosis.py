@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
-from datetime import date
+from dataclasses import fields, replace
+from datetime import date, timedelta
 
 import pytest
 
+from lib import pipeline
 from lib.config import defaults, loader
 from lib.config.settings import Settings
 from lib.database import source_checks
@@ -18,6 +19,7 @@ from lib.delivery import diagnosis
 from lib.domain import requests
 from lib.domain.errors import ExtractionError
 from lib.domain.messages import Notice
+from lib.domain.outcomes import Finished
 from lib.domain.requests import Window
 from lib.ui import formatting
 from tests.support.servers import MERCHANTS, Databases
@@ -34,6 +36,24 @@ def notices(databases: Databases) -> list[Notice]:
 
 def serious(notices: list[Notice]) -> list[Notice]:
     return [notice for notice in notices if notice.serious]
+
+
+@pytest.mark.parametrize(("back", "empty"), [(1, 0), (2, 1), (4, 3)])
+def test_a_day_without_records_is_pointed_out_once_it_is_over_wherever_the_rows_are(
+    databases: Databases, back: int, empty: int
+) -> None:
+    yesterday = DAY - timedelta(days=1)
+    databases.fill(
+        [(CARD, yesterday, "12:00", MERCHANT, None, 1)],
+        auth_logs=[(CARD, yesterday, "12:00", "00", "", "0" + MERCHANT)],
+    )
+    settings = loader.from_values(databases.values, "teste", {})
+    outcome = pipeline.run(settings, defaults.request(settings, DAY, days=back))
+    in_files = Finished(**{field.name: getattr(outcome, field.name) for field in fields(Finished)})
+    of_memory = diagnosis.notices_of_run(outcome)
+    assert diagnosis.notices_of_run(in_files) == of_memory
+    days = [notice.values.get("days", 1) for notice in of_memory]
+    assert days == ([empty, empty] if empty else [])
 
 
 def test_databases_in_order_are_reported_and_nothing_else(databases: Databases) -> None:
