@@ -16,7 +16,7 @@ from lib.config import loader
 from lib.config.settings import Settings
 from lib.dashboard.dataset_store import Key, Rights, Store
 from lib.dashboard.day_cache import RECENT, SETTLED, Days
-from lib.database import copy_reader, copy_stream
+from lib.database import copy_reader, copy_stream, source_query
 from lib.database.copy_reader import Extracted
 from lib.domain.outcomes import Outcome
 from lib.domain.requests import Period, Request, Rule, Window
@@ -193,7 +193,7 @@ def test_days_beyond_the_budget_leave_the_oldest_first(filled: Settings) -> None
 
 def test_a_site_with_its_own_query_is_read_whole(filled: Settings, tmp_path: Any) -> None:
     query = tmp_path / "mine.sql"
-    query.write_text((copy_reader.sessions._DEFAULT_QUERIES / "transactions.sql").read_text())
+    query.write_text(source_query.load(filled, "transactions"))
     source = filled.transactions.model_copy(update={"query_file": query})
     own = filled.model_copy(update={"transactions": source})
     counting = Counting()
