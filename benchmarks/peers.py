@@ -83,15 +83,16 @@ def _commands(dataset: data.DataSet, python: str) -> dict[str, list[str]]:
 
 
 def _server_seconds() -> float:
-    """Processor seconds of the servers' sessions, those that still end as well."""
+    """Processor seconds of the servers' sessions, ended and still open."""
     total = 0.0
     for side in ("transactions", "auth_logs"):
         server = psutil.Process(int((data.FOLDER / side / "postmaster.pid").read_text().split()[0]))
-        for process in (server, *server.children()):
+        ended = server.cpu_times()
+        total += ended.children_user + ended.children_system
+        for session in server.children():
             with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                own = (times.user, times.system) if process != server else ()
-                total += sum((times.children_user, times.children_system, *own))
+                now = session.cpu_times()
+                total += now.user + now.system
     return total
 
 
