@@ -156,9 +156,12 @@ def run_command(
         if not _has_current_folder():
             os.chdir(os.path.sep)  # starting processes needs one
         if settings.engine.kind == "chunked":
+            from lib.domain import memory
             from lib.engines import process_pool
 
-            process_pool.prepare()  # while this process loads its own modules
+            with suppress(MemoryError):  # the run will say so, if it is still short then
+                memory.require(memory.FIRST_BYTES)
+                process_pool.prepare()  # while this process loads its own modules
         elif settings.engine.kind == "spark" and config is not None:
             from lib.config.loader import FILE_VARIABLE
 

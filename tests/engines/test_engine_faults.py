@@ -19,6 +19,7 @@ import pytest
 from lib import pipeline
 from lib.cli import main
 from lib.config.settings import ROOT
+from lib.domain import container, memory
 from lib.domain.errors import ReportError
 from lib.engines import chunked, parquet_result, process_pool, result_index, runner, staging
 from lib.engines.process_pool import WorkerError
@@ -264,3 +265,17 @@ def test_workers_without_enough_memory_are_one_sentence(
     assert run.sentence == runner.NO_MEMORY
     assert command.target.read_bytes() == PREVIOUS
     assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_no_process_loads_beside_a_run_without_the_memory_for_both(
+    databases: Databases,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[bool] = []
+    monkeypatch.setattr(process_pool, "prepare", lambda: started.append(True))
+    monkeypatch.setattr(container, "free_bytes", lambda: memory.FIRST_BYTES - 1)
+    command = Command(databases, tmp_path, capsys)
+    command.refused(engine={"kind": "chunked", "workers": 3})
+    assert not started
